@@ -43,6 +43,15 @@ bool st_permissions_within(const char *inner, const char *outer) {
   return true;
 }
 
+bool st_permissions_meet(const char *one, const char *other) {
+  st_cutter cutter = {st_text(one), one[0] == '\0'};
+  subtoken_text permission;
+  while (st_cut(&cutter, ',', &permission)) {
+    if (st_permissions_contain(other, permission)) return true;
+  }
+  return false;
+}
+
 void st_permissions_write_json(st_writer *writer, const char *permissions) {
   st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
   subtoken_text each;

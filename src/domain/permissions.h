@@ -15,6 +15,8 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
  */
 bool st_permissions_contain(const char *list, subtoken_text permission);
 bool st_permissions_within(const char *inner, const char *outer);
+/* Is one permission in both? */
+bool st_permissions_meet(const char *one, const char *other);
 
 /* Such a list as a JSON array of strings, of at most ST_PERMISSIONS_JSON_MAX bytes: a permission
  * needs no escapes.

@@ -366,6 +366,16 @@ st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *con
 
 /* ---- upkeep ---- */
 
+/* A change of a user with many keys is in force when it is answered, and what edges are told of it
+ * is complete, but the rows of the keys are changed later, in steps between which others have their
+ * turn. This takes such steps until a time (st_clock_monotonic_us), at least one when there is any.
+ * *left: not all was done. Whoever makes such changes calls it afterwards, and a server at its
+ * start and at times: for who was killed. Until then another change of the same user does the rest
+ * first, and is ST_STORE_BUSY when that takes longer than it may wait.
+ */
+st_store_status st_store_continue(st_store *store, int64_t until_us, bool *left, char *error)
+    __attribute__((warn_unused_result));
+
 /* Take off what no token can need any more: what was revoked longer ago than the longest life that
  * was ever given (the setting max_life) and two leeways of SUBTOKEN_LEEWAY_MAX, by the clock and by
  * the uptime of servers, which is counted here: what monotonic_us, a clock that is never set, says

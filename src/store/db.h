@@ -20,8 +20,10 @@
 #include "os/semaphore.h"
 #include "store/statements.h"
 
-#define ST_DB_WAIT_MS 5000    /* how long a change waits for others, unless its caller says */
-#define ST_DB_WRITERS_MAX 128 /* changes that wait for their turn */
+#define ST_DB_WAIT_MS 5000     /* how long a change waits for others, unless its caller says */
+#define ST_DB_WRITERS_MAX 128  /* changes that wait for their turn */
+#define ST_DB_LARGE_CHANGE 500 /* rows */
+#define ST_DB_CHANGE_STEP 200  /* rows */
 
 /* ---- values and rows ---- */
 
@@ -123,6 +125,9 @@ struct st_store {
   st_semaphore writing;         /* changes, one at a time */
   st_semaphore unauthenticated; /* of those, who come without a credential */
   _Atomic int64_t close_us;     /* 0, or when nothing waits any more: the process ends */
+
+  int64_t large_change; /* rows; a change of more leaves some to later steps (remaining.h) */
+  int64_t change_step;  /* rows that such a step changes at most */
 
   /* The uptime that this handle counted last (purge.c); in its turn to write. */
   int64_t uptime;    /* seconds, as the store has it */

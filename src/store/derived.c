@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "store/row_set.h"
+#include "store/remaining.h"
 
 /* Unless the caller asked to end it, at most so many rows are looked at. */
 #define LOOKED_AT_MOST 10000
@@ -22,12 +22,13 @@ st_store_status st_derived_find(st_db *db, const st_change *change, const st_key
   const char *username = row->kind == ST_KIND_USER ? row->owner : NULL;
   *made = (st_derived){.end = ends(change)};
   st_value most = st_db_number(made->end ? INT64_MAX : LOOKED_AT_MOST);
-  bool ok =
-      st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORE_OK &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_BASE,
-                ST_VALUES(st_db_text(row->id), st_db_text(username))) == ST_STORE_OK &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most)) == ST_STORE_OK &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most)) == ST_STORE_OK;
+  st_value owner = st_db_text(username);
+  bool ok = st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_DERIVED_ADD_BASE, ST_VALUES(st_db_text(row->id), owner, most)) ==
+                ST_STORE_OK &&
+            st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most, owner)) ==
+                ST_STORE_OK &&
+            st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most, owner)) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
@@ -66,7 +67,7 @@ static st_store_status list_made(st_db *db, const st_change *change, st_derived 
 /* Users end with their keys, which were found too, and with their sessions. */
 static st_store_status end_made(st_db *db, const st_change *change, const char *because) {
   st_ended ended;
-  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+  bool ok = st_remaining_settle_derived(db) == ST_STORE_OK && st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_DERIVED, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_AUDIT_USERS,
                       ST_VALUES(st_db_number(change->now), st_db_text(change->context->who),

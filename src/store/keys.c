@@ -8,6 +8,7 @@
 #include "store/derived.h"
 #include "store/key_row.h"
 #include "store/query.h"
+#include "store/remaining_run.h"
 
 /* ---- made ---- */
 
@@ -48,6 +49,9 @@ static st_store_status check_owner(st_db *db, const st_change *change, st_key *k
 static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
   st_store_status status = st_key_row_may_grant(db, change, key.permissions);
+  if (status == ST_STORE_OK) {
+    status = st_remaining_check_key(db, change, key.owner, key.permissions);
+  }
   if (status == ST_STORE_OK) status = check_owner(db, change, &key);
   if (status == ST_STORE_OK) {
     status = st_key_row_insert(db, &key, change->digest, change->context->row);
@@ -70,7 +74,7 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *con
   change.grantor = grantor;
   change.key = key;
   change.digest = digest;
-  return st_transaction_run(store, make_key, &change, error);
+  return st_remaining_run(store, make_key, &change, error);
 }
 
 /* ---- changed and ended ---- */
@@ -129,6 +133,7 @@ static st_store_status make_key_disabled(st_db *db, const st_change *change) {
       !key.disabled_by_owner) {
     status = ST_STORE_DENIED;
   }
+  if (status == ST_STORE_OK) status = st_remaining_settle(db, change->id);
   if (status == ST_STORE_OK) {
     status = st_db_run_one(
         db, ST_SQL_ROW_DISABLE,
@@ -158,6 +163,7 @@ static st_store_status make_key_deleted(st_db *db, const st_change *change) {
   st_ended ended = {0};
   st_derived made = {0};
   st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = st_remaining_settle(db, change->id);
   if (status == ST_STORE_OK) status = st_row_set_of(db, change->id);
   if (status == ST_STORE_OK) status = st_row_set_end(db, change, NULL, &ended);
   if (status == ST_STORE_OK) status = settle_derived(db, change, &key, &made);
@@ -176,6 +182,7 @@ static st_store_status make_new_sub(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
   st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = st_remaining_settle(db, change->id);
   if (status == ST_STORE_OK) status = st_row_set_new_sub(db, change, change->id, change->sub);
   if (status == ST_STORE_OK) status = st_row_set_end_sessions(db, change, change->id, &ended);
   return status == ST_STORE_OK

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "store/audit.h"
+#include "store/remaining_run.h"
 #include "store/settings.h"
 
 /* ---- a snapshot ---- */
@@ -95,7 +96,8 @@ static st_store_status make_restored(st_db *db, const st_change *change) {
   const restoring *r = change->data;
   int64_t sequence = 0;
   st_value last = st_db_number(r->snapshot->sequence);
-  st_store_status status = st_transaction_sequence(db, &r->report->before);
+  st_store_status status = st_remaining_check_all(db, change);
+  if (status == ST_STORE_OK) status = st_transaction_sequence(db, &r->report->before);
   if (status == ST_STORE_OK) status = st_transaction_take_sequence(db, change, &sequence);
   if (status == ST_STORE_OK) status = take_hash_key(db, r->snapshot);
   if (status != ST_STORE_OK) return status;
@@ -123,7 +125,10 @@ st_store_status st_store_restore_revocations(st_store *store, const st_audit_con
   st_change change = st_transaction_change(context, NULL, &made.sequence);
   change.data = &(restoring){snapshot, &made};
   if (change.now_us <= snapshot->sequence) change.now_us = snapshot->sequence + 1;
-  st_store_status status = st_transaction_run(store, make_restored, &change, error);
+  bool left = false;
+  st_store_status status = st_store_continue(store, INT64_MAX, &left, error);
+  if (status != ST_STORE_OK) return status;
+  status = st_remaining_run(store, make_restored, &change, error);
   if (status == ST_STORE_OK) *report = made;
   if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s lists hashes under another hash key, which cannot be computed anew",

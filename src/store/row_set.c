@@ -53,10 +53,13 @@ static st_store_status audit_keys(st_db *db, const st_change *change, const char
 
 st_store_status st_row_set_end(st_db *db, const st_change *change, const char *because,
                                st_ended *ended) {
-  if (st_db_run(db, ST_SQL_SET_ADD_DEPENDENT, ST_NO_VALUES) != ST_STORE_OK ||
-      count_rows(db, ended) != ST_STORE_OK) {
-    return ST_STORE_FAILED;
-  }
+  st_store_status status = st_db_run(db, ST_SQL_SET_ADD_DEPENDENT, ST_NO_VALUES);
+  return status == ST_STORE_OK ? st_row_set_end_these(db, change, because, ended) : status;
+}
+
+st_store_status st_row_set_end_these(st_db *db, const st_change *change, const char *because,
+                                     st_ended *ended) {
+  if (count_rows(db, ended) != ST_STORE_OK) return ST_STORE_FAILED;
   if (ended->rows == 0) return ST_STORE_OK;
   bool ok = revoke_rows(db, change) == ST_STORE_OK &&
             (because == NULL || audit_keys(db, change, because) == ST_STORE_OK) &&

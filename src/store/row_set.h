@@ -21,6 +21,9 @@ st_store_status st_row_set_of(st_db *db, const char *id) __attribute__((warn_unu
  */
 st_store_status st_row_set_end(st_db *db, const st_change *change, const char *because,
                                st_ended *ended) __attribute__((warn_unused_result));
+/* The same of the rows in it alone. */
+st_store_status st_row_set_end_these(st_db *db, const st_change *change, const char *because,
+                                     st_ended *ended) __attribute__((warn_unused_result));
 /* The revocation data lists the rows of the set while they are disabled or suspended, and else
  * does not. */
 st_store_status st_row_set_relist(st_db *db, const st_change *change)

@@ -27,8 +27,7 @@ typedef enum st_sql {
   ST_SQL_KEY_COUNT,
   ST_SQL_KEY_COUNT_OWNED,
   ST_SQL_KEY_RENAME,
-  ST_SQL_KEY_SUSPEND_OWNED, /* suspended or not, all keys of an owner */
-  ST_SQL_KEY_USED,          /* the last use of a living row */
+  ST_SQL_KEY_USED, /* the last use of a living row */
 
   /* Users. */
   ST_SQL_USER_FIND,
@@ -50,28 +49,31 @@ typedef enum st_sql {
 
   /* The set of rows that a change is about (row_set.h). */
   ST_SQL_SET_CLEAR,
-  ST_SQL_SET_ADD_ROW,               /* one row */
-  ST_SQL_SET_ADD_OWNED,             /* the living keys of an owner */
-  ST_SQL_SET_ADD_HOLDING,           /* of these, those with a permission */
-  ST_SQL_SET_ADD_SESSIONS,          /* the living sessions of a row */
-  ST_SQL_SET_ADD_SESSIONS_OF_OWNED, /* those of an owner's keys */
-  ST_SQL_SET_ADD_DEPENDENT,         /* those of the rows in the set */
-  ST_SQL_SET_ADD_OLDEST,            /* of a row, all but the newest so many */
-  ST_SQL_SET_ADD_ENDED,             /* sessions that ended before a time, at most so many */
-  ST_SQL_SET_DROP_UNCHANGED,        /* those that are listed as they should be */
-  ST_SQL_SET_COUNT,                 /* rows, keys and sessions */
-  ST_SQL_SET_REVOKE,                /* their subs are refused for ever */
-  ST_SQL_SET_LIST,                  /* listed until it is purged */
-  ST_SQL_SET_LOG,                   /* their hashes changed at a sequence */
-  ST_SQL_SET_DELETE,                /* they live no longer */
-  ST_SQL_SET_AUDIT_KEYS,            /* a line for each key */
-  ST_SQL_SET_AUDIT_SESSIONS,        /* a line for each session */
-  ST_SQL_SET_ADD_DERIVED,           /* the living keys and users of the derived */
-  ST_SQL_SET_AUDIT_USERS,           /* a line for each user */
-  ST_SQL_SET_DELETE_USERS,          /* their records */
-  ST_SQL_SET_LIST_DISABLED,         /* listed while they are disabled or suspended */
-  ST_SQL_SET_UNLIST_ENABLED,        /* those that are neither any more */
-  ST_SQL_SET_REMOVE_REVOKED,        /* the five: all that is kept of them */
+  ST_SQL_SET_ADD_ROW,                 /* one row */
+  ST_SQL_SET_ADD_OWNED,               /* the living keys of an owner */
+  ST_SQL_SET_ADD_HOLDING,             /* of these, those with a permission */
+  ST_SQL_SET_ADD_SESSIONS,            /* the living sessions of a row */
+  ST_SQL_SET_ADD_SESSIONS_OF_OWNED,   /* those of an owner's keys */
+  ST_SQL_SET_ADD_DEPENDENT,           /* those of the rows in the set */
+  ST_SQL_SET_ADD_OLDEST,              /* of a row, all but the newest so many */
+  ST_SQL_SET_ADD_ENDED,               /* sessions that ended before a time, at most so many */
+  ST_SQL_SET_ADD_NOT_REACHED,         /* a row and its sessions: what REMAINING has not reached */
+  ST_SQL_SET_ADD_DERIVED_NOT_REACHED, /* the same of the derived rows of an owner */
+  ST_SQL_SET_DROP_UNCHANGED,          /* those that are listed as they should be */
+  ST_SQL_SET_COUNT,                   /* rows, keys and sessions */
+  ST_SQL_SET_REVOKE,                  /* their subs are refused for ever */
+  ST_SQL_SET_LIST,                    /* listed until it is purged */
+  ST_SQL_SET_LOG,                     /* their hashes changed at a sequence */
+  ST_SQL_SET_DELETE,                  /* they live no longer */
+  ST_SQL_SET_AUDIT_KEYS,              /* a line for each key */
+  ST_SQL_SET_AUDIT_SESSIONS,          /* a line for each session */
+  ST_SQL_SET_ADD_DERIVED,             /* the living keys and users of the derived */
+  ST_SQL_SET_AUDIT_USERS,             /* a line for each user */
+  ST_SQL_SET_DELETE_USERS,            /* their records */
+  ST_SQL_SET_SUSPEND,                 /* suspended or not, the keys in it */
+  ST_SQL_SET_LIST_DISABLED,           /* listed while they are disabled or suspended */
+  ST_SQL_SET_UNLIST_ENABLED,          /* those that are neither any more */
+  ST_SQL_SET_REMOVE_REVOKED,          /* the five: all that is kept of them */
   ST_SQL_SET_REMOVE_REFRESH,
   ST_SQL_SET_REMOVE_SESSIONS,
   ST_SQL_SET_REMOVE_USED,
@@ -82,11 +84,26 @@ typedef enum st_sql {
 
   /* What was made with a row, for others (derived.h). */
   ST_SQL_DERIVED_CLEAR,
-  ST_SQL_DERIVED_ADD_BASE,   /* the row, and what is the same user */
+  ST_SQL_DERIVED_ADD_BASE,   /* the row, and what is the same user and has made something */
   ST_SQL_DERIVED_ADD_DIRECT, /* made with these, and not within permissions */
   ST_SQL_DERIVED_ADD_REST,   /* and all that was made with that */
   ST_SQL_DERIVED_COUNT,      /* keys, users, rows looked at */
   ST_SQL_DERIVED_LIST,       /* the first so many that are valid */
+
+  /* What changes of many rows have left to do (remaining.h): ST_COL_REMAINING_... */
+  ST_SQL_REMAINING_INSERT,
+  ST_SQL_REMAINING_FIND,   /* of an owner */
+  ST_SQL_REMAINING_NEXT,   /* of the first owner after one */
+  ST_SQL_REMAINING_OF_ROW, /* of the owner of a living key or session */
+  ST_SQL_REMAINING_ENDS,   /* would a new key of the owner, with these permissions, end? */
+  ST_SQL_REMAINING_MOVE,   /* how far it has come */
+  ST_SQL_REMAINING_DELETE,
+  ST_SQL_REMAINING_SESSIONS, /* the next ones in the order of ids: id, is there anything to do? */
+  ST_SQL_REMAINING_KEYS,
+  ST_SQL_OWNED_AT_MOST, /* living keys and sessions of an owner, of each at most so many counted */
+  ST_SQL_OWNED_COUNT,   /* keys, a number that another one makes larger, and the same of sessions */
+  ST_SQL_OWNED_HOLDING, /* of the next keys: how many, the last id, how many hold a permission */
+  ST_SQL_OWNED_HOLDING_SESSIONS,
 
   /* The audit log. */
   ST_SQL_AUDIT_INSERT,
@@ -140,6 +157,7 @@ typedef enum st_sql {
   ST_SQL_COPY_READ_SESSIONS,
   ST_SQL_COPY_READ_REFRESH,
   ST_SQL_COPY_READ_USED,
+  ST_SQL_COPY_READ_REMAINING,
   ST_SQL_COPY_READ_AUDIT,
   ST_SQL_COPY_WRITE_SETTINGS,
   ST_SQL_COPY_WRITE_ISSUED,
@@ -151,6 +169,7 @@ typedef enum st_sql {
   ST_SQL_COPY_WRITE_SESSIONS,
   ST_SQL_COPY_WRITE_REFRESH,
   ST_SQL_COPY_WRITE_USED,
+  ST_SQL_COPY_WRITE_REMAINING,
   ST_SQL_COPY_WRITE_AUDIT,
   ST_SQL_COPY_FINISH, /* what is made next gets the next number; a row */
   ST_SQL_COUNT
@@ -186,6 +205,20 @@ enum {
 
 /* A refresh token: ST_SQL_REFRESH_FIND. */
 enum { ST_COL_REFRESH_SESSION, ST_COL_REFRESH_EXPIRES_AT, ST_COL_REFRESH_USED_AT };
+
+/* What a change of many rows has left to do. */
+enum {
+  ST_COL_REMAINING_OWNER,
+  ST_COL_REMAINING_WHAT,
+  ST_COL_REMAINING_PERMISSIONS,
+  ST_COL_REMAINING_SEQUENCE,
+  ST_COL_REMAINING_AT,
+  ST_COL_REMAINING_WHO,
+  ST_COL_REMAINING_FROM,
+  ST_COL_REMAINING_BECAUSE,
+  ST_COL_REMAINING_KEYS_REACHED,
+  ST_COL_REMAINING_AFTER,
+};
 
 /* A line of the audit log: ST_SQL_AUDIT_LIST. */
 enum {

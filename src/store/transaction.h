@@ -4,6 +4,19 @@
 
 #include "store/db.h"
 
+/* What has to be done before a change can be made, which answers ST_STORE_BUSY until then
+ * (remaining_run.h). */
+#define ST_NEED_MARKS 4
+typedef struct st_change_need {
+  enum { ST_NEED_NOTHING, ST_NEED_REST, ST_NEED_COUNT } what;
+  char owner[ST_NAME_MAX + 1];
+  /* The keys and sessions of the owner that hold one of these; and what is the same as long as they
+   * are. */
+  char permissions[ST_PERMISSIONS_TEXT_MAX + 1];
+  int64_t keys, sessions, marks[ST_NEED_MARKS];
+  int counts; /* how often it was counted */
+} st_change_need;
+
 /* What a change is about. Each kind of change reads what it needs. */
 typedef struct st_change {
   const st_audit_context *context; /* who is named in the audit log; NULL: no line is written */
@@ -19,6 +32,7 @@ typedef struct st_change {
   int64_t *sequence;    /* written after the commit: at which the revocation data has it; or NULL */
   int64_t until_us;     /* how long it may wait: as in st_audit_context */
   bool unauthenticated; /* who asks for it has shown no credential */
+  st_change_need *need; /* NULL: nothing can be done before it */
   void *data;           /* what this kind of change takes besides, and gives back */
 } st_change;
 

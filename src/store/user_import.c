@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store/key_row.h"
+#include "store/remaining_run.h"
 #include "store/user_row.h"
 
 /* ---- what the caller looks at before ---- */
@@ -53,6 +54,8 @@ static st_store_status import_new(st_db *db, const st_change *change, batch *all
   const st_user *user = &entry->user;
   const st_value *username = ST_VALUES(st_db_text(user->key.owner));
   int64_t owned = 0;
+  st_store_status remains = st_remaining_check(db, change, user->key.owner);
+  if (remains != ST_STORE_OK) return remains;
   st_store_status found = st_db_exists(db, ST_SQL_USER_WAS_DELETED, username);
   if (found == ST_STORE_OK && entry->mode == ST_IMPORT_CREATE) {
     return refuse_import(all, "was deleted here");
@@ -118,7 +121,7 @@ st_store_status st_store_user_import(st_store *store, const st_audit_context *co
   batch all = {.users = users, .count = count};
   st_change change = st_transaction_change(context, NULL, sequence);
   change.data = &all;
-  st_store_status status = st_transaction_run(store, make_imported, &change, error);
+  st_store_status status = st_remaining_run(store, make_imported, &change, error);
   if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s: the user %s %s; nothing was changed", st_db_name(store),
                      users[all.at].user.key.owner, all.problem);

@@ -9,6 +9,7 @@
 #include "domain/permissions.h"
 #include "store/derived.h"
 #include "store/key_row.h"
+#include "store/remaining_run.h"
 
 /* ---- the record ---- */
 
@@ -77,44 +78,70 @@ st_store_status st_user_row_audit(st_db *db, const st_change *change, const char
 
 /* ---- other permissions, another password ---- */
 
-/* Adds to the set the keys that hold a permission which the user loses. *loses: there is such a
- * permission.
- */
-static st_store_status find_losses(st_db *db, const st_key *row, const char *permissions,
-                                   bool *loses) {
+/* The permissions that the user loses, joined by commas. */
+static bool find_losses(const st_key *row, const char *permissions,
+                        char lost[ST_PERMISSIONS_TEXT_MAX + 1]) {
   st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
+  st_writer writer = st_writer_on(lost, ST_PERMISSIONS_TEXT_MAX + 1);
   subtoken_text held;
-  st_store_status status = st_row_set_clear(db);
-  while (status == ST_STORE_OK && st_cut(&cutter, ',', &held)) {
-    if (!st_permissions_contain(permissions, held)) {
-      *loses = true;
-      status = st_db_run(db, ST_SQL_SET_ADD_HOLDING,
-                         ST_VALUES(st_db_text(row->owner), st_db_view(held)));
-    }
+  while (st_cut(&cutter, ',', &held)) {
+    if (st_permissions_contain(permissions, held)) continue;
+    if (writer.len > 0) st_write_char(&writer, ',');
+    st_write_view(&writer, held);
   }
-  return status;
+  return st_writer_end(&writer);
 }
 
-/* Ends the keys in the set and all sessions of the user. */
+/* Ends the keys that hold one of these and all sessions of the user. */
+static st_store_status end_holding(st_db *db, const st_change *change, const st_key *row,
+                                   const char *lost, const char *because, st_ended *ended) {
+  st_cutter cutter = {st_text(lost), lost[0] == '\0'};
+  subtoken_text each;
+  st_store_status status = st_row_set_clear(db);
+  while (status == ST_STORE_OK && st_cut(&cutter, ',', &each)) {
+    status =
+        st_db_run(db, ST_SQL_SET_ADD_HOLDING, ST_VALUES(st_db_text(row->owner), st_db_view(each)));
+  }
+  if (status == ST_STORE_OK) {
+    status = st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id)));
+  }
+  return status == ST_STORE_OK ? st_row_set_end(db, change, because, ended) : status;
+}
+
+/* The same, left to later steps: the sessions of the user hold what the user holds. */
+static st_store_status end_holding_large(st_db *db, const st_change *change, const st_key *row,
+                                         const char *lost, const char *because, st_ended *ended) {
+  st_remaining rest = {row->owner, ST_REMAINING_END, lost, because};
+  st_store_status status = st_remaining_count(db, change, row->owner, lost, ended);
+  return status == ST_STORE_OK ? st_remaining_begin(db, change, &rest) : status;
+}
+
 static st_store_status end_losses(st_db *db, const st_change *change, const st_key *row,
-                                  const st_user_revision *to, st_ended *ended) {
+                                  const char *lost, const st_user_revision *to, st_ended *ended) {
   char because[ST_NAME_MAX + 64];
+  bool large = false;
   st_writer writer = st_writer_on(because, sizeof because);
   st_write_literal(&writer, "taken from user ");
   st_write_truncated(&writer, row->owner);
-  bool ok = st_writer_end(&writer) &&
-            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORE_OK &&
-            st_row_set_end(db, change, because, ended) == ST_STORE_OK;
-  return ok ? st_row_set_new_sub(db, change, row->id, to->sub) : ST_STORE_FAILED;
+  if (!st_writer_end(&writer)) return ST_STORE_FAILED;
+  st_store_status status =
+      lost[0] != '\0' ? st_remaining_is_large(db, row->owner, &large) : ST_STORE_OK;
+  if (status == ST_STORE_OK) {
+    status = large ? end_holding_large(db, change, row, lost, because, ended)
+                   : end_holding(db, change, row, lost, because, ended);
+  }
+  return status == ST_STORE_OK ? st_row_set_new_sub(db, change, row->id, to->sub) : status;
 }
 
-/* Living sessions have a permission that is added at once. */
+/* Living sessions have a permission that is added at once. When one is lost none is in force, but
+ * those that are left to later steps are told by what they hold.
+ */
 static st_store_status grant(st_db *db, const st_change *change, const st_key *row,
-                             const char *permissions) {
+                             const char *permissions, bool loses) {
   const st_value *values =
       ST_VALUES(st_db_text(row->id), st_db_number(change->now), st_db_text(permissions));
   st_store_status status = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
-  return status == ST_STORE_OK ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : status;
+  return status == ST_STORE_OK && !loses ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : status;
 }
 
 static st_store_status audit_revision(st_db *db, const st_change *change, const st_key *row,
@@ -137,17 +164,20 @@ st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_
                                    const st_user_revision *to) {
   st_ended ended = {0};
   st_derived made = {0};
-  bool loses = false;
+  char lost[ST_PERMISSIONS_TEXT_MAX + 1];
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
-  st_store_status status = find_losses(db, row, permissions, &loses);
+  st_store_status status = st_remaining_check(db, change, row->owner);
+  if (status == ST_STORE_OK && !find_losses(row, permissions, lost)) status = ST_STORE_FAILED;
+  if (status != ST_STORE_OK) return status;
+  bool loses = lost[0] != '\0';
   bool tells = to->permissions != NULL &&
                (loses || (change->context->made != NULL && change->context->made->end));
   if (status == ST_STORE_OK && tells) status = st_derived_find(db, change, row, permissions, &made);
   if (status == ST_STORE_OK && (loses || to->password != NULL)) {
-    status = end_losses(db, change, row, to, &ended);
+    status = end_losses(db, change, row, lost, to, &ended);
   }
   if (status == ST_STORE_OK && to->permissions != NULL) {
-    status = grant(db, change, row, to->permissions);
+    status = grant(db, change, row, to->permissions, loses);
   }
   if (status == ST_STORE_OK) {
     status = st_db_run_one(db, ST_SQL_USER_UPDATE,

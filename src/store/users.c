@@ -6,6 +6,7 @@
 #include "domain/permissions.h"
 #include "store/derived.h"
 #include "store/key_row.h"
+#include "store/remaining_run.h"
 #include "store/user_row.h"
 
 static st_store_status fail_user(const st_store *store, char *error) {
@@ -65,6 +66,7 @@ static st_store_status make_user(st_db *db, const st_change *change) {
   new_user *new = change->data;
   const char *imported = new->user->imported[0] != '\0' ? new->user->imported : NULL;
   st_store_status status = st_key_row_may_grant(db, change, new->user->key.permissions);
+  if (status == ST_STORE_OK) status = st_remaining_check(db, change, new->user->key.owner);
   if (status == ST_STORE_OK) status = username_is_free(db, change, new);
   if (status == ST_STORE_OK) {
     status = st_user_row_insert(db, change, new->user, change->digest, imported);
@@ -85,7 +87,7 @@ st_store_status st_store_user_create(st_store *store, const st_audit_context *co
   st_user made = *user;
   made.registered = registering;
   change.data = &(new_user){&made, registering, 0};
-  st_store_status status = st_transaction_run(store, make_user, &change, error);
+  st_store_status status = st_remaining_run(store, make_user, &change, error);
   subtoken_wipe(&made, sizeof made);
   return status;
 }
@@ -113,7 +115,7 @@ static st_store_status revise(st_store *store, const st_audit_context *context,
   }
   st_change change = st_transaction_change(context, username, sequence);
   change.data = to;
-  return st_transaction_run(store, make_revised, &change, error);
+  return st_remaining_run(store, make_revised, &change, error);
 }
 
 st_store_status st_store_user_set_permissions(st_store *store, const st_audit_context *context,
@@ -151,16 +153,25 @@ st_store_status st_store_user_rehash(st_store *store, const char *username, cons
 
 /* ---- disabled, deleted ---- */
 
-/* Disables or enables the user's row, and suspends or resumes each of the user's keys. */
+/* Disables or enables the user's row. Leaves the row set with it. */
+static st_store_status disable_row(st_db *db, const st_change *change, const st_key *row) {
+  bool ok =
+      st_db_run_one(
+          db, ST_SQL_ROW_DISABLE,
+          ST_VALUES(st_db_text(row->id), st_db_number(change->now), st_db_number(change->disabled),
+                    st_db_text(change->context->row), st_db_number(0))) == ST_STORE_OK &&
+      st_row_set_of(db, row->id) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+/* And suspends or resumes each of the user's keys. */
 static st_store_status suspend(st_db *db, const st_change *change, const st_key *row) {
-  st_value username = st_db_text(row->owner), now = st_db_number(change->now),
-           yes = st_db_number(change->disabled);
-  bool ok = st_db_run_one(db, ST_SQL_ROW_DISABLE,
-                          ST_VALUES(st_db_text(row->id), now, yes, st_db_text(change->context->row),
-                                    st_db_number(0))) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_KEY_SUSPEND_OWNED, ST_VALUES(username, now, yes)) == ST_STORE_OK &&
-            st_row_set_of(db, row->id) == ST_STORE_OK &&
+  st_value username = st_db_text(row->owner);
+  bool ok = disable_row(db, change, row) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(username)) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_SUSPEND,
+                      ST_VALUES(st_db_number(change->disabled), st_db_number(change->now))) ==
+                ST_STORE_OK &&
             st_row_set_relist(db, change) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
@@ -184,13 +195,36 @@ static st_store_status audit_ended(st_db *db, const st_change *change, const cha
   return st_audit_write_detail(db, change, action, change->id, &writer);
 }
 
+static st_store_status disable_all(st_db *db, const st_change *change, const st_key *row,
+                                   st_ended *ended) {
+  st_store_status status = suspend(db, change, row);
+  return status == ST_STORE_OK && change->disabled ? end_all_sessions(db, change, row, ended)
+                                                   : status;
+}
+
+/* The keys and sessions are left to later steps. */
+static st_store_status disable_large(st_db *db, const st_change *change, const st_key *row,
+                                     st_ended *ended) {
+  st_remaining rest = {.owner = row->owner,
+                       .what = change->disabled ? ST_REMAINING_SUSPEND : ST_REMAINING_RESUME};
+  bool ok = disable_row(db, change, row) == ST_STORE_OK &&
+            st_row_set_relist(db, change) == ST_STORE_OK &&
+            (!change->disabled ||
+             st_remaining_count(db, change, row->owner, NULL, ended) == ST_STORE_OK) &&
+            st_remaining_begin(db, change, &rest) == ST_STORE_OK;
+  ended->keys = 0; /* they live on */
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
 static st_store_status disable(st_db *db, const st_change *change, const st_key *row) {
   st_ended ended = {0};
   st_derived made = {0};
-  bool ok = suspend(db, change, row) == ST_STORE_OK &&
+  bool large = false;
+  bool ok = st_remaining_is_large(db, row->owner, &large) == ST_STORE_OK &&
+            (large ? disable_large(db, change, row, &ended)
+                   : disable_all(db, change, row, &ended)) == ST_STORE_OK &&
             (!change->disabled ||
-             (end_all_sessions(db, change, row, &ended) == ST_STORE_OK &&
-              st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
+             (st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
               st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK));
   const char *action = change->disabled ? "user.disable" : "user.enable";
   return ok ? audit_ended(db, change, action, &ended, &made) : ST_STORE_FAILED;
@@ -199,6 +233,7 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
 static st_store_status make_user_disabled(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
+  if (status == ST_STORE_OK) status = st_remaining_check(db, change, change->id);
   if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;
@@ -209,30 +244,49 @@ st_store_status st_store_user_set_disabled(st_store *store, const st_audit_conte
                                            char *error) {
   st_change change = st_transaction_change(context, username, sequence);
   change.disabled = disabled;
-  return st_transaction_run(store, make_user_disabled, &change, error);
+  return st_remaining_run(store, make_user_disabled, &change, error);
+}
+
+static st_store_status end_all(st_db *db, const st_change *change, const st_key *row,
+                               const char *because, st_ended *ended) {
+  bool ok = st_row_set_of(db, row->id) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(st_db_text(row->owner))) == ST_STORE_OK;
+  return ok ? st_row_set_end(db, change, because, ended) : ST_STORE_FAILED;
+}
+
+/* The keys and sessions are left to later steps. */
+static st_store_status end_large(st_db *db, const st_change *change, const st_key *row,
+                                 const char *because, st_ended *ended) {
+  st_remaining rest = {.owner = row->owner, .what = ST_REMAINING_END, .because = because};
+  bool ok = st_row_set_of(db, row->id) == ST_STORE_OK &&
+            st_row_set_end_these(db, change, because, ended) == ST_STORE_OK &&
+            st_remaining_count(db, change, row->owner, NULL, ended) == ST_STORE_OK &&
+            st_remaining_begin(db, change, &rest) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 static st_store_status delete_user(st_db *db, const st_change *change, const st_key *row) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
-  const st_value *username = ST_VALUES(st_db_text(change->id));
+  bool large = false;
   st_ended ended = {0};
   st_derived made = {0};
   st_write_literal(&writer, "deleted with user ");
   st_write_truncated(&writer, row->owner);
-  bool ok = st_writer_end(&writer) &&
-            st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
-            st_row_set_of(db, row->id) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_SET_ADD_OWNED, username) == ST_STORE_OK &&
-            st_row_set_end(db, change, because, &ended) == ST_STORE_OK &&
-            st_db_run_one(db, ST_SQL_USER_DELETE, username) == ST_STORE_OK &&
-            st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK;
+  bool ok =
+      st_writer_end(&writer) && st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
+      st_remaining_is_large(db, row->owner, &large) == ST_STORE_OK &&
+      (large ? end_large(db, change, row, because, &ended)
+             : end_all(db, change, row, because, &ended)) == ST_STORE_OK &&
+      st_db_run_one(db, ST_SQL_USER_DELETE, ST_VALUES(st_db_text(change->id))) == ST_STORE_OK &&
+      st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK;
   return ok ? audit_ended(db, change, "user.delete", &ended, &made) : ST_STORE_FAILED;
 }
 
 static st_store_status make_user_deleted(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
+  if (status == ST_STORE_OK) status = st_remaining_check(db, change, change->id);
   if (status == ST_STORE_OK) status = delete_user(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;
@@ -241,5 +295,5 @@ static st_store_status make_user_deleted(st_db *db, const st_change *change) {
 st_store_status st_store_user_delete(st_store *store, const st_audit_context *context,
                                      const char *username, int64_t *sequence, char *error) {
   st_change change = st_transaction_change(context, username, sequence);
-  return st_transaction_run(store, make_user_deleted, &change, error);
+  return st_remaining_run(store, make_user_deleted, &change, error);
 }

@@ -7,12 +7,52 @@
  */
 #include "store/postgres/postgres.h"
 
-#define COLUMNS                                                                 \
+#define STORED_COLUMNS                                                          \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, suspended"
+
+#define WITHIN(inner, outer) "string_to_array(" inner ", ',') <@ string_to_array(" outer ", ',')"
+#define MEET(one, other) "string_to_array(" one ", ',') && string_to_array(" other ", ',')"
+
+/* What a change of many rows has left to do is in force all the same (store/remaining.h): a living
+ * row may have ended by it, or be suspended or not. Of sessions only `end` and `suspend` are told,
+ * of users' own rows nothing.
+ */
+#define REMAINING_OF(row) "SELECT 1 FROM remaining AS m WHERE m.owner = " row ".owner"
+#define HOLDS_LOST(row) "(m.permissions IS NULL OR " MEET(row ".permissions", "m.permissions") ")"
+#define ENDED(row)                                                                           \
+  "EXISTS (" REMAINING_OF(row) " AND " row ".kind <> 1 AND (m.what = 'end' AND " HOLDS_LOST( \
+      row) " OR m.what = 'suspend' AND " row ".kind >= 2))"
+#define SUSPENDED(row)                                                                            \
+  "coalesce((SELECT (m.what = 'suspend')::int::smallint FROM remaining AS m WHERE m.owner = " row \
+  ".owner AND m.what <> 'end' AND " row ".kind = 0), " row ".suspended)"
+/* Is it one of those that the change has not reached yet? */
+#define NOT_REACHED(row)                                                               \
+  "EXISTS (" REMAINING_OF(row) " AND CASE WHEN m.what = 'end' THEN " row               \
+                               ".kind <> 1 AND " HOLDS_LOST(                           \
+                                   row) " WHEN " row                                   \
+                                        ".kind >= 2 THEN m.what = 'suspend' ELSE " row \
+                                        ".kind = 0 AND (" row                          \
+                                        ".suspended = 1) <> (m.what = 'suspend') END)"
+#define IN_FORCE(row) row ".deleted_at IS NULL AND NOT " ENDED(row)
+/* The hashes that it changes and has not reached, with what becomes of them, of changes after a
+ * sequence. A key that is disabled besides stays listed.
+ */
+#define HASHES_NOT_REACHED(since) \
+  "SELECT keys.hash, (m.what <> 'resume')::int AS became, m.sequence FROM remaining AS m"      \
+  " JOIN keys ON keys.owner = m.owner WHERE m.sequence > " since " AND " LIVING_KEY            \
+  " AND CASE m.what WHEN 'end' THEN " HOLDS_LOST("keys") " ELSE keys.disabled = 0"             \
+  " AND (keys.suspended = 1) <> (m.what = 'suspend') END"                                      \
+  " UNION ALL SELECT keys.hash, 1, m.sequence FROM remaining AS m"                             \
+  " JOIN keys ON keys.owner = m.owner WHERE m.sequence > " since " AND " LIVING_SESSION        \
+  " AND (m.what = 'suspend' OR m.what = 'end' AND " HOLDS_LOST("keys") ")"
+
+#define COLUMNS                                                                 \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, " SUSPENDED("keys")
 #define KEY_COLUMNS                                                               \
   "keys.id, keys.sub, keys.name, keys.owner, keys.permissions, keys.created_at, " \
-  "keys.expires_at, keys.disabled, keys.kind, keys.parent, keys.suspended"
+  "keys.expires_at, keys.disabled, keys.kind, keys.parent, " SUSPENDED("keys")
 #define LISTED_COLUMNS                                                                    \
   KEY_COLUMNS                                                                             \
   ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(keys.made_by, '')," \
@@ -25,12 +65,17 @@
 
 /* Written like the conditions of the partial indexes, so that these are used. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
+#define KEY_IN_FORCE LIVING_KEY " AND NOT " ENDED("keys")
+#define LIVING_SESSION "kind >= 2 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = $1 AND " LIVING_KEY
+#define SESSIONS_OF_OWNER "FROM keys WHERE owner = $1 AND " LIVING_SESSION
+#define REMAINING_COLUMNS \
+  "owner, what, permissions, sequence, at, who, origin, because, keys_reached, after"
 #define OF_PARENT "parent IS NOT NULL AND deleted_at IS NULL AND parent "
 #define VALID_DERIVED(array)        \
   "FROM keys WHERE id = ANY(" array \
   "::text[]) AND kind <= 1"         \
-  " AND deleted_at IS NULL AND coalesce(expires_at, $1 + 1) > $1"
+  " AND " IN_FORCE("keys") " AND coalesce(expires_at, $1 + 1) > $1"
 #define IN_SET(array) "id = ANY(" array "::text[])"
 
 #define SETTING(name) "(SELECT value FROM settings WHERE name = '" name "')"
@@ -38,7 +83,7 @@
 /* As store/copy.c lists them. */
 #define COPIED_OF_KEYS                                                              \
   "id, n, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
-  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by"
+  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner"
 #define COPIED_OF_USERS                                                           \
   "username, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -55,7 +100,6 @@
 #define NAMELESS(hash) "'=' || lpad(to_hex(" hash "), 16, '0') || repeat('0', 26)"
 
 #define RANDOM_32 "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
-#define WITHIN(inner, outer) "string_to_array(" inner ", ',') <@ string_to_array(" outer ", ',')"
 #define CLOCK "extract(epoch FROM clock_timestamp())::bigint"
 /* When the statement came in, which is before the snapshot that it reads; not rounded up. */
 #define CLOCK_BEFORE "floor(extract(epoch FROM statement_timestamp()))::bigint"
@@ -85,8 +129,8 @@
 #define INTO_WRITTEN ST_POSTGRES_INTO_WRITTEN
 
 const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
-    [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND deleted_at IS NULL"),
-    [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND deleted_at IS NULL"),
+    [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND " IN_FORCE("keys")),
+    [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND " IN_FORCE("keys")),
     /* $4: who; $5: not when it is disabled already */
     [ST_SQL_ROW_DISABLE] =
         SQL_AND(INTO_WRITTEN,
@@ -106,31 +150,37 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] = SQL_HASHED(1, 0,
                                          "SELECT 1 FROM revoked WHERE sub = $1"
-                                         " UNION ALL SELECT 1 FROM listed WHERE hash = $2"),
+                                         " UNION ALL SELECT 1 FROM listed WHERE hash = $2"
+                                         " UNION ALL SELECT 1 FROM keys WHERE sub = $1"
+                                         " AND deleted_at IS NULL AND " ENDED("keys")),
 
     [ST_SQL_KEY_INSERT] =
         SQL_HASHED(2, 0,
-                   "INSERT INTO keys (" COLUMNS ", digest, changed_at, deleted_at, made_by, hash)"
+                   "INSERT INTO keys (" STORED_COLUMNS
+                   ", digest, changed_at, deleted_at, made_by, made_by_owner, hash)"
                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10, $11::bigint,"
-                   " $12, $6, NULL, $13, $14)"),
-    [ST_SQL_KEY_FIND] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id = $1 AND " LIVING_KEY),
+                   " $12, $6, NULL, $13,"
+                   /* whose row made it, unless it is another key of the same owner */
+                   " (SELECT by.owner FROM keys AS by WHERE by.id = $13 AND by.owner <> ''"
+                   "  AND NOT ($9::bigint = 0 AND by.owner = $4)), $14)"),
+    [ST_SQL_KEY_FIND] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id = $1 AND " KEY_IN_FORCE),
     [ST_SQL_KEY_FIND_SUB] =
-        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE sub = $1 AND " LIVING_KEY),
-    [ST_SQL_KEY_LIST] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id > $1 AND " LIVING_KEY
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE sub = $1 AND " KEY_IN_FORCE),
+    [ST_SQL_KEY_LIST] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id > $1 AND " KEY_IN_FORCE
                             " ORDER BY id LIMIT $2"),
+    /* Nothing of an owner is looked at when all has ended. */
     [ST_SQL_KEY_LIST_OWNED] =
-        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE owner = $3 AND id > $1 AND " LIVING_KEY
-            " ORDER BY id LIMIT $2"),
-    [ST_SQL_KEY_COUNT] = SQL("SELECT count(*) FROM keys WHERE " LIVING_KEY),
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE owner = $3 AND id > $1 AND " KEY_IN_FORCE
+            " AND NOT (SELECT count(*) > 0 FROM remaining AS m WHERE m.owner = $3"
+            "  AND m.what = 'end' AND m.permissions IS NULL) ORDER BY id LIMIT $2"),
+    [ST_SQL_KEY_COUNT] =
+        SQL("SELECT (SELECT count(*) FROM keys WHERE " LIVING_KEY ") -"
+            " (SELECT count(*) FROM remaining JOIN keys ON keys.owner = remaining.owner"
+            "  WHERE " LIVING_KEY " AND " ENDED("keys") ")"),
     [ST_SQL_KEY_COUNT_OWNED] = SQL("SELECT count(*) " LIVING_OF_OWNER),
     [ST_SQL_KEY_RENAME] = SQL_AND(INTO_WRITTEN,
                                   "UPDATE keys SET name = $3, changed_at = $2"
                                   " WHERE id = $1 AND " LIVING_KEY " RETURNING digest"),
-    [ST_SQL_KEY_SUSPEND_OWNED] =
-        SQL_AND(INTO_WRITTEN,
-                "UPDATE keys SET suspended = $3::bigint, changed_at = $2"
-                " WHERE owner = $1 AND " LIVING_KEY " AND suspended <> $3::bigint"
-                " RETURNING digest"),
     [ST_SQL_KEY_USED] =
         SQL_AND(LATER,
                 "INSERT INTO used (key_id, used_at)"
@@ -174,8 +224,9 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
      * finds out. */
     [ST_SQL_REFRESH_KNOWN] =
         SQL("SELECT 1 FROM refresh_tokens AS r JOIN keys AS k ON k.id = r.key_id WHERE r.hash = $1"
-            " AND r.expires_at > $2 AND k.deleted_at IS NULL AND k.disabled + k.suspended = 0"
-            " AND (k.expires_at IS NULL OR k.expires_at > $2)"),
+            " AND r.expires_at > $2 AND " IN_FORCE(
+                "k") " AND k.disabled + k.suspended = 0"
+                     " AND (k.expires_at IS NULL OR k.expires_at > $2)"),
 
     [ST_SQL_SET_CLEAR] = HERE,
     [ST_SQL_SET_ADD_ROW] = HERE,
@@ -194,11 +245,22 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     /* n grows with each row that is inserted. */
     [ST_SQL_SET_ADD_OLDEST] =
         SQL_AND(INTO_SET, "SELECT id FROM keys WHERE " OF_PARENT
-                          "= $1 AND expires_at > $2 ORDER BY n DESC OFFSET $3"),
+                          "= $1 AND NOT " ENDED("keys") " AND expires_at > $2"
+                                                        " ORDER BY n DESC OFFSET $3"),
     [ST_SQL_SET_ADD_ENDED] =
         SQL_AND(INTO_SET,
                 "SELECT id FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < $1"
-                " LIMIT $2"),
+                " AND owner NOT IN (SELECT owner FROM remaining) LIMIT $2"),
+    [ST_SQL_SET_ADD_NOT_REACHED] = SQL_AND(
+        INTO_SET,
+        "SELECT id FROM keys WHERE (id = $1 OR (parent IS NOT NULL AND parent = $1))"
+        " AND deleted_at IS NULL AND (kind >= 2) = ($2::bigint <> 0) AND " NOT_REACHED("keys")),
+    [ST_SQL_SET_ADD_DERIVED_NOT_REACHED] =
+        SQL_AND(INTO_SET | ST_POSTGRES_WITH_DERIVED,
+                "SELECT id FROM keys WHERE (" IN_SET(
+                    "$3") " OR (" OF_PARENT
+                          "= ANY($3::text[]))) AND owner = $1 AND (kind >= 2) = ($2::bigint <> 0)"
+                          " AND deleted_at IS NULL AND " NOT_REACHED("keys")),
     [ST_SQL_SET_DROP_UNCHANGED] =
         SQL_AND(INTO_SET | WITH_SET | ST_POSTGRES_REPLACES,
                 "SELECT id FROM keys WHERE " IN_SET(
@@ -243,13 +305,18 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
         " WHERE kind >= 2 AND " IN_SET("$6") " ORDER BY n"),
     [ST_SQL_SET_ADD_DERIVED] =
         SQL_AND(INTO_SET | ST_POSTGRES_WITH_DERIVED,
-                "SELECT id FROM keys WHERE " IN_SET("$1") " AND kind <= 1 AND deleted_at IS NULL"),
+                "SELECT id FROM keys WHERE " IN_SET("$1") " AND kind <= 1 AND " IN_FORCE("keys")),
     [ST_SQL_SET_AUDIT_USERS] =
         SQL_AND(WITH_SET | WITH_CHANGE | LATER,
                 "INSERT INTO audit (at, who, origin, action, target, detail, change)"
                 " SELECT $1::bigint, $2::text, $3::text, $4::text, owner, $5::text, $7::bytea"
                 " FROM keys WHERE kind = 1 AND " IN_SET("$6") " ORDER BY owner"),
     [ST_SQL_SET_DELETE_USERS] = SQL_AND(WITH_SET, "DELETE FROM users WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_SUSPEND] = SQL_AND(
+        WITH_SET | INTO_WRITTEN,
+        "UPDATE keys SET suspended = $1::bigint,"
+        " changed_at = greatest(changed_at, $2::bigint)"
+        " WHERE kind = 0 AND suspended <> $1::bigint AND " IN_SET("$3") " RETURNING digest"),
     [ST_SQL_SET_LIST_DISABLED] =
         SQL_AND(WITH_SET | LATER,
                 "INSERT INTO listed (sub, hash, revoked_at)"
@@ -283,30 +350,42 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                 " WHERE disabled = 0 AND " IN_SET("$2") " RETURNING digest"),
 
     [ST_SQL_DERIVED_CLEAR] = HERE,
-    /* The row itself; of a user, also the user's keys, and the keys that these made for the user.
+    /* The row itself; of a user, also those of the user's keys that have made something for others:
+     * keys that live, and keys that these made for the user. $3: at most.
      */
     [ST_SQL_DERIVED_ADD_BASE] =
         SQL_AND(ST_POSTGRES_INTO_BASE,
-                "WITH RECURSIVE base (id) AS ((SELECT $1::text COLLATE \"C\""
-                " UNION SELECT id FROM keys WHERE owner = $2 AND " LIVING_KEY ")"
-                " UNION SELECT k.id FROM base JOIN keys AS k ON k.made_by = base.id"
-                " WHERE k.made_by IS NOT NULL AND k.owner = $2 AND k.kind = 0)"
-                " SELECT id FROM base"),
-    /* A key is made with the permission keys, a user with users. */
+                "WITH RECURSIVE maker (id) AS ("
+                " (SELECT min(made_by) FROM keys WHERE made_by_owner = $2)"
+                " UNION ALL SELECT (SELECT min(k.made_by) FROM keys AS k"
+                "  WHERE k.made_by_owner = $2 AND k.made_by > maker.id) FROM maker"
+                "  WHERE maker.id IS NOT NULL),"
+                " above (id, at) AS ("
+                " SELECT id, id FROM (SELECT id FROM maker WHERE id IS NOT NULL LIMIT $3) AS some"
+                " UNION SELECT above.id, k.made_by FROM above JOIN keys AS k ON k.id = above.at"
+                "  WHERE k.owner = $2 AND k.kind = 0 AND k.deleted_at IS NOT NULL"
+                "  AND k.made_by IS NOT NULL)"
+                " SELECT $1::text COLLATE \"C\" UNION SELECT above.id FROM above"
+                " JOIN keys AS k ON k.id = above.at WHERE above.at = $1"
+                "  OR (k.owner = $2 AND k.kind = 0 AND k.deleted_at IS NULL)"),
+    /* A key is made with the permission keys, a user with users. $3: not other keys of the user. */
     [ST_SQL_DERIVED_ADD_DIRECT] = SQL_AND(
         ST_POSTGRES_WITH_BASE | ST_POSTGRES_INTO_DERIVED,
-        "SELECT id FROM keys WHERE made_by IS NOT NULL AND made_by = ANY($3::text[])"
+        "SELECT id FROM keys WHERE made_by IS NOT NULL AND made_by = ANY($4::text[])"
+        " AND ($3::text IS NULL OR made_by_owner = $3::text)"
         " AND ($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN(
             "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ") LIMIT $2"),
     [ST_SQL_DERIVED_ADD_REST] =
         SQL_AND(ST_POSTGRES_WITH_DERIVED | ST_POSTGRES_INTO_DERIVED,
-                "WITH RECURSIVE rest (id) AS (SELECT unnest($2::text[]) COLLATE \"C\""
+                "WITH RECURSIVE rest (id) AS (SELECT unnest($3::text[]) COLLATE \"C\""
                 " UNION SELECT more.id FROM rest CROSS JOIN LATERAL"
                 " (SELECT k.id FROM keys AS k WHERE k.made_by IS NOT NULL AND k.made_by = rest.id"
                 " UNION ALL SELECT k.id FROM keys AS u JOIN keys AS k ON k.owner = u.owner"
                 " WHERE u.id = rest.id AND u.kind = 1 AND u.deleted_at IS NULL"
                 " AND k.kind = 0 AND k.deleted_at IS NULL) AS more)"
-                " SELECT id FROM rest LIMIT $1"),
+                " SELECT rest.id FROM rest JOIN keys AS k ON k.id = rest.id"
+                " WHERE NOT ($2::text IS NOT NULL AND k.owner = $2::text AND k.kind = 0"
+                "  AND k.deleted_at IS NULL) LIMIT $1"),
     [ST_SQL_DERIVED_COUNT] =
         SQL_AND(ST_POSTGRES_WITH_DERIVED,
                 "SELECT count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE kind = 1),"
@@ -314,6 +393,46 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     [ST_SQL_DERIVED_LIST] = SQL_AND(ST_POSTGRES_WITH_DERIVED,
                                     "SELECT kind, CASE kind WHEN 1 THEN owner ELSE id END"
                                     " " VALID_DERIVED("$3") " ORDER BY 1, 2 LIMIT $2"),
+
+    [ST_SQL_REMAINING_INSERT] =
+        SQL("INSERT INTO remaining (owner, what, permissions, sequence, at, who, origin, because)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
+    [ST_SQL_REMAINING_FIND] = SQL("SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner = $1"),
+    [ST_SQL_REMAINING_NEXT] = SQL("SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner > $1"
+                                  " ORDER BY owner LIMIT 1"),
+    [ST_SQL_REMAINING_OF_ROW] =
+        SQL("SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner = (SELECT owner FROM keys"
+            " WHERE id = $1 AND kind <> 1 AND deleted_at IS NULL)"),
+    [ST_SQL_REMAINING_ENDS] =
+        SQL("SELECT 1 FROM remaining WHERE owner = $1 AND what = 'end'"
+            " AND (permissions IS NULL OR " MEET("$2::text", "permissions") ")"),
+    [ST_SQL_REMAINING_MOVE] =
+        SQL("UPDATE remaining SET keys_reached = $2::bigint, after = $3 WHERE owner = $1"),
+    [ST_SQL_REMAINING_DELETE] = SQL("DELETE FROM remaining WHERE owner = $1"),
+    [ST_SQL_REMAINING_SESSIONS] = SQL("SELECT id, " NOT_REACHED(
+        "keys") " FROM keys WHERE owner = $1"
+                " AND " LIVING_SESSION " AND id > $2 ORDER BY id LIMIT $3"),
+    [ST_SQL_REMAINING_KEYS] = SQL(
+        "SELECT id, " NOT_REACHED("keys") " FROM keys WHERE owner = $1"
+                                          " AND " LIVING_KEY " AND id > $2 ORDER BY id LIMIT $3"),
+    [ST_SQL_OWNED_AT_MOST] =
+        SQL("SELECT (SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT $2) AS k) +"
+            " (SELECT count(*) FROM (SELECT 1 " SESSIONS_OF_OWNER " LIMIT $2) AS s)"),
+    /* A row that is added has a larger n, and one that ends is one less. */
+    [ST_SQL_OWNED_COUNT] =
+        SQL("SELECT k.rows, k.newest, s.rows, s.newest FROM"
+            " (SELECT count(*) AS rows, coalesce(max(n), 0) AS newest " LIVING_OF_OWNER ") AS k,"
+            " (SELECT count(*) AS rows, coalesce(max(n), 0) AS newest " SESSIONS_OF_OWNER ") AS s"),
+    [ST_SQL_OWNED_HOLDING] =
+        SQL("SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE " MEET(
+            "permissions", "$4::text") ") FROM (SELECT id, permissions FROM keys"
+                                       " WHERE owner = $1 AND " LIVING_KEY
+                                       " AND id > $2 ORDER BY id LIMIT $3) AS p"),
+    [ST_SQL_OWNED_HOLDING_SESSIONS] =
+        SQL("SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE " MEET(
+            "permissions", "$4::text") ") FROM (SELECT id, permissions FROM keys"
+                                       " WHERE owner = $1 AND " LIVING_SESSION
+                                       " AND id > $2 ORDER BY id LIMIT $3) AS p"),
 
     [ST_SQL_AUDIT_INSERT] =
         SQL_AND(WITH_CHANGE | LATER,
@@ -412,6 +531,8 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                                      " WHERE hash > $1 ORDER BY hash LIMIT $2"),
     [ST_SQL_COPY_READ_USED] =
         SQL("SELECT key_id, used_at FROM used WHERE key_id > $1 ORDER BY key_id LIMIT $2"),
+    [ST_SQL_COPY_READ_REMAINING] = SQL("SELECT " REMAINING_COLUMNS " FROM remaining"
+                                       " WHERE owner > $1 ORDER BY owner LIMIT $2"),
     [ST_SQL_COPY_READ_AUDIT] = SQL("SELECT id, at, who, origin, action, target, detail FROM audit"
                                    " WHERE id > $1 ORDER BY id LIMIT $2"),
     [ST_SQL_COPY_WRITE_SETTINGS] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"),
@@ -420,7 +541,7 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
         SQL_HASHED(4, LATER,
                    "INSERT INTO keys (" COPIED_OF_KEYS ", hash)"
                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint, $11, $12,"
-                   " $13::bigint, $14, $15::bigint, $16, $17, $18)"),
+                   " $13::bigint, $14, $15::bigint, $16, $17, $18, $19)"),
     [ST_SQL_COPY_WRITE_REVOKED] =
         SQL_AND(LATER, "INSERT INTO revoked (sub, key_id, revoked_at) VALUES ($1, $2, $3)"),
     [ST_SQL_COPY_WRITE_LISTED] = SQL_AND(LATER,
@@ -438,6 +559,9 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                 "INSERT INTO refresh_tokens (hash, key_id, expires_at, used_at)"
                 " VALUES ($1, $2, $3, $4)"),
     [ST_SQL_COPY_WRITE_USED] = SQL_AND(LATER, "INSERT INTO used (key_id, used_at) VALUES ($1, $2)"),
+    [ST_SQL_COPY_WRITE_REMAINING] =
+        SQL_AND(LATER, "INSERT INTO remaining (" REMAINING_COLUMNS
+                       ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint, $10)"),
     [ST_SQL_COPY_WRITE_AUDIT] =
         SQL_AND(LATER,
                 "INSERT INTO audit (id, at, who, origin, action, target, detail)"
@@ -468,11 +592,11 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
             " FROM unnest($1::text[], $2::bigint[]) AS h (sub, hash) WHERE listed.sub = h.sub"),
 
     [ST_POSTGRES_READ_BY_DIGEST] =
-        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = $1"),
-    [ST_POSTGRES_READ_BY_SUB] =
-        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
-            " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
-            " FROM keys WHERE sub = $1"),
+        SQL("SELECT " COLUMNS
+            ", digest, deleted_at IS NOT NULL OR " ENDED("keys") " FROM keys WHERE digest = $1"),
+    [ST_POSTGRES_READ_BY_SUB] = SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL OR " ENDED(
+        "keys") " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
+                " FROM keys WHERE sub = $1"),
     [ST_POSTGRES_READ_REVOKED] = SQL("SELECT 1 FROM revoked WHERE sub = $1"),
     [ST_POSTGRES_READ_SEQUENCE] = SQL("SELECT $1::bigint < " SETTING(
         "given_from") " OR EXISTS"

@@ -126,23 +126,57 @@ static st_store_status read_rows(st_sqlite *store, rows *all, void (*take)(sqlit
   return status;
 }
 
+/* What a change of many rows has left to do is listed all the same. *last: the sequence of the last
+ * such change, 0 when there is none; *resumes: one of them takes hashes off.
+ */
+static st_store_status find_remaining(st_sqlite *store, int64_t *last, bool *resumes, char *error) {
+  sqlite3_stmt *row = store->state_statements[ST_SQLITE_STATE_REMAINING];
+  bool ok = sqlite3_step(row) == SQLITE_ROW;
+  *last = ok ? sqlite3_column_int64(row, 0) : 0;
+  *resumes = ok && sqlite3_column_int64(row, 1) != 0;
+  st_store_status status = ok ? ST_STORE_OK : state_failed(store, error);
+  st_sqlite_finish(row);
+  return status;
+}
+
+static st_store_status read_hashes(st_sqlite *store, rows *all, int which, char *error) {
+  all->statement = store->state_statements[which];
+  if (which != ST_SQLITE_STATE_HASHES && sqlite3_bind_int64(all->statement, 1, 0) != SQLITE_OK) {
+    return state_failed(store, error);
+  }
+  return read_rows(store, all, take_hash, error);
+}
+
 static st_store_status read_listed(st_sqlite *store, void *context, st_revocation_state *state,
                                    int64_t from, char *error) {
   rows *all = context;
   (void)state;
   (void)from;
-  all->statement = store->state_statements[ST_SQLITE_STATE_HASHES];
+  int64_t last = 0;
+  bool resumes = false;
   all->items = malloc(sizeof(uint64_t)); /* never NULL on success */
   all->room = all->items != NULL ? 1 : 0;
   if (all->items == NULL) return st_db_fail(error, "no memory for the revocations");
-  return read_rows(store, all, take_hash, error);
+  st_store_status status = find_remaining(store, &last, &resumes, error);
+  if (status == ST_STORE_OK) {
+    int which = resumes ? ST_SQLITE_STATE_HASHES_STAYING : ST_SQLITE_STATE_HASHES;
+    status = read_hashes(store, all, which, error);
+  }
+  if (status == ST_STORE_OK && last > 0) {
+    status = read_hashes(store, all, ST_SQLITE_STATE_HASHES_ADDED, error);
+  }
+  return status;
 }
 
 static st_store_status read_changes(st_sqlite *store, void *context, st_revocation_state *state,
                                     int64_t from, char *error) {
   rows *all = context;
   if (all->since < from || all->since > state->sequence) return ST_STORE_NOT_FOUND;
-  all->statement = store->state_statements[ST_SQLITE_STATE_CHANGES];
+  int64_t last = 0;
+  bool resumes = false;
+  if (find_remaining(store, &last, &resumes, error) != ST_STORE_OK) return ST_STORE_FAILED;
+  all->statement = store->state_statements[last > all->since ? ST_SQLITE_STATE_CHANGES_REMAINING
+                                                             : ST_SQLITE_STATE_CHANGES];
   if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK)
     return state_failed(store, error);
   return read_rows(store, all, take_change, error);

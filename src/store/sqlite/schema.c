@@ -157,6 +157,29 @@ static const char *const migrations[] = {
     "INSERT OR IGNORE INTO facts (name, value) SELECT 'max_life', 31536000"
     "  WHERE EXISTS (SELECT 1 FROM keys);"
     "DELETE FROM facts WHERE name = 'purge_time';",
+
+    /* What a change of a user with many keys has left to do (store/remaining.h). made_by_owner is
+     * set for what was made for others, by the owner of the row that made it: a user's report need
+     * not look at each of the user's keys.
+     */
+    "CREATE TABLE remaining ("
+    "  owner TEXT NOT NULL PRIMARY KEY CHECK (owner <> ''),"
+    "  what TEXT NOT NULL CHECK (what IN ('end', 'suspend', 'resume')),"
+    "  permissions TEXT," /* what ends holds one of these; NULL: all that is the user's */
+    "  sequence INTEGER NOT NULL,"
+    "  at INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  origin TEXT NOT NULL,"
+    "  because TEXT," /* in the lines of keys; NULL: they have none */
+    "  keys_reached INTEGER NOT NULL DEFAULT 0 CHECK (keys_reached IN (0, 1)),"
+    "  after TEXT NOT NULL DEFAULT ''" /* the last session, then the last key that was looked at */
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX keys_sessions ON keys (owner, id) WHERE kind >= 2 AND deleted_at IS NULL;"
+    "ALTER TABLE keys ADD COLUMN made_by_owner TEXT;"
+    "UPDATE keys SET made_by_owner = m.owner FROM keys AS m WHERE m.id = keys.made_by"
+    "  AND m.owner <> '' AND NOT (keys.kind = 0 AND keys.owner = m.owner);"
+    "CREATE INDEX keys_made_for_others ON keys (made_by_owner, made_by)"
+    "  WHERE made_by_owner IS NOT NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

@@ -53,6 +53,11 @@ enum {
   ST_SQLITE_STATE_READ,
   ST_SQLITE_STATE_HASHES,
   ST_SQLITE_STATE_CHANGES,
+  /* And while a change of many rows has something left to do (store/remaining.h). */
+  ST_SQLITE_STATE_REMAINING, /* the last sequence of these; does one resume keys? */
+  ST_SQLITE_STATE_HASHES_STAYING,
+  ST_SQLITE_STATE_HASHES_ADDED,
+  ST_SQLITE_STATE_CHANGES_REMAINING,
   ST_SQLITE_STATE_COUNT
 };
 extern const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT];
@@ -159,7 +164,8 @@ bool st_sqlite_set_write_wait(st_sqlite *store) __attribute__((warn_unused_resul
 bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait) __attribute__((warn_unused_result));
 void st_sqlite_interrupt(st_store *store);
 
-/* functions.c: revocation_hash(key0, key1, sub) and permissions_within(inner, outer) */
+/* functions.c: revocation_hash(key0, key1, sub), permissions_within(inner, outer) and
+ * permissions_meet(one, other) */
 bool st_sqlite_add_functions(sqlite3 *db) __attribute__((warn_unused_result));
 
 /* ---- db.c: statements ---- */

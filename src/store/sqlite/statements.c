@@ -4,9 +4,48 @@
  */
 #include "store/sqlite/sqlite.h"
 
-#define COLUMNS                                                                 \
+#define STORED_COLUMNS                                                          \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, suspended"
+
+/* What a change of many rows has left to do is in force all the same (store/remaining.h): a living
+ * row may have ended by it, or be suspended or not. Of sessions only `end` and `suspend` are told,
+ * of users' own rows nothing.
+ */
+#define REMAINING_OF(row) "SELECT 1 FROM remaining AS m WHERE m.owner = " row ".owner"
+#define HOLDS_LOST(row) \
+  "(m.permissions IS NULL OR permissions_meet(" row ".permissions, m.permissions))"
+#define ENDED(row)                                                                           \
+  "EXISTS (" REMAINING_OF(row) " AND " row ".kind <> 1 AND (m.what = 'end' AND " HOLDS_LOST( \
+      row) " OR m.what = 'suspend' AND " row ".kind >= 2))"
+#define SUSPENDED(row)                                                           \
+  "coalesce((SELECT m.what = 'suspend' FROM remaining AS m WHERE m.owner = " row \
+  ".owner "                                                                      \
+  " AND m.what <> 'end' AND " row ".kind = 0), " row ".suspended)"
+/* Is it one of those that the change has not reached yet? */
+#define NOT_REACHED(row)                                                               \
+  "EXISTS (" REMAINING_OF(row) " AND CASE WHEN m.what = 'end' THEN " row               \
+                               ".kind <> 1 AND " HOLDS_LOST(                           \
+                                   row) " WHEN " row                                   \
+                                        ".kind >= 2 THEN m.what = 'suspend' ELSE " row \
+                                        ".kind = 0 AND " row                           \
+                                        ".suspended <> (m.what = 'suspend') END)"
+/* The hashes that it changes and has not reached, with what becomes of them, of changes after a
+ * sequence ?1. A key that is disabled besides stays listed.
+ */
+#define HASHES_NOT_REACHED \
+  "WITH pending (hash, listed, sequence) AS (SELECT " HASH_OF("keys.sub")                        \
+  ", m.what <> 'resume', m.sequence FROM remaining AS m CROSS JOIN keys ON keys.owner = m.owner" \
+  " WHERE m.sequence > ?1 AND " LIVING_KEY " AND CASE m.what WHEN 'end' THEN " HOLDS_LOST(       \
+      "keys") " ELSE disabled = 0 AND suspended <> (m.what = 'suspend') END"                     \
+  " UNION ALL SELECT " HASH_OF("keys.sub")                                                       \
+  ", 1, m.sequence FROM remaining AS m CROSS JOIN keys ON keys.owner = m.owner"                  \
+  " WHERE m.sequence > ?1 AND " LIVING_SESSION " AND " ENDED("keys") ") "
+#define IN_FORCE(row) row ".deleted_at IS NULL AND NOT " ENDED(row)
+
+#define COLUMNS                                                                 \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, " SUSPENDED("keys")
 #define LISTED_COLUMNS                                                                \
   COLUMNS                                                                             \
   ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(made_by, ''), " \
@@ -19,11 +58,15 @@
 
 /* Written like the conditions of the partial indexes, so that these are used. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
+#define KEY_IN_FORCE LIVING_KEY " AND NOT " ENDED("keys")
+#define LIVING_SESSION "kind >= 2 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
-#define LIVING_OF_OWNER_2 "FROM keys WHERE owner = ?2 AND " LIVING_KEY
+#define SESSIONS_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_SESSION
+#define REMAINING_COLUMNS \
+  "owner, what, permissions, sequence, at, who, origin, because, keys_reached, after"
 #define VALID_DERIVED                                                                \
   "FROM keys WHERE id IN (SELECT id FROM temp.derived WHERE base = 0) AND kind <= 1" \
-  " AND deleted_at IS NULL AND coalesce(expires_at, ?1 + 1) > ?1"
+  " AND " IN_FORCE("keys") " AND coalesce(expires_at, ?1 + 1) > ?1"
 #define IN_SET "id IN (SELECT id FROM temp.row_set)"
 #define ADD "INSERT OR IGNORE INTO temp.row_set (id) SELECT id "
 
@@ -33,7 +76,7 @@
 /* As copy.c lists them. */
 #define COPIED_OF_KEYS                                                                  \
   "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
-  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by"
+  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner"
 #define COPIED_OF_USERS                                                        \
   "login, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -56,8 +99,8 @@ const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT] = {
 };
 
 const char *const st_sqlite_sql[ST_SQL_COUNT] = {
-    [ST_SQL_ROW_FIND] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND deleted_at IS NULL",
-    [ST_SQL_ROW_FIND_SUB] = "SELECT id FROM keys WHERE sub = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_FIND] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND " IN_FORCE("keys"),
+    [ST_SQL_ROW_FIND_SUB] = "SELECT id FROM keys WHERE sub = ?1 AND " IN_FORCE("keys"),
     [ST_SQL_ROW_DISABLE] =
         /* ?4: who; ?5: not when it is disabled already */
         "UPDATE keys SET disabled = ?3, changed_at = ?2, disabled_by ="
@@ -75,25 +118,32 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] =
         "SELECT 1 FROM revoked WHERE sub = ?1"
-        " UNION ALL SELECT 1 FROM listed WHERE hash = " HASH_OF("?1"),
+        " UNION ALL SELECT 1 FROM listed WHERE hash = " HASH_OF("?1")
+        " UNION ALL SELECT 1 FROM keys WHERE sub = ?1 AND deleted_at IS NULL AND " ENDED("keys"),
 
-    [ST_SQL_KEY_INSERT] = "INSERT INTO keys (" COLUMNS
-               ", digest, changed_at, deleted_at, made_by)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL, ?13)",
-    [ST_SQL_KEY_FIND] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id = ?1 AND " LIVING_KEY,
-    [ST_SQL_KEY_FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " LIVING_KEY,
-    [ST_SQL_KEY_LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " LIVING_KEY
+    /* made_by_owner: whose row made it, unless it is another key of the same owner. */
+    [ST_SQL_KEY_INSERT] =
+        "INSERT INTO keys (" STORED_COLUMNS
+        ", digest, changed_at, deleted_at, made_by, made_by_owner)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL, ?13,"
+        " (SELECT by.owner FROM keys AS by WHERE by.id = ?13 AND by.owner <> ''"
+        "  AND NOT (?9 = 0 AND by.owner = ?4)))",
+    [ST_SQL_KEY_FIND] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id = ?1 AND " KEY_IN_FORCE,
+    [ST_SQL_KEY_FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " KEY_IN_FORCE,
+    [ST_SQL_KEY_LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " KEY_IN_FORCE
              " ORDER BY id LIMIT ?2",
-    [ST_SQL_KEY_LIST_OWNED] = "SELECT " LISTED_COLUMNS
-                              " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
-                   " ORDER BY id LIMIT ?2",
-    [ST_SQL_KEY_COUNT] = "SELECT count(*) FROM keys WHERE " LIVING_KEY,
+    /* The first table: nothing of an owner is looked at when all has ended. */
+    [ST_SQL_KEY_LIST_OWNED] =
+        "SELECT " LISTED_COLUMNS
+        " FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM remaining AS m"
+        "  WHERE m.owner = ?3 AND m.what = 'end' AND m.permissions IS NULL)) CROSS JOIN keys"
+        " WHERE owner = ?3 AND id > ?1 AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",
+    [ST_SQL_KEY_COUNT] = "SELECT (SELECT count(*) FROM keys WHERE " LIVING_KEY ") -"
+              " (SELECT count(*) FROM remaining CROSS JOIN keys ON keys.owner = remaining.owner"
+              "  WHERE " LIVING_KEY " AND " ENDED("keys") ")",
     [ST_SQL_KEY_COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
     [ST_SQL_KEY_RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2"
                           " WHERE id = ?1 AND " LIVING_KEY,
-    [ST_SQL_KEY_SUSPEND_OWNED] = "UPDATE keys SET suspended = ?3, changed_at = ?2"
-                                 " WHERE owner = ?1 AND " LIVING_KEY
-                " AND suspended <> ?3",
     [ST_SQL_KEY_USED] =
         "INSERT INTO used (key_id, used_at)"
         " SELECT id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
@@ -131,7 +181,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
      * finds out. */
     [ST_SQL_REFRESH_KNOWN] =
         "SELECT 1 FROM refresh CROSS JOIN keys WHERE hash = ?1 AND keys.id = refresh.key_id"
-        " AND refresh.expires_at > ?2 AND deleted_at IS NULL AND disabled + suspended = 0"
+        " AND refresh.expires_at > ?2 AND " IN_FORCE("keys") " AND disabled + suspended = 0"
         " AND (keys.expires_at IS NULL OR keys.expires_at > ?2)",
 
     [ST_SQL_SET_CLEAR] = "DELETE FROM temp.row_set",
@@ -146,10 +196,18 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     "FROM keys WHERE parent IN (SELECT id FROM temp.row_set) AND deleted_at IS NULL",
     /* Rows are inserted with growing rowids, and keys_resting is in their order. */
     [ST_SQL_SET_ADD_OLDEST] = ADD
-    "FROM keys WHERE parent = ?1 AND deleted_at IS NULL AND expires_at > ?2"
+    "FROM keys WHERE parent = ?1 AND " IN_FORCE("keys") " AND expires_at > ?2"
     " ORDER BY rowid DESC LIMIT -1 OFFSET ?3",
     [ST_SQL_SET_ADD_ENDED] = ADD
-    "FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < ?1 LIMIT ?2",
+    "FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < ?1"
+    " AND owner NOT IN (SELECT owner FROM remaining) LIMIT ?2",
+    [ST_SQL_SET_ADD_NOT_REACHED] = ADD
+    "FROM keys WHERE (id = ?1 OR parent = ?1) AND (kind >= 2) = ?2 AND deleted_at IS NULL AND "
+    NOT_REACHED("keys"),
+    [ST_SQL_SET_ADD_DERIVED_NOT_REACHED] = ADD
+    "FROM keys WHERE owner = ?1 AND (kind >= 2) = ?2 AND deleted_at IS NULL"
+    " AND (id IN (SELECT id FROM temp.derived WHERE base = 0)"
+    " OR parent IN (SELECT id FROM temp.derived WHERE base = 0)) AND " NOT_REACHED("keys"),
     [ST_SQL_SET_DROP_UNCHANGED] =
         "DELETE FROM temp.row_set WHERE EXISTS (SELECT 1 FROM keys"
         " WHERE keys.id = row_set.id AND (disabled + suspended > 0) ="
@@ -185,12 +243,14 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " WHERE kind >= 2 AND " IN_SET " ORDER BY rowid",
     [ST_SQL_SET_ADD_DERIVED] = ADD
     "FROM keys WHERE id IN (SELECT id FROM temp.derived WHERE base = 0) AND kind <= 1"
-    " AND deleted_at IS NULL",
+    " AND " IN_FORCE("keys"),
     [ST_SQL_SET_AUDIT_USERS] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " SELECT ?1, ?2, ?3, ?4, owner, ?5 FROM keys"
         " WHERE kind = 1 AND " IN_SET " ORDER BY owner",
     [ST_SQL_SET_DELETE_USERS] = "DELETE FROM persons WHERE key_" IN_SET,
+    [ST_SQL_SET_SUSPEND] = "UPDATE keys SET suspended = ?1, changed_at = max(changed_at, ?2)"
+                           " WHERE kind = 0 AND suspended <> ?1 AND " IN_SET,
     [ST_SQL_SET_LIST_DISABLED] =
         "INSERT OR IGNORE INTO listed (sub, hash, revoked_at)"
         " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"
@@ -213,19 +273,28 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                        " WHERE disabled = 0 AND " IN_SET,
 
     [ST_SQL_DERIVED_CLEAR] = "DELETE FROM temp.derived",
-    /* The row itself; of a user, also the user's keys, and the keys that these made for the user.
+    /* The row itself; of a user, also those of the user's keys that have made something for others:
+     * keys that live, and keys that these made for the user. ?3: at most.
      */
     [ST_SQL_DERIVED_ADD_BASE] =
-        "WITH RECURSIVE base (id) AS (SELECT ?1"
-        " UNION SELECT id " LIVING_OF_OWNER_2
-        " UNION SELECT k.id FROM base CROSS JOIN keys AS k ON k.made_by = base.id"
-        "  WHERE k.owner = ?2 AND k.kind = 0)"
-        "INSERT INTO temp.derived (id, base) SELECT id, 1 FROM base",
-    /* A key is made with the permission keys, a user with users. */
+        "WITH RECURSIVE maker (id) AS ("
+        " SELECT min(made_by) FROM keys WHERE made_by_owner = ?2"
+        " UNION ALL SELECT (SELECT min(k.made_by) FROM keys AS k"
+        "  WHERE k.made_by_owner = ?2 AND k.made_by > maker.id) FROM maker"
+        "  WHERE maker.id IS NOT NULL LIMIT ?3),"
+        " above (id, at) AS (SELECT id, id FROM maker WHERE id IS NOT NULL"
+        " UNION SELECT above.id, k.made_by FROM above CROSS JOIN keys AS k ON k.id = above.at"
+        "  WHERE k.owner = ?2 AND k.kind = 0 AND k.deleted_at IS NOT NULL"
+        "  AND k.made_by IS NOT NULL)"
+        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT ?1, 1"
+        " UNION SELECT above.id, 1 FROM above CROSS JOIN keys AS k ON k.id = above.at"
+        "  WHERE above.at = ?1 OR (k.owner = ?2 AND " LIVING_KEY ")",
+    /* A key is made with the permission keys, a user with users. ?3: not other keys of the user. */
     [ST_SQL_DERIVED_ADD_DIRECT] =
         "INSERT OR IGNORE INTO temp.derived (id, base) SELECT k.id, 0"
         " FROM temp.derived AS m CROSS JOIN keys AS k ON k.made_by = m.id"
-        " WHERE m.base = 1 AND (?1 IS NULL OR NOT permissions_within(k.permissions, ?1)"
+        " WHERE m.base = 1 AND (?3 IS NULL OR k.made_by_owner = ?3)"
+        " AND (?1 IS NULL OR NOT permissions_within(k.permissions, ?1)"
         "  OR NOT permissions_within(iif(k.kind = 1, 'users', 'keys'), ?1)) LIMIT ?2",
     [ST_SQL_DERIVED_ADD_REST] =
         "WITH RECURSIVE rest (id) AS (SELECT id FROM temp.derived WHERE base = 0"
@@ -233,12 +302,49 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " UNION SELECT k.id FROM rest CROSS JOIN keys AS u ON u.id = rest.id"
         "  CROSS JOIN keys AS k ON k.owner = u.owner"
         "  WHERE u.kind = 1 AND u.deleted_at IS NULL AND k.kind = 0 AND k.deleted_at IS NULL)"
-        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT id, 0 FROM rest LIMIT ?1",
+        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT rest.id, 0"
+        " FROM rest CROSS JOIN keys AS k ON k.id = rest.id"
+        " WHERE NOT (?2 IS NOT NULL AND k.owner = ?2 AND k.kind = 0 AND k.deleted_at IS NULL)"
+        " LIMIT ?1",
     [ST_SQL_DERIVED_COUNT] =
         "SELECT coalesce(sum(kind = 0), 0), coalesce(sum(kind = 1), 0),"
         " (SELECT count(*) FROM temp.derived WHERE base = 0) " VALID_DERIVED,
     [ST_SQL_DERIVED_LIST] = "SELECT kind, iif(kind = 1, owner, id) " VALID_DERIVED
                             " ORDER BY 1, 2 LIMIT ?2",
+
+    [ST_SQL_REMAINING_INSERT] =
+        "INSERT INTO remaining (owner, what, permissions, sequence, at, who, origin, because)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [ST_SQL_REMAINING_FIND] = "SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner = ?1",
+    [ST_SQL_REMAINING_NEXT] = "SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner > ?1"
+                    " ORDER BY owner LIMIT 1",
+    [ST_SQL_REMAINING_OF_ROW] = "SELECT " REMAINING_COLUMNS
+                                " FROM remaining WHERE owner = (SELECT owner FROM keys"
+                                " WHERE id = ?1 AND kind <> 1 AND deleted_at IS NULL)",
+    [ST_SQL_REMAINING_ENDS] = "SELECT 1 FROM remaining WHERE owner = ?1 AND what = 'end'"
+                    " AND (permissions IS NULL OR permissions_meet(?2, permissions))",
+    [ST_SQL_REMAINING_MOVE] = "UPDATE remaining SET keys_reached = ?2, after = ?3 WHERE owner = ?1",
+    [ST_SQL_REMAINING_DELETE] = "DELETE FROM remaining WHERE owner = ?1",
+    [ST_SQL_REMAINING_SESSIONS] = "SELECT id, " NOT_REACHED("keys") " FROM keys WHERE owner = ?1"
+                        " AND " LIVING_SESSION " AND id > ?2 ORDER BY id LIMIT ?3",
+    [ST_SQL_REMAINING_KEYS] = "SELECT id, " NOT_REACHED("keys") " FROM keys WHERE owner = ?1"
+                        " AND " LIVING_KEY " AND id > ?2 ORDER BY id LIMIT ?3",
+    [ST_SQL_OWNED_AT_MOST] =
+        "SELECT (SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT ?2)) +"
+        " (SELECT count(*) FROM (SELECT 1 " SESSIONS_OF_OWNER " LIMIT ?2))",
+    /* A row that is added has a larger rowid, and one that ends is one less. */
+    [ST_SQL_OWNED_COUNT] =
+        "SELECT k.rows, k.newest, s.rows, s.newest FROM"
+        " (SELECT count(*) AS rows, coalesce(max(rowid), 0) AS newest " LIVING_OF_OWNER ") AS k,"
+        " (SELECT count(*) AS rows, coalesce(max(rowid), 0) AS newest " SESSIONS_OF_OWNER ") AS s",
+    [ST_SQL_OWNED_HOLDING] =
+        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(permissions_meet(permissions, ?4)), 0)"
+        " FROM (SELECT id, permissions FROM keys WHERE owner = ?1 AND " LIVING_KEY
+        " AND id > ?2 ORDER BY id LIMIT ?3)",
+    [ST_SQL_OWNED_HOLDING_SESSIONS] =
+        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(permissions_meet(permissions, ?4)), 0)"
+        " FROM (SELECT id, permissions FROM keys WHERE owner = ?1 AND " LIVING_SESSION
+        " AND id > ?2 ORDER BY id LIMIT ?3)",
 
     [ST_SQL_AUDIT_INSERT] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
@@ -322,13 +428,15 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                                  " WHERE hash > ?1 ORDER BY hash LIMIT ?2",
     [ST_SQL_COPY_READ_USED] = "SELECT key_id, used_at FROM used WHERE key_id > ?1"
                               " ORDER BY key_id LIMIT ?2",
+    [ST_SQL_COPY_READ_REMAINING] = "SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner > ?1"
+                         " ORDER BY owner LIMIT ?2",
     [ST_SQL_COPY_READ_AUDIT] = "SELECT id, at, who, origin, action, target, detail FROM audit"
                                " WHERE id > ?1 ORDER BY id LIMIT ?2",
     [ST_SQL_COPY_WRITE_SETTINGS] = "INSERT INTO facts (name, value) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_ISSUED] = "INSERT INTO given (sequence) VALUES (?1)",
     [ST_SQL_COPY_WRITE_KEYS] = "INSERT INTO keys (" COPIED_OF_KEYS
                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                               " ?13, ?14, ?15, ?16, ?17)",
+                               " ?13, ?14, ?15, ?16, ?17, ?18)",
     [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
                                   " VALUES (?1, ?2, ?3)",
     [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
@@ -340,6 +448,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_REFRESH] = "INSERT INTO refresh (hash, key_id, expires_at, used_at)"
                                   " VALUES (?1, ?2, ?3, ?4)",
     [ST_SQL_COPY_WRITE_USED] = "INSERT INTO used (key_id, used_at) VALUES (?1, ?2)",
+    [ST_SQL_COPY_WRITE_REMAINING] = "INSERT INTO remaining (" REMAINING_COLUMNS
+                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [ST_SQL_COPY_WRITE_AUDIT] =
         "INSERT INTO audit (id, at, who, origin, action, target, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -350,9 +460,9 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
 const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
     [ST_SQLITE_READ_VERSION] = "PRAGMA data_version",
     [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
-                                 " FROM keys WHERE digest = ?1",
+                                 " OR " ENDED("keys") " FROM keys WHERE digest = ?1",
     [ST_SQLITE_READ_BY_SUB] = "SELECT " COLUMNS
-               ", digest, deleted_at IS NOT NULL"
+               ", digest, deleted_at IS NOT NULL OR " ENDED("keys")
                " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
                " FROM keys WHERE sub = ?1",
     [ST_SQLITE_READ_REVOKED] = "SELECT 1 FROM revoked WHERE sub = ?1",
@@ -366,9 +476,21 @@ const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT] = {
     [ST_SQLITE_STATE_READ] = "SELECT " FACT("sequence") ", " FACT("hash_key_0") ", " FACT(
         "hash_key_1") ", " FACT("changes_from"),
     [ST_SQLITE_STATE_HASHES] = "SELECT DISTINCT hash FROM listed",
+    [ST_SQLITE_STATE_REMAINING] = "SELECT max(sequence), max(what = 'resume') FROM remaining",
+    [ST_SQLITE_STATE_HASHES_STAYING] = HASHES_NOT_REACHED
+    "SELECT DISTINCT hash FROM listed WHERE hash NOT IN"
+    " (SELECT hash FROM pending WHERE listed = 0)",
+    [ST_SQLITE_STATE_HASHES_ADDED] = HASHES_NOT_REACHED
+    "SELECT DISTINCT hash FROM pending WHERE listed = 1 AND NOT EXISTS"
+    " (SELECT 1 FROM listed WHERE listed.hash = pending.hash)",
     [ST_SQLITE_STATE_CHANGES] =
         ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
          " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
+    [ST_SQLITE_STATE_CHANGES_REMAINING] = HASHES_NOT_REACHED
+    "SELECT hash, coalesce(max(became), EXISTS (SELECT 1 FROM listed WHERE listed.hash = "
+    "each.hash)),"
+    " max(sequence) FROM (SELECT hash, NULL AS became, sequence FROM changes WHERE sequence > ?1"
+    "  UNION ALL SELECT hash, listed, sequence FROM pending) AS each GROUP BY hash",
 };
 
 const char *const st_sqlite_watch_sql = "SELECT " FACT("sequence");

@@ -1,0 +1,221 @@
+/* Does what large changes have left to do, a step at a time, and counts what one is about before it
+ * takes its turn. Between two steps everybody else who waits has a turn: threads of this process,
+ * because turns are taken in the order in which they were asked for, and other processes, because
+ * this one pauses for longer than they wait between two tries.
+ */
+#include "store/remaining_run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "store/query.h"
+
+#define PAUSE_NS 12000000 /* SQLite tries every 10 ms */
+#define PAGE 2000         /* rows that are counted at a time */
+#define COUNTS 3          /* then it is counted within the turn */
+
+/* ---- steps ---- */
+
+typedef struct step {
+  const char *owner; /* NULL: anybody */
+  bool left;
+} step;
+
+static st_store_status make_step(st_db *db, const st_change *change) {
+  step *s = change->data;
+  return st_remaining_step(db, s->owner, &s->left);
+}
+
+static void pause_between(void) {
+  const struct timespec time = {.tv_nsec = PAUSE_NS};
+  (void)nanosleep(&time, NULL);
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* ST_STORE_OK, *left: the time is over. At least one step is done. */
+static st_store_status run_steps(st_store *store, const char *owner, int64_t until_us, bool *left,
+                                 char *error) {
+  step s = {owner, true};
+  /* A sequence that nobody asks for: a step is made like a change that takes one. */
+  int64_t unused = 0;
+  st_change change = {.data = &s, .sequence = &unused};
+  *left = true;
+  for (;;) {
+    int64_t now_us = st_clock_monotonic_us();
+    change.until_us = earlier(until_us, now_us + ST_DB_WAIT_MS * INT64_C(1000));
+    st_store_status status = st_transaction_run(store, make_step, &change, error);
+    if (status != ST_STORE_OK) return status;
+    *left = s.left;
+    if (!s.left || st_clock_monotonic_us() >= until_us) return ST_STORE_OK;
+    pause_between();
+  }
+}
+
+static bool take_nothing(const st_row *row, void *item) {
+  (void)row, (void)item;
+  return true;
+}
+
+st_store_status st_store_continue(st_store *store, int64_t until_us, bool *left, char *error) {
+  char unused = 0;
+  size_t count = 0;
+  st_query_page page = {&unused, 0, 1, &count, take_nothing};
+  st_store_status status =
+      st_query_list(store, ST_SQL_REMAINING_NEXT, ST_VALUES(st_db_text("")), &page, error);
+  if (status != ST_STORE_OK) return status;
+  *left = count > 0;
+  return *left ? run_steps(store, NULL, until_us, left, error) : ST_STORE_OK;
+}
+
+static st_store_status do_rest(st_store *store, const char *owner, int64_t until_us, char *error) {
+  bool left = true;
+  st_store_status status = run_steps(store, owner, until_us, &left, error);
+  if (status == ST_STORE_OK && !left) return ST_STORE_OK;
+  if (status == ST_STORE_FAILED) return status;
+  (void)st_db_fail(error,
+                   "%s: an earlier change of the same user is in force, but its keys are still "
+                   "being gone through: try again later",
+                   st_db_name(store));
+  return ST_STORE_BUSY;
+}
+
+/* ---- counted ---- */
+
+static st_store_status read_marks(st_db *db, const char *owner, int64_t marks[ST_NEED_MARKS]) {
+  st_row row;
+  st_store_status status = st_db_query(db, ST_SQL_OWNED_COUNT, ST_VALUES(st_db_text(owner)), &row);
+  for (int i = 0; i < ST_NEED_MARKS && status == ST_STORE_OK; i++) {
+    marks[i] = st_row_number(&row, i);
+  }
+  st_row_finish(&row);
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_FAILED : status;
+}
+
+typedef struct page {
+  int64_t looked, holding;
+  char after[ST_KEY_ID_LEN + 1];
+} page;
+
+static st_store_status count_page(st_db *db, st_sql which, const char *owner,
+                                  const char *permissions, page *p) {
+  st_row row;
+  char after[sizeof p->after];
+  memcpy(after, p->after, sizeof after);
+  st_store_status status = st_db_query(
+      db, which,
+      ST_VALUES(st_db_text(owner), st_db_text(after), st_db_number(PAGE), st_db_text(permissions)),
+      &row);
+  if (status == ST_STORE_OK) {
+    p->looked = st_row_number(&row, 0);
+    p->holding += st_row_number(&row, 2);
+    if (!st_row_text(&row, 1, p->after, sizeof p->after)) status = ST_STORE_FAILED;
+  }
+  st_row_finish(&row);
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_FAILED : status;
+}
+
+/* Within the turn. */
+static st_store_status count_now(st_db *db, st_sql which, const char *owner,
+                                 const char *permissions, int64_t *count) {
+  page p = {.looked = PAGE};
+  st_store_status status = ST_STORE_OK;
+  while (status == ST_STORE_OK && p.looked == PAGE) {
+    status = count_page(db, which, owner, permissions, &p);
+  }
+  *count = p.holding;
+  return status;
+}
+
+/* Before it, on the connection for questions, which is given back after each page. */
+static st_store_status count_before(st_store *store, st_sql which, const st_change_need *need,
+                                    int64_t *count, char *error) {
+  page p = {.looked = PAGE};
+  st_store_status status = ST_STORE_OK;
+  while (status == ST_STORE_OK && p.looked == PAGE) {
+    st_db *db = store->driver->acquire_query_db(store, error);
+    if (db == NULL) return ST_STORE_FAILED;
+    status = count_page(db, which, need->owner, need->permissions, &p);
+    if (status != ST_STORE_OK) status = db->ops->explain(db, "read", error);
+    store->driver->release_query_db(db);
+  }
+  *count = p.holding;
+  return status;
+}
+
+static st_store_status count_for(st_store *store, st_change_need *need, char *error) {
+  st_db *db = store->driver->acquire_query_db(store, error);
+  if (db == NULL) return ST_STORE_FAILED;
+  st_store_status status = read_marks(db, need->owner, need->marks);
+  if (status != ST_STORE_OK) status = db->ops->explain(db, "read", error);
+  store->driver->release_query_db(db);
+  if (status == ST_STORE_OK) {
+    status = count_before(store, ST_SQL_OWNED_HOLDING, need, &need->keys, error);
+  }
+  if (status == ST_STORE_OK) {
+    status = count_before(store, ST_SQL_OWNED_HOLDING_SESSIONS, need, &need->sessions, error);
+  }
+  need->counts++;
+  return status;
+}
+
+/* Is what was counted what there is now? Nothing of it changes but by rows that are added, or end.
+ */
+static bool still_holds(const st_change_need *need, const char *owner, const char *permissions,
+                        const int64_t marks[ST_NEED_MARKS]) {
+  return need->counts > 0 && strcmp(need->owner, owner) == 0 &&
+         strcmp(need->permissions, permissions) == 0 &&
+         memcmp(need->marks, marks, sizeof need->marks) == 0;
+}
+
+st_store_status st_remaining_count(st_db *db, const st_change *change, const char *owner,
+                                   const char *permissions, st_ended *count) {
+  int64_t marks[ST_NEED_MARKS];
+  st_change_need *need = change->need;
+  st_store_status status = read_marks(db, owner, marks);
+  if (status != ST_STORE_OK) return status;
+  if (permissions == NULL) {
+    *count = (st_ended){.rows = marks[0] + marks[2], .keys = marks[0], .sessions = marks[2]};
+    return ST_STORE_OK;
+  }
+  if (need != NULL && !still_holds(need, owner, permissions, marks) && need->counts < COUNTS) {
+    need->what = ST_NEED_COUNT;
+    snprintf(need->owner, sizeof need->owner, "%s", owner);
+    snprintf(need->permissions, sizeof need->permissions, "%s", permissions);
+    return ST_STORE_BUSY;
+  }
+  if (need != NULL && still_holds(need, owner, permissions, marks)) {
+    *count = (st_ended){need->keys + need->sessions, need->keys, need->sessions};
+    return ST_STORE_OK;
+  }
+  status = count_now(db, ST_SQL_OWNED_HOLDING, owner, permissions, &count->keys);
+  if (status == ST_STORE_OK) {
+    status = count_now(db, ST_SQL_OWNED_HOLDING_SESSIONS, owner, permissions, &count->sessions);
+  }
+  count->rows = count->keys + count->sessions;
+  return status;
+}
+
+/* ---- a change ---- */
+
+st_store_status st_remaining_run(st_store *store, st_change_fn *make, const st_change *change,
+                                 char *error) {
+  st_change_need need = {0};
+  st_change one = *change;
+  one.need = &need;
+  if (one.until_us == 0) {
+    one.until_us = st_clock_monotonic_us() + ST_DB_WAIT_MS * INT64_C(1000);
+  }
+  for (;;) {
+    need.what = ST_NEED_NOTHING;
+    st_store_status status = st_transaction_run(store, make, &one, error);
+    if (need.what == ST_NEED_NOTHING) return status;
+    status = need.what == ST_NEED_REST ? do_rest(store, need.owner, one.until_us, error)
+                                       : count_for(store, &need, error);
+    if (status != ST_STORE_OK) return status;
+  }
+}
