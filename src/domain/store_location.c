@@ -71,6 +71,9 @@ static bool location_is_one_of(subtoken_text name, const char *const *names, siz
   return false;
 }
 
+#define LOCATION_IS_ONE_OF(name, names) \
+  location_is_one_of(name, names, sizeof(names) / sizeof *(names))
+
 /* Without its percent-encoding, into out, which is as long as text. False: it has a control
  * character, or a percent sign that is none of an encoding.
  */
@@ -149,32 +152,30 @@ static bool location_cut_host(subtoken_text *rest) {
   return location_port_valid(port) && (rest->len == 0 || strchr("/?,", rest->data[0]) != NULL);
 }
 
-static const char *location_check_parameters(subtoken_text rest) {
+/* NULL, or what is wrong with NAME=VALUE. */
+static const char *location_check_parameter(subtoken_text pair) {
   char decoded[LOCATION_MAX];
   size_t len;
-  st_cutter pairs = {rest, false};
-  subtoken_text pair, name;
-  while (st_cut(&pairs, '&', &pair)) {
-    st_cutter sides = {pair, false};
-    if (memchr(pair.data, '=', pair.len) == NULL || !st_cut(&sides, '=', &name) ||
-        !location_decode(name, decoded, &len) || len == 0) {
-      return location_malformed;
-    }
-    subtoken_text key = {decoded, len};
-    if (location_is_one_of(key, location_secrets,
-                           sizeof location_secrets / sizeof *location_secrets)) {
-      return location_password;
-    }
-    if (!location_is_one_of(key, location_parameters,
-                            sizeof location_parameters / sizeof *location_parameters)) {
-      return location_parameter;
-    }
-    subtoken_text value = {pair.data + name.len + 1, pair.len - name.len - 1};
-    if (memchr(value.data, '=', value.len) != NULL || !location_decode(value, decoded, &len)) {
-      return location_malformed;
-    }
+  subtoken_text value = pair;
+  subtoken_text name = location_cut(&value, "=");
+  if (!location_cut_char(&value, '=') || memchr(value.data, '=', value.len) != NULL ||
+      !location_decode(name, decoded, &len) || len == 0) {
+    return location_malformed;
   }
-  return NULL;
+  subtoken_text key = {decoded, len};
+  if (LOCATION_IS_ONE_OF(key, location_secrets)) return location_password;
+  if (!LOCATION_IS_ONE_OF(key, location_parameters)) return location_parameter;
+  bool user = st_text_is(key, "user");
+  if (!location_decode(value, decoded, &len)) return location_malformed;
+  return user && memchr(decoded, ':', len) != NULL ? location_password : NULL;
+}
+
+static const char *location_check_parameters(subtoken_text rest) {
+  const char *problem = NULL;
+  st_cutter pairs = {rest, false};
+  subtoken_text pair;
+  while (problem == NULL && st_cut(&pairs, '&', &pair)) problem = location_check_parameter(pair);
+  return problem;
 }
 
 /* ---- the whole ---- */

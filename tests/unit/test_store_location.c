@@ -52,6 +52,7 @@ static void a_password_is_refused_wherever_it_stands(void **state) {
       "postgresql://db/subtoken?%70%61%73%73%77%6f%72%64=secret",
       "postgresql://db/subtoken?p%61ssword=",
       "postgresql://db/subtoken?sslpassword=secret",
+      "postgresql://db/subtoken?user=subtoken:secret",
       "postgresql://db/subtoken?scram_client_key=secret",
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
