@@ -94,6 +94,11 @@ class BreakingProxy:
                 self.accept()
         self.wake()
 
+    def counted(self):
+        """The most that a connection has carried, each way, since break_after."""
+        with self.lock:
+            return [max((pair.halves[way].counted for pair in self.pairs), default=0) for way in (UP, DOWN)]
+
     def connections(self):
         with self.lock:
             return len(self.pairs)
