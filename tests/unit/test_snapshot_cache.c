@@ -1,88 +1,7 @@
 /* The snapshot that the server gives out is the store's, vouched for only after the
  * store was asked, and what has changed leads to it byte for byte.
  */
-#include "support.h"
-
-#include <ftw.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <unistd.h>
-
-#include "os/clock.h"
-#include "os/error.h"
-#include "server/feed_shares.h"
-#include "server/snapshot_cache.h"
-#include "subtoken/feed.h"
-
-#define US INT64_C(1000000)
-#define KEY "01234567-0123-0123-0123-0123456789AB"
-
-static char home[256], db[300], error[ST_ERROR_MAX];
-static st_store *store;
-static subtoken_ring ring;
-static st_feed feed;
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at) {
-  (void)status, (void)type, (void)at;
-  return remove(path);
-}
-
-static int setup(void **state) {
-  (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(home, sizeof home, "%s/subtoken-feed-XXXXXX", base != NULL ? base : "/tmp");
-  if (mkdtemp(home) == NULL) return -1;
-  snprintf(db, sizeof db, "%s/subtoken.db", home);
-  if (st_store_open(db, true, &store, error) != ST_STORE_OK) return -1;
-  ring_with(&ring, "", TEST_SECRET);
-  feed = st_snapshot_cache_feed();
-  return st_snapshot_cache_start(store, error) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  st_snapshot_cache_stop();
-  st_store_close(store);
-  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void good(st_store_status stored) {
-  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
-}
-
-/* ---- keys ---- */
-
-/* Who changes it, when. */
-#define AT(us) (&(st_audit_context){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
-
-static void name_key(unsigned n, char id[ST_KEY_ID_LEN + 1], char sub[ST_SUB_LEN + 1]) {
-  snprintf(id, ST_KEY_ID_LEN + 1, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
-  snprintf(sub, ST_SUB_LEN + 1, "%043u", n);
-}
-
-static void make_keys(unsigned from, unsigned count) {
-  for (unsigned n = from; n < from + count; n++) {
-    st_key key = {.created_at = NOW, .expires_at = ST_NEVER};
-    uint8_t digest[32] = {1};
-    memcpy(digest + 4, &n, sizeof n);
-    name_key(n, key.id, key.sub);
-    good(st_store_key_create(store, AT(st_clock_now_us()), NULL, &key, digest, error));
-  }
-}
-
-static void delete_key(unsigned n) {
-  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
-  name_key(n, id, sub);
-  good(st_store_key_delete(store, AT(st_clock_now_us()), id, NULL, error));
-}
-
-static void disable_key(unsigned n, bool disabled) {
-  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
-  name_key(n, id, sub);
-  good(st_store_key_set_disabled(store, AT(st_clock_now_us()), id, disabled, NULL, error));
-}
-
-/* ---- answers ---- */
+#include "feed_fixture.h"
 
 /* What was answered once, to be compared with later. */
 typedef struct kept {
@@ -90,41 +9,6 @@ typedef struct kept {
   size_t len;
   int64_t sequence;
 } kept;
-
-static void give(st_payload *payload) {
-  payload->release(payload->context);
-}
-
-static subtoken_heartbeat heartbeat_of(const st_snapshot_version *version,
-                                       const subtoken_ring *under) {
-  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
-  subtoken_heartbeat heartbeat;
-  assert_int_equal(subtoken_heartbeat_decode(st_text(version->heartbeat), bytes), SUBTOKEN_FEED_OK);
-  assert_int_equal(subtoken_heartbeat_read(under, bytes, sizeof bytes, &heartbeat),
-                   SUBTOKEN_FEED_OK);
-  return heartbeat;
-}
-
-/* Ask; what is answered is good, and all of its parts name the same thing. */
-static st_snapshot_version ask_at(const subtoken_ring *under, int64_t now,
-                                  subtoken_revocations *view) {
-  st_snapshot_version version;
-  uint8_t hash[ST_HASH_LEN];
-  char etag[ST_SNAPSHOT_TAG_LEN + 1];
-  assert_int_equal(feed.current(feed.context, under, now, KEY, 0, &version), ST_FEED_READY);
-  assert_int_equal(
-      subtoken_revocations_open(under, version.snapshot.data, version.snapshot.len, view),
-      SUBTOKEN_FEED_OK);
-  subtoken_heartbeat heartbeat = heartbeat_of(&version, under);
-  assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
-  assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
-  assert_true(st_sha256(version.snapshot.data, version.snapshot.len, hash));
-  st_writer writer = st_writer_on(etag, sizeof etag);
-  st_base64url_write(&writer, hash, sizeof hash);
-  assert_true(st_writer_end(&writer));
-  assert_string_equal(etag, version.etag);
-  return version;
-}
 
 static kept keep(void) {
   subtoken_revocations view;
@@ -134,12 +18,6 @@ static kept keep(void) {
   memcpy(copy.bytes, version.snapshot.data, copy.len);
   give(&version.snapshot);
   return copy;
-}
-
-static bool lists(const subtoken_revocations *view, unsigned n) {
-  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
-  name_key(n, id, sub);
-  return subtoken_revocations_find(view, st_text(sub)) == SUBTOKEN_REVOKED;
 }
 
 /* Do changes since `from` lead to what is answered now, byte for byte? Their length, or 0. */
