@@ -83,7 +83,10 @@ static bool number_of(st_key_names *names, subtoken_text text, uint8_t *number) 
   return true;
 }
 
-/* ---- pieces ---- */
+/* ---- pieces ----
+ *
+ * What reads them writes into a key of zeros.
+ */
 
 static void write_number(st_writer *writer, uint64_t number) {
   for (; number > 0x7F; number >>= 7) st_write_char(writer, (char)(number | 0x80));
@@ -108,7 +111,6 @@ static void write_text(st_writer *writer, subtoken_text text) {
 static void read_text(const uint8_t **at, char *out) {
   size_t len = (size_t)read_number(at);
   memcpy(out, *at, len);
-  out[len] = '\0';
   *at += len;
 }
 
@@ -131,14 +133,13 @@ static bool pack_id(const char *id, uint8_t out[ID_BYTES]) {
   return true;
 }
 
-static void unpack_id(const uint8_t bytes[ID_BYTES], char id[ST_KEY_ID_LEN + 1]) {
+static void unpack_id(const uint8_t bytes[ID_BYTES], char *id) {
   static const char hex[] = "0123456789ABCDEF";
   for (size_t i = 0; i < ID_BYTES; i++) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *id++ = '-';
     *id++ = hex[bytes[i] >> 4];
     *id++ = hex[bytes[i] & 15];
   }
-  *id = '\0';
 }
 
 static bool pack_sub(const char *sub, uint8_t out[SUB_BYTES]) {
@@ -158,12 +159,11 @@ static void read_sub(const uint8_t **at, bool binary, char sub[ST_SUB_LEN + 1]) 
   *at += binary ? SUB_BYTES : ST_SUB_LEN;
 }
 
-static void read_id(const uint8_t **at, bool binary, char id[ST_KEY_ID_LEN + 1]) {
+static void read_id(const uint8_t **at, bool binary, char *id) {
   if (binary) {
     unpack_id(*at, id);
   } else {
     memcpy(id, *at, ST_KEY_ID_LEN);
-    id[ST_KEY_ID_LEN] = '\0';
   }
   *at += binary ? ID_BYTES : ST_KEY_ID_LEN;
 }
@@ -194,7 +194,6 @@ static void read_permissions(const st_key_names *names, const uint8_t *at, char 
     memcpy(out, known->text, known->len);
     out += known->len;
   }
-  *out = '\0';
 }
 
 /* ---- the whole ---- */
@@ -242,18 +241,18 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
 
 void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key) {
   const uint8_t *at = packed + 2;
+  memset(key, 0, sizeof *key);
   key->kind = (st_key_kind)(packed[0] & KIND);
   key->disabled = (packed[0] & DISABLED) != 0;
   key->suspended = (packed[0] & SUSPENDED) != 0;
   read_sub(&at, (packed[0] & SUB_BINARY) != 0, key->sub);
   read_id(&at, (packed[0] & ID_BINARY) != 0, key->id);
-  key->parent[0] = '\0';
   if ((packed[1] & PARENT) != 0) read_id(&at, (packed[1] & PARENT_BINARY) != 0, key->parent);
   key->created_at = (int64_t)read_number(&at);
   key->expires_at = (packed[1] & EXPIRES) != 0 ? (int64_t)read_number(&at) : ST_NEVER;
   read_text(&at, key->name);
   if ((packed[0] & OWNER_IS_NAME) != 0) {
-    memcpy(key->owner, key->name, strlen(key->name) + 1);
+    memcpy(key->owner, key->name, sizeof key->name);
   } else {
     read_text(&at, key->owner);
   }
@@ -262,9 +261,6 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
   } else {
     read_text(&at, key->permissions);
   }
-  key->used_at = 0;
-  key->made_by[0] = '\0';
-  key->disabled_by_owner = key->owner_is_user = false;
 }
 
 void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]) {

@@ -23,7 +23,7 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
     __attribute__((warn_unused_result));
 
 /* The names are those that it was packed with, and whoever packed it has handed it over under a
- * lock. Of key, what follows the end of a text is left as it was. */
+ * lock. What is not in it is zeros. */
 void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key);
 /* The sub alone. */
 void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]);

@@ -53,6 +53,7 @@ static size_t assert_kept(const st_key *key) {
   assert_true(got.kind == key->kind && got.disabled == key->disabled);
   assert_true(got.suspended == key->suspended);
   assert_true(got.created_at == key->created_at && got.expires_at == key->expires_at);
+  for (size_t i = strlen(got.name); i < sizeof got.name; i++) assert_int_equal(got.name[i], 0);
   assert_true(got.used_at == 0 && got.made_by[0] == '\0');
   assert_true(!got.disabled_by_owner && !got.owner_is_user);
   return len;

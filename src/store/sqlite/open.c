@@ -200,12 +200,13 @@ static st_store_status open_parts(st_sqlite *store, const char *path, bool creat
 /* Without a connection yet; NULL: no memory. */
 static st_sqlite *make(const st_store_options *options) {
   st_sqlite *made = calloc(1, sizeof *made);
-  st_sqlite_slot *slots = calloc(ST_SQLITE_READERS, ST_SQLITE_SLOTS * sizeof *slots);
-  if (made == NULL || slots == NULL) {
-    free(slots);
+  st_key_cache *cache = st_key_cache_new(options->cache_bytes);
+  if (made == NULL || cache == NULL) {
+    st_key_cache_free(cache);
     free(made);
     return NULL;
   }
+  made->cache = cache;
   /* Each request holds it for microseconds: spinning a little is cheaper than sleeping. */
   pthread_mutexattr_t spin;
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
@@ -219,7 +220,7 @@ static st_sqlite *make(const st_store_options *options) {
   st_sqlite_watch_start(&made->watch);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
     st_sqlite_reader *r = &made->readers[i];
-    *r = (st_sqlite_reader){.store = made, .slots = slots + i * ST_SQLITE_SLOTS, .generation = 1};
+    r->store = made;
     (void)pthread_mutex_init(&r->lock, &spin);
   }
   (void)pthread_mutexattr_destroy(&spin);
@@ -331,7 +332,7 @@ static void close_store(st_store *base) {
   (void)pthread_mutex_destroy(&store->reading_state);
   (void)pthread_mutex_destroy(&store->querying);
   st_sqlite_drop_files(store);
-  free(store->readers[0].slots); /* and those of the others */
+  st_key_cache_free(store->cache);
   free(store->base.name);
   free(store);
 }

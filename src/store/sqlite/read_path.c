@@ -1,7 +1,13 @@
 /* Answers what a request asks: a key by its digest or sub, and whether a sequence was issued here.
  * Each is one prepared statement on a connection that is chosen by the key, and none at all while
- * nothing was written since the key was last read. Nothing here waits for a writer. The
+ * the cache holds the key (src/store/key_cache.h). Nothing here waits for a writer. The
  * management's questions are in src/store/query.c.
+ *
+ * What was written since is learnt of from the table `written`, in which triggers note each change
+ * of what an answer rests on (schema.c). The cache is the same for all readers, and each learns for
+ * itself: once one has learnt up to the moment of the database in which it reads, the cache holds
+ * nothing older than that. For what another reader puts there that read an older moment had taken
+ * the cache's moment before that, and so before the key was forgotten here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,23 +37,15 @@ typedef struct question {
 /* Digests and subs in the store are random, and nobody chooses them; only a stranger's question can
  * be anything.
  */
-static uint64_t spread(const question *ask) {
+static st_sqlite_reader *reader_of(st_sqlite *store, const question *ask) {
   uint64_t bits = 0;
   memcpy(&bits, ask->bytes, sizeof bits);
-  return bits * UINT64_C(0x9e3779b97f4a7c15);
+  return &store->readers[bits * UINT64_C(0x9e3779b97f4a7c15) >> 62 & (ST_SQLITE_READERS - 1)];
 }
 
-static st_sqlite_reader *reader_of(st_sqlite *store, const question *ask) {
-  return &store->readers[spread(ask) >> 62 & (ST_SQLITE_READERS - 1)];
-}
-
-static st_sqlite_slot *slot_of(st_sqlite_reader *r, const question *ask) {
-  return &r->slots[spread(ask) >> 48 & (ST_SQLITE_SLOTS - 1)];
-}
-
-static bool is_answer(const st_sqlite_slot *held, const question *ask) {
-  return ask->by_sub ? memcmp(held->key.sub, ask->bytes, ST_SUB_LEN) == 0
-                     : st_equal_secret(held->digest, ask->bytes, 32);
+static bool is_answer(const uint8_t digest[32], const st_key *key, const question *ask) {
+  return ask->by_sub ? memcmp(key->sub, ask->bytes, ST_SUB_LEN) == 0
+                     : st_equal_secret(digest, ask->bytes, 32);
 }
 
 static st_store_status read_failed(st_sqlite_reader *r, char *error) {
@@ -69,50 +67,97 @@ static bool in_place(st_sqlite_reader *r, char *error) {
   return st_sqlite_in_place(r->store, r->connection, error);
 }
 
+/* ---- what was written ---- */
+
+/* The place is not known, or rows after it are gone: anything may have changed. */
+static bool learn_all(st_sqlite_reader *r) {
+  sqlite3_stmt *row = r->statements[ST_SQLITE_READ_WRITTEN_LAST];
+  bool ok = sqlite3_step(row) == SQLITE_ROW;
+  if (ok) r->written = sqlite3_column_int64(row, 0);
+  st_sqlite_finish(row);
+  st_key_cache_forget_all(r->store->cache);
+  return ok;
+}
+
+/* Forgets the key of a row; all of them for a row that names none. */
+static void learn_row(st_sqlite_reader *r, sqlite3_stmt *row) {
+  const void *bytes = sqlite3_column_blob(row, 1);
+  if (bytes == NULL || sqlite3_column_bytes(row, 1) != 8) {
+    st_key_cache_forget_all(r->store->cache);
+  } else {
+    uint64_t digest8 = st_key_cache_digest8(bytes);
+    st_key_cache_forget(r->store->cache, &digest8, 1);
+  }
+}
+
+/* The rows from the one at which this reader stopped on: it is there as long as none after it is
+ * gone.
+ */
+static bool learn(st_sqlite_reader *r) {
+  sqlite3_stmt *row = r->statements[ST_SQLITE_READ_WRITTEN];
+  int code = sqlite3_bind_int64(row, 1, r->written);
+  if (code == SQLITE_OK) code = sqlite3_step(row);
+  bool complete = code == SQLITE_ROW && sqlite3_column_int64(row, 0) == r->written;
+  int64_t last = r->written;
+  while (complete && (code = sqlite3_step(row)) == SQLITE_ROW) {
+    last = sqlite3_column_int64(row, 0);
+    learn_row(r, row);
+  }
+  st_sqlite_finish(row);
+  if (!complete && (code == SQLITE_ROW || code == SQLITE_DONE)) return learn_all(r);
+  if (code == SQLITE_DONE) r->written = last;
+  return code == SQLITE_DONE;
+}
+
 /* Notices commits since the last question: on a connection, data_version changes with those of
  * every other connection, here and in other processes. The read transaction of that statement goes
  * on until st_sqlite_finish: what is asked meanwhile is of the same moment, and takes no locks of
- * its own.
+ * its own. *moment: the cache's, of before that.
  */
-static bool freshen(st_sqlite_reader *r, char *error) {
+static bool freshen(st_sqlite_reader *r, uint64_t *moment, char *error) {
   sqlite3_stmt *ask = r->statements[ST_SQLITE_READ_VERSION];
-  if (!in_place(r, error)) return false;
+  if (!in_place(r, error)) {
+    st_key_cache_forget_all(r->store->cache);
+    return false;
+  }
+  *moment = st_key_cache_moment(r->store->cache);
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
   int64_t version = ok ? sqlite3_column_int64(ask, 0) : 0;
-  if (!ok || version != r->data_version) {
-    r->data_version = version;
-    r->generation++;
+  if (ok && version != r->data_version) {
+    ok = learn(r);
+    if (ok) r->data_version = version;
   }
   if (!ok) (void)read_failed(r, error);
   return ok;
 }
 
-/* Reads the row that answers into its slot. */
+/* ---- a key ---- */
+
+/* Reads the row that answers. */
 static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const question *ask,
-                                st_sqlite_slot *held, char *error) {
+                                uint8_t digest[32], st_key *key, char *error) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) return ST_STORE_NOT_FOUND;
   if (code != SQLITE_ROW) return read_failed(r, error);
   if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) return ST_STORE_REVOKED;
-  held->generation = 0;
-  if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
-      !is_answer(held, ask)) {
+  if (!st_sqlite_take_key(row, key) || !take_digest(row, digest) || !is_answer(digest, key, ask)) {
     (void)st_sqlite_fail_damaged(error, r->store->base.name,
                                  "the row of a key is not as it was written");
     return ST_STORE_FAILED;
   }
-  held->generation = r->generation;
   return ST_STORE_OK;
 }
 
-static st_store_status read_key(st_sqlite_reader *r, const question *ask, st_sqlite_slot *held,
-                                char *error) {
+static st_store_status read_key(st_sqlite_reader *r, const question *ask, uint64_t moment,
+                                st_key *key, char *error) {
+  uint8_t digest[32];
   sqlite3_stmt *row = r->statements[ask->by_sub ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST];
   int bound = ask->by_sub ? sqlite3_bind_text(row, 1, ask->bytes, ST_SUB_LEN, SQLITE_STATIC)
                           : sqlite3_bind_blob(row, 1, ask->bytes, 32, SQLITE_STATIC);
   st_store_status found =
-      bound == SQLITE_OK ? read_row(r, row, ask, held, error) : read_failed(r, error);
+      bound == SQLITE_OK ? read_row(r, row, ask, digest, key, error) : read_failed(r, error);
   st_sqlite_finish(row);
+  if (found == ST_STORE_OK) st_key_cache_put(r->store->cache, digest, key, moment);
   return found;
 }
 
@@ -128,20 +173,19 @@ static st_store_status read_revoked(st_sqlite_reader *r, const char *sub, char *
   return found;
 }
 
-static st_store_status look_up(st_sqlite_reader *r, const question *ask, st_key *key, char *error) {
-  st_sqlite_slot *held = slot_of(r, ask);
-  st_store_status found = ST_STORE_OK;
-  if (held->generation != r->generation || !is_answer(held, ask)) {
-    found = read_key(r, ask, held, error);
-  }
-  if (found == ST_STORE_OK) *key = held->key;
+static st_store_status look_up(st_sqlite_reader *r, const question *ask, uint64_t moment,
+                               st_key *key, char *error) {
+  if (st_key_cache_find(r->store->cache, ask->by_sub, ask->bytes, key)) return ST_STORE_OK;
+  st_store_status found = read_key(r, ask, moment, key, error);
   return found == ST_STORE_NOT_FOUND && ask->by_sub ? read_revoked(r, ask->bytes, error) : found;
 }
 
 static st_store_status answer(st_sqlite *store, const question *ask, st_key *key, char *error) {
   st_sqlite_reader *r = reader_of(store, ask);
+  uint64_t moment = 0;
   (void)pthread_mutex_lock(&r->lock);
-  st_store_status found = freshen(r, error) ? look_up(r, ask, key, error) : ST_STORE_FAILED;
+  st_store_status found = ST_STORE_FAILED;
+  if (freshen(r, &moment, error)) found = look_up(r, ask, moment, key, error);
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   if (found != ST_STORE_OK) memset(key, 0, sizeof *key);
@@ -175,7 +219,9 @@ static st_store_status read_given(st_sqlite_reader *r, int64_t sequence, char *e
 st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error) {
   st_sqlite_reader *r = &((st_sqlite *)store)->readers[0];
   (void)pthread_mutex_lock(&r->lock);
-  st_store_status status = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
+  uint64_t moment = 0;
+  st_store_status status = ST_STORE_FAILED;
+  if (freshen(r, &moment, error)) status = read_given(r, sequence, error);
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return status;
@@ -199,7 +245,8 @@ static bool seems_writable(const char *path, char *error) {
 static bool is_ready(st_sqlite_reader *r, char *error) {
   (void)pthread_mutex_lock(&r->lock);
   r->looked_ms = 0; /* look for certain */
-  bool ok = freshen(r, error);
+  uint64_t moment = 0;
+  bool ok = freshen(r, &moment, error);
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return ok;

@@ -180,6 +180,29 @@ static const char *const migrations[] = {
     "  AND m.owner <> '' AND NOT (keys.kind = 0 AND keys.owner = m.owner);"
     "CREATE INDEX keys_made_for_others ON keys (made_by_owner, made_by)"
     "  WHERE made_by_owner IS NOT NULL;",
+
+    /* Whose answers to requests are other ones now: those of the keys whose digests begin so; NULL:
+     * of any. Readers remember keys, and learn from it which ones to read again (read_path.c). A
+     * new key changes no answer that was remembered; neither do the steps of a large change, once
+     * it has begun. The numbers have no gaps, so that a reader notices when what it has not seen
+     * was cut.
+     */
+    "CREATE TABLE written ("
+    "  n INTEGER NOT NULL PRIMARY KEY,"
+    "  digest8 BLOB CHECK (length(digest8) = 8)"
+    ") STRICT;"
+    "INSERT INTO written (digest8) VALUES (NULL);"
+    "CREATE TRIGGER written_update AFTER UPDATE ON keys BEGIN"
+    "  INSERT INTO written (digest8) VALUES (substr(OLD.digest, 1, 8)); END;"
+    "CREATE TRIGGER written_delete AFTER DELETE ON keys BEGIN"
+    "  INSERT INTO written (digest8) VALUES (substr(OLD.digest, 1, 8)); END;"
+    "CREATE TRIGGER written_revoke AFTER INSERT ON revoked BEGIN"
+    "  INSERT INTO written (digest8) SELECT substr(digest, 1, 8) FROM keys WHERE sub = NEW.sub;"
+    "  END;"
+    "CREATE TRIGGER written_remaining AFTER INSERT ON remaining BEGIN"
+    "  INSERT INTO written (digest8) VALUES (NULL); END;"
+    "CREATE TRIGGER written_cut AFTER INSERT ON written WHEN NEW.n % 1000 = 0 BEGIN"
+    "  DELETE FROM written WHERE n <= NEW.n - 10000; END;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

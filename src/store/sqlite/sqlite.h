@@ -19,12 +19,12 @@
 #include "os/error.h"
 #include "os/replace.h"
 #include "store/db.h"
+#include "store/key_cache.h"
 
 #define ST_SQLITE_APPLICATION_ID 0x53756254 /* "SubT", at byte 68 of the file */
 #define ST_SQLITE_HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
 #define ST_SQLITE_RETRY_MS 20
-#define ST_SQLITE_READERS 4  /* connections for the hot path; a power of two */
-#define ST_SQLITE_SLOTS 1024 /* keys that each of them remembers; a power of two */
+#define ST_SQLITE_READERS 4 /* connections for the hot path; a power of two */
 
 /* ---- statements.c ---- */
 
@@ -36,6 +36,8 @@ extern const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT];
 /* Of the hot path. */
 enum {
   ST_SQLITE_READ_VERSION,
+  ST_SQLITE_READ_WRITTEN,
+  ST_SQLITE_READ_WRITTEN_LAST,
   ST_SQLITE_READ_BY_DIGEST,
   ST_SQLITE_READ_BY_SUB,
   ST_SQLITE_READ_REVOKED,
@@ -83,26 +85,16 @@ typedef struct st_sqlite_db {
   sqlite3_stmt *control[ST_SQLITE_CONTROL_COUNT];
 } st_sqlite_db;
 
-/* A key that was read while the cache had this generation; good as long as it still has. 0 is no
- * generation.
- */
-typedef struct st_sqlite_slot {
-  uint64_t generation;
-  uint8_t digest[32];
-  st_key key;
-} st_sqlite_slot;
-
-/* One of the connections of the hot path. The key decides which one is asked about it, so that each
- * key is cached once, and threads rarely meet.
+/* One of the connections of the hot path. The key decides which one is asked about it, so that
+ * threads rarely meet.
  */
 typedef struct st_sqlite_reader {
   struct st_sqlite *store;
   pthread_mutex_t lock; /* guards all below */
   sqlite3 *connection;
   sqlite3_stmt *statements[ST_SQLITE_READ_COUNT];
-  st_sqlite_slot *slots;
-  uint64_t generation;
-  int64_t data_version; /* when the generation began */
+  int64_t data_version; /* up to which it knows what was written; 0: nothing */
+  int64_t written;      /* and the last row of that table which it knows */
   int64_t looked_ms;    /* when the file was last checked */
   st_sqlite_wait wait;
 } st_sqlite_reader;
@@ -150,6 +142,7 @@ typedef struct st_sqlite {
   st_sqlite_watch watch;
 
   st_sqlite_reader readers[ST_SQLITE_READERS];
+  st_key_cache *cache;
 } st_sqlite;
 
 /* ---- connect.c: a connection ---- */

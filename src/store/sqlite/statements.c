@@ -459,6 +459,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
 
 const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
     [ST_SQLITE_READ_VERSION] = "PRAGMA data_version",
+    [ST_SQLITE_READ_WRITTEN] = "SELECT n, digest8 FROM written WHERE n >= ?1 ORDER BY n",
+    [ST_SQLITE_READ_WRITTEN_LAST] = "SELECT max(n) FROM written",
     [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
                                  " OR " ENDED("keys") " FROM keys WHERE digest = ?1",
     [ST_SQLITE_READ_BY_SUB] = "SELECT " COLUMNS
