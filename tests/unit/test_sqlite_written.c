@@ -132,6 +132,20 @@ static void a_row_without_a_digest_forgets_all(void **state) {
   st_store_close(store);
 }
 
+/* What is left to do is in force from its first commit on, whatever was remembered. */
+static void a_large_change_forgets_all(void **state) {
+  (void)state;
+  st_key key;
+  st_store *store = store_with(20);
+  sql("INSERT INTO remaining (owner, what, sequence, at, who, origin)"
+      " VALUES ('ann', 'end', 5, 1700000000, 'user root', 'command line')");
+  for (unsigned n = 1; n <= 20; n++) {
+    assert_int_equal(found_by_digest(store, n, &key), ST_STORE_REVOKED);
+    assert_int_equal(found_by_sub(store, n, &key), ST_STORE_REVOKED);
+  }
+  st_store_close(store);
+}
+
 /* The table is short, however much is written; who missed what was cut reads all again. */
 static void what_was_missed_is_read_again(void **state) {
   (void)state;
@@ -239,6 +253,7 @@ int main(void) {
       TEST(what_others_write_is_in_the_next_answer),
       TEST(another_handle_learns_of_it),
       TEST(a_row_without_a_digest_forgets_all),
+      TEST(a_large_change_forgets_all),
       TEST(what_was_missed_is_read_again),
       TEST(a_database_of_version_6_is_brought_up),
       TEST(no_answer_is_older_than_a_change_that_was_answered),
