@@ -22,10 +22,12 @@ bool st_postgres_confirm(st_postgres_connection *c, st_postgres_confirmer *confi
   if (rows != NULL) confirmer->time = st_postgres_number(rows, 0, 0);
   if (rows == NULL && c->timed_out) confirmer->hung = pid;
   PQclear(rows);
-  if (rows != NULL && !ok) {
-    /* "canceling wait for synchronous replication": answered, and no standby has it. */
-    st_postgres_disconnect(c);
-    (void)st_error_set(c->message, "its standby did not confirm a commit");
+  if (!ok) {
+    /* Answered with a warning: "canceling wait for synchronous replication". */
+    if (rows != NULL || c->timed_out) {
+      st_postgres_note_failure(c, "", "no standby confirms a commit");
+    }
+    st_postgres_leave(c);
   }
   return ok;
 }

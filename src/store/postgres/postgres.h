@@ -131,11 +131,12 @@ typedef struct st_postgres_connection {
   bool prepared[ST_POSTGRES_SQL_COUNT]; /* on it */
   st_postgres_sent sent[2 * ST_POSTGRES_BATCH];
   size_t sent_count;
-  int64_t server;   /* which one it is (ST_POSTGRES_SERVER) */
-  bool warned;      /* the server has sent a warning since this was set to false */
-  bool committing;  /* a commit is under way: nothing ends the wait for it but its deadline */
-  char sqlstate[6]; /* of the last failure; "" when it is not the server's */
-  bool timed_out;   /* it was that a deadline was over */
+  int64_t server;      /* which one it is (ST_POSTGRES_SERVER) */
+  uint64_t departures; /* of the store, when it was connected */
+  bool warned;         /* the server has sent a warning since this was set to false */
+  bool committing;     /* a commit is under way: nothing ends the wait for it but its deadline */
+  char sqlstate[6];    /* of the last failure; "" when it is not the server's */
+  bool timed_out;      /* it was that a deadline was over */
   char message[ST_ERROR_MAX]; /* what it was, in words */
 } st_postgres_connection;
 
@@ -147,6 +148,9 @@ bool st_postgres_connect_any(st_postgres_connection *c, int64_t until_us)
  */
 bool st_postgres_connect(st_postgres_connection *c, int64_t until_us)
     __attribute__((warn_unused_result));
+/* Closes it, because this server is silent or may be written no more: all connections go, and begin
+ * with the next host. */
+void st_postgres_leave(st_postgres_connection *c);
 /* Is it connected to that server as far as is known here? */
 bool st_postgres_is_current(const st_postgres_connection *c) __attribute__((warn_unused_result));
 void st_postgres_disconnect(st_postgres_connection *c);
@@ -266,6 +270,7 @@ typedef struct st_postgres {
   _Atomic size_t host;         /* that answered last */
   int64_t connect_us;          /* for one host */
   _Atomic int64_t server;      /* to which a connection was made last; 0: none yet */
+  _Atomic uint64_t departures; /* how often a server was left */
   _Atomic uint64_t epoch;      /* how often one was lost and made again */
   _Atomic uint64_t interrupts; /* how often what is under way was to end */
 

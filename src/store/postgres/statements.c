@@ -103,7 +103,7 @@
 #define CLOCK "extract(epoch FROM clock_timestamp())::bigint"
 /* When the statement came in, which is before the snapshot that it reads; not rounded up. */
 #define CLOCK_BEFORE "floor(extract(epoch FROM statement_timestamp()))::bigint"
-#define ADDRESS "coalesce(host(client_addr), 'local')"
+#define ADDRESS_OF(session) "coalesce(host(" session ".client_addr), 'local')"
 #define STANDBY_NAME "coalesce(nullif(application_name, ''), 'process ' || pid)"
 /* A subscriber of logical replication takes nothing over. */
 #define IS_STANDBY                                      \
@@ -628,19 +628,21 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
             " FROM pg_stat_replication AS r WHERE " IS_STANDBY
             " AND ((sync_state IN ('async', 'potential') AND state = 'streaming')"
             " OR (sync_state IS NULL AND NOT " SYNCHRONOUS "))"),
-    [ST_POSTGRES_ALL_STANDBYS] =
-        SQL("SELECT " STANDBY_NAME ", " ADDRESS ", coalesce(state, ''), coalesce(sync_state, '')"
-            " FROM pg_stat_replication AS r WHERE " IS_STANDBY " ORDER BY application_name, pid"),
+    [ST_POSTGRES_ALL_STANDBYS] = SQL("SELECT " STANDBY_NAME ", " ADDRESS_OF(
+        "r") ", coalesce(state, ''), coalesce(sync_state, '')"
+             " FROM pg_stat_replication AS r WHERE " IS_STANDBY " ORDER BY application_name, pid"),
     [ST_POSTGRES_DESCRIBE] =
         SQL("SELECT current_setting('server_version'), (SELECT version FROM version), " SETTING(
             "sequence") ", current_setting('fsync') = 'on'"
                         " AND current_setting('synchronous_commit') <> 'off', " SYNCHRONOUS
                         " AND current_setting('synchronous_commit') NOT IN ('off', 'local')"),
-    [ST_POSTGRES_PEERS] = SQL(
-        "SELECT application_name, " ADDRESS " FROM pg_stat_activity"
-        " WHERE datname = current_database() AND backend_type = 'client backend'"
-        " AND (application_name, " ADDRESS ") IS DISTINCT FROM (SELECT application_name, " ADDRESS
-        " FROM pg_stat_activity WHERE pid = pg_backend_pid()) GROUP BY 1, 2 ORDER BY 1, 2"),
+    [ST_POSTGRES_PEERS] = SQL("SELECT DISTINCT a.application_name, " ADDRESS_OF(
+        "a") " FROM pg_stat_activity AS a,"
+             " pg_stat_activity AS own WHERE own.pid = pg_backend_pid()"
+             " AND a.datname = current_database() AND a.backend_type = 'client backend'"
+             " AND (a.application_name, " ADDRESS_OF("a") ") IS DISTINCT FROM"
+                                                          " (own.application_name, " ADDRESS_OF(
+                                                              "own") ") ORDER BY 1, 2"),
     /* A record in the log of the database without any effect, but that of a commit. */
     [ST_POSTGRES_CONFIRM] =
         SQL("SELECT " CLOCK_BEFORE " FROM pg_logical_emit_message(true, 'subtoken', '')"),

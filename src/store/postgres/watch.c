@@ -202,7 +202,7 @@ static bool watch_standbys(st_postgres_watch *w) {
 
 static void watch_lose(st_postgres_watch *w) {
   char error[ST_ERROR_MAX];
-  st_postgres_disconnect(&w->connection);
+  st_postgres_leave(&w->connection);
   (void)pthread_mutex_lock(&w->lock);
   memcpy(error, w->error, sizeof error);
   bool stopping = w->stopping;
