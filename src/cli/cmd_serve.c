@@ -63,9 +63,10 @@ static bool serve_listens_alike(const st_settings *one, const st_settings *other
 /* NULL, or the settings of which one differs that a running server cannot change. */
 static const char *serve_needs_restart(const st_settings *one, const st_settings *other) {
   if (!serve_listens_alike(one, other) || one->threads != other->threads) return "listen, threads";
-  bool alike =
-      strcmp(one->store, other->store) == 0 && one->store_staleness == other->store_staleness;
-  return alike ? NULL : "store, store_staleness";
+  bool alike = strcmp(one->store, other->store) == 0 &&
+               one->store_staleness == other->store_staleness &&
+               one->store_cache == other->store_cache;
+  return alike ? NULL : "store, store_staleness, store_cache";
 }
 
 /* All of it or nothing: what can fail comes before the change. */
@@ -77,7 +78,7 @@ static bool serve_reload(const serve_options *given, const st_settings *before, 
   if (fixed != NULL) return st_error_set(error, "%s: a new value needs a restart", fixed);
   int log;
   if (!st_log_open(settings.log, &log, error)) return false;
-  st_data_dir_use_settings(&settings);
+  st_data_dir_use_settings(&settings, settings.store_cache);
   st_runtime_config *fresh = st_runtime_config_load(&settings, error);
   bool changed = fresh != NULL && st_settings_set(store, &settings, error);
   if (changed) {
@@ -88,7 +89,7 @@ static bool serve_reload(const serve_options *given, const st_settings *before, 
   }
   if (!changed) {
     st_runtime_config *config = st_runtime_config_acquire();
-    st_data_dir_use_settings(&config->settings);
+    st_data_dir_use_settings(&config->settings, config->settings.store_cache);
     st_runtime_config_release(config);
   }
   st_log_use(log, changed);
@@ -202,6 +203,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
   char error[ST_ERROR_MAX];
   st_demo_server base = {0};
   int code = ST_EXIT_FAILED;
+  st_data_dir_use_settings(settings, settings->store_cache);
   st_store *store = st_data_dir_open(data, true, error);
   if (store == NULL) return st_print_error(code, "serve: %s", error);
   if (!st_runtime_config_start(data->secrets, settings, error) ||

@@ -21,11 +21,12 @@
 #include "os/owner.h"
 #include "os/replace.h"
 
-void st_data_dir_use_settings(const st_settings *settings) {
+void st_data_dir_use_settings(const st_settings *settings, int64_t cache) {
   st_owner_trust_group(settings->data_group);
   st_store_set_options(&(st_store_options){
       .trust_group = settings->data_group,
       .staleness_us = settings->store_staleness * INT64_C(1000000),
+      .cache_bytes = (size_t)cache << 20,
   });
 }
 
@@ -43,7 +44,7 @@ int st_data_dir_find(const st_data_options *given, st_data_dir *data, char *erro
   if (!st_config_file_read(given->config, data->config, &data->settings, error)) {
     return ST_EXIT_FAILED;
   }
-  st_data_dir_use_settings(&data->settings);
+  st_data_dir_use_settings(&data->settings, 0);
   return ST_EXIT_DONE;
 }
 

@@ -30,8 +30,9 @@ typedef struct st_data_dir {
 int st_data_dir_find(const st_data_options *given, st_data_dir *data, char *error)
     __attribute__((warn_unused_result));
 
-/* How DATA and the store are opened from now on. */
-void st_data_dir_use_settings(const st_settings *settings);
+/* How DATA and the store are opened from now on. cache: MiB for what requests need of the store; 0:
+ * as few as a command needs. */
+void st_data_dir_use_settings(const st_settings *settings, int64_t cache);
 
 /* Where the store lies: the setting `store`, or the database in DATA. */
 const char *st_data_dir_location(const st_data_dir *data);

@@ -30,6 +30,7 @@ void st_config_default(st_settings *settings) {
   settings->idle_timeout = 75;
   settings->credentials = ST_FORMS_ALL;
   settings->store_staleness = 1;
+  settings->store_cache = 64;
 }
 
 bool st_config_trusts(const st_settings *settings, subtoken_text address) {
@@ -237,6 +238,10 @@ static const char *config_read_store_staleness(const cJSON *value, st_settings *
   return config_read_life(value, &settings->store_staleness, 1, 60);
 }
 
+static const char *config_read_store_cache(const cJSON *value, st_settings *settings) {
+  return config_read_count(value, &settings->store_cache, 65536);
+}
+
 static const char *config_read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
@@ -262,6 +267,7 @@ static const struct {
     {"data_group", config_read_data_group},
     {"store", config_read_store},
     {"store_staleness", config_read_store_staleness},
+    {"store_cache", config_read_store_cache},
     {"registration", config_read_registration},
     {"access_life", config_read_access_life},
     {"refresh_life", config_read_refresh_life},

@@ -38,6 +38,7 @@ typedef struct st_settings {
   int64_t rate_burst;
   char store[ST_PATH_TEXT_MAX];  /* a URI of libpq; empty: SQLite in DATA */
   int64_t store_staleness;       /* seconds until another issuer's change is in force here */
+  int64_t store_cache;           /* MiB for what requests need of the store */
   char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
   char policy[ST_PATH_TEXT_MAX]; /* of the decision endpoint; empty: none */
   bool trusts_unix;              /* whoever connects to a socket in the file system is a proxy */

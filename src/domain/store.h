@@ -47,7 +47,7 @@ typedef struct st_store_options {
    * be open to it, and belong to somebody else. */
   bool trust_group;
   int64_t staleness_us; /* how long another issuer's change may take to be in force here */
-  size_t cache_bytes;   /* for what requests need of keys, users and sessions */
+  size_t cache_bytes;   /* for what requests need of keys, users and sessions; 0: a few */
 } st_store_options;
 void st_store_set_options(const st_store_options *options);
 

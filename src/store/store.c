@@ -11,14 +11,12 @@
 /* ---- opened ---- */
 
 #define STALENESS_US INT64_C(1000000)
-#define CACHE_BYTES ((size_t)64 << 20)
 
-static st_store_options store_options = {.staleness_us = STALENESS_US, .cache_bytes = CACHE_BYTES};
+static st_store_options store_options = {.staleness_us = STALENESS_US};
 
 void st_store_set_options(const st_store_options *options) {
   store_options = *options;
   if (store_options.staleness_us == 0) store_options.staleness_us = STALENESS_US;
-  if (store_options.cache_bytes == 0) store_options.cache_bytes = CACHE_BYTES;
 }
 
 /* The implementations. The first one is also that of a path without a scheme. */

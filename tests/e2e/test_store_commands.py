@@ -69,8 +69,9 @@ def a_password_is_refused_and_never_repeated():
 @test
 def a_reload_says_that_the_store_needs_a_restart():
     with SmallServer(config={"threads": 8}) as server:
-        for more, named in (({"store": "postgresql://127.0.0.1/s"}, "store, store_staleness"),
-                            ({"store_staleness": 2}, "store, store_staleness"), ({"threads": 9}, "listen, threads")):
+        for more, named in (({"store": "postgresql://127.0.0.1/s"}, "store, store_staleness, store_cache"),
+                            ({"store_staleness": 2}, "store, store_staleness, store_cache"),
+                            ({"store_cache": 65}, "store, store_staleness, store_cache"), ({"threads": 9}, "listen, threads")):
             server.write_config({"threads": 8, **more})
             seen = len(events(server, "reload_failed"))
             server.process.send_signal(signal.SIGHUP)

@@ -54,6 +54,7 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_int_equal(settings.proxy_count, 0);
   assert_string_equal(settings.store, "");
   assert_true(settings.store_staleness == 1);
+  assert_true(settings.store_cache == 64);
 }
 
 /* Over the defaults, not over what was in force before. */
@@ -78,7 +79,7 @@ static void every_setting_is_read(void **state) {
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
       "\"data_group\": true, \"store\": "
       "\"postgresql://u@db1,db2/d?target_session_attrs=read-write\","
-      "\"store_staleness\": \"5s\","
+      "\"store_staleness\": \"5s\", \"store_cache\": 65536,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_int_equal(settings.listen_count, 1);
   assert_string_equal(settings.listen[0].text, "[::1]:81");
@@ -102,6 +103,7 @@ static void every_setting_is_read(void **state) {
   assert_string_equal(settings.log, "/var/log/subtoken.log");
   assert_string_equal(settings.store, "postgresql://u@db1,db2/d?target_session_attrs=read-write");
   assert_true(settings.store_staleness == 5);
+  assert_true(settings.store_cache == 65536);
 }
 
 static void other_forms_of_a_setting_are_read(void **state) {
@@ -210,6 +212,9 @@ static void a_bad_value_is_named(void **state) {
       {"store_staleness", "0.1", whole},
       {"store_staleness", "61", whole},
       {"store_staleness", "\"100ms\"", whole},
+      {"store_cache", "0", count},
+      {"store_cache", "65537", count},
+      {"store_cache", "\"64M\"", count},
       {"rate", "\"on\"", rate},
       {"rate", "10", rate},
       {"rate", "{}", rate},
