@@ -1,9 +1,8 @@
 #!/bin/bash
 # run.sh [all], run.sh unit BUILD, run.sh quick BUILD - runs test programs and counts: every one of
 # all builds, the unit tests of BUILD, or these and the quickest end-to-end files. Each prints TAP,
-# or cmocka's TAP; one
-# that ends without a failure of its own but not with 0 counts as one failure. JOBS of them
-# (one more than there are processors: most of them wait) run at a time; those that need the machine run alone.
+# or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
+# JOBS of them (one more than there are processors: most of them wait) run at a time, of the heavy ones one.
 # ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
 # the unit tests may make databases: make runs us with a cluster of our own (tests/e2e/postgres.py).
 set -u
@@ -44,32 +43,54 @@ reap() {
 }
 
 finish() {
-	while [ ${#names[@]} -gt 0 ]; do reap; done
+	start_heavy
+	while [ ${#names[@]} -gt 0 ]; do
+		reap
+		start_heavy
+	done
+}
+
+start() { # NAME COMMAND...
+	(exec >"$logs/$BASHPID" 2>&1 </dev/null; shift; exec "$@") &
+	names[$!]=$1 began[$!]=$SECONDS
 }
 
 # program NAME COMMAND...
 program() {
-	local name=$1
-	shift
-	case $name in *"${ONLY:-}"*) ;; *) return ;; esac
-	while [ ${#names[@]} -ge "$jobs" ]; do reap; done
-	(exec >"$logs/$BASHPID" 2>&1 </dev/null; exec "$@") &
-	names[$!]=$name began[$!]=$SECONDS
+	case $1 in *"${ONLY:-}"*) ;; *) return ;; esac
+	start_heavy
+	while [ ${#names[@]} -ge "$jobs" ]; do
+		reap
+		start_heavy
+	done
+	start "$@"
 }
 
-# The same, with nothing beside it: what counts connections, kills or fills the machine.
+# The same, with nothing beside it.
 alone() {
 	finish
 	program "$@"
 	finish
 }
 
+# End-to-end files that fill the machine, or look at how soon it answers: not beside each other.
+heavy='load store issuers'
+waiting=() one_heavy=0
+start_heavy() {
+	[ ${#waiting[@]} -gt 0 ] && [ -z "${names[$one_heavy]:-}" ] && [ ${#names[@]} -lt "$jobs" ] || return 0
+	local build=${waiting[0]% *} name=${waiting[0]#* }
+	waiting=("${waiting[@]:1}")
+	start "$build test_$name.py" "$python" "tests/e2e/test_$name.py" "$build/subtoken"
+	one_heavy=$!
+}
+
 # Not the first python3 in PATH: Debian's, which has python3-jwt.
 python=/usr/bin/python3
 end_to_end() { # BUILD NAME
-	local run=program
-	case $2 in load | kill | clocks | store) run=alone ;; esac
-	$run "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken"
+	case " $heavy " in
+	*" $2 "*) case "$1 test_$2.py" in *"${ONLY:-}"*) waiting+=("$1 $2") ;; esac ;;
+	*) program "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken" ;;
+	esac
 }
 
 unit() { # BUILD
@@ -90,16 +111,21 @@ quick)
 	for name in $quick; do end_to_end "$2" "$name"; done ;;
 all)
 	for build in build build/asan; do unit "$build"; done
+	for build in build build/asan build/tsan; do
+		for name in load store; do end_to_end "$build" "$name"; done
+	done
+	for build in build build/asan; do end_to_end "$build" issuers; done
 	for build in build build/asan; do
 		for t in tests/e2e/test_*.py; do
 			t=${t##*/test_}
-			end_to_end "$build" "${t%.py}"
+			case " $heavy " in *" ${t%.py} "*) ;; *) end_to_end "$build" "${t%.py}" ;; esac
 		done
 	done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these do not.
-	for name in audit clients exchanges http import keys load revocations \
-		store users; do end_to_end build/tsan "$name"; done
+	for name in audit clients exchanges http import keys revocations users; do
+		end_to_end build/tsan "$name"
+	done
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what both need.
 	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done ;;
