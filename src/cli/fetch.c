@@ -413,7 +413,7 @@ void st_fetch_response_free(st_fetch_response *response) {
 /* With several, the error says which one. */
 static bool fetch_read_urls(st_fetch *fetch, char *error) {
   for (size_t i = 0; i < fetch->settings.url_count; i++) {
-    char wrong[ST_ERROR_MAX - 16];
+    char wrong[ST_ERROR_MAX - 32]; /* beside the number */
     fetch_server *server = &fetch->servers[i];
     server->url = fetch_read_url(fetch->settings.urls[i], &server->local, error);
     if (server->url != NULL) continue;
