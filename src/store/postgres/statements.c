@@ -361,7 +361,7 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                 "  WHERE k.made_by_owner = $2 AND k.made_by > maker.id) FROM maker"
                 "  WHERE maker.id IS NOT NULL),"
                 " above (id, at) AS ("
-                " SELECT id, id FROM (SELECT id FROM maker WHERE id IS NOT NULL LIMIT $3) AS some"
+                " SELECT id, id FROM (SELECT id FROM maker WHERE id IS NOT NULL LIMIT $3) AS taken"
                 " UNION SELECT above.id, k.made_by FROM above JOIN keys AS k ON k.id = above.at"
                 "  WHERE k.owner = $2 AND k.kind = 0 AND k.deleted_at IS NOT NULL"
                 "  AND k.made_by IS NOT NULL)"
