@@ -19,8 +19,8 @@ static bool config_file_find(const char *given, const char *beside, const char *
   *path = given;
   if (given != NULL) return true;
   if (!st_file_exists(beside)) {
-    return errno == ENOENT || errno == ENOTDIR ||
-           st_error_set(error, "cannot read %s: %m", st_error_path(beside));
+    bool none = (errno == ENOENT || errno == ENOTDIR) && !st_file_is_link(beside);
+    return none || st_error_set(error, "cannot read %s: %m", st_error_path(beside));
   }
   *path = beside;
   return st_owner_is_ours(beside) ||

@@ -40,6 +40,11 @@ bool st_file_exists(const char *path) {
   return stat(path, &status) == 0;
 }
 
+bool st_file_is_link(const char *path) {
+  struct stat status;
+  return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 /* ---- reading ---- */
 
 /* Up to size bytes, fewer only at the end of the file. */

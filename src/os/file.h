@@ -20,6 +20,9 @@ bool st_file_sync(const char *path, int flags) __attribute__((warn_unused_result
 /* Is there something at path? errno says why not. */
 bool st_file_exists(const char *path) __attribute__((warn_unused_result));
 
+/* Is there a symbolic link at path, whatever it ends at? */
+bool st_file_is_link(const char *path) __attribute__((warn_unused_result));
+
 /* The whole of what an open descriptor has left, at most size bytes, or nothing: then what was read
  * is wiped, it may be a secret. name is for the error.
  */
