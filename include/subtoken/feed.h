@@ -12,7 +12,7 @@
  *       SUBTOKEN_FEED_OK) stop();
  *   (void)subtoken_feed_file_load(&file, &ring, now, monotonic);    // at start, may block
  *
- *   timer, every 250 ms:                                            // and as it goes on
+ *   timer, every 50 ms:                                             // and as it goes on
  *     result = subtoken_feed_file_poll(&file, &ring, now, monotonic);
  *     if (result == SUBTOKEN_FEED_MORE) call_me_again_at_once();
  *

@@ -1,6 +1,7 @@
 /* The order of writing: first the heartbeat of the new snapshot under a name of its own, then the
  * snapshot, then the heartbeat in its place, then what was seen. The next pull completes what a
- * killed one has left.
+ * killed one has left. All of it is synced to the disk when edges can use it already: the power
+ * that fails in between costs FILE at most, which its MAC shows and the next pull replaces.
  */
 #include "cli/pull_files.h"
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base64url.h"
+#include "base/cpu.h"
 #include "base/hmac.h"
 #include "core/revocations_format.h"
 #include "feed/seen.h"
@@ -45,10 +47,10 @@ bool st_pull_files_describe(st_pull_snapshot *snapshot) {
   uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE);
   snapshot->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
   if (sequence == 0 || sequence > INT64_MAX ||
-      subtoken_revocations_size(snapshot->count) != snapshot->len ||
-      !st_sha256(bytes, snapshot->len, hash)) {
+      subtoken_revocations_size(snapshot->count) != snapshot->len) {
     return false;
   }
+  st_sha256_on(st_cpu_features(), bytes, snapshot->len, hash);
   snapshot->sequence = (int64_t)sequence;
   memcpy(snapshot->digest, bytes + snapshot->len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
   st_writer writer = st_writer_on(snapshot->etag, sizeof snapshot->etag);
@@ -133,12 +135,14 @@ static bool pull_files_write_seen(st_pull_files *files, char *error) {
   if (files->have.sequence > files->highest) files->highest = files->have.sequence;
   if (pull_files_read_seen(files) >= files->highest) return true;
   size_t len = st_seen_write(files->highest, text);
-  return st_replace_shared(files->seen, NULL, text, len, error);
+  return st_replace_shared(files->seen, NULL, text, len, error) &&
+         st_replace_sync(files->seen, error);
 }
 
 /* Not written again when it is the same. */
 static bool pull_files_write_alive(st_pull_files *files,
-                                   const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+                                   const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], bool *written,
+                                   char *error) {
   uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
   char unread[ST_ERROR_MAX];
   size_t len;
@@ -147,7 +151,8 @@ static bool pull_files_write_alive(st_pull_files *files,
       memcmp(there, heartbeat, len) == 0) {
     return true;
   }
-  return st_replace_shared(files->alive, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
+  *written = st_replace_shared(files->alive, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
+  return *written;
 }
 
 /* A pull that was killed between FILE and FILE.alive has left the only heartbeat of FILE in
@@ -187,7 +192,10 @@ static bool pull_files_write_snapshot(st_pull_files *files, const st_pull_snapsh
 bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
-  if (!pull_files_write_alive(files, heartbeat, error)) return false;
+  bool alive = false;
+  if (!pull_files_write_alive(files, heartbeat, &alive, error)) return false;
   (void)unlink(files->next); /* if it stays, it says the same */
-  return pull_files_write_seen(files, error);
+  return pull_files_write_seen(files, error) &&
+         (fresh == NULL || st_replace_sync(files->path, error)) &&
+         (!alive || st_replace_sync(files->alive, error));
 }

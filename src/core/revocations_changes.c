@@ -185,9 +185,34 @@ static bool merge_end(target *to) {
   return to->count == to->most;
 }
 
+/* Copies the hashes below `until`, or all: those between two changes, which are nearly all that
+ * there are.
+ */
+static subtoken_feed_result merge_run(list *base, uint64_t until, bool all, target *to) {
+  list from = *base;
+  target run = *to;
+  while (from.left > 0 && (all || from.hash < until)) {
+    if (!merge_add(&run, from.hash)) return SUBTOKEN_FEED_PAIR;
+    if (!merge_next(&from)) return SUBTOKEN_FEED_ORDER;
+  }
+  *base = from;
+  *to = run;
+  return SUBTOKEN_FEED_OK;
+}
+
+static subtoken_feed_result merge_to_change(list *base, const list *gone, const list *fresh,
+                                            target *to) {
+  uint64_t until = gone->left > 0 ? gone->hash : UINT64_MAX;
+  if (fresh->left > 0 && fresh->hash < until) until = fresh->hash;
+  return merge_run(base, until, gone->left == 0 && fresh->left == 0, to);
+}
+
 /* Copies the smallest hash that is left, unless it is removed. */
 static subtoken_feed_result merge(list *base, list *gone, list *fresh, target *to) {
   while (base->left > 0 || fresh->left > 0) {
+    subtoken_feed_result run = merge_to_change(base, gone, fresh, to);
+    if (run != SUBTOKEN_FEED_OK) return run;
+    if (base->left == 0 && fresh->left == 0) break;
     bool from_base = fresh->left == 0 || (base->left > 0 && base->hash <= fresh->hash);
     uint64_t hash = from_base ? base->hash : fresh->hash;
     bool ascends = true, fits = true;

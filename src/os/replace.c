@@ -1,7 +1,8 @@
 /* Puts files in place. There are two ways to it, bytes and a callback that writes the file itself,
  * over the same steps: a temporary file beside the target, fsync, rename, fsync of the directory,
  * and removing what killed calls have left. In the first a file that is replaced hands on who may
- * read it; in the second nothing is ever replaced.
+ * read it, and one for others is fsynced after it is in place; in the second nothing is ever
+ * replaced.
  */
 #include "os/replace.h"
 
@@ -180,7 +181,8 @@ static bool replace_put(int fd, const char *temporary, const char *target, const
                         const void *data, size_t len, replace_kind kind) {
   if (kind == REPLACE_OWN && !replace_keep_group(fd, model)) return false;
   if (kind == REPLACE_SHARED && !replace_keep_mode(fd, model)) return false;
-  if (!replace_write_whole(fd, data, len) || fsync(fd) != 0) return false;
+  if (!replace_write_whole(fd, data, len)) return false;
+  if (kind != REPLACE_SHARED && fsync(fd) != 0) return false;
   return kind == REPLACE_NEW ? replace_rename_new(temporary, target)
                              : rename(temporary, target) == 0;
 }
@@ -215,7 +217,7 @@ static bool replace(const char *path, const char *model, const void *data, size_
   char *target = replace_follow(path, error);
   if (target == NULL) return false;
   bool ok = replace_target(target, model != NULL ? model : target, data, len, kind, error);
-  if (ok && !st_directory_sync_of(target)) {
+  if (ok && kind != REPLACE_SHARED && !st_directory_sync_of(target)) {
     ok = st_error_set(error, "%s is written, but its directory cannot be synced: %m",
                       st_error_path(target));
   }
@@ -234,6 +236,15 @@ bool st_replace_create(const char *path, const void *data, size_t len, char *err
 bool st_replace_shared(const char *path, const char *model, const void *data, size_t len,
                        char *error) {
   return replace(path, model, data, len, REPLACE_SHARED, error);
+}
+
+bool st_replace_sync(const char *path, char *error) {
+  char *target = replace_follow(path, error);
+  if (target == NULL) return false;
+  bool ok = st_file_sync(target, 0) && st_directory_sync_of(target);
+  if (!ok) (void)st_error_set(error, "cannot sync %s: %m", st_error_path(target));
+  free(target);
+  return ok;
 }
 
 /* ---- a callback ---- */

@@ -19,10 +19,12 @@ bool st_replace_file(const char *path, const void *data, size_t len, char *error
 bool st_replace_create(const char *path, const void *data, size_t len, char *error)
     __attribute__((warn_unused_result));
 
-/* Replace a file that others read, too. model: the file whose permissions it is to have, or NULL:
- * path itself. A new one has mode 0640, one that is replaced hands on what its group and others
- * may read.
+/* Replace a file that others read, too, and that can be had again: it is in place at once, and
+ * outlasts a power loss when st_replace_sync has answered true. model: the file whose permissions
+ * it is to have, or NULL: path itself. A new one has mode 0640, one that is replaced hands on what
+ * its group and others may read.
  */
+bool st_replace_sync(const char *path, char *error) __attribute__((warn_unused_result));
 bool st_replace_shared(const char *path, const char *model, const void *data, size_t len,
                        char *error) __attribute__((warn_unused_result));
 

@@ -22,7 +22,7 @@
  *   outcome     the result of that: kept for a location's settings, for a second
  *   rewrite     the handlers of SERVER_REWRITE and REWRITE
  *   access      the handlers of PREACCESS and ACCESS
- *   worker      load all files when a worker starts, and poll them four times a second
+ *   worker      load all files when a worker starts, and poll them all the time
  *   variables   $subtoken_sub and the others
  *   module      directives, configurations, the order of the handlers
  *
@@ -123,6 +123,7 @@ typedef struct {
   ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
   ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
   ngx_event_t timer;
+  ngx_uint_t polls; /* of the timer */
   ngx_connection_t timer_connection; /* nginx's debug log reads the fd of a timer's connection */
   unsigned enabled : 1;              /* in some location */
   unsigned fallback : 1;             /* in some location */

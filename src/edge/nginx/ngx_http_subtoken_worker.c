@@ -1,10 +1,13 @@
-/* What a worker holds: all files of the configuration, loaded when it starts, polled four times a
- * second by a timer, and freed with the pool of its cycle. What is loaded, and how, is in
- * ngx_http_subtoken_secrets.c, ngx_http_subtoken_policy.c and ngx_http_subtoken_feed.c.
+/* What a worker holds: all files of the configuration, loaded when it starts, polled by a timer,
+ * and freed with the pool of its cycle. Revocation data is polled more often than the others: a
+ * deleted key is to stop working at once, and a poll that finds nothing costs three calls of
+ * stat(). What is loaded, and how, is in ngx_http_subtoken_secrets.c, ngx_http_subtoken_policy.c
+ * and ngx_http_subtoken_feed.c.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
 
-#define NGX_HTTP_SUBTOKEN_WORKER_POLL_MS 250
+#define NGX_HTTP_SUBTOKEN_WORKER_POLL_MS 50
+#define NGX_HTTP_SUBTOKEN_WORKER_POLLS_OF_FILES 5 /* every 250 ms */
 
 static void ngx_http_subtoken_worker_poll_files(ngx_http_subtoken_main_conf_t *main,
                                                 ngx_log_t *log) {
@@ -27,7 +30,9 @@ static void ngx_http_subtoken_worker_timer_handler(ngx_event_t *event) {
   ngx_flag_t more = 0;
   if (event->timedout) {
     event->timedout = 0;
-    ngx_http_subtoken_worker_poll_files(main, event->log);
+    if (++main->polls % NGX_HTTP_SUBTOKEN_WORKER_POLLS_OF_FILES == 0) {
+      ngx_http_subtoken_worker_poll_files(main, event->log);
+    }
   }
   for (ngx_uint_t i = 0; i < main->feeds.nelts && !more; i++) {
     more = ngx_http_subtoken_feed_poll(feeds[i], event->log);
