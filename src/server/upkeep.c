@@ -12,13 +12,16 @@
 
 #include "domain/store.h"
 #include "operations/password.h"
+#include "operations/settings.h"
 #include "operations/uses.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "server/runtime_config.h"
 
 #define WRITE_EVERY_S 30 /* seconds between two writings of what was used */
 #define PURGE_EVERY 120  /* of those: an hour */
+#define USES_AT_ONCE 500 /* in one transaction */
 
 static struct {
   st_store *store;
@@ -27,21 +30,40 @@ static struct {
   int end; /* an eventfd that ends the thread */
 } upkeep;
 
+/* Other changes get their turn in between. What cannot be written is kept for the next time. */
 static void write_uses(void) {
   char error[ST_ERROR_MAX];
-  size_t count;
+  size_t count, done = 0;
   st_key_use *uses = st_uses_take(&count);
-  if (count > 0 && st_store_key_mark_used(upkeep.store, uses, count, error) != ST_STORE_OK) {
-    st_log_event("store_error", error);
-    /* For the next time. */
-    for (size_t i = 0; i < count; i++) st_uses_note(NULL, uses[i].id, uses[i].at);
+  st_store_status status = ST_STORE_OK;
+  while (done < count && status == ST_STORE_OK) {
+    size_t some = count - done < USES_AT_ONCE ? count - done : USES_AT_ONCE;
+    status = st_store_key_mark_used(upkeep.store, uses + done, some, error);
+    if (status == ST_STORE_OK) done += some;
   }
+  if (status != ST_STORE_OK) st_log_event("store_error", error);
+  for (; done < count; done++) st_uses_note(NULL, uses[done].id, uses[done].at);
   free(uses);
 }
 
 void st_upkeep_purge(st_store *store) {
   char error[ST_ERROR_MAX];
   if (st_store_purge(store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORE_OK) {
+    st_log_event("store_error", error);
+  }
+}
+
+/* A standby that was promoted may lack the longest life that was set here last, and what is taken
+ * off the list is reckoned by it.
+ */
+static void purge_with_settings(void) {
+  char error[ST_ERROR_MAX];
+  st_runtime_config *config = st_runtime_config_acquire();
+  bool set = st_settings_set_life(upkeep.store, &config->settings, error);
+  st_runtime_config_release(config);
+  if (set) {
+    st_upkeep_purge(upkeep.store);
+  } else {
     st_log_event("store_error", error);
   }
 }
@@ -56,7 +78,7 @@ static void *upkeep_run(void *unused) {
   (void)unused;
   for (unsigned round = 1; wait_for_next(); round++) {
     write_uses();
-    if (round % PURGE_EVERY == 0) st_upkeep_purge(upkeep.store);
+    if (round % PURGE_EVERY == 0) purge_with_settings();
   }
   write_uses();
   return NULL;

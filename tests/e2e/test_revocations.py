@@ -37,8 +37,11 @@ class Edge:
         self.key = key or make_key(data, "revocations", name="edge")["key"]
         self.key_file = private_file(self.key + "\n")
 
-    def args(self, server, *more):
-        return ["pull", "--from", server.url + "/v2/revocations", "--to", self.file, "--key-file", self.key_file, *more]
+    def args(self, servers, *more):
+        """servers: one, or a list of them."""
+        servers = servers if isinstance(servers, list) else [servers]
+        urls = [word for s in servers for word in ("--from", s.url + "/v2/revocations")]
+        return ["pull", *urls, "--to", self.file, "--key-file", self.key_file, *more]
 
     def pull(self, server, check=0, env=ENV):
         code, out, err = run(*self.args(server, "--once", "--json"), env=env)
@@ -386,6 +389,17 @@ def a_server_on_a_copy_of_the_database_undoes_no_revocation():
             err = edge.pull(other, check=1)
             assert "feed_rollback" in err and "409" in err and "subtoken_revocation(7)" in err, err
             assert edge.read() == before and edge.reason(token) == "revoked"
+            # Who asks both goes on with the one that it has asked before, in whatever order.
+            said = rolled_back(other)
+            assert said and "is a copy or a backup" in said[-1], said
+            for order in ([other, server], [server, other]):
+                assert edge.pull(order)["sequence"] >= struct.unpack_from("<Q", before, 16)[0]
+                assert edge.reason(token) == "revoked"
+            server.stop()
+            assert "409" in edge.pull([server, other], check=3)
+            assert edge.reason(token) == "revoked" and edge.reason(second_token) == "ok"
+            server.start()
+            edge.pull([other, server])
             os.unlink(edge.file)  # FILE.seen knows
             edge.pull(other, check=1)
             edge.pull(server)
