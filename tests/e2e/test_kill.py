@@ -1,6 +1,7 @@
 """kill -9 at random moments of key creation and deletion by four writers: what was
 acknowledged holds, what was not is whole or absent, and nothing needs repair."""
-import http.client, random, sqlite3, threading
+import http.client, random, threading
+import stores
 from support import *
 
 KILLS = 200
@@ -17,11 +18,12 @@ def start(data, *words):
 
 
 def in_the_store(process):
-    """Had it the write-ahead log open? It stands still while we look."""
+    """Had it the write-ahead log open, or a connection? It stands still while we look."""
     process.send_signal(signal.SIGSTOP)
     base = "/proc/%d/fd" % process.pid
     try:
-        return any(os.readlink(os.path.join(base, fd)).endswith("-wal") for fd in os.listdir(base))
+        files = [os.readlink(os.path.join(base, fd)) for fd in os.listdir(base)]
+        return any(f.startswith("socket:") if STORE else f.endswith("-wal") for f in files)
     except OSError:
         return False
 
@@ -55,26 +57,17 @@ class Ledger:
 def check(data, ledger):
     """Hold the ledger against the store, while others write."""
     before, gone = ledger.snapshot()
-    db = sqlite3.connect(os.path.join(data, "subtoken.db"), timeout=30)
-    try:
-        db.execute("BEGIN")
-        rows = {r[0]: r for r in db.execute(
-            "SELECT id, digest, sub, name, permissions, deleted_at FROM keys")}
-        revoked = {r[0] for r in db.execute("SELECT sub FROM revoked")}
-        db.execute("COMMIT")
-        assert [r[0] for r in db.execute("PRAGMA integrity_check")] == ["ok"]
-        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
-    finally:
-        db.close()
+    rows, revoked = stores.keys_and_revoked(data)
+    rows = {r[0]: r for r in rows}
     after, _ = ledger.snapshot()
     for id, key in before.items():
         if id in after:
             assert id in rows and rows[id][5] is None, "lost: " + id
-            assert rows[id][1] == hashlib.sha256(key.encode()).digest(), "another key: " + id
+            assert rows[id][1] == hashlib.sha256(key.encode()).hexdigest(), "another key: " + id
     for id in gone:
         assert id in rows and rows[id][5] is not None, "came back: " + id
     for id, digest, sub, name, permissions, deleted_at in rows.values():
-        assert len(id) == 36 and len(digest) == 32 and len(sub) == 43, "half made: " + id
+        assert len(id) == 36 and len(digest) == 64 and len(sub) == 43, "half made: " + id
         assert (name, permissions) == ("killed", "account,wallet"), "half made: " + id
         assert (deleted_at is not None) == (sub in revoked), "half deleted: " + id
 

@@ -1,6 +1,7 @@
 """The feed from end to end: the real server, `subtoken pull` and `subtoken verify
 --revocations`, while keys, secrets and the database change under them."""
-import http.client, sqlite3, struct
+import http.client, struct
+import stores
 from support import *
 
 DAY = 86400
@@ -166,14 +167,11 @@ def the_feed_answers_with_snapshot_changes_or_304():
 
 def put_many(data, count):
     """Revoked long before the server starts: as many rows as it would have written."""
-    db = sqlite3.connect(os.path.join(data, "subtoken.db"))
-    with db:
-        db.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-            INSERT OR IGNORE INTO listed SELECT printf('%043d', i), random(), ?, 0 FROM n""",
-                   (count, int(time.time()) - DAY))
-    found = db.execute("SELECT count(DISTINCT hash) FROM listed").fetchone()[0]
-    db.close()
-    return found
+    sub, number = ("lpad(i::text, 43, '0')", "hashint8extended(i, 1)") if STORE else ("printf('%043d', i)", "random()")
+    stores.execute(data, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO "
+                   "listed (sub, hash, revoked_at, lived_at) SELECT %s, %s, %d, 0 FROM n" % (
+                       count, sub, number, int(time.time()) - DAY))
+    return stores.execute(data, "SELECT count(DISTINCT hash) FROM listed")[0][0]
 
 
 @test
@@ -219,23 +217,9 @@ def kills_and_restarts_lose_no_revocation():
             assert [edge.reason(t) for t in tokens] == ["revoked"] * len(tokens)
 
 
-def put_back(data, copy):
-    db = os.path.join(data, "subtoken.db")
-    for suffix in ("-wal", "-shm"):
-        if os.path.exists(db + suffix):
-            os.unlink(db + suffix)
-    shutil.copyfile(copy, db)
-
-
 def rolled_back(server):
     time.sleep(0.05)
     return [l["detail"] for l in server.log_lines() if l.get("event") == "store_rolled_back"]
-
-
-def backed_up(data):
-    copy = os.path.join(scratch(), "copy.db")
-    run("backup", copy, data=data, check=0)
-    return copy
 
 
 @test
@@ -251,7 +235,7 @@ def a_backup_that_is_put_back_undoes_no_revocation():
     with Server(data) as server:
         key("delete", "early"), key("disable", "on")
         edge.pull(server)
-        copy = backed_up(data)
+        copy = stores.backed_up(data)
         key("delete", "late"), key("disable", "off"), key("enable", "on")
         key("revoke-subtokens", "renewed")
         slow.pull(server)
@@ -267,7 +251,7 @@ def a_backup_that_is_put_back_undoes_no_revocation():
         before = edge.sequence()
         assert not rolled_back(server)
     for change_first in (False, True):
-        put_back(data, copy)
+        stores.put_back(data, copy)
         if change_first:  # by a command, so that the sequence of the database is above all
             run("key", "delete", token_of(data)[0]["id"], data=data, check=0)
         with Server(data) as server:
@@ -319,9 +303,7 @@ def a_lost_database_undoes_no_revocation():
         _, lost_token = token_of(data)
         edge.pull(server)
         before, hash_key = edge.sequence(), edge.read()[48:64]
-    for suffix in ("", "-wal", "-shm"):
-        if os.path.exists(os.path.join(data, "subtoken.db" + suffix)):
-            os.unlink(os.path.join(data, "subtoken.db" + suffix))
+    stores.lose(data)
     make_key(data)  # a command that changes something first
     other, other_token = token_of(data)
     run("key", "delete", other["id"], data=data, check=0)
@@ -344,12 +326,12 @@ def without_its_snapshot_a_server_vouches_for_nothing():
     data = data_dir()
     edge, older = Edge(data), Edge(data)
     key, token = token_of(data)
-    copy = backed_up(data)
+    copy = stores.backed_up(data)
     with Server(data) as server:
         older.pull(server)
         run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
-    put_back(data, copy)
+    stores.put_back(data, copy)
     os.unlink(os.path.join(data, "snapshot"))
     with Server(data) as server:
         said = rolled_back(server)
@@ -377,9 +359,11 @@ def a_server_on_a_copy_of_the_database_undoes_no_revocation():
         (key, token), (second, second_token), kept = token_of(data), token_of(data), token_of(data)
         with Server(data) as server:
             edge.pull(server)
-        os.mkdir(other_data, 0o700)
-        for name in os.listdir(data) if whole else ("secrets", "subtoken.db"):
-            shutil.copy2(os.path.join(data, name), os.path.join(other_data, name))
+        os.makedirs(other_data, 0o700, exist_ok=True)
+        for name in os.listdir(data) if whole else ("secrets",):
+            if name != "config.json" and not name.startswith("subtoken.db"):
+                shutil.copy2(os.path.join(data, name), os.path.join(other_data, name))
+        stores.put_back(other_data, stores.backed_up(data))
         with Server(data) as server, Server(other_data) as other:
             run("key", "delete", key["id"], data=data, check=0)
             edge.pull(server)
@@ -420,7 +404,7 @@ def a_large_list_is_kept_by_its_changes():
     edge = Edge(data)
     count = put_many(data, 20000)
     made = [token_of(data) for _ in range(3)]
-    copy = backed_up(data)
+    copy = stores.backed_up(data)
     with Server(data) as server:
         edge.pull(server)
         whole = os.stat(os.path.join(data, "snapshot")).st_ino
@@ -434,7 +418,7 @@ def a_large_list_is_kept_by_its_changes():
         for _ in range(5):
             edge.pull(server)
         assert os.stat(os.path.join(data, "vouched")).st_ino == vouched
-    put_back(data, copy)
+    stores.put_back(data, copy)
     with Server(data) as server:
         edge.pull(server)
         assert edge.count() == count + 3 and [edge.reason(t) for _, t in made] == ["revoked"] * 3
@@ -446,7 +430,7 @@ def a_kept_snapshot_without_a_good_mac_stops_the_start():
     data = data_dir()
     edge = Edge(data)
     key, token = token_of(data)
-    copy = backed_up(data)
+    copy = stores.backed_up(data)
     with Server(data) as server:
         run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
@@ -456,7 +440,7 @@ def a_kept_snapshot_without_a_good_mac_stops_the_start():
     for name in ("vouched", "snapshot"):
         with open(os.path.join(data, name), "rb") as f:
             assert f.read()[64:66] == b"b\0", name
-    put_back(data, copy)
+    stores.put_back(data, copy)
     with Server(data) as server:
         assert len(rolled_back(server)) == 1
         edge.pull(server)
@@ -507,13 +491,10 @@ def faked(clock):
 
 
 def setting(data, name, value=None):
-    db = sqlite3.connect(os.path.join(data, "subtoken.db"))
-    with db:
-        if value is not None:
-            assert db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name)).rowcount == 1
-        found = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    db.close()
-    return found and found[0]
+    if value is not None:
+        assert stores.execute(data, "UPDATE settings SET value = %d WHERE name = '%s' RETURNING value" % (value, name))
+    found = stores.execute(data, "SELECT value FROM settings WHERE name = '%s'" % name)
+    return found[0][0] if found else None
 
 
 @test

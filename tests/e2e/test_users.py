@@ -1,5 +1,5 @@
 """Users and their sessions: login, refresh, logout, registration, HTTP Basic, and what a user loses."""
-import sqlite3
+import stores
 from calls import *
 
 # ---- users and sessions ----
@@ -50,10 +50,8 @@ def a_session_begins_is_refreshed_and_ends():
 def a_refresh_whose_answer_was_lost_is_repeated():
     # D11: the moments are put into the database, so that nobody has to wait for them
     def used_earlier(data, seconds):
-        with sqlite3.connect(os.path.join(data, "subtoken.db")) as db:
-            assert db.execute("UPDATE refresh SET used_at = used_at - ? WHERE used_at IS NOT NULL",
-                              (seconds,)).rowcount == 1
-        db.close()
+        assert len(stores.execute(data, "UPDATE refresh_tokens SET used_at = used_at - %d WHERE used_at IS NOT NULL "
+                                  "RETURNING used_at" % seconds)) == 1
 
     for setting, within, after in (({}, 25, 10), ({"refresh_retry": "1m"}, 50, 15),
                                    ({"refresh_retry": 5}, 2, 5)):
@@ -354,12 +352,10 @@ def a_password_matches_in_any_unicode_form():
                 assert log_in(server, name, password).status == 200, (name, password)
             assert status(server, (name, "passw\u00f6rd ok")) == 401
         # One that was stored by an earlier version: as it was typed, and then in any spelling.
-        with sqlite3.connect(os.path.join(server.data, "subtoken.db")) as db:
-            for name in ("alice", "bob"):
-                was, = db.execute("SELECT password FROM persons WHERE login = ?", (name,)).fetchone()
-                assert was.startswith("nfc:$argon2id$")
-            db.execute("UPDATE persons SET password = substr(password, 5) WHERE login = 'alice'")
-        db.close()
+        for name in ("alice", "bob"):
+            (was,), = stores.execute(server.data, "SELECT password FROM users WHERE username = '%s'" % name)
+            assert was.startswith("nfc:$argon2id$")
+        stores.execute(server.data, "UPDATE users SET password = substr(password, 5) WHERE username = 'alice'")
         assert log_in(server, "alice", nfd).status == 401
         assert log_in(server, "alice", nfc).status == 200
         assert log_in(server, "alice", nfd).status == 200
