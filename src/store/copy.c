@@ -1,5 +1,5 @@
 /* Copies a store, table by table and page by page, so that it needs no more memory for more rows.
- * It reads one moment of the source on the connection of questions, and writes one transaction of
+ * It reads one moment of the source, which others go on to change, and writes one transaction of
  * the target. Nothing is added and nothing left out: ids, times, the sequences that were issued,
  * the hash key and the log of changes are those of the source, so that edges notice nothing. The
  * statements' text, and with it the order of the columns, is in statements.c of each database.
@@ -185,6 +185,9 @@ static st_store_status copy_tables(copy *c, st_db *to) {
   if (status == ST_STORE_OK) status = st_db_run(to, ST_SQL_COPY_CLEAR_ISSUED, ST_NO_VALUES);
   for (size_t i = 0; status == ST_STORE_OK && i < sizeof tables / sizeof *tables; i++) {
     status = copy_rows(c, &tables[i], to);
+    if (status == ST_STORE_OK && i == 0) {
+      status = st_db_run(to, ST_SQL_COPY_HASH_KEY, ST_NO_VALUES);
+    }
   }
   if (status == ST_STORE_OK) status = st_db_exists(to, ST_SQL_COPY_FINISH, ST_NO_VALUES);
   return status;
@@ -201,26 +204,16 @@ static st_store_status make_copied(st_db *to, const st_change *change) {
   return status;
 }
 
-/* The source's one moment lasts from here to its end. */
-static st_store_status copy_from(copy *c, st_store *to, char *error) {
+static st_store_status copy_into(copy *c, st_store *to, char *error) {
   st_change change = {.until_us = st_clock_monotonic_us() + COPY_WAIT_US, .data = c};
-  if (st_db_run(c->from, ST_SQL_COPY_BEGIN, ST_NO_VALUES) != ST_STORE_OK) {
-    return c->from->ops->explain(c->from, "read", error);
-  }
   st_store_status status = st_transaction_run(to, make_copied, &change, error);
-  bool ended = st_db_run(c->from, ST_SQL_COPY_END, ST_NO_VALUES) == ST_STORE_OK;
-  if (status == ST_STORE_OK) {
-    (void)ended; /* it only read */
-  } else if (c->stopped) {
-    (void)st_db_fail(error, "nothing was copied: interrupted");
-  } else if (c->not_empty) {
-    status = ST_STORE_EXISTS;
-    (void)st_db_fail(error, "%s is not empty: a store is copied into a new one alone",
-                     st_db_name(to));
-  } else if (c->read_failed) {
-    (void)st_db_fail(error, "%s", c->error);
-  }
-  return status;
+  if (status == ST_STORE_OK) return status;
+  if (c->stopped) return st_db_fail(error, "nothing was copied: interrupted");
+  if (c->read_failed) return st_db_fail(error, "%s", c->error);
+  if (!c->not_empty) return status;
+  (void)st_db_fail(error, "%s is not empty: a store is copied into a new one alone",
+                   st_db_name(to));
+  return ST_STORE_EXISTS;
 }
 
 st_store_status st_copy_all(st_store *from, st_store *to, const volatile int *stop,
@@ -228,11 +221,11 @@ st_store_status st_copy_all(st_store *from, st_store *to, const volatile int *st
   copy *c = calloc(1, sizeof *c);
   if (c == NULL) return st_db_fail(error, "cannot copy %s: out of memory", st_db_name(from));
   c->stop = stop;
-  c->from = from->driver->acquire_query_db(from, error);
+  c->from = from->driver->begin_read(from, error);
   st_store_status status = ST_STORE_FAILED;
   if (c->from != NULL) {
-    status = copy_from(c, to, error);
-    from->driver->release_query_db(c->from);
+    status = copy_into(c, to, error);
+    from->driver->end_read(c->from);
   }
   if (status == ST_STORE_OK) *report = c->report;
   free(c);

@@ -115,6 +115,9 @@ typedef struct st_driver {
   /* One for a question, to be released; NULL, and error says why. */
   st_db *(*acquire_query_db)(st_store *store, char *error);
   void (*release_query_db)(st_db *db);
+  /* One that reads one moment, however long it takes, to be ended; NULL, and error says why. */
+  st_db *(*begin_read)(st_store *store, char *error);
+  void (*end_read)(st_db *db);
 } st_driver;
 
 /* What every store has. An implementation's own structure begins with it. */

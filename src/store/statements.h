@@ -142,11 +142,12 @@ typedef enum st_sql {
 
   /* All that is kept, for another store (copy.c, which lists the columns). Each READ is a page: the
    * rows behind a place, at most so many, in their order. */
-  ST_SQL_COPY_BEGIN, /* reads one moment from now on */
+  ST_SQL_COPY_BEGIN, /* the driver's begin_read and end_read */
   ST_SQL_COPY_END,
   ST_SQL_COPY_IS_EMPTY,       /* a row when nothing was ever kept */
   ST_SQL_COPY_CLEAR_SETTINGS, /* those that a new store has */
   ST_SQL_COPY_CLEAR_ISSUED,
+  ST_SQL_COPY_HASH_KEY, /* there is another one among the settings now */
   ST_SQL_COPY_READ_SETTINGS,
   ST_SQL_COPY_READ_ISSUED,
   ST_SQL_COPY_READ_KEYS,

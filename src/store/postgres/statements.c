@@ -510,6 +510,7 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                     " AND NOT EXISTS (SELECT 1 FROM changes)"),
     [ST_SQL_COPY_CLEAR_SETTINGS] = SQL("DELETE FROM settings"),
     [ST_SQL_COPY_CLEAR_ISSUED] = SQL("DELETE FROM issued"),
+    [ST_SQL_COPY_HASH_KEY] = HERE,
     [ST_SQL_COPY_READ_SETTINGS] =
         SQL("SELECT name, value FROM settings WHERE name > $1 ORDER BY name LIMIT $2"),
     [ST_SQL_COPY_READ_ISSUED] =

@@ -212,3 +212,17 @@ st_db *st_sqlite_acquire_query_db(st_store *store, char *error) {
 void st_sqlite_release_query_db(st_db *db) {
   (void)pthread_mutex_unlock(&sqlite_store(db)->querying);
 }
+
+/* Nobody who writes waits for it. */
+st_db *st_sqlite_begin_read(st_store *store, char *error) {
+  st_db *db = st_sqlite_acquire_query_db(store, error);
+  if (db == NULL || st_db_run(db, ST_SQL_COPY_BEGIN, ST_NO_VALUES) == ST_STORE_OK) return db;
+  (void)db_explain(db, "read", error);
+  st_sqlite_release_query_db(db);
+  return NULL;
+}
+
+void st_sqlite_end_read(st_db *db) {
+  (void)st_sqlite_run(sqlite_db(db)->statements[ST_SQL_COPY_END]); /* it only read */
+  st_sqlite_release_query_db(db);
+}

@@ -31,6 +31,8 @@ static const st_driver driver = {
     .change_db = st_sqlite_change_db,
     .acquire_query_db = st_sqlite_acquire_query_db,
     .release_query_db = st_sqlite_release_query_db,
+    .begin_read = st_sqlite_begin_read,
+    .end_read = st_sqlite_end_read,
 };
 
 /* ---- the file ---- */

@@ -167,6 +167,8 @@ extern const st_db_ops st_sqlite_db_ops;
 st_db *st_sqlite_change_db(st_store *store);
 st_db *st_sqlite_acquire_query_db(st_store *store, char *error);
 void st_sqlite_release_query_db(st_db *db);
+st_db *st_sqlite_begin_read(st_store *store, char *error);
+void st_sqlite_end_read(st_db *db);
 
 /* SQLITE_OK, or the failure. */
 int st_sqlite_run(sqlite3_stmt *statement);

@@ -408,6 +408,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " AND NOT EXISTS (SELECT 1 FROM changes)",
     [ST_SQL_COPY_CLEAR_SETTINGS] = "DELETE FROM facts",
     [ST_SQL_COPY_CLEAR_ISSUED] = "DELETE FROM given",
+    [ST_SQL_COPY_HASH_KEY] = "DELETE FROM facts WHERE 0", /* it is read each time */
     [ST_SQL_COPY_READ_SETTINGS] = "SELECT name, value FROM facts WHERE name > ?1"
                                   " ORDER BY name LIMIT ?2",
     [ST_SQL_COPY_READ_ISSUED] = "SELECT sequence FROM given WHERE sequence > ?1"
