@@ -109,6 +109,7 @@ void st_db_store_start(st_store *store, const st_driver *driver) {
   store->large_change = ST_DB_LARGE_CHANGE;
   store->change_step = ST_DB_CHANGE_STEP;
   store->writing = (st_semaphore)ST_SEMAPHORE(1, ST_DB_WRITERS_MAX);
+  store->ordering = (st_semaphore)ST_SEMAPHORE(1, ST_DB_WRITERS_MAX);
   store->unauthenticated = (st_semaphore)ST_SEMAPHORE(ST_DB_WRITERS_MAX / 8, 0);
 }
 

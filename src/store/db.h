@@ -54,6 +54,8 @@ typedef struct st_db {
   const struct st_db_ops *ops;
   st_store *store;
   int64_t sequence; /* that the change under way has taken, or 0 */
+  bool ordered;     /* it may take one: no other change that may runs beside it */
+  bool wants_order; /* it has to take one, and may not */
 } st_db;
 
 typedef struct st_db_ops {
@@ -61,7 +63,7 @@ typedef struct st_db_ops {
    * ST_STORE_FAILED, and explain answers ST_STORE_BUSY. */
   st_store_status (*begin)(st_db *db, int64_t until_us);
   /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise error
-   * says why, and it may be ST_STORE_BUSY. */
+   * says why, and it may be ST_STORE_BUSY or ST_STORE_IN_DOUBT. */
   st_store_status (*commit)(st_db *db, char *error);
   /* Ends what begin began, unless it has ended. Called last in each change, also after a commit. */
   void (*rollback)(st_db *db);
@@ -82,6 +84,11 @@ typedef struct st_db_ops {
   bool (*bytes)(void *rows, int column, void *out, size_t len);
   /* The columns ST_COL_ID to ST_COL_SUSPENDED; false when they make no sense. */
   bool (*key)(void *rows, st_key *key);
+
+  /* Did the database fail only because of what others did at the same time, or because the
+   * connection was lost before the commit? Then the change is made again from its beginning. NULL:
+   * never. */
+  bool (*again)(st_db *db);
 
   /* What went wrong last, in a sentence: "cannot VERB NAME: ...". Without a failure of the
    * database: a row made no sense. ST_STORE_BUSY or ST_STORE_FAILED. */
@@ -125,14 +132,16 @@ struct st_store {
   const st_driver *driver;
   char *name; /* in errors: where it lies */
 
-  st_semaphore writing;         /* changes, one at a time */
+  st_semaphore writing;         /* changes: as many at a time as the database has connections */
+  st_semaphore ordering;        /* of those, who may take a sequence: one at a time */
+  bool concurrent;              /* several changes run at a time */
   st_semaphore unauthenticated; /* of those, who come without a credential */
   _Atomic int64_t close_us;     /* 0, or when nothing waits any more: the process ends */
 
   int64_t large_change; /* rows; a change of more leaves some to later steps (remaining.h) */
   int64_t change_step;  /* rows that such a step changes at most */
 
-  /* The uptime that this handle counted last (purge.c); in its turn to write. */
+  /* The uptime that this handle counted last (purge.c), by whom `ordering` lets in. */
   int64_t uptime;    /* seconds, as the store has it */
   int64_t uptime_us; /* when, by the caller's monotonic clock */
   bool counts_uptime;

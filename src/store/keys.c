@@ -246,5 +246,6 @@ static st_store_status make_used(st_db *db, const st_change *change) {
 
 st_store_status st_store_key_mark_used(st_store *store, const st_key_use *used, size_t count,
                                        char *error) {
-  return st_transaction_run(store, make_used, &(st_change){.data = &(uses){used, count}}, error);
+  return st_transaction_run(store, make_used,
+                            &(st_change){.data = &(uses){used, count}, .ordered = true}, error);
 }

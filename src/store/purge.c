@@ -24,7 +24,8 @@ static st_store_status make_next(st_db *db, const st_change *change) {
 
 st_store_status st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_us,
                                        int64_t *sequence, char *error) {
-  st_change change = {.now_us = now_us, .until_us = until_us, .sequence = sequence};
+  st_change change = {
+      .now_us = now_us, .until_us = until_us, .sequence = sequence, .ordered = true};
   if (sequence != NULL) *sequence = 0;
   return st_transaction_run(store, make_next, &change, error);
 }
@@ -63,7 +64,8 @@ static st_store_status make_counted(st_db *db, const st_change *change) {
 }
 
 st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, char *error) {
-  return st_transaction_run(store, make_counted, &(st_change){.data = &monotonic_us}, error);
+  return st_transaction_run(store, make_counted,
+                            &(st_change){.data = &monotonic_us, .ordered = true}, error);
 }
 
 /* ---- purging ---- */
@@ -156,7 +158,7 @@ static st_store_status make_swept(st_db *db, const st_change *change) {
  */
 st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};
-  st_change change = {.now = now_us / 1000000, .now_us = now_us, .data = &h};
+  st_change change = {.now = now_us / 1000000, .now_us = now_us, .data = &h, .ordered = true};
   st_store_status status = st_transaction_run(store, make_purged, &change, error);
   h.removed = 1;
   for (int i = 0; i < SWEEPS && status == ST_STORE_OK && h.removed > 0; i++) {

@@ -36,7 +36,8 @@ typedef struct new_session {
   st_key session; /* as it is made */
   const uint8_t *seed;
   const char *refresh;
-  int64_t most; /* sessions of the grantor, with this one */
+  int64_t most;       /* sessions of the grantor, with this one */
+  int64_t expires_at; /* that was asked for */
 } new_session;
 
 /* A session grants what its grantor does, and no longer. */
@@ -78,6 +79,7 @@ static st_store_status make_session(st_db *db, const st_change *change) {
   new_session *new = change->data;
   st_key grantor;
   st_store_status status = st_key_row_grantor(db, change, &grantor);
+  new->session.expires_at = new->expires_at;
   if (status == ST_STORE_OK && !derive(&grantor, change, &new->session)) status = ST_STORE_DENIED;
   if (status == ST_STORE_OK) status = end_oldest(db, change, &grantor, new->most);
   if (status == ST_STORE_OK) status = st_key_row_insert(db, &new->session, change->digest, NULL);
@@ -96,7 +98,11 @@ st_store_status st_store_session_begin(st_store *store, const st_audit_context *
                                        const uint8_t digest[32], const uint8_t seed[32],
                                        const char *refresh, char *error) {
   st_change change = st_transaction_change(context, NULL, NULL);
-  new_session new = {.session = *session, .seed = seed, .refresh = refresh, .most = most};
+  new_session new = {.session = *session,
+                     .seed = seed,
+                     .refresh = refresh,
+                     .most = most,
+                     .expires_at = session->expires_at};
   new.session.created_at = change.now;
   new.session.name[0] = new.session.owner[0] = new.session.permissions[0] = '\0';
   if (!st_key_row_storable(&new.session) || !st_key_row_has_len(refresh, ST_REFRESH_LEN) ||
@@ -219,6 +225,7 @@ static st_store_status extend(st_db *db, const st_change *change, refreshing *r,
 
 static st_store_status make_refreshed(st_db *db, const st_change *change) {
   refreshing *r = change->data;
+  r->reused = false;
   kept_token presented;
   st_key grantor;
   bool retry = false;

@@ -31,6 +31,7 @@ typedef struct st_change {
   int64_t now_us;       /* the same in microseconds, for the sequence */
   int64_t *sequence;    /* written after the commit: at which the revocation data has it; or NULL */
   int64_t until_us;     /* how long it may wait: as in st_audit_context */
+  bool ordered;         /* as if it took a sequence: by one process at a time */
   bool unauthenticated; /* who asks for it has shown no credential */
   st_change_need *need; /* NULL: nothing can be done before it */
   void *data;           /* what this kind of change takes besides, and gives back */
@@ -40,10 +41,13 @@ typedef struct st_change {
 st_change st_transaction_change(const st_audit_context *context, const char *id, int64_t *sequence);
 
 /* What a change does, within its transaction. Unless it answers ST_STORE_OK nothing has happened.
+ * It may be called again from the beginning, when what it did is undone: it must not rely on what
+ * it left in the change the time before.
  */
 typedef st_store_status st_change_fn(st_db *db, const st_change *change);
 
-/* Waits for its turn, then begins, calls make, and commits; or rolls back. */
+/* Waits for its turn, then begins, calls make, and commits; or rolls back. When the database failed
+ * only because of what others did at the same time, all of it is done again, until until_us. */
 st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
                                    char *error) __attribute__((warn_unused_result))
 __attribute__((warn_unused_result));
