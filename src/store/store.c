@@ -6,6 +6,7 @@
 #include "os/file.h"
 #include "store/copy.h"
 #include "store/db.h"
+#include "store/postgres/open.h"
 #include "store/sqlite/open.h"
 
 /* ---- opened ---- */
@@ -27,6 +28,8 @@ static const struct kind {
   st_db_place_fn *place; /* NULL: it is no file */
 } kinds[] = {
     {"sqlite:", false, st_sqlite_open, st_sqlite_place_store},
+    {"postgresql:", true, st_postgres_open, NULL},
+    {"postgres:", true, st_postgres_open, NULL},
 };
 
 /* *where: what the implementation is told. */
@@ -44,10 +47,6 @@ static const struct kind *store_kind_of(const char *location, const char **where
 st_store_status st_store_open(const char *location, bool create, st_store **store, char *error) {
   const char *where = location;
   *store = NULL;
-  if (strncmp(location, "postgres", strlen("postgres")) == 0 && strchr(location, ':') != NULL) {
-    /* The location is not repeated: it may hold a password. */
-    return st_db_fail(error, "a store on PostgreSQL is not supported by this version: use a path");
-  }
   return store_kind_of(location, &where)->open(where, create, &store_options, store, error);
 }
 

@@ -17,7 +17,8 @@
 /* A commit that was sent goes on to its own deadline. */
 static int64_t wait_end(const st_postgres_connection *c, int64_t until_us) {
   int64_t close_us = atomic_load(&c->store->base.close_us);
-  return !c->committing && close_us != 0 && close_us < until_us ? close_us : until_us;
+  if (c->committing || close_us == 0 || c->grace_us == ST_WAIT_FOR_EVER) return until_us;
+  return close_us + c->grace_us < until_us ? close_us + c->grace_us : until_us;
 }
 
 /* 1: ready; 0: not yet; -1: the time is over, or all was interrupted. */
@@ -61,6 +62,13 @@ static bool connect_failed(st_postgres_connection *c, const char *text) {
 
 /* ---- one host ---- */
 
+/* Nothing is printed. A warning during a commit says that the wait for a standby was given up. */
+static void take_notice(void *context, const PGresult *notice) {
+  st_postgres_connection *c = context;
+  const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (c->committing && severity != NULL && strcmp(severity, "WARNING") == 0) c->warned = true;
+}
+
 static PGconn *start_host(const st_postgres *store, const st_postgres_host *at) {
   const char *keywords[OPTIONS_MAX + 1] = {NULL}, *values[OPTIONS_MAX + 1] = {NULL};
   size_t count = 0;
@@ -98,6 +106,7 @@ static bool is_usable(st_postgres_connection *c) {
                           "the encoding of the database must be UTF8: make one with "
                           "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0");
   }
+  (void)PQsetNoticeReceiver(c->pg, take_notice, c);
   return PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) == 1
              ? true
              : connect_failed(c, PQerrorMessage(c->pg));

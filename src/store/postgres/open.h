@@ -4,7 +4,7 @@
 
 #include "store/db.h"
 
-/* location: a libpq URI without its scheme. create: the tables are made when they are not there;
+/* location: a libpq URI. create: the tables are made when they are not there;
  * otherwise it is an error. */
 st_db_open_fn st_postgres_open;
 

@@ -135,6 +135,7 @@ typedef struct st_postgres_connection {
   uint64_t departures; /* of the store, when it was connected */
   bool warned;         /* the server has sent a warning since this was set to false */
   bool committing;     /* a commit is under way: nothing ends the wait for it but its deadline */
+  int64_t grace_us;    /* how long a wait goes on after st_store_stop_waiting */
   char sqlstate[6];    /* of the last failure; "" when it is not the server's */
   bool timed_out;      /* it was that a deadline was over */
   char message[ST_ERROR_MAX]; /* what it was, in words */
@@ -205,27 +206,33 @@ bool st_postgres_take_key(const PGresult *result, int row, st_key *key)
 
 /* ---- the store ---- */
 
-/* A growing array of items of one size. */
+/* An array parameter as it is sent: a header, then items of one length, each behind its length. */
 typedef struct st_postgres_list {
-  char *items;
-  size_t count, room;
+  size_t len; /* of an item: that of an id or a sub; ST_POSTGRES_NUMBER_LEN is a number */
+  uint8_t *bytes;
+  size_t count, room; /* items */
 } st_postgres_list;
+#define ST_POSTGRES_NUMBER_LEN 8
 
 /* A connection that runs the statements of the rules. */
 typedef struct st_postgres_db {
   st_db base; /* first */
   st_postgres_connection connection;
   int64_t until_us; /* of the change under way, or of the question */
-  bool in_change;   /* begun, and neither committed nor rolled back */
-  bool begun;       /* and BEGIN was sent */
-  bool again;       /* what failed may be tried again from its beginning */
-  bool busy;        /* lent: under the lock of the pool */
+  bool lent;        /* under the lock of the pool */
+  bool changing;    /* between begin and rollback */
+  bool open;        /* BEGIN was put into the pipeline, and neither COMMIT nor ROLLBACK */
+  bool failed;      /* the last statement, and the connection says why */
+  bool again;       /* what failed may be made again from its beginning */
+  bool notifies;    /* those who listen are woken at the commit */
   uint8_t id[ST_POSTGRES_ID_LEN];
-  PGresult *hash_key_row;
+  PGresult *hash_key_row; /* until it is taken */
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
   bool hash_key_known;
-  st_postgres_list set, base_rows, derived; /* ids, each with its NUL */
-  st_postgres_list snapshot;                /* hashes, int64_t */
+  st_postgres_list set, base_rows, derived; /* ids */
+  st_postgres_list snapshot;                /* hashes */
+  uint64_t *written;                        /* st_key_cache_digest8 of the rows that were changed */
+  size_t written_count, written_room;
 } st_postgres_db;
 
 typedef struct st_postgres_host {
@@ -298,8 +305,50 @@ void st_postgres_drop_uri(st_postgres *store);
 /* db.c, pool.c: what the rules run on. */
 extern const st_db_ops st_postgres_db_ops;
 st_db *st_postgres_change_db(st_store *store);
+void st_postgres_give_back(st_postgres_db *db);
 st_db *st_postgres_acquire_query_db(st_store *store, char *error);
 void st_postgres_release_query_db(st_db *db);
+st_db *st_postgres_begin_read(st_store *store, char *error);
+void st_postgres_end_read(st_db *db);
+void st_postgres_interrupt(st_store *store);
+void st_postgres_start_db(st_postgres *store, st_postgres_db *db); /* not connected yet */
+void st_postgres_end_db(st_postgres_db *db);
+
+/* sets.c: what is kept here of the change under way. */
+void st_postgres_sets_clear(st_postgres_db *db);
+void st_postgres_sets_free(st_postgres_db *db);
+/* A statement with ST_POSTGRES_HERE. */
+bool st_postgres_sets_here(st_postgres_db *db, int which, const st_value *values)
+    __attribute__((warn_unused_result));
+/* The rows of a statement with ST_POSTGRES_INTO_... */
+bool st_postgres_sets_take(st_postgres_db *db, uint32_t flags, const PGresult *result)
+    __attribute__((warn_unused_result));
+/* The cache forgets the rows that were changed. */
+void st_postgres_sets_forget(st_postgres_db *db);
+
+/* list.c. add: false without memory. array: the parameter, until the list changes. */
+bool st_postgres_list_add(st_postgres_list *list, const void *item)
+    __attribute__((warn_unused_result));
+bool st_postgres_list_add_number(st_postgres_list *list, int64_t number)
+    __attribute__((warn_unused_result));
+st_value st_postgres_list_array(st_postgres_list *list);
+void st_postgres_list_settle(st_postgres_list *list); /* sorted, each item once */
+/* Is it in a list that is settled? */
+bool st_postgres_list_holds(const st_postgres_list *list, const void *item);
+void st_postgres_list_free(st_postgres_list *list);
+
+/* hashes.c: hashes of subs under the hash key that the change under way sees. */
+bool st_postgres_hash_key(st_postgres_db *db) __attribute__((warn_unused_result));
+/* After the settings were written. */
+bool st_postgres_hash_key_anew(st_postgres_db *db) __attribute__((warn_unused_result));
+int64_t st_postgres_hash(const st_postgres_db *db, const st_value *sub);
+/* ST_SQL_LISTED_HASH_ANEW, and of the keys. */
+bool st_postgres_hash_anew(st_postgres_db *db) __attribute__((warn_unused_result));
+
+/* in_doubt.c: a connection broke during a commit. Did the change happen? ST_STORE_OK: it did.
+ * ST_STORE_FAILED: it did not, and will not; db->again is true. ST_STORE_IN_DOUBT: not known. */
+st_store_status st_postgres_resolve(st_postgres_db *db, char *error)
+    __attribute__((warn_unused_result));
 
 /* ---- read_path.c: what requests ask, and the cache of it ---- */
 

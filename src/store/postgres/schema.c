@@ -183,8 +183,10 @@ static const char *const migrations[] = {
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
-/* "SubT": whoever brings the schema up holds it to the end of the transaction. */
-#define LOCK "SELECT pg_advisory_xact_lock(1400201812)"
+/* "SubT": whoever brings the schema up holds it. It is taken before the transaction begins, which
+ * so sees what the one before it has made. */
+#define LOCK "SELECT pg_advisory_lock(1400201812)"
+#define UNLOCK "SELECT pg_advisory_unlock(1400201812)"
 
 /* ---- texts of several statements, which do not go through a pipeline ---- */
 
@@ -269,14 +271,11 @@ static bool schema_steps(st_postgres_connection *c, int64_t version, int64_t unt
 /* The version is read again under the lock: another process may do the same. */
 static st_store_status schema_bring_up(st_postgres_connection *c, int64_t until_us, char *error) {
   int64_t version = -1;
-  bool ok = schema_run(c, "BEGIN", NULL, until_us) && schema_run(c, LOCK, NULL, until_us) &&
+  bool ok = schema_run(c, LOCK, NULL, until_us) && schema_run(c, "BEGIN", NULL, until_us) &&
             schema_version(c, &version, until_us);
-  if (ok && version > VERSION) {
-    (void)schema_run(c, "ROLLBACK", NULL, until_us);
-    return schema_newer(c, version, error);
-  }
+  if (ok && version > VERSION) return schema_newer(c, version, error);
   ok = ok && (version == VERSION || schema_steps(c, version, until_us)) &&
-       schema_run(c, "COMMIT", NULL, until_us);
+       schema_run(c, "COMMIT", NULL, until_us) && schema_run(c, UNLOCK, NULL, until_us);
   return ok ? ST_STORE_OK : schema_failed(c, error);
 }
 
@@ -293,7 +292,7 @@ static st_store_status schema_update(st_postgres_connection *c, bool create, int
   return schema_bring_up(c, until_us, error);
 }
 
-/* On any failure the connection is closed, and with it what was begun. */
+/* On any failure the connection is closed, and with it what was begun and the lock. */
 st_store_status st_postgres_update_schema(st_postgres_connection *c, bool create, int64_t until_us,
                                           char *error) {
   if (PQexitPipelineMode(c->pg) != 1) return st_postgres_fail(c, "open", error);

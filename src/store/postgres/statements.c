@@ -75,7 +75,7 @@
 #define VALID_DERIVED(array)        \
   "FROM keys WHERE id = ANY(" array \
   "::text[]) AND kind <= 1"         \
-  " AND " IN_FORCE("keys") " AND coalesce(expires_at, $1 + 1) > $1"
+  " AND " IN_FORCE("keys") " AND coalesce(expires_at, $1::bigint + 1) > $1::bigint"
 #define IN_SET(array) "id = ANY(" array "::text[])"
 
 #define SETTING(name) "(SELECT value FROM settings WHERE name = '" name "')"
@@ -454,8 +454,8 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     [ST_SQL_SEQUENCE_LENGTH] =
         SQL("SELECT sequence FROM issued ORDER BY sequence DESC LIMIT 1 OFFSET $1"),
     [ST_SQL_SEQUENCE_CUT] = SQL("DELETE FROM issued WHERE sequence <= $1"),
-    [ST_SQL_SEQUENCE_FROM] =
-        SQL("UPDATE settings SET value = greatest(value, $1 + 1) WHERE name = 'given_from'"),
+    [ST_SQL_SEQUENCE_FROM] = SQL(
+        "UPDATE settings SET value = greatest(value, $1::bigint + 1) WHERE name = 'given_from'"),
 
     [ST_SQL_LOG_LENGTH] =
         SQL("SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET $1"),

@@ -1,0 +1,62 @@
+/* Finds out whether a commit happened whose connection broke. Each change inserts an id of its own
+ * into `made`, in its transaction. Here the same id is inserted again, alone: when it is there
+ * already, the change happened; when it can be inserted, it did not and never will, because it
+ * would break the unique key. README.md has the argument.
+ */
+#include <time.h>
+
+#include "os/clock.h"
+#include "store/postgres/postgres.h"
+
+#define PAUSE_NS 50000000 /* between two tries */
+
+/* A commit that comes after the change's own: when it is as durable as it should be, so is that. */
+static st_store_status confirm(st_postgres_db *d, int64_t until_us) {
+  st_postgres_confirmer confirmer = {0};
+  return st_postgres_confirm(&d->connection, &confirmer, until_us) ? ST_STORE_OK
+                                                                   : ST_STORE_IN_DOUBT;
+}
+
+/* ST_STORE_IN_DOUBT: not known yet. */
+static st_store_status try_to_resolve(st_postgres_db *d, int64_t until_us) {
+  st_postgres_connection *c = &d->connection;
+  if (!st_postgres_connect(c, until_us)) return ST_STORE_IN_DOUBT;
+  c->warned = false;
+  bool inserted =
+      st_postgres_do(c, ST_POSTGRES_MADE, ST_VALUES(st_db_bytes(d->id, sizeof d->id)), until_us);
+  if (inserted) return c->warned ? ST_STORE_IN_DOUBT : ST_STORE_FAILED;
+  return st_postgres_is_state(c, "23505") ? confirm(d, until_us) : ST_STORE_IN_DOUBT;
+}
+
+static st_store_status resolve(st_postgres_db *d, int64_t until_us) {
+  st_store_status status = ST_STORE_IN_DOUBT;
+  while (status == ST_STORE_IN_DOUBT && st_clock_monotonic_us() < until_us) {
+    status = try_to_resolve(d, until_us);
+    if (status == ST_STORE_IN_DOUBT) {
+      (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+  }
+  return status;
+}
+
+/* The transaction has ended, or never can be ended from here. */
+st_store_status st_postgres_resolve(st_postgres_db *d, char *error) {
+  st_postgres_connection *c = &d->connection;
+  int64_t until_us = st_clock_monotonic_us() + ST_POSTGRES_IN_DOUBT_MS * INT64_C(1000);
+  st_postgres_disconnect(c);
+  c->committing = true; /* nothing ends the wait early */
+  st_store_status status = resolve(d, until_us);
+  c->committing = false;
+  d->open = false;
+  if (status != ST_STORE_FAILED) st_postgres_forget(c->store, NULL, 0);
+  if (status == ST_STORE_FAILED) {
+    d->again = d->failed = true;
+    (void)st_db_fail(error, "cannot write %s: the connection broke before the commit",
+                     st_db_name(d->base.store));
+  } else if (status == ST_STORE_IN_DOUBT) {
+    (void)st_db_fail(error,
+                     "%s: the connection broke during the commit: the change may have been made",
+                     st_db_name(d->base.store));
+  }
+  return status;
+}
