@@ -13,6 +13,8 @@
 #include "run_tests.h"
 
 #include <ftw.h>
+#include <glob.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +70,86 @@ static inline int remove_folder(void) {
   return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* On PostgreSQL: databases of this process in the cluster of SUBTOKEN_TEST_POSTGRES, a libpq URI
+ * (tests/e2e/postgres.py starts one). A test leaves none of its tables there.
+ */
+#define POSTGRES_STORES 4
+static bool postgres_made[POSTGRES_STORES];
+
+static inline void address_in_postgres(const char *database, char out[sizeof location]) {
+  const char *address = getenv("SUBTOKEN_TEST_POSTGRES");
+  int before = (int)strcspn(address, "?");
+  for (int slashes = 0, i = 0; i < before; i++) {
+    if (address[i] == '/' && ++slashes == 3) before = i;
+  }
+  snprintf(out, sizeof location, "%.*s/%s%s", before, address, database,
+           address + strcspn(address, "?"));
+}
+
+static inline int run_in_postgres(const char *address, const char *sql) {
+  PGconn *pg = PQconnectdb(address);
+  PGresult *result = PQexec(pg, sql);
+  int code = PQresultStatus(result) == PGRES_COMMAND_OK ? 0 : -1;
+  if (code != 0) fprintf(stderr, "%s: %s", sql, PQerrorMessage(pg));
+  PQclear(result);
+  PQfinish(pg);
+  return code;
+}
+
+static inline void name_in_postgres(unsigned n, char out[64]) {
+  snprintf(out, 64, "subtoken_%d_%u", (int)getpid(), n);
+}
+
+static inline void locate_in_postgres(unsigned n, char out[sizeof location]) {
+  char name[64], sql[128];
+  name_in_postgres(n, name);
+  snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
+  if (!postgres_made[n]) {
+    postgres_made[n] = run_in_postgres(getenv("SUBTOKEN_TEST_POSTGRES"), sql) == 0;
+  }
+  address_in_postgres(name, out);
+}
+
+static inline int make_in_postgres(void) {
+  if (make_folder() != 0) return -1; /* for copies in files */
+  locate_in_postgres(0, location);
+  return postgres_made[0] ? 0 : -1;
+}
+
+static inline int remove_in_postgres(void) {
+  static const char drop[] =
+      "SET client_min_messages = error; DROP SCHEMA IF EXISTS subtoken CASCADE";
+  char name[64], address[sizeof location];
+  int code = remove_folder();
+  for (unsigned n = 0; n < POSTGRES_STORES; n++) {
+    name_in_postgres(n, name);
+    address_in_postgres(name, address);
+    if (postgres_made[n]) code |= run_in_postgres(address, drop);
+  }
+  return code;
+}
+
+/* Where PostgreSQL is installed its tests are run, or they fail. */
+static inline bool is_postgres_installed(void) {
+  glob_t found = {0};
+  bool installed = glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) == 0;
+  globfree(&found);
+  return installed;
+}
+
+static inline bool is_postgres_there(void) {
+  if (getenv("SUBTOKEN_TEST_POSTGRES") != NULL) return true;
+  bool installed = is_postgres_installed();
+  fprintf(stderr, installed ? "SUBTOKEN_TEST_POSTGRES is not set: run this as "
+                              "`tests/e2e/postgres.py PROGRAM`\n"
+                            : "PostgreSQL is not installed: its part is passed over\n");
+  if (installed) exit(1);
+  return false;
+}
+
 static const store_kind store_kinds[] = {
-    {"in a file", make_folder, locate_in_folder, remove_folder}};
+    {"in a file", make_folder, locate_in_folder, remove_folder},
+    {"on PostgreSQL", make_in_postgres, locate_in_postgres, remove_in_postgres}};
 static const store_kind *kind = store_kinds;
 
 /* ---- each test ---- */
@@ -88,15 +168,23 @@ static inline int teardown(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* The tests, on each kind of store. */
+static inline int run_on_store(size_t of, const char *file, const struct CMUnitTest *tests,
+                               size_t count) {
+  kind = &store_kinds[of];
+  if (kind->make == make_in_postgres && !is_postgres_there()) return 0;
+  return run_chosen(file, tests, count, NULL, NULL);
+}
+
+/* The tests, on each kind of store; and of what is true on one kind alone. */
 #define RUN_ON_EVERY_STORE(tests) \
   run_on_every_store(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
+#define RUN_ON_POSTGRES(tests) run_on_store(1, #tests, tests, sizeof(tests) / sizeof((tests)[0]))
+#define RUN_ON_SQLITE(tests) run_on_store(0, #tests, tests, sizeof(tests) / sizeof((tests)[0]))
 static inline int run_on_every_store(const char *file, const struct CMUnitTest *tests,
                                      size_t count) {
   int failed = 0;
   for (size_t i = 0; i < sizeof store_kinds / sizeof *store_kinds; i++) {
-    kind = &store_kinds[i];
-    failed += run_chosen(file, tests, count, NULL, NULL);
+    failed += run_on_store(i, file, tests, count);
   }
   return failed;
 }
