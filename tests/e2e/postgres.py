@@ -156,6 +156,11 @@ class Cluster:
             return "postgresql://postgres@127.0.0.1:%d/%s" % (port or self.port, database)
         return "postgresql://postgres@/%s?host=%s&port=%d" % (database, self.dir, self.port)
 
+    def environment(self):
+        """In which PostgreSQL's own programs, and a URI without a host, mean this cluster."""
+        return dict(os.environ, PGHOST=self.dir, PGPORT=str(self.port), PGUSER="postgres",
+                    PATH=PROGRAMS + ":" + os.environ["PATH"])
+
     def psql(self, sql, database="postgres"):
         """The rows as text: columns are parted by |."""
         p = subprocess.run([os.path.join(PROGRAMS, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d",

@@ -2,6 +2,7 @@
 calls, reasons and events. The library's pages: test_man.py."""
 import http.client
 from manpages import *
+from postgres import Cluster
 from transcripts import *
 
 COMMON = {"data", "config", "json"}  # described once, for all commands
@@ -270,10 +271,14 @@ def transcripts_do_what_they_show():
                         f.write(block)
         env = dict(os.environ, PATH=BUILD + ":" + os.environ["PATH"])
         env.pop("SUBTOKEN_DATA", None)
-        if console:
+        if page == "subtoken_postgresql.7":
+            with Cluster(durable=True) as cluster:
+                env = dict(cluster.environment(), PATH=BUILD + ":" + cluster.environment()["PATH"])
+                played[page] = play("".join(console), d, env, errors=True)
+        elif console:
             played[page] = play("".join(console), d, env, free_port(), errors=True)
     assert set(played) == {"subtoken.1", "subtoken_policy.5", "subtoken_admin.7", "subtoken_edges.7", "subtoken_http.7",
-                           "subtoken_users.7"} and sum(played.values()) > 80, played
+                           "subtoken_users.7", "subtoken_postgresql.7"} and sum(played.values()) > 80, played
 
 
 def units():

@@ -1,6 +1,8 @@
 """`subtoken store` and `backup`, which store each command opens, and what is told of it: SQLite in DATA, or the one
 that the settings name."""
+import feed
 from datadir import *
+from postgres import Cluster
 
 # ---- which store ----
 
@@ -45,6 +47,12 @@ def a_configuration_that_others_may_write_is_refused():
         assert code == 3 and out == "" and "chmod 640" in err and path in err, (words, err)
     os.chmod(path, 0o640)
     assert run("key", "list", data=data)[0] == 0
+    # A link that leads nowhere is no configuration, but somebody meant one.
+    os.rename(path, path + ".away")
+    os.symlink("away", path)
+    code, _, err = run("key", "list", data=data)
+    assert code == 3 and path + ": No such file" in err, err
+    os.rename(path + ".away", path)
     # One that is named is the operator's word.
     os.chmod(path, 0o666)
     assert run("key", "list", "--config", path, data=data)[0] == 0
@@ -200,6 +208,181 @@ def a_copy_is_of_one_moment_and_edges_go_on():
         assert server.log().count("store_rolled_back") == 0
     assert len(snapshot) > 0
 
+
+# ---- PostgreSQL ----
+
+_cluster = []
+
+
+def cluster():
+    if not _cluster:
+        _cluster.append(Cluster().start())
+    return _cluster[0]
+
+
+def new_database():
+    return cluster().uri(cluster().database())
+
+
+def shared_data(uri, made=None):
+    """A DATA whose settings name that store; with the ring of another."""
+    data = data_dir()
+    os.mkdir(data, 0o700)
+    write(os.path.join(data, "config.json"), json.dumps({"store": uri}), 0o600)
+    if made:
+        shutil.copy(secrets_of(made["data"]), secrets_of(data))
+    return data
+
+
+def snapshot_of(server, key):
+    p = subprocess.run(["curl", "-s", "-S", "-H", "Authorization: Bearer " + key, server.url + "/v2/revocations"],
+                       capture_output=True, check=True)
+    assert p.stdout.startswith(b"ST-REVOC"), (p.stdout[:300], server.log()[-2000:])
+    return p.stdout
+
+
+@test
+def a_store_moves_to_postgresql_and_back():
+    made = filled()
+    edge = make_key(made["data"], "revocations")["key"]
+    uri = new_database()
+    with SmallServer(made["data"]) as server:
+        told = snapshot_of(server, edge)
+    before = shown(made["data"])
+    said = json.loads(run("store", "copy", "--from", made["data"], "--to", uri, "--json", check=0)[1])
+    assert said["keys"] == 5 and said["audit"] == 7 and said["sequence"] == feed.sequence_of(told), said
+    there = shared_data(uri, made)
+    assert shown(there) == before
+    code, _, err = run("store", "copy", "--from", made["data"], "--to", uri)
+    assert code == 1 and "is not empty" in err, err
+    # Straight back: what was told is told again, byte for byte but for the sequence that a start takes.
+    back = copied_data(made)
+    run("store", "copy", "--from", uri, "--to", back, check=0)
+    assert shown(back) == before
+    for data in (there, back):
+        with SmallServer(data) as server:
+            again = snapshot_of(server, edge)
+            assert feed.hashes_of(again) == feed.hashes_of(told) and again[48:64] == told[48:64]
+            assert feed.sequence_of(again) > feed.sequence_of(told)
+            assert curl(server.url + "/v2/tokeninfo", *bearer(made["token"])).status == 200
+            assert curl(server.url + "/v2/tokeninfo", *bearer(made["ended"])).status == 401
+        goes_on(made, data)
+    # And once more, from one database into another, with what was changed there.
+    run("key", "create", "--name", "later", "--permissions", "", data=there, check=0)
+    other = new_database()
+    run("store", "copy", "--from", uri, "--to", other, check=0)
+    assert shown(shared_data(other, made)) == shown(there) != before
+
+
+@test
+def issuers_that_share_a_store_tell_the_same():
+    uri = new_database()
+    one = shared_data(uri)
+    key = make_key(one, "account,revocations")
+    two = shared_data(uri, {"data": one})
+    with SmallServer(one) as first, SmallServer(two) as second:
+        token = json.loads(curl(first.url + "/v2/createsubtoken?permissions=account", *bearer(key["key"])).body)
+        assert curl(second.url + "/v2/tokeninfo", *bearer(token["subtoken"])).status == 200
+        doomed = make_key(two)
+        run("key", "delete", doomed["id"], data=one, check=0)
+        wait(lambda: snapshot_of(first, key["key"]) == snapshot_of(second, key["key"]))
+        assert curl(second.url + "/v2/tokeninfo", *bearer(doomed["key"])).status == 401
+        said = json.loads(run("store", "status", "--json", data=one, check=0)[1])
+        assert said["kind"] == "PostgreSQL" and said["connected_count"] >= 2, said
+        assert all("subtoken" in c["name"] for c in said["connected"]), said
+        assert said["survives_crash"] is False, said  # the cluster runs without fsync
+        text = run("store", "status", data=one, check=0)[1]
+        assert re.search("^connected   .*subtoken.* from ", text, re.M) and "hush" not in text, text
+        # What they change from now on would not be in a copy.
+        to = os.path.join(scratch(), "copy.db")
+        code, out, err = run("store", "copy", "--from", uri, "--to", to)
+        assert code == 1 and out == "" and "are connected" in err and "--force" in err, err
+        assert not os.path.exists(to)
+        run("store", "copy", "--from", uri, "--to", to, "--force", check=0)
+        run("backup", to + "2", data=one, check=0)
+    said = json.loads(run("store", "status", "--json", data=one, check=0)[1])
+    assert said["connected"] == [] and said["connected_count"] == 0, said
+
+
+@test
+def a_backup_of_postgresql_is_a_store_of_one_machine():
+    uri = new_database()
+    one = shared_data(uri)
+    made = {"data": one, "key": make_key(one)["key"]}
+    ended = make_key(one)
+    made["token"] = issue(one, made["key"], "--permissions", "account")
+    made["ended"] = issue(one, ended["key"], "--permissions", "account")
+    run("key", "delete", ended["id"], data=one, check=0)
+    data = copied_data(made)
+    assert run("backup", db_of(data), data=one, check=0)[1:] == ("", "")
+    assert sorted(os.listdir(data)) == ["secrets", "subtoken.db"] and mode(db_of(data)) == 0o600
+    assert shown(data) == shown(one)
+    goes_on(made, data)
+    code, _, err = run("backup", db_of(data), data=one)
+    assert code == 3 and "already exists" in err, err
+
+
+@test
+def a_ring_is_made_for_a_store_that_nobody_has_used():
+    uri = new_database()
+    one, two = shared_data(uri), shared_data(uri)
+    make_key(one)
+    for words in (["key", "create", "--name", "a", "--permissions", ""], ["serve", "--listen", "127.0.0.1:0"]):
+        code, out, err = run(*words, data=two)
+        assert code == 3 and "copy the file from another issuer" in err and secrets_of(two) in err, err
+    assert os.listdir(two) == ["config.json"]
+    shutil.copy(secrets_of(one), secrets_of(two))
+    assert run("key", "list", data=two, check=0)[1] == run("key", "list", data=one, check=0)[1] != ""
+
+
+@test
+def what_is_wrong_with_a_database_is_said():
+    cluster().psql("CREATE ROLE nobody LOGIN; CREATE ROLE somebody LOGIN")
+    name = cluster().database()
+    made = filled()
+    for uri, text in ((cluster().uri("no_such_database"), "no_such_database"),
+                      ("postgresql://postgres@127.0.0.1:%d/x?connect_timeout=2" % free_port(), "127.0.0.1"),
+                      (cluster().uri(name).replace("postgres@", "nobody@"), "CREATE SCHEMA subtoken AUTHORIZATION")):
+        data = shared_data(uri, made)
+        for words in (["key", "create", "--name", "a", "--permissions", ""], ["serve", "--listen", "127.0.0.1:0"]):
+            code, out, err = run(*words, data=data)
+            assert code == 3 and out == "" and text in err and err.startswith("subtoken %s: " % words[0]), (uri, err)
+        code, _, err = run("store", "copy", "--from", made["data"], "--to", uri)
+        assert code == 3 and text in err, err
+    # Nothing is made by a command that only looks.
+    for words in (["key", "list"], ["store", "status"], ["backup", os.path.join(scratch(), "b.db")]):
+        code, _, err = run(*words, data=shared_data(cluster().uri(name), made))
+        assert code == 3 and "holds no store of subtoken" in err, err
+    # One that an administrator has made is enough.
+    cluster().psql("CREATE SCHEMA subtoken AUTHORIZATION somebody", name)
+    data = shared_data(cluster().uri(name).replace("postgres@", "somebody@"))
+    make_key(data)
+    cluster().psql("UPDATE subtoken.version SET version = 99", name)
+    code, _, err = run("key", "list", data=data)
+    assert code == 3 and "schema 99" in err and "newer" in err, err
+
+
+@test
+def status_tells_of_standbys():
+    primary = Cluster(durable=True).start()
+    data = shared_data(primary.uri(primary.database()))
+    make_key(data)
+    said = json.loads(run("store", "status", "--json", data=data, check=0)[1])
+    assert said["survives_crash"] and not said["survives_machine"] and said["standbys"] == [], said
+    with primary.standby("beside", synchronous=False):
+        said = json.loads(run("store", "status", "--json", data=data, check=0)[1])
+        assert said["not_synchronous"] and not said["survives_machine"], said
+        assert [(s["name"], s["sync"]) for s in said["standbys"]] == [("beside", "async")], said
+        assert "store_not_synchronous" in run("store", "status", data=data, check=0)[1]
+        primary.synchronous("beside")
+        wait(lambda: json.loads(run("store", "status", "--json", data=data, check=0)[1])["survives_machine"])
+        text = run("store", "status", data=data, check=0)[1]
+        assert "survives the loss of the machine" in text and "store_not_synchronous" not in text, text
+        assert re.search("^standby     beside at .*, streaming, sync$", text, re.M), text
+        primary.synchronous("")
+
+
+# ---- much, and ended early ----
 
 @test
 def many_keys_need_no_more_memory():
