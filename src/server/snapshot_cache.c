@@ -1,10 +1,10 @@
 /* The revocation data as the server gives it out. One thread asks the store, and makes the next
  * snapshot, with the lock open: see cache_answer. All who ask meanwhile wait for it, and share the
  * question that begins after theirs, because only what was read from the store then may be vouched
- * for; but they do not wait for long: see find_snapshot. Two snapshots are kept, the current one
- * and the one that is being sent whole: see choose_to_send. What an answer holds until it is sent
- * is a lease. How the store is asked is in snapshot_source.c, how a snapshot is made in snapshot.c,
- * and what leads from one to the next in snapshot_changes.c.
+ * for; but not for long when the store does not answer: see find_snapshot. Two snapshots are kept,
+ * the current one and the one that is being sent whole: see choose_to_send. What an answer holds
+ * until it is sent is a lease. How the store is asked is in snapshot_source.c, how a snapshot is
+ * made in snapshot.c, and what leads from one to the next in snapshot_changes.c.
  */
 #include "server/snapshot_cache.h"
 
@@ -35,8 +35,11 @@
  */
 #define BACK_MOST INT64_C(60)
 
-/* How long a request waits for the store, and for a snapshot that is being made. */
+/* How long a request waits for a store that does not answer, and how long in all: while what is
+ * listed is read and the next snapshot is made.
+ */
 #define WAIT_US INT64_C(2000000)
+#define LAST_WAIT_US INT64_C(9000000)
 /* What is freed beyond this goes back to the system at once. */
 #define OWN_PAGES (1 << 20)
 /* Between two lines in the log about clients with another history. */
@@ -57,6 +60,9 @@ typedef struct cache_rings {
   subtoken_ring used; /* the thread's */
 } cache_rings;
 
+/* The store is asked; it has answered, and is read; the next snapshot is made of that. */
+typedef enum cache_phase { CACHE_IDLE, CACHE_ASKING, CACHE_READING, CACHE_MAKING } cache_phase;
+
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t asked, answered;
@@ -64,9 +70,10 @@ static struct {
   st_store *store;
   cache_rings *rings;
   bool stopping;
-  st_snapshot *current; /* NULL: none was asked for yet */
-  st_snapshot *sending; /* whole; NULL, the current one, or one before it */
-  bool making;          /* the store has answered, and the next snapshot is made of it */
+  st_snapshot *current;                 /* NULL: none was asked for yet */
+  st_snapshot *sending;                 /* whole; NULL, the current one, or one before it */
+  cache_phase phase;                    /* of the question under way */
+  int64_t asked_us;                     /* when it began */
   uint64_t wanted, begun, done, failed; /* the number of the last question that did */
   st_feed_status failure;               /* of the last that failed */
   char error[ST_ERROR_MAX];
@@ -89,10 +96,14 @@ static void replace_current(st_snapshot *fresh) {
   st_snapshot_release(before, was_sent ? 2 : 1);
 }
 
-static void cache_set_making(bool making) {
+static void cache_set_phase(cache_phase phase) {
   (void)pthread_mutex_lock(&cache.lock);
-  cache.making = making;
+  cache.phase = phase;
   (void)pthread_mutex_unlock(&cache.lock);
+}
+
+static void cache_reads(void) {
+  cache_set_phase(CACHE_READING);
 }
 
 /* *fresh: the next snapshot; NULL when base is what the store lists now. */
@@ -106,9 +117,9 @@ static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh,
     snprintf(error, ST_ERROR_MAX, "no secret can sign the revocation data");
     return ST_FEED_STORE_ERROR;
   }
-  st_feed_status status = st_snapshot_source_ask(ring, signer, base, &answer, error);
+  st_feed_status status = st_snapshot_source_ask(ring, signer, base, cache_reads, &answer, error);
   if (status == ST_FEED_READY && !answer.current) {
-    cache_set_making(true);
+    cache_set_phase(CACHE_MAKING);
     status = st_snapshot_make(ring, signer, &answer.contents, fresh, error);
   }
   *time = answer.time;
@@ -123,11 +134,13 @@ static void cache_answer(void) {
   st_snapshot *fresh, *base = st_snapshot_acquire(cache.current);
   uint64_t number = ++cache.begun;
   cache.rings->used = cache.rings->next;
+  cache.phase = CACHE_ASKING;
+  cache.asked_us = st_clock_monotonic_us();
   (void)pthread_mutex_unlock(&cache.lock);
   st_feed_status status = ask_and_make(base, &fresh, &time, error);
   (void)pthread_mutex_lock(&cache.lock);
   st_snapshot_release(base, 1);
-  cache.making = false;
+  cache.phase = CACHE_IDLE;
   if (status == ST_FEED_READY) {
     if (fresh != NULL) replace_current(fresh);
     cache.done = number;
@@ -183,16 +196,31 @@ static bool write_heartbeat(const subtoken_ring *ring, const st_snapshot *snapsh
          subtoken_heartbeat_encode(bytes, out) == SUBTOKEN_FEED_OK;
 }
 
+/* Until when a request that came at came_us waits now. Under the lock. */
+static int64_t wait_limit(int64_t came_us) {
+  int64_t last_us = came_us + LAST_WAIT_US;
+  if (cache.phase != CACHE_ASKING) return last_us;
+  int64_t from_us = cache.asked_us > came_us ? cache.asked_us : came_us;
+  return from_us + WAIT_US < last_us ? from_us + WAIT_US : last_us;
+}
+
+/* May what was vouched for before be given while the next snapshot is made? Not when that has just
+ * begun, and not to a client that has something else: `since` may be of a history that was taken
+ * over meanwhile. The store has answered: one that does not is never vouched for. Under the lock.
+ */
+static bool may_give_last(int64_t came_us, int64_t since) {
+  return cache.phase == CACHE_MAKING && cache.current != NULL &&
+         (since == 0 || since == cache.current->sequence) &&
+         st_clock_monotonic_us() >= came_us + WAIT_US;
+}
+
 /* The snapshot to answer with is the current one afterwards. *fresh: it may be vouched for at the
- * time of the question, as what was read after it may, whatever has changed since. When the store
- * has answered and making the next one takes long, it is what was vouched for before, for a client
- * that has nothing, or that: `since` of another may be of a history that was taken over meanwhile.
- * A store that does not answer is never vouched for. Under the lock.
+ * time of the question, as what was read after it may, whatever has changed since. Under the lock.
  */
 static st_feed_status find_snapshot(const subtoken_ring *ring, int64_t since, bool *fresh,
                                     char *error) {
   uint64_t begun = cache.begun;
-  int64_t until_us = st_clock_monotonic_us() + WAIT_US;
+  int64_t came_us = st_clock_monotonic_us();
   *fresh = true;
   cache.rings->next = *ring;
   cache.wanted = begun + 1;
@@ -203,12 +231,13 @@ static st_feed_status find_snapshot(const subtoken_ring *ring, int64_t since, bo
       memcpy(error, cache.error, sizeof cache.error);
       return cache.failure;
     }
-    if (st_clock_monotonic_us() >= until_us) break;
-    st_condition_wait(&cache.answered, &cache.lock, until_us);
+    *fresh = !may_give_last(came_us, since);
+    if (!*fresh) return ST_FEED_READY;
+    int64_t now_us = st_clock_monotonic_us(), limit_us = wait_limit(came_us);
+    if (now_us >= limit_us) return ST_FEED_BUSY;
+    bool early = now_us < came_us + WAIT_US;
+    st_condition_wait(&cache.answered, &cache.lock, early ? came_us + WAIT_US : limit_us);
   }
-  *fresh = false;
-  bool known = cache.current != NULL && (since == 0 || since == cache.current->sequence);
-  return cache.making && known ? ST_FEED_READY : ST_FEED_BUSY;
 }
 
 /* ---- what an answer holds ---- */
@@ -406,7 +435,8 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   st_condition_init(&cache.answered);
   cache.store = store;
   cache.time = cache.time_us = 0;
-  cache.stopping = cache.making = false;
+  cache.stopping = false;
+  cache.phase = CACHE_IDLE;
   cache.wanted = cache.begun;
   cache.rings = st_secret_memory_alloc(sizeof *cache.rings);
   st_snapshot_source_start(store);

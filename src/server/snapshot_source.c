@@ -69,12 +69,14 @@ static void source_bump_for(const st_snapshot *base, const uint8_t *signer,
 
 static st_feed_status source_ask_once(const subtoken_ring *ring, const uint8_t *signer,
                                       const st_snapshot *base, uint64_t epoch,
-                                      st_snapshot_answer *answer, char *error) {
+                                      st_snapshot_source_reads *reads, st_snapshot_answer *answer,
+                                      char *error) {
   st_revocation_state state;
   if (!source_read_state(ring, epoch, &state, error)) return ST_FEED_STORE_ERROR;
   answer->time = state.time;
   answer->current = base != NULL && st_snapshot_matches(base, signer, &state);
   if (answer->current) return ST_FEED_READY;
+  reads();
   if (base != NULL) source_bump_for(base, signer, &state);
   bool follows = base != NULL && state.sequence >= base->sequence &&
                  memcmp(base->hash_key, state.hash_key, sizeof base->hash_key) == 0;
@@ -85,14 +87,14 @@ static st_feed_status source_ask_once(const subtoken_ring *ring, const uint8_t *
 }
 
 st_feed_status st_snapshot_source_ask(const subtoken_ring *ring, const uint8_t *signer,
-                                      const st_snapshot *base, st_snapshot_answer *answer,
-                                      char *error) {
+                                      const st_snapshot *base, st_snapshot_source_reads *reads,
+                                      st_snapshot_answer *answer, char *error) {
   *answer = (st_snapshot_answer){.current = false};
   source.bumped = source.bumped || source_bump(st_clock_monotonic_us() + BUMP_WAIT_US, error);
   if (!source.bumped) return ST_FEED_STORE_ERROR;
   for (int i = 0; i < TRIES; i++) {
     uint64_t epoch = st_store_epoch(source.store);
-    st_feed_status status = source_ask_once(ring, signer, base, epoch, answer, error);
+    st_feed_status status = source_ask_once(ring, signer, base, epoch, reads, answer, error);
     if (status != ST_FEED_READY || st_store_epoch(source.store) == epoch) return status;
     st_snapshot_contents_free(&answer->contents);
   }

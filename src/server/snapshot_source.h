@@ -15,12 +15,16 @@ typedef struct st_snapshot_answer {
   st_snapshot_contents contents; /* unless current; to be freed, also when it failed */
 } st_snapshot_answer;
 
+/* Is told that the store has answered, and that what it lists is being read. */
+typedef void st_snapshot_source_reads(void);
+
 /* ring, signer: what the next snapshot is to be signed with. base: the current one, or NULL. All of
  * the answer is of one database, which knows everything that was vouched for. error says what is
  * behind ST_FEED_STORE_ERROR. One thread at a time.
  */
 st_feed_status st_snapshot_source_ask(const subtoken_ring *ring, const uint8_t *signer,
-                                      const st_snapshot *base, st_snapshot_answer *answer,
-                                      char *error) __attribute__((warn_unused_result));
+                                      const st_snapshot *base, st_snapshot_source_reads *reads,
+                                      st_snapshot_answer *answer, char *error)
+    __attribute__((warn_unused_result));
 
 #endif
