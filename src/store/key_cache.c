@@ -7,6 +7,7 @@
  */
 #include "store/key_cache.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,14 +22,15 @@
 #define STRIPES_MAX 4096         /* a power of two */
 #define LINE 64                  /* bytes of a line of the processor's cache, and of a bucket */
 #define SLOTS ((size_t)16)       /* of a bucket */
-#define BYTES_PER_SLOT 100       /* of a ring: about the least that a key takes */
-#define SUB_BYTES 8              /* that the sub of a slot takes, about */
+#define BYTES_PER_SLOT 92        /* of a ring: about the least that a key takes */
+#define SUB_BYTES 7              /* that the sub of a slot takes, about */
 #define FORGOTTEN 64             /* a power of two */
 #define KEEP_MAX 32              /* keys that are moved to make room for one */
 
-/* An entry of a ring: its length in two bytes, its state, the digest, the packed key. */
-enum { STATE_LIVE = 1, STATE_FOUND = 2 };
-enum { AT_STATE = 2, AT_DIGEST = 3, AT_KEY = 35 };
+/* An entry of a ring: its length in two bytes, the digest, the packed key with its state. */
+enum { STATE_LIVE = 0x40, STATE_FOUND = 0x80 };
+enum { AT_DIGEST = 2, AT_KEY = 34, AT_STATE = AT_KEY + 1 };
+static_assert((STATE_LIVE | STATE_FOUND) == ST_KEY_PACK_FREE_BITS, "the bits that are free");
 #define ENTRY_MAX (AT_KEY + ST_KEY_PACK_MAX)
 #define RING_START 1 /* no entry lies at 0 */
 
@@ -231,7 +233,7 @@ static uint32_t *find_slot(const st_key_cache *cache, const place *p, match_fn *
 static void remove_entry(st_key_cache *cache, const place *p, uint32_t *slot) {
   char sub[ST_SUB_LEN + 1];
   uint8_t *entry = p->stripe->ring + (*slot & cache->at_mask);
-  entry[AT_STATE] = 0;
+  entry[AT_STATE] &= (uint8_t)~ST_KEY_PACK_FREE_BITS;
   *slot = 0;
   p->stripe->count--;
   st_key_unpack_sub(entry + AT_KEY, sub);
@@ -276,7 +278,7 @@ static void pass_oldest(st_key_cache *cache, stripe *s, size_t *kept) {
     place p = place_of_entry(cache, entry);
     uint32_t *slot = find_slot(cache, &p, is_same, entry);
     if ((entry[AT_STATE] & STATE_FOUND) != 0 && *kept < KEEP_MAX) {
-      entry[AT_STATE] = STATE_LIVE;
+      entry[AT_STATE] &= (uint8_t)~STATE_FOUND;
       memmove(s->ring + s->head, entry, len);
       *slot = p.tag | s->head;
       s->head += len;
@@ -365,7 +367,7 @@ void st_key_cache_put(st_key_cache *cache, const uint8_t digest[32], const st_ke
   len += AT_KEY;
   entry[0] = (uint8_t)len;
   entry[1] = (uint8_t)(len >> 8);
-  entry[AT_STATE] = STATE_LIVE;
+  entry[AT_STATE] |= STATE_LIVE;
   memcpy(entry + AT_DIGEST, digest, 32);
   place p = place_of_entry(cache, entry);
   lock_stripe(cache, p.stripe);

@@ -19,7 +19,7 @@ typedef struct st_key_cache st_key_cache;
 
 /* bytes: of the whole, taken from the system as they are used; at least ST_KEY_CACHE_MIN, whatever
  * is said. NULL: no memory. */
-#define ST_KEY_CACHE_MIN (64 << 10)
+#define ST_KEY_CACHE_MIN (256 << 10)
 st_key_cache *st_key_cache_new(size_t bytes) __attribute__((warn_unused_result));
 /* Nobody uses it any more. NULL: nothing happens. */
 void st_key_cache_free(st_key_cache *cache);

@@ -1,7 +1,7 @@
 /* Packs a key into the fewest bytes that say the same: an id and a sub in their usual spelling as
- * binary, numbers and lengths without leading zeros, a permission as the number of its name. What
- * is spelled in another way stays text, so that what is unpacked is what was packed, to the letter.
- * The cache that holds them is in key_cache.c.
+ * binary, numbers and lengths without leading zeros, a permission or an owner as the number of its
+ * name. What is spelled in another way stays text, so that what is unpacked is what was packed, to
+ * the letter. The cache that holds them is in key_cache.c.
  */
 #include "store/key_pack.h"
 
@@ -25,24 +25,29 @@ enum {
   OWNER_IS_NAME = 64,
   PERMISSIONS_NUMBERED = 128,
 };
-/* The second one. */
-enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4 };
+/* The second one; the two highest bits are the holder's. */
+enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4, OWNER_NUMBERED = 8 };
+#define TIME_BASE                                                                \
+  INT64_C(1830000000) /* in 2027: times up to four years from it take four bytes \
+                       */
 
-/* ---- names of permissions ---- */
+/* ---- names ---- */
 
-#define NAMES_MAX 255
-#define NAMES_TABLE 512 /* a power of two */
-
-typedef struct name {
-  uint8_t len;
-  char text[SUBTOKEN_PERMISSION_MAX];
-} name;
+#define OWNERS_MAX 2000   /* names up to which owners are numbered */
+#define OWNERS_SEEN 8192  /* a power of two */
+#define NAMES_MAX 2500    /* and permissions */
+#define NAMES_TABLE 8192  /* a power of two */
+#define NAMES_BYTES 65536 /* of all their texts */
 
 struct st_key_names {
   pthread_mutex_t lock; /* of those who pack */
-  size_t count;
-  uint8_t table[NAMES_TABLE]; /* by hash: the number of a name, and 1 */
-  name names[NAMES_MAX];
+  size_t count, used;
+  uint16_t seen[OWNERS_SEEN];  /* by hash: of the owner that was packed last, more of its hash */
+  uint16_t table[NAMES_TABLE]; /* by hash: the number of a name, and 1 */
+  struct {
+    uint32_t at, len;
+  } names[NAMES_MAX];
+  char text[NAMES_BYTES];
 };
 
 st_key_names *st_key_names_new(void) {
@@ -60,26 +65,30 @@ size_t st_key_names_size(void) {
   return sizeof(st_key_names);
 }
 
-static size_t hash_name(subtoken_text text) {
+static uint32_t hash_name(subtoken_text text) {
   uint32_t hash = 2166136261u; /* FNV-1a */
   for (size_t i = 0; i < text.len; i++) hash = (hash ^ (uint8_t)text.data[i]) * 16777619u;
   return hash ^ hash >> 15;
 }
 
-/* Its number, a new one if need be. False: there are too many. Under the lock. */
-static bool number_of(st_key_names *names, subtoken_text text, uint8_t *number) {
-  if (text.len == 0 || text.len > SUBTOKEN_PERMISSION_MAX) return false;
+static subtoken_text name_at(const st_key_names *names, uint64_t number) {
+  return (subtoken_text){names->text + names->names[number].at, names->names[number].len};
+}
+
+/* Its number, a new one if there are fewer than most. Under the lock. */
+static bool number_of(st_key_names *names, subtoken_text text, size_t most, uint64_t *number) {
   size_t at = hash_name(text) & (NAMES_TABLE - 1);
   for (; names->table[at] != 0; at = (at + 1) & (NAMES_TABLE - 1)) {
-    const name *known = &names->names[names->table[at] - 1];
-    *number = (uint8_t)(names->table[at] - 1);
-    if (st_text_equal(text, (subtoken_text){known->text, known->len})) return true;
+    *number = names->table[at] - 1U;
+    if (st_text_equal(text, name_at(names, *number))) return true;
   }
-  if (names->count == NAMES_MAX) return false;
-  *number = (uint8_t)names->count++;
-  names->table[at] = (uint8_t)(*number + 1);
-  names->names[*number].len = (uint8_t)text.len;
-  memcpy(names->names[*number].text, text.data, text.len);
+  if (text.len == 0 || names->count >= most || text.len > NAMES_BYTES - names->used) return false;
+  *number = names->count++;
+  names->table[at] = (uint16_t)names->count;
+  names->names[*number].at = (uint32_t)names->used;
+  names->names[*number].len = (uint32_t)text.len;
+  memcpy(names->text + names->used, text.data, text.len);
+  names->used += text.len;
   return true;
 }
 
@@ -101,6 +110,16 @@ static uint64_t read_number(const uint8_t **at) {
     if (byte <= 0x7F) break;
   }
   return number;
+}
+
+static void write_time(st_writer *writer, int64_t time) {
+  uint64_t after = (uint64_t)(time - TIME_BASE);
+  write_number(writer, time >= TIME_BASE ? after << 1 : ~(after << 1));
+}
+
+static int64_t read_time(const uint8_t **at) {
+  uint64_t number = read_number(at);
+  return TIME_BASE + ((number & 1) == 0 ? (int64_t)(number >> 1) : -(int64_t)(number >> 1) - 1);
 }
 
 static void write_text(st_writer *writer, subtoken_text text) {
@@ -168,31 +187,51 @@ static void read_id(const uint8_t **at, bool binary, char *id) {
   *at += binary ? ID_BYTES : ST_KEY_ID_LEN;
 }
 
-/* ---- permissions ---- */
+static char *copy_name(const st_key_names *names, const uint8_t **at, char *out) {
+  subtoken_text text = name_at(names, read_number(at));
+  memcpy(out, text.data, text.len);
+  return out + text.len;
+}
 
-/* How many, and their numbers. False: not all have one. */
-static bool number_permissions(st_key_names *names, const char *permissions,
-                               uint8_t numbers[SUBTOKEN_PERMISSIONS_MAX], size_t *count) {
+/* ---- names by their numbers ---- */
+
+/* How many, and the number of each. False: not all have one. */
+static bool number_permissions(st_key_names *names, const char *permissions, st_writer *numbers) {
   bool good = true;
+  uint64_t number = 0, count = 0;
+  uint8_t each[ST_KEY_PACK_MAX];
+  st_writer writer = st_writer_on(each, sizeof each);
   st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
   subtoken_text piece;
-  *count = 0;
   (void)pthread_mutex_lock(&names->lock);
   while (good && st_cut(&cutter, ',', &piece)) {
-    good = *count < SUBTOKEN_PERMISSIONS_MAX && number_of(names, piece, &numbers[*count]);
-    (*count)++;
+    good = number_of(names, piece, NAMES_MAX, &number);
+    if (good) write_number(&writer, number);
+    count++;
   }
+  (void)pthread_mutex_unlock(&names->lock);
+  write_number(numbers, count);
+  st_write(numbers, each, writer.len);
+  return good && !numbers->overflow && !writer.overflow;
+}
+
+/* An owner who comes again soon gets a number: one of few who have many keys. */
+static bool number_owner(st_key_names *names, const char *owner, uint64_t *number) {
+  uint32_t hash = hash_name(st_text(owner));
+  uint16_t more = (uint16_t)(hash >> 16);
+  (void)pthread_mutex_lock(&names->lock);
+  uint16_t *seen = &names->seen[hash & (OWNERS_SEEN - 1)];
+  bool good = number_of(names, st_text(owner), *seen == more ? OWNERS_MAX : 0, number);
+  *seen = more;
   (void)pthread_mutex_unlock(&names->lock);
   return good;
 }
 
 static void read_permissions(const st_key_names *names, const uint8_t *at, char *out) {
-  size_t count = (size_t)read_number(&at);
-  for (size_t i = 0; i < count; i++) {
-    const name *known = &names->names[at[i]];
+  uint64_t count = read_number(&at);
+  for (uint64_t i = 0; i < count; i++) {
     if (i > 0) *out++ = ',';
-    memcpy(out, known->text, known->len);
-    out += known->len;
+    out = copy_name(names, &at, out);
   }
 }
 
@@ -208,34 +247,49 @@ static bool is_packable(const st_key *key) {
          strnlen(key->permissions, sizeof key->permissions) < sizeof key->permissions;
 }
 
+/* Its owner, unless that is its name. */
+static void write_owner(st_writer *writer, const st_key *key, bool numbered, uint64_t number) {
+  if (numbered) {
+    write_number(writer, number);
+  } else {
+    write_text(writer, st_text(key->owner));
+  }
+}
+
 size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PACK_MAX]) {
   uint8_t id[ID_BYTES] = {0}, parent[ID_BYTES] = {0}, sub[SUB_BYTES];
-  uint8_t numbers[SUBTOKEN_PERMISSIONS_MAX];
-  size_t count = 0;
+  uint8_t numbers[2 + 2 * SUBTOKEN_PERMISSIONS_MAX];
+  st_writer numbered = st_writer_on(numbers, sizeof numbers);
+  uint64_t owner = 0;
   if (!is_packable(key)) return 0;
   bool id_binary = pack_id(key->id, id), sub_binary = pack_sub(key->sub, sub);
-  bool parent_binary = key->parent[0] != '\0' && pack_id(key->parent, parent);
-  bool owner_is_name = strcmp(key->owner, key->name) == 0;
-  bool numbered = number_permissions(names, key->permissions, numbers, &count);
+  bool has_parent = key->parent[0] != '\0',
+       parent_binary = has_parent && pack_id(key->parent, parent);
+  bool expires = key->expires_at != ST_NEVER, owner_is_name = strcmp(key->owner, key->name) == 0;
+  bool owner_numbered = !owner_is_name && number_owner(names, key->owner, &owner);
+  bool permissions_numbered = number_permissions(names, key->permissions, &numbered);
+  unsigned first = key->kind | (key->disabled ? DISABLED : 0U) | (key->suspended ? SUSPENDED : 0U) |
+                   (id_binary ? ID_BINARY : 0U) | (sub_binary ? SUB_BINARY : 0U) |
+                   (owner_is_name ? OWNER_IS_NAME : 0U) |
+                   (permissions_numbered ? PERMISSIONS_NUMBERED : 0U);
+  unsigned second = (has_parent ? PARENT : 0U) | (parent_binary ? PARENT_BINARY : 0U) |
+                    (expires ? EXPIRES : 0U) | (owner_numbered ? OWNER_NUMBERED : 0U);
   st_writer writer = st_writer_on(out, ST_KEY_PACK_MAX);
-  st_write_char(
-      &writer,
-      (char)(key->kind | (key->disabled ? DISABLED : 0) | (key->suspended ? SUSPENDED : 0) |
-             (id_binary ? ID_BINARY : 0) | (sub_binary ? SUB_BINARY : 0) |
-             (owner_is_name ? OWNER_IS_NAME : 0) | (numbered ? PERMISSIONS_NUMBERED : 0)));
-  st_write_char(&writer,
-                (char)((key->parent[0] != '\0' ? PARENT : 0) | (parent_binary ? PARENT_BINARY : 0) |
-                       (key->expires_at != ST_NEVER ? EXPIRES : 0)));
+  st_write_char(&writer, (char)first);
+  st_write_char(&writer, (char)second);
   st_write(&writer, sub_binary ? (void *)sub : key->sub, sub_binary ? SUB_BYTES : ST_SUB_LEN);
   st_write(&writer, id_binary ? (void *)id : key->id, id_binary ? ID_BYTES : ST_KEY_ID_LEN);
   st_write(&writer, parent_binary ? (void *)parent : key->parent,
            parent_binary ? ID_BYTES : strlen(key->parent));
-  write_number(&writer, (uint64_t)key->created_at);
-  if (key->expires_at != ST_NEVER) write_number(&writer, (uint64_t)key->expires_at);
+  write_time(&writer, key->created_at);
+  if (expires) write_time(&writer, key->expires_at);
   write_text(&writer, st_text(key->name));
-  if (!owner_is_name) write_text(&writer, st_text(key->owner));
-  write_text(&writer,
-             numbered ? (subtoken_text){(char *)numbers, count} : st_text(key->permissions));
+  if (!owner_is_name) write_owner(&writer, key, owner_numbered, owner);
+  if (permissions_numbered) {
+    st_write(&writer, numbers, numbered.len);
+  } else {
+    write_text(&writer, st_text(key->permissions));
+  }
   return writer.overflow ? 0 : writer.len;
 }
 
@@ -248,11 +302,13 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
   read_sub(&at, (packed[0] & SUB_BINARY) != 0, key->sub);
   read_id(&at, (packed[0] & ID_BINARY) != 0, key->id);
   if ((packed[1] & PARENT) != 0) read_id(&at, (packed[1] & PARENT_BINARY) != 0, key->parent);
-  key->created_at = (int64_t)read_number(&at);
-  key->expires_at = (packed[1] & EXPIRES) != 0 ? (int64_t)read_number(&at) : ST_NEVER;
+  key->created_at = read_time(&at);
+  key->expires_at = (packed[1] & EXPIRES) != 0 ? read_time(&at) : ST_NEVER;
   read_text(&at, key->name);
   if ((packed[0] & OWNER_IS_NAME) != 0) {
     memcpy(key->owner, key->name, sizeof key->name);
+  } else if ((packed[1] & OWNER_NUMBERED) != 0) {
+    (void)copy_name(names, &at, key->owner);
   } else {
     read_text(&at, key->owner);
   }

@@ -10,8 +10,8 @@
   (2 + ST_SUB_LEN + 2 * ST_KEY_ID_LEN + 2 * 10 + 2 * (2 + ST_NAME_MAX) + 2 + \
    ST_PERMISSIONS_TEXT_MAX)
 
-/* The names of permissions that packed keys have in common: each is there once. It only grows, up
- * to 255 names; keys that have others hold their text. */
+/* The names of permissions and owners that packed keys have in common: each is there once. It only
+ * grows, up to some thousand names; keys that have others hold their text. */
 typedef struct st_key_names st_key_names;
 st_key_names *st_key_names_new(void) __attribute__((warn_unused_result)); /* NULL: no memory */
 void st_key_names_free(st_key_names *names);
@@ -19,6 +19,8 @@ size_t st_key_names_size(void); /* of one, in bytes */
 
 /* The length; 0: it is no key as a store has it. The members of a listing are left out. Any thread
  * may call. */
+/* The two highest bits of the second byte are 0, and the holder's to use. */
+#define ST_KEY_PACK_FREE_BITS 0xC0
 size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PACK_MAX])
     __attribute__((warn_unused_result));
 

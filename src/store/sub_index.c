@@ -1,6 +1,6 @@
 /* Finds the place of a key by its sub: stripes with a lock each, of buckets of one line of the
  * processor's cache. A sub belongs into one of two buckets, so that they fill evenly, and is known
- * there by 16 bits of its hash; whoever looks there compares the whole. The cache is in
+ * there by 8 bits of its hash; whoever looks there compares the whole. The cache is in
  * key_cache.c.
  */
 #include "store/sub_index.h"
@@ -18,7 +18,7 @@
 /* No tag is 0: such a slot is free. */
 typedef struct bucket {
   uint32_t places[SLOTS];
-  uint16_t tags[SLOTS];
+  uint8_t tags[SLOTS];
   uint32_t unused;
 } bucket;
 
@@ -87,7 +87,7 @@ void st_sub_index_free(st_sub_index *index) {
 typedef struct home {
   stripe *stripe;
   bucket *buckets[2];
-  uint16_t tag;
+  uint8_t tag;
 } home;
 
 static home home_of(const st_sub_index *index, const char *sub) {
@@ -102,7 +102,7 @@ static home home_of(const st_sub_index *index, const char *sub) {
   return (home){.stripe = s,
                 .buckets = {&s->buckets[st_sub_index_below(more, index->bucket_count)],
                             &s->buckets[st_sub_index_below(more >> 32, index->bucket_count)]},
-                .tag = (uint16_t)(hash | 1)};
+                .tag = (uint8_t)(hash % 255 + 1)};
 }
 
 /* Locked, and cleared if that is still to be done. */

@@ -7,7 +7,7 @@
 
 #include "domain/key.h"
 
-#define ST_SUB_INDEX_FOUND_MAX 20
+#define ST_SUB_INDEX_FOUND_MAX 24
 
 typedef struct st_sub_index st_sub_index;
 

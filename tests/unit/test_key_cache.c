@@ -213,7 +213,7 @@ static size_t run_model(size_t bytes, uint64_t rows, uint64_t seed) {
 static void it_answers_as_a_plain_table_does(void **state) {
   (void)state;
   assert_true(run_model(ST_KEY_CACHE_MIN, 100, 1) > 20000);
-  assert_true(run_model(ST_KEY_CACHE_MIN, 3000, 2) > 5000);
+  assert_true(run_model(ST_KEY_CACHE_MIN, 10000, 2) > 5000);
   assert_true(run_model(1 << 20, 3000, 3) > 20000);
   assert_true(run_model(8 << 20, 3000, 4) > 20000);
 }
@@ -238,7 +238,7 @@ static size_t allocated(void) {
 
 static void it_stays_within_its_bytes(void **state) {
   (void)state;
-  static const size_t sizes[] = {ST_KEY_CACHE_MIN, 100000, 1 << 20, 5000000, 64 << 20};
+  static const size_t sizes[] = {ST_KEY_CACHE_MIN, 400000, 1 << 20, 5000000, 64 << 20};
   for (size_t i = 0; i < COUNT(sizes); i++) {
     size_t before = allocated();
     st_key_cache *cache = new_cache(sizes[i]);
@@ -252,7 +252,7 @@ static void it_stays_within_its_bytes(void **state) {
     (void)before;
 #endif
     size_t count = st_key_cache_count(cache), found[2] = {0};
-    CHECK(count > sizes[i] / 300 && count < rows, "%zu keys in %zu bytes", count, sizes[i]);
+    CHECK(count > sizes[i] / 400 && count < rows, "%zu keys in %zu bytes", count, sizes[i]);
     for (uint64_t n = 0; n < rows; n++) {
       found[0] += find_edition(cache, n, false) != 0;
       found[1] += find_edition(cache, n, true) != 0;
@@ -264,8 +264,8 @@ static void it_stays_within_its_bytes(void **state) {
   }
 }
 
-/* As the bench has them: 64 MiB hold half a million. */
-static void a_usual_key_takes_at_most_132_bytes(void **state) {
+/* As the bench has them: 64 MiB hold more than half a million. */
+static void a_usual_key_takes_at_most_122_bytes(void **state) {
   (void)state;
   st_key_cache *cache = new_cache(8 << 20);
   for (uint64_t n = 0; n < 100000; n++) {
@@ -278,7 +278,7 @@ static void a_usual_key_takes_at_most_132_bytes(void **state) {
     st_key_cache_put(cache, digest, &key, st_key_cache_moment(cache));
   }
   size_t count = st_key_cache_count(cache);
-  CHECK(count >= (8 << 20) / 132, "%zu", count);
+  CHECK(count >= (8 << 20) / 122, "%zu", count);
   st_key_cache_free(cache);
 }
 
@@ -406,7 +406,7 @@ int main(void) {
       cmocka_unit_test(it_answers_as_a_plain_table_does),
       cmocka_unit_test(a_cache_of_no_size_is_a_small_one),
       cmocka_unit_test(it_stays_within_its_bytes),
-      cmocka_unit_test(a_usual_key_takes_at_most_132_bytes),
+      cmocka_unit_test(a_usual_key_takes_at_most_122_bytes),
       cmocka_unit_test(a_zipf_draw_keeps_its_head),
       cmocka_unit_test(what_is_asked_for_again_stays),
       cmocka_unit_test(threads_find_nothing_old),
