@@ -1,21 +1,7 @@
-/* Lends connections: for a change, one of several; for a question of the management, the one. As
- * many changes are let in as there are connections (transaction.c), so that there is always one.
+/* Lends the connections of changes. As many changes are let in as there are connections
+ * (transaction.c), so that there is always one. questions.c has those of questions.
  */
-#include <stdlib.h>
-
-#include "os/clock.h"
 #include "store/postgres/postgres.h"
-
-void st_postgres_start_db(st_postgres *store, st_postgres_db *db) {
-  db->base = (st_db){.ops = &st_postgres_db_ops, .store = &store->base};
-  db->connection.store = store;
-  st_postgres_sets_clear(db);
-}
-
-void st_postgres_end_db(st_postgres_db *db) {
-  st_postgres_disconnect(&db->connection);
-  st_postgres_sets_free(db);
-}
 
 /* One that is connected rather than one that is not. */
 static st_postgres_db *free_one(st_postgres *store) {
@@ -43,51 +29,6 @@ void st_postgres_give_back(st_postgres_db *db) {
   (void)pthread_mutex_lock(&store->pool);
   db->lent = false;
   (void)pthread_mutex_unlock(&store->pool);
-}
-
-st_db *st_postgres_acquire_query_db(st_store *base, char *error) {
-  st_postgres *store = (st_postgres *)base;
-  (void)pthread_mutex_lock(&store->querying);
-  st_postgres_db *db = &store->queries;
-  db->until_us = st_clock_monotonic_us() + ST_POSTGRES_QUESTION_MS * INT64_C(1000);
-  if (st_postgres_connect(&db->connection, db->until_us)) return &db->base;
-  (void)st_postgres_fail(&db->connection, "read", error);
-  (void)pthread_mutex_unlock(&store->querying);
-  return NULL;
-}
-
-void st_postgres_release_query_db(st_db *db) {
-  (void)pthread_mutex_unlock(&((st_postgres *)db->store)->querying);
-}
-
-/* ---- one moment ---- */
-
-#define MOMENT_US INT64_C(86400000000) /* that all of a large store may take to be read */
-
-/* On a connection of its own, which is closed with it. */
-st_db *st_postgres_begin_read(st_store *base, char *error) {
-  st_postgres_db *db = calloc(1, sizeof *db);
-  if (db == NULL) {
-    (void)st_db_fail(error, "cannot read %s: no memory", st_db_name(base));
-    return NULL;
-  }
-  st_postgres_start_db((st_postgres *)base, db);
-  db->changing = true; /* what is read is of this connection, or of none */
-  db->until_us = st_clock_monotonic_us() + MOMENT_US;
-  int64_t connect_until_us = st_clock_monotonic_us() + ST_POSTGRES_QUESTION_MS * INT64_C(1000);
-  if (st_postgres_connect(&db->connection, connect_until_us) &&
-      st_postgres_do(&db->connection, ST_POSTGRES_STATE_BEGIN, ST_NO_VALUES, connect_until_us)) {
-    return &db->base;
-  }
-  (void)st_postgres_fail(&db->connection, "read", error);
-  st_postgres_end_read(&db->base);
-  return NULL;
-}
-
-void st_postgres_end_read(st_db *db) {
-  st_postgres_db *d = (st_postgres_db *)db;
-  st_postgres_end_db(d);
-  free(d);
 }
 
 /* Who waits for an answer looks at it several times a second. */

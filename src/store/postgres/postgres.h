@@ -302,7 +302,7 @@ st_store_status st_postgres_read_uri(st_postgres *store, const char *uri, char *
     __attribute__((warn_unused_result));
 void st_postgres_drop_uri(st_postgres *store);
 
-/* db.c, pool.c: what the rules run on. */
+/* db.c, pool.c, questions.c: what the rules run on. */
 extern const st_db_ops st_postgres_db_ops;
 st_db *st_postgres_change_db(st_store *store);
 void st_postgres_give_back(st_postgres_db *db);
