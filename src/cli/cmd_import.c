@@ -467,11 +467,11 @@ int st_cmd_import(int argc, char **argv) {
   int code = job.report == NULL ? st_print_error(ST_EXIT_FAILED, "import: out of memory")
                                 : import_run(&job, path, &data_options);
   if (job.report != NULL) fclose(job.report);
-  st_store_close(job.store);
   if (job.users != NULL) subtoken_wipe(job.users, job.count * sizeof *job.users);
   free(job.users);
   free(job.logins);
   if (code == ST_EXIT_DONE) code = import_finish(&job);
+  st_data_dir_finish(job.store);
   free(job.report_text);
   return code;
 }

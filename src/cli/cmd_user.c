@@ -104,9 +104,8 @@ static bool user_begin(user_command *c, const char *name, const char *help,
   return user_read_words(c, name, help, options, words, argc, argv) && user_open_store(c, false);
 }
 
-/* Closes the store and prints what went wrong. */
-static int user_finish(user_command *c, st_store_status status, const char *error) {
-  st_store_close(c->store);
+/* Prints what went wrong. */
+static int user_report(st_store_status status, const char *error) {
   switch (status) {
     case ST_STORE_OK: return ST_EXIT_DONE;
     case ST_STORE_NOT_FOUND: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
@@ -116,12 +115,19 @@ static int user_finish(user_command *c, st_store_status status, const char *erro
   }
 }
 
+static int user_finish(user_command *c, st_store_status status, const char *error) {
+  st_store_close(c->store);
+  return user_report(status, error);
+}
+
 static int user_finish_change(user_command *c, st_store_status status, int64_t sequence,
                               const char *error) {
-  int code = user_finish(c, status, error);
+  int code = user_report(status, error);
   if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
   if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
-  return code == ST_EXIT_DONE ? st_print_flush(code) : code;
+  if (code == ST_EXIT_DONE) code = st_print_flush(code);
+  st_data_dir_finish(c->store);
+  return code;
 }
 
 /* Reads a new password from standard input, and hashes it. The exit code; errors are printed. */

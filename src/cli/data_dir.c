@@ -159,3 +159,12 @@ int st_data_dir_begin(const char *command, const st_data_options *given, bool ma
   *store = st_data_dir_open(data, make, error);
   return *store != NULL ? ST_EXIT_DONE : st_print_error(ST_EXIT_FAILED, "%s: %s", command, error);
 }
+
+void st_data_dir_finish(st_store *store) {
+  char error[ST_ERROR_MAX];
+  bool left = true;
+  if (store == NULL) return;
+  while (left && st_store_continue(store, INT64_MAX, &left, error) == ST_STORE_OK) {
+  }
+  st_store_close(store);
+}

@@ -54,4 +54,9 @@ st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error);
 int st_data_dir_begin(const char *command, const st_data_options *given, bool make,
                       st_data_dir *data, st_store **store);
 
+/* Close the store (NULL: nothing happens) after a change of users, which is in force: what it has
+ * left to do comes first (st_store_continue). If the command is ended before, a server does it.
+ */
+void st_data_dir_finish(st_store *store);
+
 #endif

@@ -1,5 +1,6 @@
-/* A thread that writes which keys were used and purges what has ended. It never holds up a request
- * longer than one transaction.
+/* A thread that writes which keys were used, purges what has ended, and does what a large change
+ * has left to do when whoever made it was ended before. It never holds up a request longer than one
+ * transaction.
  */
 #include "server/upkeep.h"
 
@@ -19,9 +20,10 @@
 #include "os/log.h"
 #include "server/runtime_config.h"
 
-#define WRITE_EVERY_S 30 /* seconds between two writings of what was used */
-#define PURGE_EVERY 120  /* of those: an hour */
-#define USES_AT_ONCE 500 /* in one transaction */
+#define WRITE_EVERY_S 30   /* seconds between two writings of what was used */
+#define PURGE_EVERY 120    /* of those: an hour */
+#define USES_AT_ONCE 500   /* in one transaction */
+#define CONTINUE_US 200000 /* so long a large change goes on before it is looked for the end */
 
 static struct {
   st_store *store;
@@ -68,16 +70,30 @@ static void purge_with_settings(void) {
   }
 }
 
-/* Until the next writing; false at the end, which st_upkeep_stop signals. */
-static bool wait_for_next(void) {
+/* False at the end, which st_upkeep_stop signals. */
+static bool wait_for(int ms) {
   struct pollfd end = {.fd = upkeep.end, .events = POLLIN};
-  return poll(&end, 1, WRITE_EVERY_S * 1000) <= 0;
+  return poll(&end, 1, ms) <= 0;
+}
+
+static void continue_changes(void) {
+  char error[ST_ERROR_MAX];
+  bool left = true;
+  while (left && wait_for(0)) {
+    int64_t until_us = st_clock_monotonic_us() + CONTINUE_US;
+    st_store_status status = st_store_continue(upkeep.store, until_us, &left, error);
+    if (status == ST_STORE_OK) continue;
+    if (status != ST_STORE_BUSY) st_log_event("store_error", error);
+    left = false; /* the next time */
+  }
 }
 
 static void *upkeep_run(void *unused) {
   (void)unused;
-  for (unsigned round = 1; wait_for_next(); round++) {
+  continue_changes();
+  for (unsigned round = 1; wait_for(WRITE_EVERY_S * 1000); round++) {
     write_uses();
+    continue_changes();
     if (round % PURGE_EVERY == 0) purge_with_settings();
   }
   write_uses();

@@ -23,7 +23,7 @@
 #define ST_DB_WAIT_MS 5000     /* how long a change waits for others, unless its caller says */
 #define ST_DB_WRITERS_MAX 128  /* changes that wait for their turn */
 #define ST_DB_LARGE_CHANGE 500 /* rows */
-#define ST_DB_CHANGE_STEP 200  /* rows */
+#define ST_DB_CHANGE_STEP 100  /* rows */
 
 /* ---- values and rows ---- */
 

@@ -1,7 +1,7 @@
 /* Does what large changes have left to do, a step at a time, and counts what one is about before it
  * takes its turn. Between two steps everybody else who waits has a turn: threads of this process,
  * because turns are taken in the order in which they were asked for, and other processes, because
- * this one pauses for longer than they wait between two tries.
+ * this one pauses for as long as the step has taken, and for longer than they wait between tries.
  */
 #include "store/remaining_run.h"
 
@@ -12,9 +12,10 @@
 #include "os/clock.h"
 #include "store/query.h"
 
-#define PAUSE_NS 12000000 /* SQLite tries every 10 ms */
-#define PAGE 2000         /* rows that are counted at a time */
-#define COUNTS 3          /* then it is counted within the turn */
+#define PAUSE_MIN_US 12000 /* SQLite tries every 2 ms */
+#define PAUSE_MAX_US 100000
+#define PAGE 2000 /* rows that are counted at a time */
+#define COUNTS 3  /* then it is counted within the turn */
 
 /* ---- steps ---- */
 
@@ -28,8 +29,9 @@ static st_store_status make_step(st_db *db, const st_change *change) {
   return st_remaining_step(db, s->owner, &s->left);
 }
 
-static void pause_between(void) {
-  const struct timespec time = {.tv_nsec = PAUSE_NS};
+static void pause_for(int64_t us) {
+  int64_t pause_us = us < PAUSE_MIN_US ? PAUSE_MIN_US : us > PAUSE_MAX_US ? PAUSE_MAX_US : us;
+  const struct timespec time = {.tv_nsec = pause_us * 1000};
   (void)nanosleep(&time, NULL);
 }
 
@@ -51,8 +53,9 @@ static st_store_status run_steps(st_store *store, const char *owner, int64_t unt
     st_store_status status = st_transaction_run(store, make_step, &change, error);
     if (status != ST_STORE_OK) return status;
     *left = s.left;
-    if (!s.left || st_clock_monotonic_us() >= until_us) return ST_STORE_OK;
-    pause_between();
+    int64_t done_us = st_clock_monotonic_us();
+    if (!s.left || done_us >= until_us) return ST_STORE_OK;
+    pause_for(done_us - now_us);
   }
 }
 

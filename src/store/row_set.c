@@ -63,7 +63,9 @@ st_store_status st_row_set_end_these(st_db *db, const st_change *change, const c
   if (ended->rows == 0) return ST_STORE_OK;
   bool ok = revoke_rows(db, change) == ST_STORE_OK &&
             (because == NULL || audit_keys(db, change, because) == ST_STORE_OK) &&
-            st_db_run(db, ST_SQL_SET_DELETE, ST_VALUES(st_db_number(change->now))) == ST_STORE_OK;
+            st_db_run(db, ST_SQL_SET_DELETE, ST_VALUES(st_db_number(change->now))) == ST_STORE_OK &&
+            /* The digest of a user opens nothing and is known for `*`, who may come again. */
+            st_db_run(db, ST_SQL_SET_DELETE_DIGESTS, ST_NO_VALUES) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 

@@ -65,6 +65,7 @@ typedef enum st_sql {
   ST_SQL_SET_LIST,                    /* listed until it is purged */
   ST_SQL_SET_LOG,                     /* their hashes changed at a sequence */
   ST_SQL_SET_DELETE,                  /* they live no longer */
+  ST_SQL_SET_DELETE_DIGESTS,          /* of users */
   ST_SQL_SET_AUDIT_KEYS,              /* a line for each key */
   ST_SQL_SET_AUDIT_SESSIONS,          /* a line for each session */
   ST_SQL_SET_ADD_DERIVED,             /* the living keys and users of the derived */

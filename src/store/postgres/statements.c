@@ -287,12 +287,11 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
         SQL_AND(WITH_SET | LATER,
                 "INSERT INTO changes (sequence, hash)"
                 " SELECT $1::bigint, hash FROM keys WHERE " IN_SET("$2") " ON CONFLICT DO NOTHING"),
-    /* The digest of a user opens nothing and is known for `*`, who may come again. */
-    [ST_SQL_SET_DELETE] = SQL_AND(
-        WITH_SET | INTO_WRITTEN,
-        "UPDATE keys SET deleted_at = $1, changed_at = $1,"
-        " digest = CASE keys.kind WHEN 1 THEN " RANDOM_32 " ELSE keys.digest END"
-        " FROM keys AS was WHERE was.id = keys.id AND keys." IN_SET("$2") " RETURNING was.digest"),
+    [ST_SQL_SET_DELETE] = SQL_AND(WITH_SET | INTO_WRITTEN,
+                                  "UPDATE keys SET deleted_at = $1, changed_at = $1"
+                                  " WHERE " IN_SET("$2") " RETURNING digest"),
+    [ST_SQL_SET_DELETE_DIGESTS] = SQL_AND(WITH_SET | LATER, "UPDATE keys SET digest = " RANDOM_32
+                                                            " WHERE kind = 1 AND " IN_SET("$1")),
     [ST_SQL_SET_AUDIT_KEYS] = SQL_AND(
         WITH_SET | WITH_CHANGE | LATER,
         "INSERT INTO audit (at, who, origin, action, target, detail, change)"

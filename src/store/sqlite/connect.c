@@ -53,7 +53,8 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
 
 /* ---- waiting for other processes ---- */
 
-#define STEP_MS 10 /* between two tries */
+#define STEP_MS 10      /* between two tries */
+#define WRITE_STEP_MS 2 /* of a change; who writes much pauses for longer (remaining_run.c) */
 #define READ_WAIT_US 250000
 #define READ_WAIT_ANEW_US 1000000 /* since the last wait */
 
@@ -63,7 +64,7 @@ static int wait_to_write(void *context, int tries) {
   int64_t close_us = atomic_load(&store->base.close_us), now = st_clock_monotonic_us();
   int64_t until = close_us != 0 && close_us < store->until_us ? close_us : store->until_us;
   if (now >= until) return 0;
-  int64_t left_ms = (until - now) / 1000 + 1, step = tries < STEP_MS ? 1 : STEP_MS;
+  int64_t left_ms = (until - now) / 1000 + 1, step = tries < 10 ? 1 : WRITE_STEP_MS;
   (void)sqlite3_sleep((int)(left_ms < step ? left_ms : step));
   return 1;
 }
