@@ -294,10 +294,10 @@ $(B)/bench/revocations: tests/bench/revocations.c tests/bench/edge_feed.h $(B)/l
 BRIEF ?=
 .PHONY: bench-programs bench-smoke bench-against
 bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module
-	@sh third_party/apt.sh python3 nginx-light wrk
+	@sh third_party/apt.sh python3 nginx-light wrk postgresql
 
 # One after the other, whatever -j says: what runs beside a part is in its figures.
-BENCH_PARTS = verify revocations server keys edge propagation
+BENCH_PARTS = verify revocations server keys stores edge propagation
 .PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
 	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done
