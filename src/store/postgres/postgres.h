@@ -55,6 +55,8 @@ enum {
                                a commit wait for a standby? */
   ST_POSTGRES_STATE_HASHES, /* from a hash on, at most so many: one column of bytes, each hash that
                                is listed once, in their order */
+  ST_POSTGRES_STATE_PENDING, /* two columns of bytes: hashes that a large change has not reached,
+                                that it lists and that it takes off, in their order */
   ST_POSTGRES_STATE_CHANGES, /* since: one column of bytes, of each hash that changed: the hash, is
                                 it listed, the sequence */
 
@@ -63,6 +65,9 @@ enum {
   ST_POSTGRES_POLL,          /* the columns below */
   ST_POSTGRES_WRITTEN_SINCE, /* a snapshot, at most so many: digest8 of each row that was written by
                                 a transaction that the snapshot does not see */
+  ST_POSTGRES_PURGE_WRITTEN, /* a snapshot, at most so many: how many of those before it were
+                                removed */
+  ST_POSTGRES_PURGE_MADE,    /* at most so many: how many of more than an hour ago were removed */
   ST_POSTGRES_STANDBYS,      /* those that are connected and not synchronous, in one text */
   ST_POSTGRES_ALL_STANDBYS,  /* name, address, state, is it synchronous? */
   ST_POSTGRES_PEERS,         /* name and address of each other process that is connected */
@@ -401,6 +406,19 @@ bool st_postgres_watch_age(st_postgres *store, int64_t *age_us, char *error)
     __attribute__((warn_unused_result));
 /* A change of this process took that sequence, and is committed. */
 void st_postgres_watch_committed(st_postgres *store, int64_t sequence);
+
+/* ---- purge.c ---- */
+
+typedef struct st_postgres_purger {
+  char *snapshot; /* what it does not see yet is kept; NULL: all */
+  int64_t since_us;
+} st_postgres_purger;
+
+/* When it is time: snapshot is that of the last question for what was written. False: c failed. */
+bool st_postgres_purge(st_postgres_connection *c, st_postgres_purger *purger, const char *snapshot,
+                       int64_t now_us, int64_t until_us) __attribute__((warn_unused_result));
+/* Snapshots of another server say nothing. */
+void st_postgres_purge_anew(st_postgres_purger *purger);
 
 /* ---- describe.c ---- */
 

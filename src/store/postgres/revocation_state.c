@@ -114,7 +114,7 @@ static st_store_status state_ask(const state_question *q) {
 /* Under the lock, which is open meanwhile. */
 static void state_ask_for_all(st_postgres *store) {
   st_postgres_revocations *r = &store->revocations;
-  st_revocation_state state;
+  st_revocation_state state = {0};
   char error[ST_ERROR_MAX] = "";
   uint64_t number = ++r->begun;
   r->asking = true;
@@ -216,13 +216,62 @@ static st_store_status state_read_part(const state_question *q, state_items *all
   return ST_STORE_OK;
 }
 
+/* Hashes in their order, as they came. */
+typedef struct state_run {
+  const uint8_t *at;
+  size_t left;
+} state_run;
+
+/* Passes over those below a hash. Is it there? */
+static bool state_run_has(state_run *run, uint64_t hash) {
+  while (run->left > 0 && (int64_t)state_number(run->at) < (int64_t)hash) {
+    run->at += 8;
+    run->left--;
+  }
+  return run->left > 0 && state_number(run->at) == hash;
+}
+
+/* What a large change lists is added, what it takes off is left out. All three are in order. */
+static bool state_merge(state_items *all, state_run added, state_run dropped) {
+  size_t size = all->count + added.left, count = 0;
+  uint64_t *merged = calloc(size + 1, sizeof *merged);
+  const uint64_t *hashes = all->items;
+  if (merged == NULL) return false;
+  for (size_t i = 0; i < all->count; i++) {
+    for (; added.left > 0 && (int64_t)state_number(added.at) < (int64_t)hashes[i]; added.left--) {
+      merged[count++] = state_number(added.at);
+      added.at += 8;
+    }
+    if (state_run_has(&added, hashes[i])) added.at += 8, added.left--;
+    if (!state_run_has(&dropped, hashes[i])) merged[count++] = hashes[i];
+  }
+  for (; added.left > 0; added.left--, added.at += 8) merged[count++] = state_number(added.at);
+  free(all->items);
+  all->items = merged;
+  all->count = count;
+  all->room = size + 1;
+  return true;
+}
+
+static st_store_status state_read_pending(const state_question *q, state_items *all) {
+  state_run added = {0}, dropped = {0};
+  PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_PENDING,
+                                  ST_NO_VALUES, q->until_us);
+  if (row == NULL) return state_fails(q);
+  bool ok = state_numbers(row, 0, &added.at, &added.left) &&
+            state_numbers(row, 1, &dropped.at, &dropped.left);
+  if (ok && added.left + dropped.left > 0) ok = state_merge(all, added, dropped);
+  PQclear(row);
+  return ok ? ST_STORE_OK : no_memory(q);
+}
+
 static st_store_status state_read_hashes(const state_question *q, state_items *all) {
   int64_t next = INT64_MIN;
   bool more = true;
   st_store_status status = ST_STORE_OK;
   all->count = 0;
   while (status == ST_STORE_OK && more) status = state_read_part(q, all, &next, &more);
-  return status;
+  return status == ST_STORE_OK ? state_read_pending(q, all) : status;
 }
 
 /* Of each hash three numbers: the hash, is it listed, the sequence. */

@@ -170,7 +170,7 @@ static const char *const migrations[] = {
      */
     "CREATE TABLE subtoken.made (id BYTEA NOT NULL PRIMARY KEY, at BIGINT NOT NULL);"
     "CREATE TABLE subtoken.turn ();"
-    "CREATE TABLE subtoken.written (xid XID8 NOT NULL, digest8 BIGINT NOT NULL);"
+    "CREATE TABLE subtoken.written (xid XID8 NOT NULL, digest8 BIGINT);" /* NULL: any */
     "CREATE INDEX written_xid ON subtoken.written (xid);"
     "CREATE FUNCTION subtoken.note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
     "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
@@ -179,7 +179,12 @@ static const char *const migrations[] = {
     "CREATE TRIGGER keys_updated AFTER UPDATE ON subtoken.keys REFERENCING OLD TABLE AS was"
     "  FOR EACH STATEMENT EXECUTE FUNCTION subtoken.note_written();"
     "CREATE TRIGGER keys_deleted AFTER DELETE ON subtoken.keys REFERENCING OLD TABLE AS was"
-    "  FOR EACH STATEMENT EXECUTE FUNCTION subtoken.note_written();",
+    "  FOR EACH STATEMENT EXECUTE FUNCTION subtoken.note_written();"
+    "CREATE FUNCTION subtoken.note_remaining() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    "  INSERT INTO subtoken.written (xid, digest8) VALUES (pg_current_xact_id(), NULL);"
+    "  RETURN NULL; END $$;"
+    "CREATE TRIGGER remaining_written AFTER INSERT OR UPDATE OF what ON subtoken.remaining"
+    "  FOR EACH STATEMENT EXECUTE FUNCTION subtoken.note_remaining();",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

@@ -39,6 +39,10 @@ static bool grow_written(st_postgres_db *db) {
 static bool take_written(st_postgres_db *db, const PGresult *result) {
   int rows = PQntuples(result);
   for (int i = 0; i < rows && db->written_count <= WRITTEN_MAX; i++) {
+    if (PQgetisnull(result, i, 0) == 1) { /* any row may be another one now */
+      db->written_count = WRITTEN_MAX + 1;
+      return true;
+    }
     if (PQgetlength(result, i, 0) != 32) return false;
     if (db->written_count == db->written_room && !grow_written(db)) return false;
     db->written[db->written_count++] =

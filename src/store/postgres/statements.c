@@ -109,6 +109,8 @@
 #define IS_STANDBY                                      \
   "NOT EXISTS (SELECT 1 FROM pg_replication_slots AS s" \
   " WHERE s.active_pid = r.pid AND s.slot_type = 'logical')"
+/* A number that is this program's: "SubP". */
+#define ONE_PURGES "(SELECT pg_try_advisory_xact_lock(1400201808))"
 /* Does a commit wait for a standby? */
 #define SYNCHRONOUS "current_setting('synchronous_standby_names') <> ''"
 
@@ -393,9 +395,10 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                                     "SELECT kind, CASE kind WHEN 1 THEN owner ELSE id END"
                                     " " VALID_DERIVED("$3") " ORDER BY 1, 2 LIMIT $2"),
 
-    [ST_SQL_REMAINING_INSERT] =
-        SQL("INSERT INTO remaining (owner, what, permissions, sequence, at, who, origin, because)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
+    [ST_SQL_REMAINING_INSERT] = SQL_AND(
+        INTO_WRITTEN,
+        "INSERT INTO remaining (owner, what, permissions, sequence, at, who, origin, because)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING NULL::bytea"),
     [ST_SQL_REMAINING_FIND] = SQL("SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner = $1"),
     [ST_SQL_REMAINING_NEXT] = SQL("SELECT " REMAINING_COLUMNS " FROM remaining WHERE owner > $1"
                                   " ORDER BY owner LIMIT 1"),
@@ -609,11 +612,20 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     [ST_POSTGRES_STATE_HASHES] =
         SQL("SELECT coalesce(string_agg(int8send(hash), NULL ORDER BY hash), '') FROM"
             " (SELECT DISTINCT hash FROM listed WHERE hash >= $1 ORDER BY hash LIMIT $2) AS l"),
+    /* Those that become listed, and those that are no longer; of both when a hash is of two keys.
+     */
+    [ST_POSTGRES_STATE_PENDING] = SQL(
+        "SELECT coalesce(string_agg(int8send(hash), NULL ORDER BY hash) FILTER (WHERE became = 1),"
+        " ''), coalesce(string_agg(int8send(hash), NULL ORDER BY hash) FILTER (WHERE became = 0),"
+        " '') FROM (SELECT hash, max(became) AS became FROM (" HASHES_NOT_REACHED(
+            "0") ") AS p"
+                 " GROUP BY hash) AS each"),
     [ST_POSTGRES_STATE_CHANGES] =
-        SQL("SELECT coalesce(string_agg(int8send(hash) || int8send((EXISTS"
-            " (SELECT 1 FROM listed WHERE listed.hash = c.hash))::int::bigint) || int8send(last),"
-            " NULL), '') FROM (SELECT hash, max(sequence) AS last FROM changes"
-            " WHERE sequence > $1 GROUP BY hash) AS c"),
+        SQL("SELECT coalesce(string_agg(int8send(hash) || int8send(coalesce(became, (EXISTS"
+            " (SELECT 1 FROM listed WHERE listed.hash = c.hash))::int)::bigint) || int8send(last),"
+            " NULL), '') FROM (SELECT hash, max(became) AS became, max(sequence) AS last FROM"
+            " (SELECT hash, NULL::int AS became, sequence FROM changes WHERE sequence > $1"
+            " UNION ALL " HASHES_NOT_REACHED("$1") ") AS each GROUP BY hash) AS c"),
 
     [ST_POSTGRES_LISTEN] = SQL("LISTEN subtoken"),
     [ST_POSTGRES_POLL] =
@@ -621,6 +633,14 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     [ST_POSTGRES_WRITTEN_SINCE] =
         SQL("SELECT digest8 FROM written WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot)"
             " AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot) LIMIT $2"),
+    [ST_POSTGRES_PURGE_WRITTEN] =
+        SQL("WITH removed AS (DELETE FROM written WHERE ctid = ANY(ARRAY(SELECT ctid FROM written"
+            " WHERE xid < pg_snapshot_xmin($1::text::pg_snapshot) AND " ONE_PURGES " LIMIT $2))"
+            " RETURNING 1) SELECT count(*) FROM removed"),
+    [ST_POSTGRES_PURGE_MADE] =
+        SQL("WITH removed AS (DELETE FROM made WHERE ctid = ANY(ARRAY(SELECT ctid FROM made"
+            " WHERE at < " CLOCK " - 3600 AND " ONE_PURGES " LIMIT $1))"
+            " RETURNING 1) SELECT count(*) FROM removed"),
     /* Who may not see the state of standbys knows at least that none is synchronous when commits
      * wait for none. */
     [ST_POSTGRES_STANDBYS] =

@@ -49,6 +49,7 @@ struct st_postgres_watch {
   st_postgres_connection connection; /* from here on the thread's alone */
   st_postgres_confirmer confirmer;
   char *snapshot; /* of the last question; NULL: none on this connection */
+  st_postgres_purger purger;
   int64_t begun_us;
   int64_t confirmed_us;
   int64_t standbys_us;
@@ -86,6 +87,7 @@ static bool watch_connect(st_postgres_watch *w) {
   if (st_postgres_is_current(c)) return true;
   free(w->snapshot);
   w->snapshot = NULL;
+  st_postgres_purge_anew(&w->purger);
   w->confirmed_us = w->standbys_us = 0;
   int64_t until_us = st_clock_monotonic_us() + CONNECT_US;
   if (st_postgres_connect(c, until_us) &&
@@ -198,6 +200,12 @@ static bool watch_standbys(st_postgres_watch *w) {
   return true;
 }
 
+static bool watch_purge(st_postgres_watch *w) {
+  return st_postgres_purge(&w->connection, &w->purger, w->snapshot, w->begun_us,
+                           st_clock_monotonic_us() + ANSWER_US) ||
+         watch_fails(w, "purge");
+}
+
 /* ---- the thread ---- */
 
 static void watch_lose(st_postgres_watch *w) {
@@ -241,12 +249,13 @@ static void *watch_run(void *context) {
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
   while (!watch_is_stopping(w)) {
-    bool ok = watch_connect(w) && watch_ask(w) && watch_standbys(w);
+    bool ok = watch_connect(w) && watch_ask(w) && watch_standbys(w) && watch_purge(w);
     if (!ok) watch_lose(w);
     watch_rest(w, ok);
   }
   st_postgres_disconnect(&w->connection);
   free(w->snapshot);
+  st_postgres_purge_anew(&w->purger);
   return NULL;
 }
 
