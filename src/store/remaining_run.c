@@ -43,9 +43,7 @@ static int64_t earlier(int64_t a, int64_t b) {
 static st_store_status run_steps(st_store *store, const char *owner, int64_t until_us, bool *left,
                                  char *error) {
   step s = {owner, true};
-  /* A sequence that nobody asks for: a step is made like a change that takes one. */
-  int64_t unused = 0;
-  st_change change = {.data = &s, .sequence = &unused};
+  st_change change = {.data = &s, .ordered = true};
   *left = true;
   for (;;) {
     int64_t now_us = st_clock_monotonic_us();

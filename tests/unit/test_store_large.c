@@ -727,5 +727,5 @@ int main(void) {
       LARGE(another_handle_goes_on_with_it),
       LARGE(an_import_changes_many_at_once),
   };
-  return RUN_ON_SQLITE(tests);
+  return RUN_ON_EVERY_STORE(tests);
 }
