@@ -130,8 +130,8 @@ def ranges_are_those_of_the_program():
             continue
         least, most = seconds(found.group(1)), seconds(found.group(2))
         others = {"max_life": most} if name == "default_life" else {"default_life": 1}
-        # A thread each: the largest number is not tried, the next one is refused.
-        for good in (least, 64 if name == "threads" else most):
+        # A thread each, and as much memory: the largest number is not tried, the next one is refused.
+        for good in (least, 64 if name in ("threads", "store_cache") else most):
             takes({**others, name: good})
         for bad in (least - 1, most + 1):
             try:
@@ -140,7 +140,7 @@ def ranges_are_those_of_the_program():
             except Refused as refused:
                 assert '"%s"' % name in str(refused) and "line 1" in str(refused), refused
         checked += 1
-    assert checked == 10, checked
+    assert checked == 11, checked
 
 
 def values_are_those_of_the_program():
