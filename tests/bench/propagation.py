@@ -1,8 +1,10 @@
-"""make bench: how long after a deletion is answered does the last of 8 edges refuse? A server that
-lists a million, 8 pulls of it, and 8 verifiers that take up what their pull wrote. The deletions come
-at random moments, a second apart in the mean, so that they meet pulls and verifiers at any point.
+"""make bench: how long after a deletion is answered does the last of 8 edges refuse, and the last of
+64 behind one relay? A server that lists a million, a pull for each edge, and a verifier that takes up
+what its pull wrote. The deletions come at random moments, a second apart in the mean, so that they
+meet pulls and verifiers at any point. The 8 edges are also measured with `wait=` taken out of their
+requests on the way, as with a server that does not know it.
 usage: propagation.py BUILD [ROUNDS] [LISTED]"""
-import http.client, os, random, secrets, sqlite3, sys, threading
+import http.server, os, random, secrets, sqlite3, sys, threading
 
 sys.argv[1:] = sys.argv[1:] or ["build"]
 BUILD = sys.argv[1]
@@ -11,13 +13,12 @@ from common import brief, verdict
 
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(2, 200)
 LISTED = int(sys.argv[3]) if len(sys.argv) > 3 else brief(1000, 1000000)
-EDGES = brief(2, 8)
-WANTED = 3.0
+EDGES, RELAYED = brief(2, 8), brief(3, 64)
 LOOK = 0.01
 LIMIT = 60
 sys.argv[1] = os.path.join(BUILD, "subtoken")
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from support import *
+from relay import *
 
 
 class Round:
@@ -32,16 +33,53 @@ class Round:
         return max(self.refused.values()) - self.answered
 
 
-class Edge:
-    """A pull and the verifier beside it."""
+class WithoutWait:
+    """Between edges and server: hands everything on but `wait=`."""
 
-    def __init__(self, server, key):
-        dir = scratch()
+    def __init__(self, server):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+                target = re.sub(r"[?&]wait=\d+", "", self.path)
+                connection.request("GET", target, headers={n: self.headers[n] for n in (
+                    "Authorization", "Accept", "If-None-Match") if n in self.headers})
+                answer = connection.getresponse()
+                body = answer.read()
+                self.send_response(answer.status)
+                for name in ("ETag", "Subtoken-Heartbeat", "Content-Type"):
+                    if answer.headers[name]:
+                        self.send_header(name, answer.headers[name])
+                if answer.status != 304:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                connection.close()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Edge:
+    """A pull and the verifier beside it. Many of them would share one disk: they are in memory."""
+
+    def __init__(self, server, url, key, *more, many=False):
+        dir = scratch("/dev/shm" if many and os.path.isdir("/dev/shm") else None)
         self.file, key_file = os.path.join(dir, "revoked"), os.path.join(dir, "key")
         with open(os.open(key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
             f.write(key)
-        self.puller = subprocess.Popen([PROGRAM, "pull", "--from", server.url + "/v2/revocations",
-                                        "--to", self.file, "--key-file", key_file, "--every", "1s"],
+        self.puller = subprocess.Popen([PROGRAM, "pull", "--from", url, "--to", self.file, "--key-file",
+                                        key_file, "--every", "1s", *more],
                                        stderr=open(os.path.join(dir, "log"), "ab"))
         self.secrets = os.path.join(server.data, "secrets")
 
@@ -86,9 +124,10 @@ def fill(data):
     """As if as many keys had been deleted before; the store is not open."""
     db = sqlite3.connect(os.path.join(data, "subtoken.db"))
     now = int(time.time())
-    db.executemany("INSERT INTO listed (sub, hash, revoked_at) VALUES (?, ?, ?)",
-                   ((sub, random.getrandbits(64) - (1 << 63), now)
-                    for sub in sorted(secrets.token_urlsafe(32) for _ in range(LISTED))))
+    subs = sorted(secrets.token_urlsafe(32) for _ in range(LISTED))
+    hashes = sorted(random.getrandbits(64) - (1 << 63) for _ in range(LISTED))
+    db.executemany("INSERT INTO listed (sub, hash, revoked_at) VALUES (?, ?, %d)" % now,
+                   zip(subs, hashes))
     db.execute("UPDATE facts SET value = value + 1 WHERE name = 'sequence'")
     db.execute("UPDATE facts SET value = (SELECT value FROM facts WHERE name = 'sequence')"
                " WHERE name = 'changes_from'")
@@ -118,11 +157,11 @@ def deletions(server, manager, edges, made):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         each.answered = delete(connection, each.key["id"], manager)
         connection.close()
-        open_rounds[:] = [r for r in open_rounds if len(r.refused) < EDGES] + [each]
+        open_rounds[:] = [r for r in open_rounds if len(r.refused) < len(edges)] + [each]
         if failures:
             break
     deadline = time.monotonic() + LIMIT
-    while any(len(r.refused) < EDGES for r in open_rounds) and time.monotonic() < deadline:
+    while any(len(r.refused) < len(edges) for r in open_rounds) and time.monotonic() < deadline:
         if failures:
             break
         time.sleep(LOOK)
@@ -130,31 +169,65 @@ def deletions(server, manager, edges, made):
     for t in threads:
         t.join()
     assert not failures, failures
-    assert all(len(r.refused) == EDGES for r in made), "an edge did not refuse within %d s" % LIMIT
+    assert all(len(r.refused) == len(edges) for r in made), "an edge did not refuse within %d s" % LIMIT
+
+
+def measure(server, manager, edges, rounds):
+    """How long each deletion took, ascending."""
+    made = [Round(server.data) for _ in range(rounds)]
+    try:
+        for edge in edges:
+            edge.start()
+        deletions(server, manager, edges, made)
+    finally:
+        for edge in edges:
+            edge.stop()
+    return sorted(r.took() for r in made)
+
+
+def at(took, share):
+    return took[min(len(took) - 1, int(len(took) * share))]
+
+
+def tell(name, took, *wanted):
+    print("%-46s median %.2f s, 95th %.2f s, 99th %.2f s, max %.2f s, %d times"
+          % (name, at(took, .5), at(took, .95), at(took, .99), took[-1], len(took)))
+    for what, value, most in wanted:
+        print("  %s %.2f (wanted: at most %s): %s" % (what, value, most, verdict(value <= most)))
+    sys.stdout.flush()
+
+
+def edges_of_a_server(data, manager, puller):
+    with Server(data) as server:
+        slow = WithoutWait(server)
+        try:
+            edges = [Edge(server, slow.url, puller) for _ in range(EDGES)]
+            tell("%d edges, the server asked once a second" % EDGES,
+                 measure(server, manager, edges, max(2, ROUNDS // 4)))
+        finally:
+            slow.stop()
+        took = measure(server, manager, [Edge(server, server.url, puller) for _ in range(EDGES)], ROUNDS)
+        tell("%d edges, wait=" % EDGES, took, ("median", at(took, .5), .2), ("max", took[-1], .5))
+
+
+def edges_behind_a_relay(data, manager):
+    with Issuers(1, data) as issuers, Relay(issuers) as relay:
+        server = issuers.servers[0]
+        edges = [Edge(server, relay.url, "edge", "--ca", relay.cert, many=True) for _ in range(RELAYED)]
+        before, began = len(issuers.lines()), time.monotonic()
+        took = measure(server, manager, edges, max(2, ROUNDS // 4))
+        rate = (len(issuers.lines()) - before) / (time.monotonic() - began)
+        tell("%d edges behind one relay" % RELAYED, took, ("99th percentile", at(took, .99), 1.5),
+             ("requests a second at the server", rate, 5))
 
 
 def main_bench():
     data = data_dir()
     manager, puller = make_key(data, "keys")["key"], make_key(data, "revocations")["key"]
-    made = [Round(data) for _ in range(ROUNDS)]
     fill(data)
-    edges = []
-    with Server(data) as server:
-        try:
-            for _ in range(EDGES):
-                edges.append(Edge(server, puller))
-            for edge in edges:
-                edge.start()
-            deletions(server, manager, edges, made)
-        finally:
-            for edge in edges:
-                edge.stop()
-    took = sorted(r.took() for r in made)
-    print("\nfrom a deletion's answer to the refusal at the last of %d edges, %d times, %d listed;"
-          " pull --every 1s" % (EDGES, ROUNDS, LISTED))
-    print("median %.2f s, 95th %.2f s, max %.2f s (wanted: at most %.0f s): %s"
-          % (took[len(took) // 2], took[min(len(took) - 1, int(len(took) * 0.95))], took[-1], WANTED,
-             verdict(took[-1] <= WANTED)))
+    print("\nfrom a deletion's answer to the refusal at the last edge; %d listed; pull --every 1s" % LISTED)
+    edges_of_a_server(data, manager, puller)
+    edges_behind_a_relay(data, manager)
 
 
 main_bench()
