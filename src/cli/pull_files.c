@@ -5,6 +5,7 @@
  */
 #include "cli/pull_files.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,21 +84,13 @@ static bool pull_files_read_stamped(const st_pull_files *files, st_pull_snapshot
   return false;
 }
 
-bool st_pull_files_read(const st_pull_files *files, st_pull_snapshot *into) {
-  st_file_stamp stamp;
-  return pull_files_read_stamped(files, into, &stamp);
-}
-
-/* Its bytes are not kept. */
 static void pull_files_refresh_snapshot(st_pull_files *files) {
   st_file_stamp stamp;
   st_pull_snapshot found;
   if (st_file_stamp_of(files->path, &stamp) && st_file_stamp_equal(&stamp, &files->stamp)) return;
-  memset(&files->have, 0, sizeof files->have);
+  st_pull_files_free(&files->have);
   memset(&files->stamp, 0, sizeof files->stamp);
   if (!pull_files_read_stamped(files, &found, &stamp)) return;
-  free(found.bytes);
-  found.bytes = NULL;
   files->have = found;
   files->stamp = stamp;
 }
@@ -128,6 +121,22 @@ void st_pull_files_refresh(st_pull_files *files) {
 }
 
 /* ---- writing ---- */
+
+uint8_t *st_pull_files_allocate(st_pull_files *files, size_t size) {
+  uint8_t *memory = files->spare;
+  files->spare = NULL;
+  if (memory != NULL && malloc_usable_size(memory) >= size) return memory;
+  free(memory);
+  return malloc(size + size / 64); /* the next is often a little longer */
+}
+
+/* What was FILE until now is memory for the next. */
+static void pull_files_take_over(st_pull_files *files, st_pull_snapshot *fresh) {
+  free(files->spare);
+  files->spare = files->have.bytes;
+  files->have = *fresh;
+  fresh->bytes = NULL;
+}
 
 /* Written when it says less than what was just put in place. */
 static bool pull_files_write_seen(st_pull_files *files, char *error) {
@@ -170,7 +179,7 @@ static void pull_files_settle_next(const st_pull_files *files) {
   }
 }
 
-static bool pull_files_write_snapshot(st_pull_files *files, const st_pull_snapshot *fresh,
+static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fresh,
                                       const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
                                       char *error) {
   pull_files_settle_next(files);
@@ -181,15 +190,14 @@ static bool pull_files_write_snapshot(st_pull_files *files, const st_pull_snapsh
     (void)unlink(files->next);
     return false;
   }
-  files->have = *fresh;
-  files->have.bytes = NULL;
+  pull_files_take_over(files, fresh);
   if (!st_file_stamp_of(files->path, &files->stamp)) {
     memset(&files->stamp, 0, sizeof files->stamp);
   }
   return true;
 }
 
-bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
+bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
   bool alive = false;

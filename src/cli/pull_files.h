@@ -12,7 +12,7 @@
 
 #define ST_PULL_NAME_MAX (SUBTOKEN_FEED_PATH_MAX + 8)
 
-/* A snapshot in memory, or what is known of the one in FILE (bytes NULL). */
+/* A snapshot in memory. */
 typedef struct st_pull_snapshot {
   uint8_t *bytes;
   size_t len;
@@ -26,7 +26,8 @@ typedef struct st_pull_files {
   char path[ST_PULL_NAME_MAX], alive[ST_PULL_NAME_MAX], next[ST_PULL_NAME_MAX],
       seen[ST_PULL_NAME_MAX], lock[ST_PULL_NAME_MAX];
   size_t max_size;       /* a larger snapshot is as one that cannot be read */
-  st_pull_snapshot have; /* what FILE holds */
+  st_pull_snapshot have; /* what FILE holds, with its bytes, so that changes find them in memory */
+  uint8_t *spare;        /* memory for the next one, or NULL: fresh pages cost as much as hashing */
   st_file_stamp stamp;   /* of FILE when it was read last */
   int64_t highest;       /* sequence that was ever seen */
   int64_t time; /* T of the heartbeat in FILE.alive, when it was written or found; 0: none */
@@ -41,12 +42,15 @@ void st_pull_files_sweep(const st_pull_files *files);
 /* Look at FILE and FILE.seen as they are now; others may have changed them. */
 void st_pull_files_refresh(st_pull_files *files);
 
-/* The whole of FILE; false when there is none, or none that can be read. To be freed. */
-bool st_pull_files_read(const st_pull_files *files, st_pull_snapshot *into)
+/* Memory of at least that size for the next snapshot, to be freed or written; NULL: there is none.
+ */
+uint8_t *st_pull_files_allocate(st_pull_files *files, size_t size)
     __attribute__((warn_unused_result));
 
-/* Put a snapshot, or NULL for the one that is there, and its heartbeat in place. */
-bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
+/* Put a snapshot, or NULL for the one that is there, and its heartbeat in place. The bytes of the
+ * snapshot go over to files when it is in place; then they are NULL.
+ */
+bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error)
     __attribute__((warn_unused_result));
 

@@ -71,7 +71,7 @@ static st_pull_outcome pull_check_heartbeat(const st_puller *p, const st_fetch_r
 }
 
 static st_pull_outcome pull_accept(st_puller *p, const st_fetch_response *response,
-                                   const st_pull_snapshot *fresh, char *error) {
+                                   st_pull_snapshot *fresh, char *error) {
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
   if (fresh->sequence < p->files.highest) {
     snprintf(error, ST_ERROR_MAX,
@@ -112,18 +112,18 @@ static bool pull_is_whole(st_pull_snapshot *fresh, const st_fetch_response *resp
 }
 
 /* FILE with the changes in it; false when they do not lead to what the response says. */
-static bool pull_apply_changes(const st_puller *p, const st_fetch_response *response,
+static bool pull_apply_changes(st_puller *p, const st_fetch_response *response,
                                st_pull_snapshot *fresh) {
-  st_pull_snapshot old;
+  const st_pull_snapshot *have = &p->files.have;
   memset(fresh, 0, sizeof *fresh);
-  if (!st_pull_files_read(&p->files, &old)) return false;
+  if (have->sequence == 0) return false;
   size_t size = subtoken_changes_size(response->body, response->len);
-  fresh->bytes = size > 0 && size <= p->files.max_size ? malloc(size) : NULL;
+  bool fits = size > 0 && size <= p->files.max_size;
+  fresh->bytes = fits ? st_pull_files_allocate(&p->files, size) : NULL;
   bool good = fresh->bytes != NULL &&
-              subtoken_changes_apply(old.bytes, old.len, response->body, response->len,
+              subtoken_changes_apply(have->bytes, have->len, response->body, response->len,
                                      fresh->bytes, size, &fresh->len) == SUBTOKEN_FEED_OK &&
               pull_is_whole(fresh, response);
-  st_pull_files_free(&old);
   if (!good) st_pull_files_free(fresh);
   return good;
 }
@@ -199,7 +199,9 @@ static st_pull_outcome pull_accept_body(st_puller *p, st_fetch_response *respons
     return pull_set_error(ST_PULL_BAD, error,
                           "the response is not the snapshot that its ETag names");
   }
-  return pull_accept(p, response, &fresh, error);
+  st_pull_outcome result = pull_accept(p, response, &fresh, error);
+  response->body = fresh.bytes; /* unless they have gone over to the files */
+  return result;
 }
 
 static st_pull_outcome pull_whole(st_puller *p, const st_pull_question *question, char *error) {

@@ -54,7 +54,13 @@ static void verify_files_report(st_verify_files *source, subtoken_feed_result re
 
 void st_verify_files_refresh(st_verify_files *source, int64_t now, bool now_was_given) {
   int64_t monotonic = st_feed_text_monotonic();
-  subtoken_feed_result result;
+  subtoken_feed_result result = SUBTOKEN_FEED_MORE;
+  /* The filter of the data in use is left to the next line, but before newer files are looked for,
+   * it has to be built.
+   */
+  while (source->file.filling && result == SUBTOKEN_FEED_MORE) {
+    result = subtoken_feed_file_poll(&source->file, source->ring, now, monotonic);
+  }
   do {
     result = subtoken_feed_file_poll(&source->file, source->ring, now, monotonic);
   } while (result == SUBTOKEN_FEED_MORE && !source->file.filling);

@@ -972,6 +972,14 @@ def verify_jsonl_takes_up_new_files():
     assert ask()["reason"] == "revoked"
     edge.put(snapshot(BASE + 2, ["other"]), now)
     assert ask() == ok
+    # The filter of a large snapshot, which takes several steps, keeps nobody from the next one.
+    many = [random.getrandbits(64) for _ in range(200000)]
+    edge.put(snapshot(BASE + 3, ["other"], many), now)
+    assert ask() == ok
+    edge.put(snapshot(BASE + 4, ["the-sub"], many), now)
+    assert ask()["reason"] == "revoked"
+    edge.put(snapshot(BASE + 5, ["other"]), now)
+    assert ask() == ok
     # A line's own time is its now, and leaves nothing behind for the next one.
     assert ask(at=now + 301) == stale and ask(at=now - 65) == stale and ask() == ok
     process.stdin.close()

@@ -16,7 +16,7 @@
 
 static char home[256], error[ST_ERROR_MAX];
 static subtoken_ring ring;
-static st_pull_files files;
+static st_pull_files files, latest; /* latest: of found() */
 
 static int remove_one(const char *name, const struct stat *status, int type, struct FTW *at) {
   (void)status, (void)type, (void)at;
@@ -38,6 +38,9 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   (void)state;
+  st_pull_files_free(&files.have);
+  st_pull_files_free(&latest.have);
+  free(files.spare);
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -80,12 +83,14 @@ static size_t size_of(const char *path) {
 
 /* As a pull finds them that starts now. */
 static st_pull_files found(void) {
-  st_pull_files other = files;
-  memset(&other.have, 0, sizeof other.have);
-  memset(&other.stamp, 0, sizeof other.stamp);
-  other.highest = other.time = 0;
-  st_pull_files_refresh(&other);
-  return other;
+  st_pull_files_free(&latest.have);
+  latest = files;
+  latest.spare = NULL;
+  memset(&latest.have, 0, sizeof latest.have);
+  memset(&latest.stamp, 0, sizeof latest.stamp);
+  latest.highest = latest.time = 0;
+  st_pull_files_refresh(&latest);
+  return latest;
 }
 
 static void names_are_those_of_the_file(void **state) {
@@ -129,7 +134,8 @@ static void what_is_written_is_found_again(void **state) {
   other = found();
   assert_int_equal(other.have.sequence, SEQUENCE);
   assert_int_equal(other.have.count, 3);
-  assert_null(other.have.bytes);
+  assert_int_equal(other.have.len, size_of(files.path));
+  assert_memory_equal(other.have.bytes, files.have.bytes, other.have.len);
   assert_string_equal(other.have.etag, files.have.etag);
   assert_int_equal(other.highest, SEQUENCE);
   assert_true(st_file_stamp_equal(&other.stamp, &files.stamp));
@@ -167,12 +173,10 @@ static void what_was_seen_stays(void **state) {
 
 static void what_is_no_snapshot_is_nothing(void **state) {
   (void)state;
-  st_pull_snapshot into;
   put(SEQUENCE, 3);
   size_t len = size_of(files.path);
-  assert_true(st_pull_files_read(&files, &into));
-  assert_int_equal(into.len, len);
-  uint8_t *bytes = into.bytes;
+  assert_int_equal(files.have.len, len);
+  uint8_t *bytes = files.have.bytes;
   for (size_t shorter = 0; shorter < len; shorter += 7) {
     spill(files.path, bytes, shorter);
     assert_int_equal(found().have.sequence, 0);
@@ -185,7 +189,24 @@ static void what_is_no_snapshot_is_nothing(void **state) {
   assert_int_equal(found().have.sequence, SEQUENCE);
   files.max_size = len - 1;
   assert_int_equal(found().have.sequence, 0);
-  free(bytes);
+}
+
+/* What was FILE is memory for the next, when it is large enough. */
+static void memory_is_used_again(void **state) {
+  (void)state;
+  put(SEQUENCE, 9);
+  uint8_t *first = files.have.bytes;
+  size_t len = files.have.len;
+  put(SEQUENCE + 1, 9);
+  uint8_t *memory = st_pull_files_allocate(&files, len);
+  assert_ptr_equal(memory, first);
+  assert_null(files.spare);
+  free(memory);
+  put(SEQUENCE + 2, 9);
+  memory = st_pull_files_allocate(&files, 100 * len);
+  assert_non_null(memory);
+  memset(memory, 1, 100 * len);
+  free(memory);
 }
 
 /* Killed between FILE and FILE.alive: what is in FILE.next is the only heartbeat of FILE, and takes
@@ -225,6 +246,7 @@ int main(void) {
       TEST(a_heartbeat_alone_leaves_the_snapshot),
       TEST(what_was_seen_stays),
       TEST(what_is_no_snapshot_is_nothing),
+      TEST(memory_is_used_again),
       TEST(the_heartbeat_of_a_killed_pull_is_kept),
   };
   return cmocka_run_group_tests_name("pull_files", tests, NULL, NULL);
