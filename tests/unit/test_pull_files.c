@@ -221,7 +221,7 @@ static void the_heartbeat_of_a_killed_pull_is_kept(void **state) {
   st_pull_snapshot fresh = made(SEQUENCE + 1, 4, beat), next = made(SEQUENCE + 2, 5, newer);
   spill(files.next, beat, sizeof beat);
   spill(files.path, fresh.bytes, fresh.len);
-  files = found();
+  st_pull_files_refresh(&files);
   assert_int_equal(files.have.sequence, SEQUENCE + 1);
   char full[320];
   snprintf(full, sizeof full, "%s/full", home); /* the new snapshot cannot be put in place */
