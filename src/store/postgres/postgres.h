@@ -293,6 +293,7 @@ typedef struct st_postgres {
   st_postgres_db queries;
 
   st_postgres_revocations revocations;
+  struct st_key_cache *cache; /* of what requests ask (read_path.c); NULL: not started, or ended */
   st_postgres_reader *reader; /* NULL: not started, or ended */
   st_postgres_watch *watch;   /* the same */
 } st_postgres;
@@ -355,6 +356,13 @@ bool st_postgres_hash_anew(st_postgres_db *db) __attribute__((warn_unused_result
 st_store_status st_postgres_resolve(st_postgres_db *db, char *error)
     __attribute__((warn_unused_result));
 
+/* ---- forget.c ---- */
+
+/* A change of this process has written these, and is committed or may be: before it is answered.
+ * digests8 NULL: anything may have changed.
+ */
+void st_postgres_forget(st_postgres *store, const uint64_t *digests8, size_t count);
+
 /* ---- read_path.c: what requests ask, and the cache of it ---- */
 
 /* Once the tables are there. */
@@ -367,10 +375,6 @@ st_store_status st_postgres_by_sub(st_store *store, subtoken_text sub, st_key *k
 st_store_status st_postgres_issued_sequence(st_store *store, int64_t sequence, char *error)
     __attribute__((warn_unused_result));
 bool st_postgres_ready(st_store *store, char *error) __attribute__((warn_unused_result));
-/* A change of this process has written these, and is committed or may be: before it is answered.
- * digests8 NULL: anything may have changed.
- */
-void st_postgres_forget(st_postgres *store, const uint64_t *digests8, size_t count);
 
 /* ---- pipeline.c: the connection of requests ---- */
 

@@ -10,7 +10,6 @@
 #include "store/postgres/postgres.h"
 
 struct st_postgres_reader {
-  st_key_cache *cache;
   st_postgres_pipeline *pipeline;
 };
 
@@ -57,14 +56,14 @@ static st_store_status read_revoked(st_postgres *store, const read_question *ask
 static st_store_status read_key(st_postgres *store, const read_question *ask, st_key *key,
                                 char *error) {
   int which = ask->by_sub ? ST_POSTGRES_READ_BY_SUB : ST_POSTGRES_READ_BY_DIGEST;
-  uint64_t moment = st_key_cache_moment(store->reader->cache);
+  uint64_t moment = st_key_cache_moment(store->cache);
   uint8_t digest[32];
   PGresult *rows = NULL;
   st_store_status status = st_postgres_pipeline_ask(store->reader->pipeline, which,
                                                     ST_VALUES(read_value(ask)), &rows, error);
   if (status == ST_STORE_OK) status = take_row(store, ask, rows, key, digest, error);
   PQclear(rows);
-  if (status == ST_STORE_OK) st_key_cache_put(store->reader->cache, digest, key, moment);
+  if (status == ST_STORE_OK) st_key_cache_put(store->cache, digest, key, moment);
   return status == ST_STORE_NOT_FOUND && ask->by_sub ? read_revoked(store, ask, error) : status;
 }
 
@@ -72,7 +71,7 @@ static st_store_status answer(st_store *base, const read_question *ask, st_key *
   st_postgres *store = (st_postgres *)base;
   st_store_status status = ST_STORE_FAILED;
   if (st_postgres_watch_is_recent(store, error)) {
-    if (st_key_cache_find(store->reader->cache, ask->by_sub, ask->bytes, key)) return ST_STORE_OK;
+    if (st_key_cache_find(store->cache, ask->by_sub, ask->bytes, key)) return ST_STORE_OK;
     status = read_key(store, ask, key, error);
   }
   if (status != ST_STORE_OK) memset(key, 0, sizeof *key);
@@ -126,25 +125,16 @@ bool st_postgres_ready(st_store *base, char *error) {
          read_issued(store, 0, &issued, error) == ST_STORE_OK;
 }
 
-void st_postgres_forget(st_postgres *store, const uint64_t *digests8, size_t count) {
-  if (store->reader == NULL) return;
-  if (digests8 != NULL) {
-    st_key_cache_forget(store->reader->cache, digests8, count);
-  } else {
-    st_key_cache_forget_all(store->reader->cache);
-  }
-}
-
 /* ---- start and end ---- */
 
 bool st_postgres_reader_start(st_postgres *store, char *error) {
   st_postgres_reader *reader = calloc(1, sizeof *reader);
   store->reader = reader;
   if (reader != NULL) {
-    reader->cache = st_key_cache_new(store->cache_bytes);
+    store->cache = st_key_cache_new(store->cache_bytes);
     reader->pipeline = st_postgres_pipeline_new(store);
   }
-  if (reader != NULL && reader->cache != NULL && reader->pipeline != NULL) return true;
+  if (reader != NULL && store->cache != NULL && reader->pipeline != NULL) return true;
   (void)st_db_fail(error, "cannot open %s: no memory", st_db_name(&store->base));
   st_postgres_reader_end(store);
   return false;
@@ -154,7 +144,8 @@ void st_postgres_reader_end(st_postgres *store) {
   st_postgres_reader *reader = store->reader;
   if (reader == NULL) return;
   st_postgres_pipeline_free(reader->pipeline);
-  st_key_cache_free(reader->cache);
+  st_key_cache_free(store->cache);
+  store->cache = NULL;
   free(reader);
   store->reader = NULL;
 }
