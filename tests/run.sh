@@ -123,7 +123,7 @@ all)
 	done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these do not.
-	for name in audit clients exchanges http import keys revocations users; do
+	for name in audit clients exchanges held_requests http import keys revocations users; do
 		end_to_end build/tsan "$name"
 	done
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done

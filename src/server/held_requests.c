@@ -81,8 +81,8 @@ static int64_t held_count_of(const char *key_id, held **oldest) {
 
 static void held_make_room(const char *key_id) {
   held *oldest;
-  while (all.count > all.count_max) held_end(all.oldest);
-  if (held_count_of(key_id, &oldest) > all.key_max) held_end(oldest);
+  while (all.count > all.count_max && all.oldest != NULL) held_end(all.oldest);
+  if (held_count_of(key_id, &oldest) > all.key_max && oldest != NULL) held_end(oldest);
 }
 
 int64_t st_held_requests_count(const char *key_id, int64_t *of_key) {
