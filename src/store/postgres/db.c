@@ -11,6 +11,7 @@
 #include "store/postgres/postgres.h"
 
 #define EXECUTE_US INT64_C(1000000) /* that a statement has at least, when the wait is over */
+#define COMMIT_US INT64_C(3000000)  /* then it is asked on another connection what became of it */
 #define ROLLBACK_US INT64_C(1000000)
 
 static st_postgres_db *postgres_db(st_db *db) {
@@ -242,7 +243,11 @@ static st_store_status db_begin(st_db *db, int64_t until_us) {
   st_postgres_connection *c = &d->connection;
   start_change(d, until_us);
   c->grace_us = EXECUTE_US;
-  if (!st_postgres_connect(c, d->until_us)) return db_failed(d);
+  if (!st_postgres_connect(c, d->until_us)) {
+    (void)db_failed(d);
+    d->again = true; /* nothing was sent, and another host may answer soon */
+    return ST_STORE_FAILED;
+  }
   d->open = true;
   bool ok = st_postgres_send(c, ST_POSTGRES_BEGIN, ST_NO_VALUES, NULL) &&
             (!db->ordered || st_postgres_send(c, ST_POSTGRES_LOCK, ST_NO_VALUES, NULL)) &&
@@ -272,8 +277,8 @@ static st_store_status commit_now(st_postgres_db *d, char *error) {
   c->committing = true;
   c->warned = false;
   bool sent = send_commit(d, &result);
-  int64_t until_us = st_clock_monotonic_us() + ST_POSTGRES_IN_DOUBT_MS * INT64_C(1000);
-  bool answered = sent && st_postgres_sync(c, until_us);
+  d->commit_us = st_clock_monotonic_us();
+  bool answered = sent && st_postgres_sync(c, d->commit_us + COMMIT_US);
   bool done = answered && strcmp(PQcmdStatus(result), "COMMIT") == 0;
   PQclear(result);
   c->committing = false;

@@ -42,7 +42,8 @@ static st_store_status resolve(st_postgres_db *d, int64_t until_us) {
 /* The transaction has ended, or never can be ended from here. */
 st_store_status st_postgres_resolve(st_postgres_db *d, char *error) {
   st_postgres_connection *c = &d->connection;
-  int64_t until_us = st_clock_monotonic_us() + ST_POSTGRES_IN_DOUBT_MS * INT64_C(1000);
+  int64_t until_us = d->commit_us + ST_POSTGRES_IN_DOUBT_MS * INT64_C(1000);
+  if (c->timed_out) st_postgres_leave(c); /* it may be cut off, and another one the primary */
   st_postgres_disconnect(c);
   c->committing = true; /* nothing ends the wait early */
   st_store_status status = resolve(d, until_us);

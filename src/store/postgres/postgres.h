@@ -223,13 +223,14 @@ typedef struct st_postgres_list {
 typedef struct st_postgres_db {
   st_db base; /* first */
   st_postgres_connection connection;
-  int64_t until_us; /* of the change under way, or of the question */
-  bool lent;        /* under the lock of the pool */
-  bool changing;    /* between begin and rollback */
-  bool open;        /* BEGIN was put into the pipeline, and neither COMMIT nor ROLLBACK */
-  bool failed;      /* the last statement, and the connection says why */
-  bool again;       /* what failed may be made again from its beginning */
-  bool notifies;    /* those who listen are woken at the commit */
+  int64_t until_us;  /* of the change under way, or of the question */
+  int64_t commit_us; /* when its commit was sent */
+  bool lent;         /* under the lock of the pool */
+  bool changing;     /* between begin and rollback */
+  bool open;         /* BEGIN was put into the pipeline, and neither COMMIT nor ROLLBACK */
+  bool failed;       /* the last statement, and the connection says why */
+  bool again;        /* what failed may be made again from its beginning */
+  bool notifies;     /* those who listen are woken at the commit */
   uint8_t id[ST_POSTGRES_ID_LEN];
   PGresult *hash_key_row; /* until it is taken */
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
