@@ -1,0 +1,136 @@
+/* What cannot be opened on PostgreSQL: the error says what is wrong, where, and what to do, and
+ * repeats no password.
+ */
+#include "store_contract.h"
+
+#include "store/postgres/postgres.h"
+
+static void refuses(const char *uri, bool create, const char *words) {
+  st_store *opened = NULL;
+  error[0] = '\0';
+  assert_int_equal(st_store_open(uri, create, &opened, error), ST_STORE_FAILED);
+  assert_null(opened);
+  if (strstr(error, words) == NULL) fail_msg("no \"%s\" in: %s", words, error);
+  assert_null(strstr(error, "secret"));
+}
+
+/* The address of this test's database, with another user or more options. */
+static const char *with(const char *user, const char *options) {
+  static char uri[sizeof location + 200];
+  const char *rest = strchr(location, '@') + 1;
+  snprintf(uri, sizeof uri, "postgresql://%s@%s%s%s", user, rest,
+           strchr(rest, '?') == NULL ? "?" : "&", options);
+  return uri;
+}
+
+static void run(const char *sql) {
+  assert_int_equal(run_in_postgres(location, sql), 0);
+}
+
+static void no_password_is_taken(void **state) {
+  (void)state;
+  refuses("postgresql://someone:secret@127.0.0.1/db", true, "must not hold a password");
+  refuses("postgresql://someone@127.0.0.1/db?password=secret", true, "passfile");
+  refuses("postgres://someone@127.0.0.1/db?sslpassword=secret", true, "client certificate");
+}
+
+static void what_is_no_uri_is_refused(void **state) {
+  (void)state;
+  refuses("postgresql://someone:secret@[1/db", true, "not a PostgreSQL URI");
+  refuses("postgresql://h/db?no_such_option=secret", true, "not a PostgreSQL URI");
+  refuses("postgresql://1,2,3,4,5,6,7,8,9/db", true, "more than 8 hosts");
+  refuses("postgresql://h1:1,h2:2,h3/db?port=1,2", true, "a port for each");
+}
+
+static void nobody_answers(void **state) {
+  (void)state;
+  refuses("postgresql://127.0.0.1:1/db", true, "Connection refused");
+  assert_non_null(strstr(error, "postgresql://127.0.0.1:1/db"));
+}
+
+static void a_database_that_is_not_there(void **state) {
+  (void)state;
+  char uri[sizeof location];
+  address_in_postgres("no_such_database", uri);
+  refuses(uri, true, "database \"no_such_database\" does not exist");
+}
+
+static void tables_are_made_when_that_is_asked_for(void **state) {
+  (void)state;
+  st_store_close(store);
+  store = NULL;
+  run("SET client_min_messages = error; DROP SCHEMA subtoken CASCADE");
+  refuses(location, false, "holds no store of subtoken");
+  assert_ok(st_store_open(location, true, &store, error));
+  reopen();
+}
+
+static void a_newer_schema_is_refused(void **state) {
+  (void)state;
+  run("UPDATE subtoken.version SET version = version + 1");
+  refuses(location, true, "use a newer one");
+  run("UPDATE subtoken.version SET version = version - 1");
+  reopen();
+}
+
+/* An administrator can make the schema for it. */
+static void a_role_that_may_make_no_schema(void **state) {
+  (void)state;
+  st_store_close(store);
+  store = NULL;
+  run("SET client_min_messages = error; DROP SCHEMA subtoken CASCADE; DROP ROLE IF EXISTS weak;"
+      "CREATE ROLE weak LOGIN");
+  refuses(with("weak", ""), true, "CREATE SCHEMA subtoken AUTHORIZATION");
+  run("CREATE SCHEMA subtoken AUTHORIZATION weak");
+  assert_ok(st_store_open(with("weak", ""), true, &store, error));
+  make_key(1, "ann", "a");
+  assert_true(alive(1));
+}
+
+static void a_server_that_only_reads(void **state) {
+  (void)state;
+  run("ALTER ROLE weak SET default_transaction_read_only = on");
+  refuses(with("weak", ""), true, "read-only");
+  run("ALTER ROLE weak RESET default_transaction_read_only");
+}
+
+static void an_encoding_that_holds_not_every_name(void **state) {
+  (void)state;
+  char uri[sizeof location], name[64], sql[200];
+  name_in_postgres(9, name);
+  snprintf(sql, sizeof sql,
+           "CREATE DATABASE %s ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+           name);
+  run(sql);
+  address_in_postgres(name, uri);
+  refuses(uri, true, "must be UTF8");
+  snprintf(sql, sizeof sql, "DROP DATABASE %s", name);
+  run(sql);
+}
+
+/* The URI's own options count, and a host that refuses does not keep others from answering. */
+static void the_next_host_is_tried(void **state) {
+  (void)state;
+  char uri[sizeof location + 64];
+  const char *host = strchr(location, '@') + 1;
+  st_store *opened = NULL;
+  snprintf(uri, sizeof uri, "%.*s127.0.0.1:1,%s", (int)(host - location), location, host);
+  assert_ok(st_store_open(uri, false, &opened, error));
+  st_store_close(opened);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(no_password_is_taken),
+      TEST(what_is_no_uri_is_refused),
+      TEST(nobody_answers),
+      TEST(a_database_that_is_not_there),
+      TEST(tables_are_made_when_that_is_asked_for),
+      TEST(a_newer_schema_is_refused),
+      TEST(a_role_that_may_make_no_schema),
+      TEST(a_server_that_only_reads),
+      TEST(an_encoding_that_holds_not_every_name),
+      TEST(the_next_host_is_tried),
+  };
+  return RUN_ON_POSTGRES(tests);
+}
