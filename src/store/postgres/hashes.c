@@ -71,6 +71,7 @@ static bool anew_table(st_postgres_db *db, int read, int write, size_t len) {
 }
 
 bool st_postgres_hash_key_anew(st_postgres_db *db) {
+  PQclear(db->hash_key_row); /* that of the BEGIN, which nothing needed */
   db->hash_key_known = false;
   return st_postgres_send(&db->connection, ST_POSTGRES_HASH_KEY, ST_NO_VALUES, &db->hash_key_row) &&
          st_postgres_hash_key(db);
