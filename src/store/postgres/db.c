@@ -70,7 +70,7 @@ static st_store_status db_explain(st_db *db, const char *verb, char *error) {
 static bool add_values(st_postgres_db *d, const st_postgres_statement *s, const st_value *given,
                        st_value out[ST_POSTGRES_PARAMETERS + 1]) {
   size_t count = 0;
-  while (given[count].type != ST_VALUE_END && count < ST_POSTGRES_PARAMETERS - 6) {
+  while (count < ST_POSTGRES_PARAMETERS - 6 && given[count].type != ST_VALUE_END) {
     out[count] = given[count];
     count++;
   }

@@ -51,13 +51,22 @@ static bool take_written(st_postgres_db *db, const PGresult *result) {
   return true;
 }
 
+/* NULL: into none of them. */
+static st_postgres_list *list_of(st_postgres_db *db, uint32_t flags) {
+  switch (flags & (ST_POSTGRES_INTO_SET | ST_POSTGRES_INTO_BASE | ST_POSTGRES_INTO_DERIVED |
+                   ST_POSTGRES_INTO_SNAPSHOT)) {
+    case ST_POSTGRES_INTO_SET: return &db->set;
+    case ST_POSTGRES_INTO_BASE: return &db->base_rows;
+    case ST_POSTGRES_INTO_DERIVED: return &db->derived;
+    case ST_POSTGRES_INTO_SNAPSHOT: return &db->snapshot;
+    default: return NULL;
+  }
+}
+
 bool st_postgres_sets_take(st_postgres_db *db, uint32_t flags, const PGresult *result) {
-  st_postgres_list *into = (flags & ST_POSTGRES_INTO_SET) != 0        ? &db->set
-                           : (flags & ST_POSTGRES_INTO_BASE) != 0     ? &db->base_rows
-                           : (flags & ST_POSTGRES_INTO_DERIVED) != 0  ? &db->derived
-                           : (flags & ST_POSTGRES_INTO_SNAPSHOT) != 0 ? &db->snapshot
-                                                                      : NULL;
-  if (into == NULL) return (flags & ST_POSTGRES_INTO_WRITTEN) == 0 || take_written(db, result);
+  if ((flags & ST_POSTGRES_INTO_WRITTEN) != 0) return take_written(db, result);
+  st_postgres_list *into = list_of(db, flags);
+  if (into == NULL) return true;
   if ((flags & ST_POSTGRES_REPLACES) != 0) into->count = 0;
   return take_items(into, into == &db->derived ? &db->base_rows : NULL, result);
 }
