@@ -238,9 +238,13 @@ static void a_long_transaction_does_not_make_rows_be_told_again(void **state) {
 
 static void a_look_up_is_one_index(void **state) {
   (void)state;
-  static const int which[] = {ST_POSTGRES_READ_BY_DIGEST, ST_POSTGRES_READ_BY_SUB,
-                              ST_POSTGRES_READ_REVOKED, ST_POSTGRES_WRITTEN_SINCE};
-  static const char *const with[] = {"'\\x00'", "'a'", "'a'", "'5:5:', 10"};
+  static const int which[] = {ST_POSTGRES_READ_BY_DIGEST,
+                              ST_POSTGRES_READ_BY_SUB,
+                              ST_POSTGRES_READ_REMAINING_BY_DIGEST,
+                              ST_POSTGRES_READ_REMAINING_BY_SUB,
+                              ST_POSTGRES_READ_REVOKED,
+                              ST_POSTGRES_WRITTEN_SINCE};
+  static const char *const with[] = {"'\\x00'", "'a'", "'\\x00'", "'a'", "'a'", "'5:5:', 10"};
   st_store *store = open_store(pg_location);
   pg_do(
       pg_admin,
@@ -253,7 +257,7 @@ static void a_look_up_is_one_index(void **state) {
   pg_do(pg_admin, "ANALYZE");
   pg_do(pg_admin, "SET enable_seqscan = off"); /* as in the sessions of the store */
   pg_do(pg_admin, "SET plan_cache_mode = force_generic_plan");
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
     char sql[1200], plan[4096] = "";
     snprintf(sql, sizeof sql, "PREPARE q%zu AS %s", i, st_postgres_sql[which[i]].text);
     pg_do(pg_admin, sql);
@@ -263,7 +267,11 @@ static void a_look_up_is_one_index(void **state) {
       strncat(plan, PQgetvalue(rows, row, 0), sizeof plan - strlen(plan) - 1);
     }
     PQclear(rows);
-    if (strstr(plan, "Index") == NULL || strstr(plan, "Seq Scan") != NULL) fail_msg("%s", plan);
+    /* Whether anything remains is asked once, of a table that is as good as empty. */
+    const char *scan = strstr(plan, "Seq Scan");
+    if (scan != NULL && strncmp(scan, "Seq Scan on remaining", 21) == 0)
+      scan = strstr(scan + 1, "Seq Scan");
+    if (strstr(plan, "Index") == NULL || scan != NULL) fail_msg("%s", plan);
   }
   st_store_close(store);
 }

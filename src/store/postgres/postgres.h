@@ -44,10 +44,12 @@ enum {
   ST_POSTGRES_REHASH_LISTED,
 
   /* Of requests (read_path.c). The columns of a key, then ST_POSTGRES_COL_... */
-  ST_POSTGRES_READ_BY_DIGEST, /* digest */
-  ST_POSTGRES_READ_BY_SUB,    /* sub */
-  ST_POSTGRES_READ_REVOKED,   /* sub: a row if it was revoked */
-  ST_POSTGRES_READ_SEQUENCE,  /* sequence: was it issued? a number that is not 0 */
+  ST_POSTGRES_READ_BY_DIGEST,           /* digest */
+  ST_POSTGRES_READ_BY_SUB,              /* sub */
+  ST_POSTGRES_READ_REMAINING_BY_DIGEST, /* the same while a large change remains */
+  ST_POSTGRES_READ_REMAINING_BY_SUB,
+  ST_POSTGRES_READ_REVOKED,  /* sub: a row if it was revoked */
+  ST_POSTGRES_READ_SEQUENCE, /* sequence: was it issued? a number that is not 0 */
 
   /* Of the revocation data (revocation_state.c). */
   ST_POSTGRES_STATE_BEGIN,  /* a transaction that reads one moment */
@@ -80,7 +82,11 @@ enum {
 };
 
 /* What follows the columns of a key there. */
-enum { ST_POSTGRES_COL_DIGEST = ST_COL_KEY_END, ST_POSTGRES_COL_REFUSED };
+enum {
+  ST_POSTGRES_COL_DIGEST = ST_COL_KEY_END,
+  ST_POSTGRES_COL_REFUSED,
+  ST_POSTGRES_COL_REMAINING, /* there are large changes: what the row says is not all */
+};
 
 /* The columns of ST_POSTGRES_POLL. */
 enum {

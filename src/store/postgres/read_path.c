@@ -52,15 +52,28 @@ static st_store_status read_revoked(st_postgres *store, const read_question *ask
   return status;
 }
 
+static st_store_status read_rows(st_postgres *store, const read_question *ask, PGresult **rows,
+                                 char *error) {
+  st_postgres_pipeline *pipeline = store->reader->pipeline;
+  const st_value *values = ST_VALUES(read_value(ask));
+  int which = ask->by_sub ? ST_POSTGRES_READ_BY_SUB : ST_POSTGRES_READ_BY_DIGEST;
+  st_store_status status = st_postgres_pipeline_ask(pipeline, which, values, rows, error);
+  if (status != ST_STORE_OK || PQntuples(*rows) == 0 ||
+      st_postgres_number(*rows, 0, ST_POSTGRES_COL_REMAINING) == 0) {
+    return status;
+  }
+  PQclear(*rows);
+  which = ask->by_sub ? ST_POSTGRES_READ_REMAINING_BY_SUB : ST_POSTGRES_READ_REMAINING_BY_DIGEST;
+  return st_postgres_pipeline_ask(pipeline, which, values, rows, error);
+}
+
 /* The moment is taken before the database is asked: what is forgotten from then on is not kept. */
 static st_store_status read_key(st_postgres *store, const read_question *ask, st_key *key,
                                 char *error) {
-  int which = ask->by_sub ? ST_POSTGRES_READ_BY_SUB : ST_POSTGRES_READ_BY_DIGEST;
   uint64_t moment = st_key_cache_moment(store->cache);
   uint8_t digest[32];
   PGresult *rows = NULL;
-  st_store_status status = st_postgres_pipeline_ask(store->reader->pipeline, which,
-                                                    ST_VALUES(read_value(ask)), &rows, error);
+  st_store_status status = read_rows(store, ask, &rows, error);
   if (status == ST_STORE_OK) status = take_row(store, ask, rows, key, digest, error);
   PQclear(rows);
   if (status == ST_STORE_OK) st_key_cache_put(store->cache, digest, key, moment);

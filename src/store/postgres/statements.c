@@ -47,6 +47,11 @@
   " JOIN keys ON keys.owner = m.owner WHERE m.sequence > " since " AND " LIVING_SESSION        \
   " AND (m.what = 'suspend' OR m.what = 'end' AND " HOLDS_LOST("keys") ")"
 
+#define STORED_COLUMNS                                                          \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, suspended"
+#define ANY_REMAINING "EXISTS (SELECT 1 FROM remaining)"
+#define SUB_REVOKED "EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
 #define COLUMNS                                                                 \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, " SUSPENDED("keys")
@@ -594,12 +599,21 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
         SQL("UPDATE listed SET hash = h.hash"
             " FROM unnest($1::text[], $2::bigint[]) AS h (sub, hash) WHERE listed.sub = h.sub"),
 
+    /* Large changes are rare: their rows are looked at only while there are any, because what is
+     * planned for each row costs as much as the row. */
     [ST_POSTGRES_READ_BY_DIGEST] =
+        SQL("SELECT " STORED_COLUMNS ", digest, deleted_at IS NOT NULL, " ANY_REMAINING
+            " FROM keys WHERE digest = $1"),
+    [ST_POSTGRES_READ_BY_SUB] =
+        SQL("SELECT " STORED_COLUMNS ", digest, deleted_at IS NOT NULL OR " SUB_REVOKED
+            ", " ANY_REMAINING " FROM keys WHERE sub = $1"),
+    [ST_POSTGRES_READ_REMAINING_BY_DIGEST] =
         SQL("SELECT " COLUMNS
-            ", digest, deleted_at IS NOT NULL OR " ENDED("keys") " FROM keys WHERE digest = $1"),
-    [ST_POSTGRES_READ_BY_SUB] = SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL OR " ENDED(
-        "keys") " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
-                " FROM keys WHERE sub = $1"),
+            ", digest, deleted_at IS NOT NULL OR " ENDED("keys") ", false"
+                                                                 " FROM keys WHERE digest = $1"),
+    [ST_POSTGRES_READ_REMAINING_BY_SUB] =
+        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL OR " ENDED(
+            "keys") " OR " SUB_REVOKED ", false FROM keys WHERE sub = $1"),
     [ST_POSTGRES_READ_REVOKED] = SQL("SELECT 1 FROM revoked WHERE sub = $1"),
     [ST_POSTGRES_READ_SEQUENCE] = SQL("SELECT $1::bigint < " SETTING(
         "given_from") " OR EXISTS"
