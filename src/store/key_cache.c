@@ -206,9 +206,7 @@ static bool has_digest8(const uint8_t *entry, const void *digest8) {
 }
 
 static bool has_sub(const uint8_t *entry, const void *sub) {
-  char its_sub[ST_SUB_LEN + 1];
-  st_key_unpack_sub(entry + AT_KEY, its_sub);
-  return memcmp(its_sub, sub, ST_SUB_LEN) == 0;
+  return st_key_pack_has_sub(entry + AT_KEY, sub);
 }
 
 static bool is_same(const uint8_t *entry, const void *other) {
@@ -218,13 +216,14 @@ static bool is_same(const uint8_t *entry, const void *other) {
 /* NULL: there is none. */
 static uint32_t *find_slot(const st_key_cache *cache, const place *p, match_fn *match,
                            const void *asked) {
+  const uint32_t at_mask = cache->at_mask;
   for (size_t b = 0; b < 2; b++) {
     uint32_t *slots = p->buckets[b]->slots;
     for (size_t i = 0; i < SLOTS; i++) {
-      uint32_t at = slots[i] & cache->at_mask;
-      if (at != 0 && (slots[i] & ~cache->at_mask) == p->tag && match(p->stripe->ring + at, asked)) {
-        return &slots[i];
-      }
+      /* Of a slot that is free and a tag of zeros, where is 0. */
+      uint32_t at = slots[i] ^ p->tag;
+      if (at > at_mask || at == 0) continue;
+      if (match(p->stripe->ring + at, asked)) return &slots[i];
     }
   }
   return NULL;
@@ -343,10 +342,11 @@ bool st_key_cache_find(st_key_cache *cache, bool by_sub, const void *bytes, st_k
     place p = place_of(cache, st_key_cache_digest8(bytes));
     return find_at(cache, &p, has_digest, bytes, key);
   }
+  st_key_sub sub = st_key_sub_of(cache->names, bytes);
   size_t count = st_sub_index_find(cache->subs, bytes, bits);
   for (size_t i = 0; i < count; i++) {
     place p = place_at(cache, bits[i]);
-    if (find_at(cache, &p, has_sub, bytes, key)) return true;
+    if (find_at(cache, &p, has_sub, &sub, key)) return true;
   }
   return false;
 }

@@ -11,6 +11,7 @@
 
 #include "base/base64url.h"
 #include "base/bytes.h"
+#include "base/cpu.h"
 
 #define ID_BYTES 16
 #define SUB_BYTES 32
@@ -41,6 +42,7 @@ enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4, OWNER_NUMBERED = 8 };
 
 struct st_key_names {
   pthread_mutex_t lock; /* of those who pack */
+  uint8_t cpu;          /* what the processor can do (base/cpu.h) */
   size_t count, used;
   uint16_t seen[OWNERS_SEEN];  /* by hash: of the owner that was packed last, more of its hash */
   uint16_t table[NAMES_TABLE]; /* by hash: the number of a name, and 1 */
@@ -52,7 +54,9 @@ struct st_key_names {
 
 st_key_names *st_key_names_new(void) {
   st_key_names *names = calloc(1, sizeof *names);
-  if (names != NULL) (void)pthread_mutex_init(&names->lock, NULL);
+  if (names == NULL) return NULL;
+  (void)pthread_mutex_init(&names->lock, NULL);
+  names->cpu = st_cpu_features();
   return names;
 }
 
@@ -152,25 +156,31 @@ static bool pack_id(const char *id, uint8_t out[ID_BYTES]) {
   return true;
 }
 
+/* The digits of each byte. */
+#define HEX(high)                                                                                 \
+#high "0" #high "1" #high "2" #high "3" #high "4" #high "5" #high "6" #high "7" #high "8" #high \
+        "9" #high "A" #high "B" #high "C" #high "D" #high "E" #high "F"
+static const char hex_of[] = HEX(0) HEX(1) HEX(2) HEX(3) HEX(4) HEX(5) HEX(6) HEX(7) HEX(8) HEX(9)
+    HEX(A) HEX(B) HEX(C) HEX(D) HEX(E) HEX(F);
+#undef HEX
+
 static void unpack_id(const uint8_t bytes[ID_BYTES], char *id) {
-  static const char hex[] = "0123456789ABCDEF";
-  for (size_t i = 0; i < ID_BYTES; i++) {
+  for (size_t i = 0; i < ID_BYTES; i++, id += 2) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *id++ = '-';
-    *id++ = hex[bytes[i] >> 4];
-    *id++ = hex[bytes[i] & 15];
+    memcpy(id, hex_of + (size_t)2 * bytes[i], 2);
   }
 }
 
-static bool pack_sub(const char *sub, uint8_t out[SUB_BYTES]) {
+static bool pack_sub(uint8_t cpu, const char *sub, uint8_t out[SUB_BYTES]) {
   size_t len = 0;
   subtoken_text text = {sub, ST_SUB_LEN};
-  return st_base64url_decode(text, out, SUB_BYTES, &len) && len == SUB_BYTES;
+  return st_base64url_decode_by(cpu, text, out, SUB_BYTES, &len) && len == SUB_BYTES;
 }
 
-static void read_sub(const uint8_t **at, bool binary, char sub[ST_SUB_LEN + 1]) {
+static void read_sub(uint8_t cpu, const uint8_t **at, bool binary, char sub[ST_SUB_LEN + 1]) {
   if (binary) {
     st_writer writer = st_writer_on(sub, ST_SUB_LEN);
-    st_base64url_write(&writer, *at, SUB_BYTES);
+    st_base64url_write_by(cpu, &writer, *at, SUB_BYTES);
   } else {
     memcpy(sub, *at, ST_SUB_LEN);
   }
@@ -262,7 +272,7 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
   st_writer numbered = st_writer_on(numbers, sizeof numbers);
   uint64_t owner = 0;
   if (!is_packable(key)) return 0;
-  bool id_binary = pack_id(key->id, id), sub_binary = pack_sub(key->sub, sub);
+  bool id_binary = pack_id(key->id, id), sub_binary = pack_sub(names->cpu, key->sub, sub);
   bool has_parent = key->parent[0] != '\0',
        parent_binary = has_parent && pack_id(key->parent, parent);
   bool expires = key->expires_at != ST_NEVER, owner_is_name = strcmp(key->owner, key->name) == 0;
@@ -299,7 +309,7 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
   key->kind = (st_key_kind)(packed[0] & KIND);
   key->disabled = (packed[0] & DISABLED) != 0;
   key->suspended = (packed[0] & SUSPENDED) != 0;
-  read_sub(&at, (packed[0] & SUB_BINARY) != 0, key->sub);
+  read_sub(names->cpu, &at, (packed[0] & SUB_BINARY) != 0, key->sub);
   read_id(&at, (packed[0] & ID_BINARY) != 0, key->id);
   if ((packed[1] & PARENT) != 0) read_id(&at, (packed[1] & PARENT_BINARY) != 0, key->parent);
   key->created_at = read_time(&at);
@@ -321,5 +331,18 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
 
 void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]) {
   const uint8_t *at = packed + 2;
-  read_sub(&at, (packed[0] & SUB_BINARY) != 0, sub);
+  read_sub(0, &at, (packed[0] & SUB_BINARY) != 0, sub);
+}
+
+st_key_sub st_key_sub_of(const st_key_names *names, const char *text) {
+  st_key_sub sub = {.text = text};
+  sub.binary = pack_sub(names->cpu, text, sub.bytes);
+  return sub;
+}
+
+bool st_key_pack_has_sub(const uint8_t *packed, const st_key_sub *sub) {
+  bool binary = (packed[0] & SUB_BINARY) != 0;
+  if (binary != sub->binary) return false;
+  return binary ? memcmp(packed + 2, sub->bytes, SUB_BYTES) == 0
+                : memcmp(packed + 2, sub->text, ST_SUB_LEN) == 0;
 }

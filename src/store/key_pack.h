@@ -30,4 +30,14 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
 /* The sub alone. */
 void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]);
 
+/* A sub of ST_SUB_LEN characters to compare with packed ones. */
+typedef struct st_key_sub {
+  const char *text; /* the caller's */
+  uint8_t bytes[32];
+  bool binary; /* is it packed as these bytes? */
+} st_key_sub;
+st_key_sub st_key_sub_of(const st_key_names *names, const char *text);
+bool st_key_pack_has_sub(const uint8_t *packed, const st_key_sub *sub)
+    __attribute__((warn_unused_result));
+
 #endif

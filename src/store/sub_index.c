@@ -159,9 +159,11 @@ size_t st_sub_index_find(st_sub_index *index, const char *sub,
   size_t count = 0;
   home h = home_of(index, sub);
   lock_home(index, &h);
-  for (size_t i = 0; i < SLOTS * 2; i++) {
-    const bucket *b = h.buckets[i / SLOTS];
-    if (b->tags[i % SLOTS] == h.tag) places[count++] = b->places[i % SLOTS];
+  for (size_t i = 0; i < 2; i++) {
+    const bucket *b = h.buckets[i];
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+      if (b->tags[slot] == h.tag) places[count++] = b->places[slot];
+    }
   }
   unlock_home(&h);
   return count;
