@@ -111,7 +111,7 @@ static bool learn(st_sqlite_reader *r) {
 
 /* Notices commits since the last question: on a connection, data_version changes with those of
  * every other connection, here and in other processes. The read transaction of that statement goes
- * on until st_sqlite_finish: what is asked meanwhile is of the same moment, and takes no locks of
+ * on until end_moment: what is asked meanwhile is of the same moment, and takes no locks of
  * its own. *moment: the cache's, of before that.
  */
 static bool freshen(st_sqlite_reader *r, uint64_t *moment, char *error) {
@@ -129,6 +129,10 @@ static bool freshen(st_sqlite_reader *r, uint64_t *moment, char *error) {
   }
   if (!ok) (void)read_failed(r, error);
   return ok;
+}
+
+static void end_moment(st_sqlite_reader *r) {
+  (void)sqlite3_reset(r->statements[ST_SQLITE_READ_VERSION]); /* nothing is bound to it */
 }
 
 /* ---- a key ---- */
@@ -186,7 +190,7 @@ static st_store_status answer(st_sqlite *store, const question *ask, st_key *key
   (void)pthread_mutex_lock(&r->lock);
   st_store_status found = ST_STORE_FAILED;
   if (freshen(r, &moment, error)) found = look_up(r, ask, moment, key, error);
-  st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
+  end_moment(r);
   (void)pthread_mutex_unlock(&r->lock);
   if (found != ST_STORE_OK) memset(key, 0, sizeof *key);
   return found;
@@ -222,7 +226,7 @@ st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, cha
   uint64_t moment = 0;
   st_store_status status = ST_STORE_FAILED;
   if (freshen(r, &moment, error)) status = read_given(r, sequence, error);
-  st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
+  end_moment(r);
   (void)pthread_mutex_unlock(&r->lock);
   return status;
 }
@@ -247,7 +251,7 @@ static bool is_ready(st_sqlite_reader *r, char *error) {
   r->looked_ms = 0; /* look for certain */
   uint64_t moment = 0;
   bool ok = freshen(r, &moment, error);
-  st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
+  end_moment(r);
   (void)pthread_mutex_unlock(&r->lock);
   return ok;
 }
