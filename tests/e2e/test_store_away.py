@@ -30,6 +30,10 @@ def status(issuer, path):
     return answer.status, time.time() - began
 
 
+def sequence(answer):
+    return int(answer[1]["Subtoken-Seq"])
+
+
 def sequence_in(path):
     with open(path, "rb") as f:
         return sequence_of(f.read())
@@ -130,6 +134,39 @@ def a_standby_without_the_last_changes_takes_nothing_back():
             answers = [fetch(i, fleet.reader) for i in fleet.issuers]
             assert [a[0] for a in answers] == [200, 200] and answers[0][2] == answers[1][2]
             assert pull(other) == 0 and refuses(1) and not refuses(3)
+
+
+@test
+def another_order_of_the_ring_takes_one_sequence():
+    """While a rotation is on its way two servers sign with two secrets. Each change of the signer is one sequence, and
+    not one for each question; then both say the same again."""
+    with Fleet(edges=1, standby=False) as fleet:
+        rings = [os.path.join(i.data, "secrets") for i in fleet.issuers]
+        with open(rings[0]) as f:
+            old = f.read().strip()
+        fresh = "b:" + b64(os.urandom(32))
+
+        def write(ring, *lines):
+            with open(os.open(ring + ".next", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as f:
+                f.write("\n".join(lines) + "\n")
+            os.rename(ring + ".next", ring)
+
+        def answers():
+            """Each asked several times, by turns."""
+            found = [fetch(i, fleet.reader) for _ in range(4) for i in fleet.issuers]
+            assert all(f[0] == 200 for f in found)
+            return found
+        for ring in rings:
+            write(ring, old, fresh)
+        before = answers()
+        assert len({f[2] for f in before}) == 1
+        write(rings[0], fresh, old)
+        first = answers()
+        assert len({sequence(f) for f in first[1:]}) == 1 and len({f[2] for f in first[1:]}) == 2
+        write(rings[1], fresh, old)
+        both = answers()
+        assert len({f[2] for f in both[1:]}) == 1 and len({sequence(f) for f in both[1:]}) == 1
+        assert sequence(before[0]) < sequence(first[1]) < sequence(both[1])
 
 
 main()
