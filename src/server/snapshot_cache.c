@@ -42,6 +42,10 @@
 #define LAST_WAIT_US INT64_C(9000000)
 /* What is freed beyond this goes back to the system at once. */
 #define OWN_PAGES (1 << 20)
+/* The last snapshots of which clients may ask what has changed since, without the store being asked
+ * whether it issued their sequences.
+ */
+#define KNOWN 64
 /* Between two lines in the log about clients with another history. */
 #define NEVER_EVERY_US INT64_C(60000000)
 
@@ -70,10 +74,12 @@ static struct {
   st_store *store;
   cache_rings *rings;
   bool stopping;
-  st_snapshot *current;                 /* NULL: none was asked for yet */
-  st_snapshot *sending;                 /* whole; NULL, the current one, or one before it */
-  cache_phase phase;                    /* of the question under way */
-  int64_t asked_us;                     /* when it began */
+  st_snapshot *current; /* NULL: none was asked for yet */
+  st_snapshot *sending; /* whole; NULL, the current one, or one before it */
+  cache_phase phase;    /* of the question under way */
+  int64_t asked_us;     /* when it began */
+  int64_t known[KNOWN]; /* the sequences of the current one and of those that led to it; or 0 */
+  size_t known_next;
   uint64_t wanted, begun, done, failed; /* the number of the last question that did */
   st_feed_status failure;               /* of the last that failed */
   char error[ST_ERROR_MAX];
@@ -84,6 +90,20 @@ static struct {
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the thread that asks the store ---- */
+
+/* What did not follow from what was known before may be of another history. Under the lock. */
+static void know_sequence(int64_t sequence, bool follows) {
+  if (!follows) memset(cache.known, 0, sizeof cache.known);
+  cache.known[cache.known_next++ % KNOWN] = sequence;
+}
+
+/* Under the lock. */
+static bool is_known(int64_t sequence) {
+  for (size_t i = 0; i < KNOWN; i++) {
+    if (cache.known[i] == sequence) return true;
+  }
+  return false;
+}
 
 /* Who is still being sent the one before goes on with it; the last of them frees it. Under the
  * lock.
@@ -106,9 +126,11 @@ static void cache_reads(void) {
   cache_set_phase(CACHE_READING);
 }
 
-/* *fresh: the next snapshot; NULL when base is what the store lists now. */
-static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh, int64_t *time,
-                                   char *error) {
+/* *fresh: the next snapshot; NULL when base is what the store lists now. *follows: it was made of
+ * base and what changed.
+ */
+static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh, bool *follows,
+                                   int64_t *time, char *error) {
   uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
   const subtoken_ring *ring = &cache.rings->used;
   st_snapshot_answer answer;
@@ -123,6 +145,7 @@ static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh,
     status = st_snapshot_make(ring, signer, &answer.contents, fresh, error);
   }
   *time = answer.time;
+  *follows = !answer.contents.whole;
   st_snapshot_contents_free(&answer.contents);
   return status;
 }
@@ -131,18 +154,22 @@ static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh,
 static void cache_answer(void) {
   char error[ST_ERROR_MAX] = "";
   int64_t time = 0;
+  bool follows = false;
   st_snapshot *fresh, *base = st_snapshot_acquire(cache.current);
   uint64_t number = ++cache.begun;
   cache.rings->used = cache.rings->next;
   cache.phase = CACHE_ASKING;
   cache.asked_us = st_clock_monotonic_us();
   (void)pthread_mutex_unlock(&cache.lock);
-  st_feed_status status = ask_and_make(base, &fresh, &time, error);
+  st_feed_status status = ask_and_make(base, &fresh, &follows, &time, error);
   (void)pthread_mutex_lock(&cache.lock);
   st_snapshot_release(base, 1);
   cache.phase = CACHE_IDLE;
   if (status == ST_FEED_READY) {
-    if (fresh != NULL) replace_current(fresh);
+    if (fresh != NULL) {
+      know_sequence(fresh->sequence, follows);
+      replace_current(fresh);
+    }
     cache.done = number;
     cache.store_time = time;
   } else {
@@ -356,9 +383,9 @@ static st_feed_status cache_gave(void *context, int64_t since) {
   char error[ST_ERROR_MAX];
   (void)context;
   (void)pthread_mutex_lock(&cache.lock);
-  bool current = cache.current != NULL && cache.current->sequence == since;
+  bool known = is_known(since);
   (void)pthread_mutex_unlock(&cache.lock);
-  if (current) return ST_FEED_READY;
+  if (known) return ST_FEED_READY;
   switch (st_store_issued_sequence(cache.store, since, error)) {
     case ST_STORE_OK: return ST_FEED_READY;
     case ST_STORE_NOT_FOUND: log_never(since); return ST_FEED_NEVER;
@@ -438,6 +465,7 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   cache.stopping = false;
   cache.phase = CACHE_IDLE;
   cache.wanted = cache.begun;
+  memset(cache.known, 0, sizeof cache.known);
   cache.rings = st_secret_memory_alloc(sizeof *cache.rings);
   st_snapshot_source_start(store);
   st_upkeep_purge(store);
