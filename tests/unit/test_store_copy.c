@@ -255,6 +255,38 @@ static void many_rows_are_copied(void **state) {
   close_other();
 }
 
+/* What a large change has left to do is left to do in the copy, too, and ends alike. */
+static void a_large_change_goes_on_in_the_copy(void **state) {
+  (void)state;
+  enum { ROWS = 1500 };
+  st_copy_report report;
+  bool left = false;
+  make_user(ROWS + 1, "alice", "account");
+  for (unsigned n = 1; n <= ROWS; n++) make_key(n, "alice", "account");
+  assert_ok(st_store_user_set_disabled(store, CONTEXT, "alice", true, NULL, error));
+  assert_ok(st_store_continue(store, 1, &left, error));
+  assert_true(left);
+  kind->locate(1, beside);
+  assert_ok(st_store_copy(store, beside, NULL, &report, error));
+  open_other();
+  assert_same_data();
+  assert_ok(st_store_continue(store, INT64_MAX, &left, error));
+  assert_false(left);
+  assert_ok(st_store_continue(other, INT64_MAX, &left, error));
+  assert_false(left);
+  assert_same_data();
+  st_key key;
+  assert_ok(st_store_by_digest(other, digest_of(ROWS), &key, error));
+  assert_true(key.suspended);
+  int64_t lines_before = lines();
+  static st_audit_line line;
+  size_t count = 0;
+  assert_ok(st_store_audit_list(other, 0, 1, &line, &count, error));
+  assert_int_equal(line.id, last_line().id);
+  assert_true(lines_before > ROWS);
+  close_other();
+}
+
 static void a_backup_can_be_opened(void **state) {
   (void)state;
   char path[400];
@@ -276,6 +308,7 @@ int main(void) {
       TEST(an_empty_store_is_taken),
       TEST(it_is_given_up_when_it_is_stopped),
       TEST(many_rows_are_copied),
+      TEST(a_large_change_goes_on_in_the_copy),
       TEST(a_backup_can_be_opened),
   };
   return RUN_ON_EVERY_STORE(tests);
