@@ -366,13 +366,13 @@ static int fetch_left_ms(const fetch_transfer *to, int64_t begin_us) {
 static st_fetch_status fetch_perform(st_fetch *fetch, const st_fetch_request *request,
                                      const fetch_transfer *to, char *error) {
   int running = 1, left_ms;
-  int64_t begin_us = st_clock_monotonic_us() + (request->wait + request->patience) * 1000000;
+  int64_t seconds = request->wait + request->patience;
+  int64_t begin_us = st_clock_monotonic_us() + seconds * 1000000;
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
     left_ms = fetch_left_ms(to, begin_us);
     if (left_ms == 0) {
-      snprintf(error, ST_ERROR_MAX, "the server does not answer within %lld s",
-               (long long)(request->wait + request->patience));
+      snprintf(error, ST_ERROR_MAX, "the server does not answer within %lld s", (long long)seconds);
       return ST_FETCH_FAILED;
     }
     if (curl.multi_poll(fetch->multi, &stop, 1, left_ms, NULL) != CURLM_OK) break;

@@ -123,7 +123,7 @@ typedef struct {
   ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
   ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
   ngx_event_t timer;
-  ngx_uint_t polls; /* of the timer */
+  ngx_uint_t polls;                  /* of the timer */
   ngx_connection_t timer_connection; /* nginx's debug log reads the fd of a timer's connection */
   unsigned enabled : 1;              /* in some location */
   unsigned fallback : 1;             /* in some location */
