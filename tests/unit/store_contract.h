@@ -100,6 +100,19 @@ static inline void name_in_postgres(unsigned n, char out[64]) {
   snprintf(out, 64, "subtoken_%d_%u", (int)getpid(), n);
 }
 
+/* The cluster listens on this port of 127.0.0.1, wherever the address leads to. */
+static inline int port_of_postgres(void) {
+  char *problem = NULL;
+  int port = 5432;
+  PQconninfoOption *options = PQconninfoParse(getenv("SUBTOKEN_TEST_POSTGRES"), &problem);
+  for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+    if (strcmp(o->keyword, "port") == 0 && o->val != NULL) port = atoi(o->val);
+  }
+  PQfreemem(problem);
+  PQconninfoFree(options);
+  return port;
+}
+
 static inline void locate_in_postgres(unsigned n, char out[sizeof location]) {
   char name[64], sql[128];
   name_in_postgres(n, name);

@@ -150,11 +150,11 @@ static st_store *truth;
 static int setup_behind(void **state) {
   if (setup(state) != 0) return -1;
   truth = store;
-  const char *port = strrchr(location, ':'), *rest = strchr(port, '/');
-  char behind[sizeof location];
-  proxy.server_port = atoi(port + 1);
+  char behind[sizeof location], name[64];
+  name_in_postgres(0, name);
+  proxy.server_port = port_of_postgres();
   start_proxy();
-  snprintf(behind, sizeof behind, "%.*s:%d%s", (int)(port - location), location, proxy.port, rest);
+  snprintf(behind, sizeof behind, "postgresql://postgres@127.0.0.1:%d/%s", proxy.port, name);
   return st_store_open(behind, false, &store, error) == ST_STORE_OK ? 0 : -1;
 }
 

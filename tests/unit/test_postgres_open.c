@@ -111,10 +111,11 @@ static void an_encoding_that_holds_not_every_name(void **state) {
 /* The URI's own options count, and a host that refuses does not keep others from answering. */
 static void the_next_host_is_tried(void **state) {
   (void)state;
-  char uri[sizeof location + 64];
-  const char *host = strchr(location, '@') + 1;
+  char uri[sizeof location], name[64];
   st_store *opened = NULL;
-  snprintf(uri, sizeof uri, "%.*s127.0.0.1:1,%s", (int)(host - location), location, host);
+  name_in_postgres(0, name);
+  snprintf(uri, sizeof uri, "postgresql://postgres@127.0.0.1:1,127.0.0.1:%d/%s", port_of_postgres(),
+           name);
   assert_ok(st_store_open(uri, false, &opened, error));
   st_store_close(opened);
 }
