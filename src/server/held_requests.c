@@ -36,29 +36,29 @@ static struct {
   int64_t count, count_max, key_max;
   int64_t sequence;    /* the last that the store told */
   int64_t answered_us; /* when it did */
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER,
-         .changed = PTHREAD_COND_INITIALIZER,
-         .count_max = 128,
-         .key_max = 64};
+} requests = {.lock = PTHREAD_MUTEX_INITIALIZER,
+              .changed = PTHREAD_COND_INITIALIZER,
+              .count_max = 128,
+              .key_max = 64};
 
 void st_held_requests_limit(int64_t threads) {
-  all.count_max = threads / 4;
-  all.key_max = threads / 8;
+  requests.count_max = threads / 4;
+  requests.key_max = threads / 8;
 }
 
 /* ---- the list; each call holds the lock ---- */
 
 static void held_link(held *h) {
-  h->older = all.newest;
-  *(all.newest != NULL ? &all.newest->newer : &all.oldest) = h;
-  all.newest = h;
-  all.count++;
+  h->older = requests.newest;
+  *(requests.newest != NULL ? &requests.newest->newer : &requests.oldest) = h;
+  requests.newest = h;
+  requests.count++;
 }
 
 static void held_unlink(held *h) {
-  *(h->older != NULL ? &h->older->newer : &all.oldest) = h->newer;
-  *(h->newer != NULL ? &h->newer->older : &all.newest) = h->older;
-  all.count--;
+  *(h->older != NULL ? &h->older->newer : &requests.oldest) = h->newer;
+  *(h->newer != NULL ? &h->newer->older : &requests.newest) = h->older;
+  requests.count--;
 }
 
 /* Its thread answers it. */
@@ -71,7 +71,7 @@ static void held_end(held *h) {
 static int64_t held_count_of(const char *key_id, held **oldest) {
   int64_t count = 0;
   *oldest = NULL;
-  for (held *h = all.newest; h != NULL; h = h->older) {
+  for (held *h = requests.newest; h != NULL; h = h->older) {
     if (strcmp(h->key_id, key_id) != 0) continue;
     *oldest = h;
     count++;
@@ -81,16 +81,16 @@ static int64_t held_count_of(const char *key_id, held **oldest) {
 
 static void held_make_room(const char *key_id) {
   held *oldest;
-  while (all.count > all.count_max && all.oldest != NULL) held_end(all.oldest);
-  if (held_count_of(key_id, &oldest) > all.key_max && oldest != NULL) held_end(oldest);
+  while (requests.count > requests.count_max && requests.oldest != NULL) held_end(requests.oldest);
+  if (held_count_of(key_id, &oldest) > requests.key_max && oldest != NULL) held_end(oldest);
 }
 
 int64_t st_held_requests_count(const char *key_id, int64_t *of_key) {
   held *oldest;
-  (void)pthread_mutex_lock(&all.lock);
-  int64_t count = all.count;
+  (void)pthread_mutex_lock(&requests.lock);
+  int64_t count = requests.count;
   *of_key = held_count_of(key_id, &oldest);
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
   return count;
 }
 
@@ -98,27 +98,27 @@ int64_t st_held_requests_count(const char *key_id, int64_t *of_key) {
 
 /* False when it is over already. */
 static bool held_begin(held *h) {
-  (void)pthread_mutex_lock(&all.lock);
-  bool begun = all.running && !all.ending;
+  (void)pthread_mutex_lock(&requests.lock);
+  bool begun = requests.running && !requests.ending;
   if (begun) {
-    if (all.count == 0) {
-      all.answered_us = st_clock_monotonic_us(); /* to whoever told it its sequence */
-      (void)pthread_cond_signal(&all.changed);
+    if (requests.count == 0) {
+      requests.answered_us = st_clock_monotonic_us(); /* to whoever told it its sequence */
+      (void)pthread_cond_signal(&requests.changed);
     }
     held_link(h);
     held_make_room(h->key_id);
   }
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
   return begun;
 }
 
 /* Until when it waits now; 0: it is over. */
 static int64_t held_next_look(const held *h, int64_t until_us) {
-  (void)pthread_mutex_lock(&all.lock);
-  int64_t now_us = st_clock_monotonic_us(), silent_us = all.answered_us + SILENT_US;
+  (void)pthread_mutex_lock(&requests.lock);
+  int64_t now_us = st_clock_monotonic_us(), silent_us = requests.answered_us + SILENT_US;
   int64_t next_us = silent_us < until_us ? silent_us : until_us;
   if (h->ended || now_us >= next_us) next_us = 0;
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
   return next_us;
 }
 
@@ -127,9 +127,9 @@ void st_held_requests_wait(const char *key_id, int64_t sequence, int64_t until_u
   if (h.waker < 0 || !held_begin(&h)) return;
   int64_t next_us = held_next_look(&h, until_us);
   while (next_us != 0 && st_connection_wait(next_us)) next_us = held_next_look(&h, until_us);
-  (void)pthread_mutex_lock(&all.lock);
+  (void)pthread_mutex_lock(&requests.lock);
   if (!h.ended) held_unlink(&h);
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
   st_connection_end_wait();
 }
 
@@ -137,7 +137,7 @@ void st_held_requests_wait(const char *key_id, int64_t sequence, int64_t until_u
 
 /* Under the lock. */
 static void held_end_all_but(int64_t sequence) {
-  for (held *h = all.oldest, *next; h != NULL; h = next) {
+  for (held *h = requests.oldest, *next; h != NULL; h = next) {
     next = h->newer;
     if (h->sequence != sequence) held_end(h);
   }
@@ -147,57 +147,57 @@ static void held_end_all_but(int64_t sequence) {
 static void held_ask(void) {
   char error[ST_ERROR_MAX];
   st_revocation_state state;
-  int64_t sequence = all.sequence;
-  (void)pthread_mutex_unlock(&all.lock);
-  st_store_wait(all.store, sequence, st_clock_monotonic_us() + LOOK_US);
-  bool told = st_store_revocation_state(all.store, &state, error) == ST_STORE_OK;
+  int64_t sequence = requests.sequence;
+  (void)pthread_mutex_unlock(&requests.lock);
+  st_store_wait(requests.store, sequence, st_clock_monotonic_us() + LOOK_US);
+  bool told = st_store_revocation_state(requests.store, &state, error) == ST_STORE_OK;
   if (!told) poll(NULL, 0, AWAY_MS);
-  (void)pthread_mutex_lock(&all.lock);
+  (void)pthread_mutex_lock(&requests.lock);
   if (told) {
-    all.sequence = state.sequence;
-    all.answered_us = st_clock_monotonic_us();
+    requests.sequence = state.sequence;
+    requests.answered_us = st_clock_monotonic_us();
   }
   held_end_all_but(told ? state.sequence : 0);
 }
 
 static void *held_watch(void *unused) {
   (void)unused;
-  (void)pthread_mutex_lock(&all.lock);
-  while (!all.stopping) {
-    if (all.count == 0) {
-      (void)pthread_cond_wait(&all.changed, &all.lock);
+  (void)pthread_mutex_lock(&requests.lock);
+  while (!requests.stopping) {
+    if (requests.count == 0) {
+      (void)pthread_cond_wait(&requests.changed, &requests.lock);
     } else {
       held_ask();
     }
   }
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
   return NULL;
 }
 
 /* ---- start and end ---- */
 
 bool st_held_requests_start(st_store *store, char *error) {
-  all.store = store;
-  all.sequence = 0;
-  all.ending = all.stopping = false;
-  all.running = pthread_create(&all.thread, NULL, held_watch, NULL) == 0;
-  if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
-  return all.running;
+  requests.store = store;
+  requests.sequence = 0;
+  requests.ending = requests.stopping = false;
+  requests.running = pthread_create(&requests.thread, NULL, held_watch, NULL) == 0;
+  if (!requests.running) snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
+  return requests.running;
 }
 
 void st_held_requests_end(void) {
-  (void)pthread_mutex_lock(&all.lock);
-  all.ending = true;
+  (void)pthread_mutex_lock(&requests.lock);
+  requests.ending = true;
   held_end_all_but(0);
-  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_unlock(&requests.lock);
 }
 
 void st_held_requests_stop(void) {
-  if (!all.running) return;
-  (void)pthread_mutex_lock(&all.lock);
-  all.stopping = true;
-  (void)pthread_cond_signal(&all.changed);
-  (void)pthread_mutex_unlock(&all.lock);
-  (void)pthread_join(all.thread, NULL);
-  all.running = false;
+  if (!requests.running) return;
+  (void)pthread_mutex_lock(&requests.lock);
+  requests.stopping = true;
+  (void)pthread_cond_signal(&requests.changed);
+  (void)pthread_mutex_unlock(&requests.lock);
+  (void)pthread_join(requests.thread, NULL);
+  requests.running = false;
 }
