@@ -225,7 +225,8 @@ static void a_long_transaction_does_not_make_rows_be_told_again(void **state) {
   snprintf(sql, sizeof sql, "SELECT count(*) FROM written WHERE xid >= pg_snapshot_xmin('%s')",
            snapshot);
   assert_int_equal(pg_number(sql), 1);
-  snprintf(sql, sizeof sql, "PREPARE w AS %s", st_postgres_sql[ST_POSTGRES_WRITTEN_SINCE].text);
+  snprintf(sql, sizeof sql, "PREPARE w AS %s",
+           st_postgres_statement_of(ST_POSTGRES_WRITTEN_SINCE)->text);
   pg_do(pg_admin, sql);
   snprintf(sql, sizeof sql, "EXECUTE w('%s', 10)", snapshot);
   PGresult *rows = pg_run(pg_admin, sql);
@@ -259,7 +260,7 @@ static void a_look_up_is_one_index(void **state) {
   pg_do(pg_admin, "SET plan_cache_mode = force_generic_plan");
   for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
     char sql[1200], plan[4096] = "";
-    snprintf(sql, sizeof sql, "PREPARE q%zu AS %s", i, st_postgres_sql[which[i]].text);
+    snprintf(sql, sizeof sql, "PREPARE q%zu AS %s", i, st_postgres_statement_of(which[i])->text);
     pg_do(pg_admin, sql);
     snprintf(sql, sizeof sql, "EXPLAIN EXECUTE q%zu(%s)", i, with[i]);
     PGresult *rows = pg_run(pg_admin, sql);

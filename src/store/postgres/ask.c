@@ -85,7 +85,7 @@ static bool is_prepared(const st_postgres_connection *c, int which) {
 static bool send_prepare(st_postgres_connection *c, int which) {
   char name[NAME_SIZE];
   statement_name(which, name);
-  if (PQsendPrepare(c->pg, name, st_postgres_sql[which].text, 0, NULL) != 1) return false;
+  if (PQsendPrepare(c->pg, name, st_postgres_statement_of(which)->text, 0, NULL) != 1) return false;
   note_sent(c, which, true, NULL);
   return true;
 }

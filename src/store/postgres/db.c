@@ -113,7 +113,7 @@ static st_store_status run_and_take(st_postgres_db *d, int which, const st_value
                                     int64_t *changed) {
   PGresult *result = ask_in_change(d, which, values);
   if (result == NULL) return db_failed(d);
-  bool ok = st_postgres_sets_take(d, st_postgres_sql[which].flags, result);
+  bool ok = st_postgres_sets_take(d, st_postgres_statement_of(which)->flags, result);
   *changed = strtoll(PQcmdTuples(result), NULL, 10);
   PQclear(result);
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
@@ -121,7 +121,7 @@ static st_store_status run_and_take(st_postgres_db *d, int which, const st_value
 
 static st_store_status db_run(st_db *db, st_sql which, const st_value *values, int64_t *changed) {
   st_postgres_db *d = postgres_db(db);
-  const st_postgres_statement *s = &st_postgres_sql[which];
+  const st_postgres_statement *s = st_postgres_statement_of(which);
   st_value all[ST_POSTGRES_PARAMETERS + 1];
   *changed = 0;
   d->failed = false;
@@ -143,7 +143,8 @@ typedef struct rows {
 
 static PGresult *ask(st_postgres_db *d, int which, const st_value *values) {
   st_value all[ST_POSTGRES_PARAMETERS + 1];
-  return add_values(d, &st_postgres_sql[which], values, all) ? ask_in_change(d, which, all) : NULL;
+  return add_values(d, st_postgres_statement_of(which), values, all) ? ask_in_change(d, which, all)
+                                                                     : NULL;
 }
 
 /* A question outside of a change is asked once more on a new connection: the old one may have been

@@ -122,7 +122,14 @@ typedef struct st_postgres_statement {
   uint32_t flags;
   uint8_t sub; /* the parameter whose hash is added, from 1 */
 } st_postgres_statement;
-extern const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT];
+extern const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT];
+/* own_statements.c: those behind them. */
+extern const st_postgres_statement st_postgres_own_sql[ST_POSTGRES_SQL_COUNT - ST_SQL_COUNT];
+
+static inline const st_postgres_statement *st_postgres_statement_of(int which) {
+  return which < ST_SQL_COUNT ? &st_postgres_rules_sql[which]
+                              : &st_postgres_own_sql[which - ST_SQL_COUNT];
+}
 
 /* ---- a connection: connect.c, ask.c, server.c ---- */
 
