@@ -277,6 +277,42 @@ static void a_look_up_is_one_index(void **state) {
   st_store_close(store);
 }
 
+/* What was written before a snapshot is removed once it is ten minutes old, and the ids of changes
+ * of more than an hour ago; by one at a time.
+ */
+static void what_all_have_seen_is_purged(void **state) {
+  (void)state;
+  st_store *store = open_store(pg_location);
+  st_postgres_connection c = {.store = (st_postgres *)store};
+  st_postgres_purger purger = {0};
+  char snapshot[200];
+  int64_t now_us = INT64_C(1000000), until_us = st_clock_monotonic_us() + INT64_C(60000000);
+  make_key(store, 1);
+  disable_key(store, 1, true);
+  pg_do(pg_admin, "INSERT INTO made (id, at) VALUES ('\\x01', 0)");
+  long made = pg_number("SELECT count(*) FROM made"),
+       written = pg_number("SELECT count(*) FROM written");
+  assert_true(made > 1 && written > 0);
+  assert_true(st_postgres_connect(&c, until_us));
+  pg_text("SELECT pg_current_snapshot()", snapshot, sizeof snapshot);
+  assert_true(st_postgres_purge(&c, &purger, snapshot, now_us, until_us)); /* the first it sees */
+  disable_key(store, 1, false);
+  assert_true(st_postgres_purge(&c, &purger, snapshot, now_us + 599000000, until_us));
+  assert_int_equal(pg_number("SELECT count(*) FROM written"), written + 1);
+  pg_do(pg_admin, "BEGIN");
+  pg_do(pg_admin, "SELECT pg_advisory_xact_lock(1400201808)"); /* another issuer does */
+  assert_true(st_postgres_purge(&c, &purger, snapshot, now_us + 600000000, until_us));
+  pg_do(pg_admin, "COMMIT");
+  assert_int_equal(pg_number("SELECT count(*) FROM written"), written + 1);
+  assert_true(st_postgres_purge(&c, &purger, snapshot, now_us + INT64_C(1200000000), until_us));
+  assert_int_equal(pg_number("SELECT count(*) FROM written"), 1);
+  assert_int_equal(pg_number("SELECT count(*) FROM made WHERE at = 0"), 0);
+  assert_int_equal(pg_number("SELECT count(*) FROM made"), made); /* one more, one less */
+  st_postgres_purge_anew(&purger);
+  st_postgres_disconnect(&c);
+  st_store_close(store);
+}
+
 static void nothing_is_asked_before_the_first_question(void **state) {
   (void)state;
   st_store *store = open_store(pg_location);
@@ -301,6 +337,7 @@ int main(void) {
       PG_TEST(a_broken_connection_is_made_anew_and_all_is_forgotten),
       PG_TEST(a_long_transaction_does_not_make_rows_be_told_again),
       PG_TEST(a_look_up_is_one_index),
+      PG_TEST(what_all_have_seen_is_purged),
       PG_TEST(nothing_is_asked_before_the_first_question),
   };
   return pg_run_tests("postgres_watch", tests, sizeof tests / sizeof *tests);
