@@ -31,7 +31,7 @@
 #define CONTEXT CONTEXT_AT(NOW)
 
 static char location[300]; /* of the store of this test, made anew for each */
-static char error[ST_ERROR_MAX];
+static _Thread_local char error[ST_ERROR_MAX]; /* each thread has its own */
 static st_store *store;
 
 /* ---- kinds of stores ---- */
