@@ -80,6 +80,30 @@ static int pull_run(st_puller *p, const pull_options *given, int64_t every, int6
   return code;
 }
 
+/* The numbers among the options; false after what is wrong with one was printed. */
+static bool pull_read_values(const st_arguments *arguments, const pull_options *given,
+                             int64_t *every, int64_t *timeout, st_puller *p) {
+  if (given->every != NULL &&
+      (!st_input_span(given->every, every) || *every < 1 || *every > EVERY_MAX)) {
+    return st_options_usage(arguments, "--every must be a number with s, m or h, from 1s to 24h") ==
+           0;
+  }
+  if (given->timeout != NULL &&
+      (!st_input_span(given->timeout, timeout) || *timeout < 1 || *timeout > EVERY_MAX)) {
+    return st_options_usage(arguments,
+                            "--timeout must be a number with s, m or h, from 1s to 24h") == 0;
+  }
+  p->leeway = 60;
+  p->files.max_size = SUBTOKEN_FEED_SIZE_DEFAULT;
+  if (given->leeway != NULL && !st_input_leeway(given->leeway, &p->leeway)) {
+    return st_options_usage(arguments, ST_LEEWAY_USAGE) == 0;
+  }
+  if (given->max_size != NULL && !st_input_size(given->max_size, &p->files.max_size)) {
+    return st_options_usage(arguments, ST_SIZE_USAGE) == 0;
+  }
+  return true;
+}
+
 int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL... --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
@@ -117,23 +141,7 @@ int st_cmd_pull(int argc, char **argv) {
   if (given.from[0] == NULL || given.to == NULL || given.key_file == NULL) {
     return st_options_usage(&arguments, "--from, --to and --key-file are required");
   }
-  if (given.every != NULL &&
-      (!st_input_span(given.every, &every) || every < 1 || every > EVERY_MAX)) {
-    return st_options_usage(&arguments, "--every must be a number with s, m or h, from 1s to 24h");
-  }
-  if (given.timeout != NULL &&
-      (!st_input_span(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MAX)) {
-    return st_options_usage(&arguments,
-                            "--timeout must be a number with s, m or h, from 1s to 24h");
-  }
-  p.leeway = 60;
-  p.files.max_size = SUBTOKEN_FEED_SIZE_DEFAULT;
-  if (given.leeway != NULL && !st_input_leeway(given.leeway, &p.leeway)) {
-    return st_options_usage(&arguments, ST_LEEWAY_USAGE);
-  }
-  if (given.max_size != NULL && !st_input_size(given.max_size, &p.files.max_size)) {
-    return st_options_usage(&arguments, ST_SIZE_USAGE);
-  }
+  if (!pull_read_values(&arguments, &given, &every, &timeout, &p)) return ST_EXIT_USAGE;
   if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
   if (!st_pull_files_name(&p.files, given.to)) {
     return st_options_usage(&arguments, "--to is empty or too long");
