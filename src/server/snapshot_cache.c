@@ -482,7 +482,9 @@ void st_snapshot_cache_stop(void) {
   (void)pthread_cond_signal(&cache.asked);
   (void)pthread_mutex_unlock(&cache.lock);
   (void)pthread_join(cache.thread, NULL);
-  if (st_store_count_uptime(cache.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
+  /* A store that does not answer would hold the end up; what is not counted does no harm. */
+  if (st_store_ready(cache.store, error) &&
+      st_store_count_uptime(cache.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
   st_snapshot_release(cache.sending, 1);

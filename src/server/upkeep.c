@@ -96,7 +96,8 @@ static void *upkeep_run(void *unused) {
     continue_changes();
     if (round % PURGE_EVERY == 0) purge_with_settings();
   }
-  write_uses();
+  char error[ST_ERROR_MAX];
+  if (st_store_ready(upkeep.store, error)) write_uses(); /* else it would hold the end up */
   return NULL;
 }
 
