@@ -74,7 +74,7 @@ alone() {
 }
 
 # End-to-end files that fill the machine, or look at how soon it answers: not beside each other.
-heavy='load store issuers'
+heavy='load store failover issuers'
 waiting=() one_heavy=0
 start_heavy() {
 	[ ${#waiting[@]} -gt 0 ] && [ -z "${names[$one_heavy]:-}" ] && [ ${#names[@]} -lt "$jobs" ] || return 0
@@ -91,6 +91,11 @@ end_to_end() { # BUILD NAME
 	*" $2 "*) case "$1 test_$2.py" in *"${ONLY:-}"*) waiting+=("$1 $2") ;; esac ;;
 	*) program "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken" ;;
 	esac
+}
+
+# The same with its store in PostgreSQL.
+on_postgres() { # BUILD NAME
+	program "$1 test_$2.py, PostgreSQL" env SUBTOKEN_TEST_STORE=postgres "$python" "tests/e2e/test_$2.py" "$1/subtoken"
 }
 
 unit() { # BUILD
@@ -115,12 +120,15 @@ all)
 		for name in load store; do end_to_end "$build" "$name"; done
 	done
 	for build in build build/asan; do end_to_end "$build" issuers; done
+	end_to_end build failover
 	for build in build build/asan; do
 		for t in tests/e2e/test_*.py; do
 			t=${t##*/test_}
 			case " $heavy " in *" ${t%.py} "*) ;; *) end_to_end "$build" "${t%.py}" ;; esac
 		done
 	done
+	# What the store decides, on the other one.
+	for name in audit clients exchanges keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these do not.
 	for name in audit clients exchanges held_requests http import keys revocations users; do

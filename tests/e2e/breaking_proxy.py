@@ -36,7 +36,7 @@ class BreakingProxy:
         self.listener = None
         self.partition = [False, False]
         self.delay = 0.0
-        self.limit, self.marker, self.swallows = None, None, False
+        self.limit, self.marker, self.swallows, self.times = None, None, False, 1
         self.broken = 0  # connections that break_after has ended
         self.carried = [0, 0]
         self.wake_read, self.wake_write = os.pipe()
@@ -57,13 +57,13 @@ class BreakingProxy:
                 self.end(pair)
         self.wake()
 
-    def break_after(self, up=None, down=None, marker=None, swallow=False):
-        """A connection is cut once it has carried so many bytes in a direction, counted from now on, or from the
-        moment on at which a chunk that it carries to the server has marker in it (that chunk counts). swallow: instead
-        of being cut it stays, and carries nothing any more. None, None: no connection is."""
+    def break_after(self, up=None, down=None, marker=None, swallow=False, times=1):
+        """A connection is cut once it has carried so many bytes in a direction, counted from now on, or from the moment on
+        at which a chunk that it carries to the server has marker in it (that chunk counts): the first one, or so many
+        times. swallow: instead of being cut it stays, and carries nothing any more. None, None: no connection is."""
         with self.lock:
             self.limit = None if up is None and down is None else (up, down)
-            self.marker, self.swallows, self.broken = marker, swallow, 0
+            self.marker, self.swallows, self.broken, self.times = marker, swallow, 0, times
             for pair in self.pairs:
                 for half in pair.halves:
                     half.counted, half.counts = 0, marker is None
@@ -223,6 +223,8 @@ class BreakingProxy:
             if self.left(half, way) == 0:
                 self.broken += 1
                 pair.lost = True
+                if self.broken >= self.times:
+                    self.limit = None
                 if not self.swallows:
                     self.end(pair)
 

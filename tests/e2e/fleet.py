@@ -149,10 +149,10 @@ class Edge:
             return f.read()
 
     def ask(self, token):
-        """(status, sequence and age of what it decided by)"""
+        """(status, sequence of what it decided by, its age and the result)"""
         answer = ask(self.socket, "/a", ["Authorization: Bearer " + token])
         sequence, age = (answer.header("X-Feed") or "").split()
-        return answer.status, int(sequence or 0), age
+        return answer.status, int(sequence or 0), age + " s, " + str(answer.header("X-Result"))
 
 
 PLACE = "subtoken on; subtoken_require account; location = /a { alias %(dir)s/a; }"
@@ -168,7 +168,7 @@ class Edges:
         self.all = [Edge(i, n) for i in range(count)]
         places = "".join("server { listen unix:%s; subtoken_revocations %s; %s }" % (e.socket, e.file, PLACE)
                          for e in self.all)
-        n.feed.path = self.all[0].file
+        n.feed.path = self.all[0].file if self.all else n.feed.path
         n.configure(server=PLACE, http='subtoken_max_age %ds; add_header X-Feed "$subtoken_feed_sequence '
                     '$subtoken_feed_age" always; %s' % (MAX_AGE, places))
         with open(os.path.join(n.dir, "a"), "w") as f:
@@ -232,11 +232,11 @@ class Fleet:
         try:
             self.edges.stop(kind)
         finally:
+            if kind:
+                self.show()
             for issuer in self.issuers:
                 if issuer.up:
                     issuer.stop(None if kind else 0)
-            if kind:
-                self.show()
             for each in (*self.issuers,):
                 each.close()
             for cluster in self.clusters:
@@ -255,18 +255,19 @@ class Fleet:
         time.sleep(after)
         issuer.start()
 
-    def fail_over(self):
-        """The primary's machine goes, the standby is promoted, and gets a standby of its own."""
+    def fail_over(self, meanwhile=None):
+        """The primary's machine goes, the standby is promoted, and gets a standby of its own. meanwhile(when): is called
+        after the promotion."""
         old = self.clusters.index(self.primary)
         self.primary.kill()
         self.standby.promote()
-        promoted = time.time()
+        if meanwhile:
+            meanwhile(time.time())
         self.primary.remove()
         self.primary = self.standby
         self.standby = self.clusters[old] = self.new_standby()
         for issuer in self.issuers:
             issuer.proxies[old].target = self.standby.port
-        return promoted
 
 
 def said(issuer, event):

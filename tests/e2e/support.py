@@ -63,6 +63,12 @@ def store_of(data):
         return None
 
 
+def let_others_learn():
+    """On PostgreSQL a change by another process is in force in a server within store_staleness."""
+    if STORE:
+        time.sleep(2)
+
+
 def private_file(text, name="file"):
     """A new file that its owner alone may read."""
     path = os.path.join(scratch(), name)

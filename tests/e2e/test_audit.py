@@ -2,6 +2,14 @@
 from calls import *
 
 
+def after_the_ring(lines):
+    """In a database that others may share the first line is that of the ring."""
+    if STORE:
+        assert (lines[0]["action"], lines[0]["detail"]) == ("secret.add", "the first ring of this store"), lines[0]
+        return lines[1:]
+    return lines
+
+
 @test
 def every_change_is_in_the_audit_log():
     with Server() as server:
@@ -17,6 +25,7 @@ def every_change_is_in_the_audit_log():
         call(server, "DELETE", "/v2/keys/" + key["id"], token)
         user(server.data, "delete", "eve")
         lines = [json.loads(l) for l in run("audit", "--json", data=server.data, check=0)[1].splitlines()]
+        every, lines = lines, after_the_ring(lines)
         actions = [l["action"] for l in lines]
         assert actions == ["user.create", "login.begin", "key.create", "key.disable", "key.enable",
                            "key.rename", "key.revoke_subtokens", "user.create", "key.delete",
@@ -29,7 +38,7 @@ def every_change_is_in_the_audit_log():
             page = call(server, "GET", "/v2/audit?limit=4" + before, token).json()
             pages += page["entries"]
             before = "&before=%d" % page["next"] if "next" in page else None
-        assert [e["id"] for e in pages] == [l["id"] for l in lines][::-1]
+        assert [e["id"] for e in pages] == [l["id"] for l in every][::-1]
         assert pages[0]["action"] == "user.delete"
         refused(call(server, "GET", "/v2/audit", make_key(server.data)["key"]), 403, "audit")
         refused(call(server, "GET", "/v2/audit", issue(server.data, token, "--permissions", "audit")), 403)
@@ -56,12 +65,12 @@ def the_audit_log_has_ring_changes_and_escapes_odd_names():
         run("secret", *words, data=data, check=0)
     run("secret", "retire", "b", data=data, check=1)  # it signs: nothing was changed
     lines = [json.loads(l) for l in run("audit", "--json", data=data, check=0)[1].splitlines()]
-    assert [(l["action"], l["target"]) for l in lines] == [
+    assert [(l["action"], l["target"]) for l in after_the_ring(lines)] == [
         ("user.create", forged), ("secret.add", "a"), ("secret.promote", "a"),
         ("secret.rotate", "b"), ("secret.retire", "a"), ("secret.retire", "-")], lines
     assert all(l["who"].startswith("user ") and l["from"] == "command line" for l in lines)
     # a username with spaces is told apart from what follows it
-    text = run("audit", data=data, check=0)[1].splitlines()[0]
+    text = run("audit", data=data, check=0)[1].splitlines()[1 if STORE else 0]
     assert '"%s"  by user ' % forged in text, text
 
 main()

@@ -791,11 +791,14 @@ def changes_are_seen_at_once():
     assert [status(c) for c in (key, token, child)] == [200] * 3
     for _ in range(3):
         run("key", "disable", name, data=s.data, check=0)
+        let_others_learn()
         assert [status(c) for c in (key, token, child)] == [401] * 3
         assert create(key=key).status == create(key=token).status == 401
         run("key", "enable", name, data=s.data, check=0)
+        let_others_learn()
         assert [status(c) for c in (key, token, child)] == [200] * 3
     run("key", "revoke-subtokens", name, data=s.data, check=0)
+    let_others_learn()
     assert [status(c) for c in (key, token, child)] == [200, 401, 401]
     fresh = made(create("permissions=account", key=key))
     assert payload(fresh)["sub"] != payload(token)["sub"]
@@ -803,6 +806,7 @@ def changes_are_seen_at_once():
     by_hand = issue(s.data, key + "\n", "--permissions", "account")  # made beside the server
     assert status(by_hand) == 200
     run("key", "delete", name, data=s.data, check=0)
+    let_others_learn()
     assert [status(c) for c in (key, fresh, token, by_hand)] == [401] * 4
     reasons = {l.get("reason") for l in s.log_lines()}
     assert {"key_disabled", "revoked", "key_revoked"} <= reasons, reasons

@@ -4,7 +4,7 @@ import http.client, random, threading
 import stores
 from support import *
 
-KILLS = 200
+KILLS = 60 if os.environ.get("SUBTOKEN_TEST_STORE") else 200
 WRITERS = 4
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 
@@ -231,6 +231,8 @@ def a_killed_writer_loses_nothing_acknowledged():
 @test
 def a_killed_first_start_can_be_repeated():
     """A new DATA, cut at any moment of its making, is completed by whoever comes next."""
+    if STORE:
+        return "a store that others may share is marked before its first ring is made: then an operator decides"
     dice = random.Random(SEED + 7)
     make = ["key", "create", "--name", "killed", "--permissions", "account,wallet"]
     began = time.time()
