@@ -87,8 +87,10 @@ MORE = [b64(hashlib.sha256(b"secret %d" % i).digest()) for i in range(20)]
 
 
 def with_keys(count):
-    data = data_dir()
-    key = make_key(data)
+    key = {"id": "0000"}
+    while key["id"][-4:].isdigit():  # its copies have numbers there
+        data = data_dir()
+        key = make_key(data)
     db = sqlite3.connect(db_of(data))
     for i in range(count):
         db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at, "
