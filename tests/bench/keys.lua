@@ -39,9 +39,14 @@ function init(args)
   draw = draw == "zipf" and zipf or draw == "each" and each or any
 end
 
+-- n * 2654435761 in 32 bits, in steps that a double holds.
+local function spread(n)
+  local high = math.floor(n / 65536) * 2654435761 % 4294967296
+  return (high * 65536 + n % 65536 * 2654435761) % 4294967296
+end
+
 local function key(n)
-  return string.format("%08X-0000-4000-8000-%012d00000000-0000-0000-0000-000000000000",
-                       n * 2654435761 % 4294967296, n)
+  return string.format("%08X-0000-4000-8000-%012d00000000-0000-0000-0000-000000000000", spread(n), n)
 end
 
 function request()
