@@ -22,12 +22,13 @@ st_store_status st_derived_find(st_db *db, const st_change *change, const st_key
   const char *username = row->kind == ST_KIND_USER ? row->owner : NULL;
   *made = (st_derived){.end = ends(change)};
   st_value most = st_db_number(made->end ? INT64_MAX : LOOKED_AT_MOST);
-  st_value owner = st_db_text(username);
+  st_value owner = st_db_text(username), kept = st_db_text(held);
   bool ok = st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_DERIVED_ADD_BASE, ST_VALUES(st_db_text(row->id), owner, most)) ==
                 ST_STORE_OK &&
-            st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most, owner)) ==
-                ST_STORE_OK &&
+            (username == NULL ? st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(kept, most))
+                              : st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT_OF_USER,
+                                          ST_VALUES(kept, most, owner))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most, owner)) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }

@@ -87,16 +87,6 @@ static st_store_status do_rest(st_store *store, const char *owner, int64_t until
 
 /* ---- counted ---- */
 
-static st_store_status read_marks(st_db *db, const char *owner, int64_t marks[ST_NEED_MARKS]) {
-  st_row row;
-  st_store_status status = st_db_query(db, ST_SQL_OWNED_COUNT, ST_VALUES(st_db_text(owner)), &row);
-  for (int i = 0; i < ST_NEED_MARKS && status == ST_STORE_OK; i++) {
-    marks[i] = st_row_number(&row, i);
-  }
-  st_row_finish(&row);
-  return status == ST_STORE_NOT_FOUND ? ST_STORE_FAILED : status;
-}
-
 typedef struct page {
   int64_t looked, holding;
   char after[ST_KEY_ID_LEN + 1];
@@ -135,12 +125,13 @@ static st_store_status count_now(st_db *db, st_sql which, const char *owner,
 /* Before it, on the connection for questions, which is given back after each page. */
 static st_store_status count_before(st_store *store, st_sql which, const st_change_need *need,
                                     int64_t *count, char *error) {
+  const char *permissions = need->permissions[0] != '\0' ? need->permissions : NULL;
   page p = {.looked = PAGE};
   st_store_status status = ST_STORE_OK;
   while (status == ST_STORE_OK && p.looked == PAGE) {
     st_db *db = store->driver->acquire_query_db(store, error);
     if (db == NULL) return ST_STORE_FAILED;
-    status = count_page(db, which, need->owner, need->permissions, &p);
+    status = count_page(db, which, need->owner, permissions, &p);
     if (status != ST_STORE_OK) status = db->ops->explain(db, "read", error);
     store->driver->release_query_db(db);
   }
@@ -149,11 +140,8 @@ static st_store_status count_before(st_store *store, st_sql which, const st_chan
 }
 
 static st_store_status count_for(st_store *store, st_change_need *need, char *error) {
-  st_db *db = store->driver->acquire_query_db(store, error);
-  if (db == NULL) return ST_STORE_FAILED;
-  st_store_status status = read_marks(db, need->owner, need->marks);
-  if (status != ST_STORE_OK) status = db->ops->explain(db, "read", error);
-  store->driver->release_query_db(db);
+  st_store_status status =
+      st_query_integer(store, ST_SQL_AUDIT_LAST, ST_NO_VALUES, &need->last_line, error);
   if (status == ST_STORE_OK) {
     status = count_before(store, ST_SQL_OWNED_HOLDING, need, &need->keys, error);
   }
@@ -164,41 +152,47 @@ static st_store_status count_for(st_store *store, st_change_need *need, char *er
   return status;
 }
 
-/* Is what was counted what there is now? Nothing of it changes but by rows that are added, or end.
- */
-static bool still_holds(const st_change_need *need, const char *owner, const char *permissions,
-                        const int64_t marks[ST_NEED_MARKS]) {
-  return need->counts > 0 && strcmp(need->owner, owner) == 0 &&
-         strcmp(need->permissions, permissions) == 0 &&
-         memcmp(need->marks, marks, sizeof need->marks) == 0;
+/* Is what was counted what there is now? Each change of it has a line in the audit log. */
+static st_store_status still_holds(st_db *db, const st_change_need *need, const char *owner,
+                                   const char *permissions, bool *holds) {
+  *holds = false;
+  if (need->counts == 0 || strcmp(need->owner, owner) != 0 ||
+      strcmp(need->permissions, permissions != NULL ? permissions : "") != 0) {
+    return ST_STORE_OK;
+  }
+  st_store_status changed = st_db_exists(
+      db, ST_SQL_OWNED_CHANGED, ST_VALUES(st_db_text(owner), st_db_number(need->last_line)));
+  *holds = changed == ST_STORE_NOT_FOUND;
+  return changed == ST_STORE_FAILED ? changed : ST_STORE_OK;
 }
 
-st_store_status st_remaining_count(st_db *db, const st_change *change, const char *owner,
-                                   const char *permissions, st_ended *count) {
-  int64_t marks[ST_NEED_MARKS];
-  st_change_need *need = change->need;
-  st_store_status status = read_marks(db, owner, marks);
-  if (status != ST_STORE_OK) return status;
-  if (permissions == NULL) {
-    *count = (st_ended){.rows = marks[0] + marks[2], .keys = marks[0], .sessions = marks[2]};
-    return ST_STORE_OK;
-  }
-  if (need != NULL && !still_holds(need, owner, permissions, marks) && need->counts < COUNTS) {
-    need->what = ST_NEED_COUNT;
-    snprintf(need->owner, sizeof need->owner, "%s", owner);
-    snprintf(need->permissions, sizeof need->permissions, "%s", permissions);
-    return ST_STORE_BUSY;
-  }
-  if (need != NULL && still_holds(need, owner, permissions, marks)) {
-    *count = (st_ended){need->keys + need->sessions, need->keys, need->sessions};
-    return ST_STORE_OK;
-  }
-  status = count_now(db, ST_SQL_OWNED_HOLDING, owner, permissions, &count->keys);
+static st_store_status count_within(st_db *db, const char *owner, const char *permissions,
+                                    st_ended *count) {
+  st_store_status status = count_now(db, ST_SQL_OWNED_HOLDING, owner, permissions, &count->keys);
   if (status == ST_STORE_OK) {
     status = count_now(db, ST_SQL_OWNED_HOLDING_SESSIONS, owner, permissions, &count->sessions);
   }
   count->rows = count->keys + count->sessions;
   return status;
+}
+
+st_store_status st_remaining_count(st_db *db, const st_change *change, const char *owner,
+                                   const char *permissions, st_ended *count) {
+  st_change_need *need = change->need;
+  bool holds = false;
+  if (need == NULL) return count_within(db, owner, permissions, count);
+  st_store_status status = still_holds(db, need, owner, permissions, &holds);
+  if (status != ST_STORE_OK) return status;
+  if (holds) {
+    *count = (st_ended){need->keys + need->sessions, need->keys, need->sessions};
+    return ST_STORE_OK;
+  }
+  if (need->counts >= COUNTS) return count_within(db, owner, permissions, count);
+  need->what = ST_NEED_COUNT;
+  snprintf(need->owner, sizeof need->owner, "%s", owner);
+  snprintf(need->permissions, sizeof need->permissions, "%s",
+           permissions != NULL ? permissions : "");
+  return ST_STORE_BUSY;
 }
 
 /* ---- a change ---- */

@@ -13,8 +13,8 @@ st_store_status st_remaining_run(st_store *store, st_change_fn *make, const st_c
                                  char *error) __attribute__((warn_unused_result));
 
 /* Within a change: how many keys and sessions of the owner there are, or (permissions not NULL)
- * hold one of these. The latter are counted before the change takes its turn: then ST_STORE_BUSY,
- * as of st_remaining_check.
+ * hold one of these. They are counted before the change takes its turn: ST_STORE_BUSY, as of
+ * st_remaining_check, so it is asked before anything is changed.
  */
 st_store_status st_remaining_count(st_db *db, const st_change *change, const char *owner,
                                    const char *permissions, st_ended *count)

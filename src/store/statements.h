@@ -85,11 +85,12 @@ typedef enum st_sql {
 
   /* What was made with a row, for others (derived.h). */
   ST_SQL_DERIVED_CLEAR,
-  ST_SQL_DERIVED_ADD_BASE,   /* the row, and what is the same user and has made something */
-  ST_SQL_DERIVED_ADD_DIRECT, /* made with these, and not within permissions */
-  ST_SQL_DERIVED_ADD_REST,   /* and all that was made with that */
-  ST_SQL_DERIVED_COUNT,      /* keys, users, rows looked at */
-  ST_SQL_DERIVED_LIST,       /* the first so many that are valid */
+  ST_SQL_DERIVED_ADD_BASE,           /* the row, and what is the same user and has made something */
+  ST_SQL_DERIVED_ADD_DIRECT,         /* made with these, and not within permissions */
+  ST_SQL_DERIVED_ADD_DIRECT_OF_USER, /* the same of a user, but for the own keys */
+  ST_SQL_DERIVED_ADD_REST,           /* and all that was made with that */
+  ST_SQL_DERIVED_COUNT,              /* keys, users, rows looked at */
+  ST_SQL_DERIVED_LIST,               /* the first so many that are valid */
 
   /* What changes of many rows have left to do (remaining.h): ST_COL_REMAINING_... */
   ST_SQL_REMAINING_INSERT,
@@ -102,13 +103,15 @@ typedef enum st_sql {
   ST_SQL_REMAINING_SESSIONS, /* the next ones in the order of ids: id, is there anything to do? */
   ST_SQL_REMAINING_KEYS,
   ST_SQL_OWNED_AT_MOST, /* living keys and sessions of an owner, of each at most so many counted */
-  ST_SQL_OWNED_COUNT,   /* keys, a number that another one makes larger, and the same of sessions */
+  ST_SQL_OWNED_CHANGED, /* has the audit log a line of the owner or of what is the owner's, after an
+                           id? */
   ST_SQL_OWNED_HOLDING, /* of the next keys: how many, the last id, how many hold a permission */
   ST_SQL_OWNED_HOLDING_SESSIONS,
 
   /* The audit log. */
   ST_SQL_AUDIT_INSERT,
   ST_SQL_AUDIT_LIST,
+  ST_SQL_AUDIT_LAST, /* the id of the last line, or 0 */
 
   /* Numbers under names, and the sequence. */
   ST_SQL_SETTING_SET,

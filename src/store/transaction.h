@@ -6,14 +6,13 @@
 
 /* What has to be done before a change can be made, which answers ST_STORE_BUSY until then
  * (remaining_run.h). */
-#define ST_NEED_MARKS 4
 typedef struct st_change_need {
   enum { ST_NEED_NOTHING, ST_NEED_REST, ST_NEED_COUNT } what;
   char owner[ST_NAME_MAX + 1];
-  /* The keys and sessions of the owner that hold one of these; and what is the same as long as they
-   * are. */
+  /* How many keys and sessions the owner has, or (permissions not empty) of these those that hold
+   * one of them; and the last line of the audit log before they were counted. */
   char permissions[ST_PERMISSIONS_TEXT_MAX + 1];
-  int64_t keys, sessions, marks[ST_NEED_MARKS];
+  int64_t keys, sessions, last_line;
   int counts; /* how often it was counted */
 } st_change_need;
 

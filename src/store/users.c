@@ -202,17 +202,22 @@ static st_store_status disable_all(st_db *db, const st_change *change, const st_
                                                    : status;
 }
 
-/* The keys and sessions are left to later steps. */
-static st_store_status disable_large(st_db *db, const st_change *change, const st_key *row,
-                                     st_ended *ended) {
+/* Is the change left to later steps, and how many keys and sessions are there then? It is asked
+ * first: see st_remaining_count. */
+static st_store_status find_size(st_db *db, const st_change *change, const st_key *row, bool *large,
+                                 st_ended *count) {
+  st_store_status status = st_remaining_check(db, change, row->owner);
+  if (status == ST_STORE_OK) status = st_remaining_is_large(db, row->owner, large);
+  return status == ST_STORE_OK && *large ? st_remaining_count(db, change, row->owner, NULL, count)
+                                         : status;
+}
+
+static st_store_status disable_large(st_db *db, const st_change *change, const st_key *row) {
   st_remaining rest = {.owner = row->owner,
                        .what = change->disabled ? ST_REMAINING_SUSPEND : ST_REMAINING_RESUME};
   bool ok = disable_row(db, change, row) == ST_STORE_OK &&
             st_row_set_relist(db, change) == ST_STORE_OK &&
-            (!change->disabled ||
-             st_remaining_count(db, change, row->owner, NULL, ended) == ST_STORE_OK) &&
             st_remaining_begin(db, change, &rest) == ST_STORE_OK;
-  ended->keys = 0; /* they live on */
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
@@ -220,9 +225,12 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
   st_ended ended = {0};
   st_derived made = {0};
   bool large = false;
-  bool ok = st_remaining_is_large(db, row->owner, &large) == ST_STORE_OK &&
-            (large ? disable_large(db, change, row, &ended)
-                   : disable_all(db, change, row, &ended)) == ST_STORE_OK &&
+  st_store_status status = find_size(db, change, row, &large, &ended);
+  if (status != ST_STORE_OK) return status;
+  ended.keys = 0; /* they live on */
+  if (!change->disabled) ended.sessions = 0;
+  bool ok = (large ? disable_large(db, change, row) : disable_all(db, change, row, &ended)) ==
+                ST_STORE_OK &&
             (!change->disabled ||
              (st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
               st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK));
@@ -233,7 +241,6 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
 static st_store_status make_user_disabled(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
-  if (status == ST_STORE_OK) status = st_remaining_check(db, change, change->id);
   if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;
@@ -254,13 +261,12 @@ static st_store_status end_all(st_db *db, const st_change *change, const st_key 
   return ok ? st_row_set_end(db, change, because, ended) : ST_STORE_FAILED;
 }
 
-/* The keys and sessions are left to later steps. */
 static st_store_status end_large(st_db *db, const st_change *change, const st_key *row,
-                                 const char *because, st_ended *ended) {
+                                 const char *because) {
+  st_ended user;
   st_remaining rest = {.owner = row->owner, .what = ST_REMAINING_END, .because = because};
   bool ok = st_row_set_of(db, row->id) == ST_STORE_OK &&
-            st_row_set_end_these(db, change, because, ended) == ST_STORE_OK &&
-            st_remaining_count(db, change, row->owner, NULL, ended) == ST_STORE_OK &&
+            st_row_set_end_these(db, change, because, &user) == ST_STORE_OK &&
             st_remaining_begin(db, change, &rest) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
@@ -268,16 +274,17 @@ static st_store_status end_large(st_db *db, const st_change *change, const st_ke
 static st_store_status delete_user(st_db *db, const st_change *change, const st_key *row) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
-  bool large = false;
   st_ended ended = {0};
   st_derived made = {0};
+  bool large = false;
+  st_store_status status = find_size(db, change, row, &large, &ended);
+  if (status != ST_STORE_OK) return status;
   st_write_literal(&writer, "deleted with user ");
   st_write_truncated(&writer, row->owner);
   bool ok =
       st_writer_end(&writer) && st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
-      st_remaining_is_large(db, row->owner, &large) == ST_STORE_OK &&
-      (large ? end_large(db, change, row, because, &ended)
-             : end_all(db, change, row, because, &ended)) == ST_STORE_OK &&
+      (large ? end_large(db, change, row, because) : end_all(db, change, row, because, &ended)) ==
+          ST_STORE_OK &&
       st_db_run_one(db, ST_SQL_USER_DELETE, ST_VALUES(st_db_text(change->id))) == ST_STORE_OK &&
       st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK;
   return ok ? audit_ended(db, change, "user.delete", &ended, &made) : ST_STORE_FAILED;
@@ -286,7 +293,6 @@ static st_store_status delete_user(st_db *db, const st_change *change, const st_
 static st_store_status make_user_deleted(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
-  if (status == ST_STORE_OK) status = st_remaining_check(db, change, change->id);
   if (status == ST_STORE_OK) status = delete_user(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;

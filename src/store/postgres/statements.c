@@ -7,6 +7,10 @@
  */
 #include "store/postgres/statement_parts.h"
 
+#define HOLDS_MORE                                                                 \
+  "($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN( \
+      "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ")"
+
 const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND " IN_FORCE("keys")),
     [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND " IN_FORCE("keys")),
@@ -246,13 +250,16 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                 " SELECT $1::text COLLATE \"C\" UNION SELECT above.id FROM above"
                 " JOIN keys AS k ON k.id = above.at WHERE above.at = $1"
                 "  OR (k.owner = $2 AND k.kind = 0 AND k.deleted_at IS NULL)"),
-    /* A key is made with the permission keys, a user with users. $3: not other keys of the user. */
-    [ST_SQL_DERIVED_ADD_DIRECT] = SQL_AND(
-        ST_POSTGRES_WITH_BASE | ST_POSTGRES_INTO_DERIVED,
-        "SELECT id FROM keys WHERE made_by IS NOT NULL AND made_by = ANY($4::text[])"
-        " AND ($3::text IS NULL OR made_by_owner = $3::text)"
-        " AND ($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN(
-            "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ") LIMIT $2"),
+    /* A key is made with the permission keys, a user with users. */
+    [ST_SQL_DERIVED_ADD_DIRECT] =
+        SQL_AND(ST_POSTGRES_WITH_BASE | ST_POSTGRES_INTO_DERIVED,
+                "SELECT id FROM keys WHERE made_by IS NOT NULL AND made_by = ANY($3::text[])"
+                " AND " HOLDS_MORE " LIMIT $2"),
+    /* $3: the username. Of a user's other keys none is looked at. */
+    [ST_SQL_DERIVED_ADD_DIRECT_OF_USER] =
+        SQL_AND(ST_POSTGRES_WITH_BASE | ST_POSTGRES_INTO_DERIVED,
+                "SELECT id FROM keys WHERE made_by_owner = $3 AND made_by = ANY($4::text[])"
+                " AND " HOLDS_MORE " LIMIT $2"),
     [ST_SQL_DERIVED_ADD_REST] =
         SQL_AND(ST_POSTGRES_WITH_DERIVED | ST_POSTGRES_INTO_DERIVED,
                 "WITH RECURSIVE rest (id) AS (SELECT unnest($3::text[]) COLLATE \"C\""
@@ -297,18 +304,16 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_OWNED_AT_MOST] =
         SQL("SELECT (SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT $2) AS k) +"
             " (SELECT count(*) FROM (SELECT 1 " SESSIONS_OF_OWNER " LIMIT $2) AS s)"),
-    /* A row that is added has a larger n, and one that ends is one less. */
-    [ST_SQL_OWNED_COUNT] =
-        SQL("SELECT k.rows, k.newest, s.rows, s.newest FROM"
-            " (SELECT count(*) AS rows, coalesce(max(n), 0) AS newest " LIVING_OF_OWNER ") AS k,"
-            " (SELECT count(*) AS rows, coalesce(max(n), 0) AS newest " SESSIONS_OF_OWNER ") AS s"),
-    [ST_SQL_OWNED_HOLDING] =
-        SQL("SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE " MEET(
+    [ST_SQL_OWNED_CHANGED] =
+        SQL("SELECT 1 FROM audit WHERE id > $2 AND (target = $1 OR EXISTS"
+            " (SELECT 1 FROM keys WHERE keys.id = audit.target AND keys.owner = $1)) LIMIT 1"),
+    [ST_SQL_OWNED_HOLDING] = SQL(
+        "SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE $4::text IS NULL OR " MEET(
             "permissions", "$4::text") ") FROM (SELECT id, permissions FROM keys"
                                        " WHERE owner = $1 AND " LIVING_KEY
                                        " AND id > $2 ORDER BY id LIMIT $3) AS p"),
-    [ST_SQL_OWNED_HOLDING_SESSIONS] =
-        SQL("SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE " MEET(
+    [ST_SQL_OWNED_HOLDING_SESSIONS] = SQL(
+        "SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE $4::text IS NULL OR " MEET(
             "permissions", "$4::text") ") FROM (SELECT id, permissions FROM keys"
                                        " WHERE owner = $1 AND " LIVING_SESSION
                                        " AND id > $2 ORDER BY id LIMIT $3) AS p"),
@@ -317,6 +322,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL_AND(WITH_CHANGE | LATER,
                 "INSERT INTO audit (at, who, origin, action, target, detail, change)"
                 " VALUES ($1, $2, $3, $4, $5, $6, $7)"),
+    [ST_SQL_AUDIT_LAST] = SQL("SELECT coalesce(max(id), 0) FROM audit"),
     [ST_SQL_AUDIT_LIST] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
                               " WHERE id < $1 ORDER BY id DESC LIMIT $2"),
 

@@ -107,7 +107,7 @@ static bool prepare_queries(st_sqlite_db *db) {
                                  ST_SQL_COPY_READ_AUDIT,
                                  ST_SQL_COPY_READ_REMAINING,
                                  ST_SQL_REMAINING_NEXT,
-                                 ST_SQL_OWNED_COUNT,
+                                 ST_SQL_AUDIT_LAST,
                                  ST_SQL_OWNED_HOLDING,
                                  ST_SQL_OWNED_HOLDING_SESSIONS};
   bool ok = true;

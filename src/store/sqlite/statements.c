@@ -67,6 +67,10 @@
 #define VALID_DERIVED                                                                \
   "FROM keys WHERE id IN (SELECT id FROM temp.derived WHERE base = 0) AND kind <= 1" \
   " AND " IN_FORCE("keys") " AND coalesce(expires_at, ?1 + 1) > ?1"
+#define HOLDS_MORE(row)                        \
+  "(?1 IS NULL OR NOT permissions_within(" row \
+  ".permissions, ?1)"                          \
+  "  OR NOT permissions_within(iif(" row ".kind = 1, 'users', 'keys'), ?1))"
 #define IN_SET "id IN (SELECT id FROM temp.row_set)"
 #define ADD "INSERT OR IGNORE INTO temp.row_set (id) SELECT id "
 
@@ -288,13 +292,17 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "INSERT OR IGNORE INTO temp.derived (id, base) SELECT ?1, 1"
         " UNION SELECT above.id, 1 FROM above CROSS JOIN keys AS k ON k.id = above.at"
         "  WHERE above.at = ?1 OR (k.owner = ?2 AND " LIVING_KEY ")",
-    /* A key is made with the permission keys, a user with users. ?3: not other keys of the user. */
+    /* A key is made with the permission keys, a user with users. */
     [ST_SQL_DERIVED_ADD_DIRECT] =
         "INSERT OR IGNORE INTO temp.derived (id, base) SELECT k.id, 0"
         " FROM temp.derived AS m CROSS JOIN keys AS k ON k.made_by = m.id"
-        " WHERE m.base = 1 AND (?3 IS NULL OR k.made_by_owner = ?3)"
-        " AND (?1 IS NULL OR NOT permissions_within(k.permissions, ?1)"
-        "  OR NOT permissions_within(iif(k.kind = 1, 'users', 'keys'), ?1)) LIMIT ?2",
+        " WHERE m.base = 1 AND " HOLDS_MORE("k") " LIMIT ?2",
+    /* ?3: the username. Of a user's other keys none is looked at. */
+    [ST_SQL_DERIVED_ADD_DIRECT_OF_USER] =
+        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT k.id, 0"
+        " FROM temp.derived AS m CROSS JOIN keys AS k INDEXED BY keys_made_for_others"
+        " ON k.made_by_owner = ?3 AND k.made_by = m.id"
+        " WHERE m.base = 1 AND " HOLDS_MORE("k") " LIMIT ?2",
     [ST_SQL_DERIVED_ADD_REST] =
         "WITH RECURSIVE rest (id) AS (SELECT id FROM temp.derived WHERE base = 0"
         " UNION SELECT k.id FROM rest CROSS JOIN keys AS k ON k.made_by = rest.id"
@@ -331,23 +339,22 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_OWNED_AT_MOST] =
         "SELECT (SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT ?2)) +"
         " (SELECT count(*) FROM (SELECT 1 " SESSIONS_OF_OWNER " LIMIT ?2))",
-    /* A row that is added has a larger rowid, and one that ends is one less. */
-    [ST_SQL_OWNED_COUNT] =
-        "SELECT k.rows, k.newest, s.rows, s.newest FROM"
-        " (SELECT count(*) AS rows, coalesce(max(rowid), 0) AS newest " LIVING_OF_OWNER ") AS k,"
-        " (SELECT count(*) AS rows, coalesce(max(rowid), 0) AS newest " SESSIONS_OF_OWNER ") AS s",
+    [ST_SQL_OWNED_CHANGED] =
+        "SELECT 1 FROM audit WHERE id > ?2 AND (target = ?1"
+        " OR EXISTS (SELECT 1 FROM keys WHERE keys.id = audit.target AND keys.owner = ?1)) LIMIT 1",
     [ST_SQL_OWNED_HOLDING] =
-        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(permissions_meet(permissions, ?4)), 0)"
+        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(?4 IS NULL OR permissions_meet(permissions, ?4)), 0)"
         " FROM (SELECT id, permissions FROM keys WHERE owner = ?1 AND " LIVING_KEY
         " AND id > ?2 ORDER BY id LIMIT ?3)",
     [ST_SQL_OWNED_HOLDING_SESSIONS] =
-        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(permissions_meet(permissions, ?4)), 0)"
+        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(?4 IS NULL OR permissions_meet(permissions, ?4)), 0)"
         " FROM (SELECT id, permissions FROM keys WHERE owner = ?1 AND " LIVING_SESSION
         " AND id > ?2 ORDER BY id LIMIT ?3)",
 
     [ST_SQL_AUDIT_INSERT] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [ST_SQL_AUDIT_LAST] = "SELECT coalesce(max(id), 0) FROM audit",
     [ST_SQL_AUDIT_LIST] =
         "SELECT id, at, action, who, origin, target, detail FROM audit"
         " WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
