@@ -192,8 +192,9 @@ static subtoken_feed_result merge_run(list *base, uint64_t until, bool all, targ
   list from = *base;
   target run = *to;
   while (from.left > 0 && (all || from.hash < until)) {
-    if (!merge_add(&run, from.hash)) return SUBTOKEN_FEED_PAIR;
+    bool fits = merge_add(&run, from.hash);
     if (!merge_next(&from)) return SUBTOKEN_FEED_ORDER;
+    if (!fits) return SUBTOKEN_FEED_PAIR;
   }
   *base = from;
   *to = run;
