@@ -3,8 +3,9 @@ who is answered at once, and that the held ones keep nobody else out."""
 import http.client, select, struct
 from support import *
 
-THREADS = 16  # of which 4 hold a request, and 2 of one key
-LONG = 30     # seconds; an answer that took less did not come because they were over
+THREADS = 16   # of which 4 hold a request, and 2 of one key
+SETTLED = 0.5  # seconds; what is asked is held by then, or answered
+LONG = 30      # seconds; an answer that took less did not come because they were over
 
 
 def server(data=None):
@@ -76,7 +77,7 @@ def a_change_is_answered_at_once():
             held = [Held(s, key, "?wait=%d&since=%d" % (LONG, sequence)),
                     Held(s, edge_key(s.data, "other"), "?wait=%d" % LONG, tag),
                     Held(s, edge_key(s.data, "third"), "?since=%d&wait=%d" % (sequence, LONG), tag)]
-            assert not any(h.is_answered(0.3) for h in held)
+            assert not any(h.is_answered(SETTLED) for h in held)
             if by_command:
                 run("key", "delete", victim["id"], data=s.data, check=0)
             else:
@@ -138,19 +139,19 @@ def when_too_many_are_held_the_oldest_is_answered():
         _, tag = current(s, keys[0])
         query = "?wait=%d" % LONG
         first = [Held(s, keys[0], query, tag)]
-        assert not first[0].is_answered(0.3)
+        assert not first[0].is_answered(SETTLED)
         first += [Held(s, keys[0], query, tag)]
-        assert not first[1].is_answered(0.3)
+        assert not first[1].is_answered(SETTLED)
         third = Held(s, keys[0], query, tag)
         status, _, _, seconds = first[0].answer()
         assert status == 304 and seconds < LONG, (status, seconds)
-        assert not first[1].is_answered(0.3) and not third.is_answered()
+        assert not first[1].is_answered(SETTLED) and not third.is_answered()
         others = [Held(s, k, query, tag) for k in keys[1:3]]
-        assert not any(h.is_answered(0.3) for h in [first[1], third] + others)
+        assert not any(h.is_answered(SETTLED) for h in [first[1], third] + others)
         fifth = Held(s, keys[3], query, tag)  # the oldest of all goes
         status, _, _, seconds = first[1].answer()
         assert status == 304 and seconds < LONG, (status, seconds)
-        assert not any(h.is_answered(0.3) for h in [third, fifth] + others)
+        assert not any(h.is_answered(SETTLED) for h in [third, fifth] + others)
         for _ in range(2 * THREADS):
             assert curl(s.url + "/healthz").status == 200
             assert ask(s, keys[4])[0] == 200
@@ -166,7 +167,7 @@ def a_client_that_leaves_is_noticed():
         sequence, tag = current(s, key)
         count = len(s.requests())
         held = Held(s, key, "?wait=%d" % LONG, tag)
-        assert not held.is_answered(0.3) and len(s.requests()) == count
+        assert not held.is_answered(SETTLED) and len(s.requests()) == count
         held.close()
         wait(lambda: len(s.requests()) > count, "its line in the log", LONG - 5)
         line = s.requests()[-1]
@@ -181,14 +182,14 @@ def who_is_held_is_looked_at_again():
         key = edge_key(s.data)
         sequence, tag = current(s, key)
         held = Held(s, made["key"], "?wait=%d" % LONG, tag)
-        assert not held.is_answered(0.3)
+        assert not held.is_answered(SETTLED)
         run("key", "delete", made["id"], data=s.data, check=0)
         status, headers, _, seconds = held.answer()
         assert (status, headers["Subtoken-Heartbeat"], seconds < LONG) == (401, None, True)
         run("secret", "add", "--kid", "b", data=s.data, check=0)
         sequence, tag = current(s, key)
         held = Held(s, key, "?wait=2", tag)
-        assert not held.is_answered(0.3)
+        assert not held.is_answered(SETTLED)
         run("secret", "promote", "b", data=s.data, check=0)
         status, headers, body, _ = held.answer()
         assert status == 200 and unb64(headers["Subtoken-Heartbeat"])[64:66] == b"b\0", headers
@@ -202,7 +203,7 @@ def a_server_that_stops_answers_them():
     key = edge_key(s.data)
     sequence, tag = current(s, key)
     held = [Held(s, key, "?wait=%d" % LONG, tag) for _ in range(2)]
-    assert not any(h.is_answered(0.3) for h in held)
+    assert not any(h.is_answered(SETTLED) for h in held)
     s.process.send_signal(signal.SIGTERM)
     for h in held:
         status, headers, _, seconds = h.answer()
@@ -223,7 +224,7 @@ def two_servers_on_one_store_say_the_same():
             first, second = (one, other) if number % 2 else (other, one)
             sequence, tag = current(second, key)
             held = Held(second, key, "?wait=%d" % LONG, tag)
-            assert not held.is_answered(0.2)
+            assert not held.is_answered(SETTLED)
             how = ("-X", "DELETE") if number % 3 else ("-X", "PATCH", "-d", '{"disabled":true}', "-H",
                                                        "Content-Type: application/json")
             assert curl(first.url + "/v2/keys/" + victim, *how, *bearer(manager)).status in (200, 204)
