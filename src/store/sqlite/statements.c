@@ -31,16 +31,20 @@
                                         ".kind = 0 AND " row                           \
                                         ".suspended <> (m.what = 'suspend') END)"
 /* The hashes that it changes and has not reached, with what becomes of them, of changes after a
- * sequence ?1. A key that is disabled besides stays listed.
+ * sequence ?1. A key that is disabled besides stays listed. IN reads the rows in the order of the
+ * table: each of its pages once.
  */
 #define HASHES_NOT_REACHED \
-  "WITH pending (hash, listed, sequence) AS (SELECT " HASH_OF("keys.sub")                        \
-  ", m.what <> 'resume', m.sequence FROM remaining AS m CROSS JOIN keys ON keys.owner = m.owner" \
-  " WHERE m.sequence > ?1 AND " LIVING_KEY " AND CASE m.what WHEN 'end' THEN " HOLDS_LOST(       \
-      "keys") " ELSE disabled = 0 AND suspended <> (m.what = 'suspend') END"                     \
-  " UNION ALL SELECT " HASH_OF("keys.sub")                                                       \
-  ", 1, m.sequence FROM remaining AS m CROSS JOIN keys ON keys.owner = m.owner"                  \
-  " WHERE m.sequence > ?1 AND " LIVING_SESSION " AND " ENDED("keys") ") "
+  "WITH pending (hash, listed, sequence) AS (SELECT " HASH_OF("keys.sub")                       \
+  ", m.what <> 'resume', m.sequence FROM remaining AS m CROSS JOIN keys"                        \
+  " WHERE m.sequence > ?1 AND keys.rowid IN (SELECT k.rowid FROM keys AS k"                     \
+  "  WHERE k.owner = m.owner AND k.kind = 0 AND k.deleted_at IS NULL)"                          \
+  " AND CASE m.what WHEN 'end' THEN " HOLDS_LOST(                                               \
+      "keys") " ELSE disabled = 0 AND suspended <> (m.what = 'suspend') END"                    \
+  " UNION ALL SELECT " HASH_OF("keys.sub") ", 1, m.sequence FROM remaining AS m CROSS JOIN keys" \
+  " WHERE m.sequence > ?1 AND keys.rowid IN (SELECT k.rowid FROM keys AS k"                     \
+  "  WHERE k.owner = m.owner AND k.kind >= 2 AND k.deleted_at IS NULL)"                         \
+  " AND " ENDED("keys") ") "
 #define IN_FORCE(row) row ".deleted_at IS NULL AND NOT " ENDED(row)
 
 #define COLUMNS                                                                 \
