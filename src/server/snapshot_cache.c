@@ -16,13 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "os/clock.h"
 #include "os/condition.h"
 #include "os/error.h"
 #include "os/log.h"
 #include "os/secret_memory.h"
-#include "os/semaphore.h"
 #include "server/connection.h"
 #include "server/feed_shares.h"
 #include "server/snapshot.h"
@@ -275,11 +273,8 @@ static st_feed_status begin_lease(const char *key_id, lease **begun) {
   if (l == NULL) return ST_FEED_NO_MEMORY;
   l->references = 1;
   st_feed_status status = st_feed_shares_enter(key_id, &l->share);
-  if (status == ST_FEED_READY) {
-    *begun = l;
-  } else {
-    free(l);
-  }
+  if (status == ST_FEED_READY) *begun = l;
+  if (status != ST_FEED_READY) free(l);
   return status;
 }
 
