@@ -35,6 +35,11 @@ static st_store_status between_fails(char *why) {
   return st_db_fail(why, "the database is away");
 }
 
+static bool between_ready(st_store *s, char *why) {
+  (void)s;
+  return st_store_ready(between.asked, why);
+}
+
 static st_store_status between_issued(st_store *s, int64_t sequence, char *why) {
   (void)s;
   if (atomic_load(&between.away)) return between_fails(why);
@@ -121,6 +126,7 @@ static st_db *between_query_db(st_store *s, char *why) {
 
 static void start(void) {
   driver = *primary->driver;
+  driver.ready = between_ready;
   driver.issued_sequence = between_issued;
   driver.revocation_state = between_state;
   driver.revocation_data = between_data;
