@@ -10,7 +10,7 @@
 
 #include "cli/config_file.h"
 #include "cli/exit_code.h"
-#include "cli/input.h"
+#include "cli/first_ring.h"
 #include "cli/print.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
@@ -76,28 +76,10 @@ static bool data_dir_make_ring(const st_data_dir *data, char *error) {
   return st_keyring_file_make(data->secrets, error);
 }
 
-/* Issuers that share a store share the ring, too: one is made for a store that nobody has used, and
- * a line in its audit log says so to the next machine.
- */
 static bool data_dir_make_shared_ring(const st_data_dir *data, st_store *store, char *error) {
-  st_audit_line line;
-  size_t count = 0;
   bool there;
-  char who[ST_WHO_MAX];
-  st_audit_context context = st_input_audit_context(who);
   if (!data_dir_lacks_ring(data, &there, error)) return there;
-  if (st_store_audit_list(store, 0, 1, &line, &count, error) != ST_STORE_OK) return false;
-  if (count > 0) {
-    return st_error_set(
-        error,
-        "%s is missing, and the store is in use already: copy the file from another "
-        "issuer, or make a new ring with `subtoken secret add` (every subtoken made "
-        "so far is then refused)",
-        st_error_path(data->secrets));
-  }
-  return st_store_audit_add(store, &context, "secret.add", "-", "the first ring of this store",
-                            error) == ST_STORE_OK &&
-         st_keyring_file_make(data->secrets, error);
+  return st_first_ring_make(data->secrets, store, error);
 }
 
 /* ---- making and opening ---- */

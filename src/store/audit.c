@@ -62,5 +62,6 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *cont
                                    char *error) {
   st_change change = st_transaction_change(context, NULL, NULL);
   change.data = &(event){action, target, detail};
+  change.ordered = true; /* of two lines at once the one with the lower id is there first */
   return st_transaction_run(store, make_line, &change, error);
 }

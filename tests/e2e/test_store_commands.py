@@ -336,6 +336,19 @@ def a_ring_is_made_for_a_store_that_nobody_has_used():
 
 
 @test
+def of_two_first_issuers_one_makes_the_ring():
+    for _ in range(4):
+        both = [shared_data(uri) for uri in [new_database()] * 2]
+        makers = [subprocess.Popen([PROGRAM, "key", "create", "--name", "a", "--permissions", "", "--data", data],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for data in both]
+        errors = [maker.communicate()[1].decode() for maker in makers]
+        assert sorted(maker.returncode for maker in makers) == [0, 3], errors
+        made = [os.path.exists(secrets_of(data)) for data in both]
+        assert made == [maker.returncode == 0 for maker in makers]
+        assert all(sorted(os.listdir(data))[0] == "config.json" and len(os.listdir(data)) <= 2 for data in both)
+
+
+@test
 def what_is_wrong_with_a_database_is_said():
     cluster().psql("CREATE ROLE nobody LOGIN; CREATE ROLE somebody LOGIN")
     name = cluster().database()
