@@ -30,7 +30,7 @@
   (&(st_audit_context){.now_us = (seconds)*US, .who = "key 0", .from = "127.0.0.1"})
 #define CONTEXT CONTEXT_AT(NOW)
 
-static char location[300]; /* of the store of this test, made anew for each */
+static char location[300];                     /* of the store of this test, made anew for each */
 static _Thread_local char error[ST_ERROR_MAX]; /* each thread has its own */
 static st_store *store;
 

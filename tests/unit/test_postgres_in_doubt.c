@@ -238,18 +238,27 @@ static void in_the_commit_each_byte_is_tried(void **state) {
   for (size_t i = 0; i < 40; i++) assert_true_answers(n++, TO_CLIENT, carried[TO_CLIENT] - i);
 }
 
-/* The commit was made, its answer was lost, and nobody can be asked any more. */
+/* The commit was made, its answer was lost, and nobody can be asked any more. What the store hears
+ * on its other connections is counted, too, so that the cut may come too early: then the change
+ * fails, and another one is tried.
+ */
 static void what_cannot_be_found_out_is_in_doubt(void **state) {
   (void)state;
   size_t carried[3];
+  st_store_status status = ST_STORE_OK;
+  unsigned n = 3;
   measure(carried);
-  assert_ok(create(3));
-  arm(TO_CLIENT, carried[TO_CLIENT] - 1, true);
-  assert_int_equal(end(3), ST_STORE_IN_DOUBT);
-  assert_non_null(strstr(error, "may have been made"));
-  assert_false(is_there(3));
-  arm(NO_CUT, 0, false);
-  assert_int_equal(end(3), ST_STORE_NOT_FOUND); /* well again */
+  for (; n < 10 && status != ST_STORE_IN_DOUBT; n++) {
+    assert_ok(create(n));
+    arm(TO_CLIENT, carried[TO_CLIENT] - 1, true);
+    status = end(n);
+    arm(NO_CUT, 0, false);
+    assert_true(status == ST_STORE_IN_DOUBT || status == ST_STORE_OK || is_there(n));
+    if (status == ST_STORE_IN_DOUBT) assert_non_null(strstr(error, "may have been made"));
+  }
+  assert_int_equal(status, ST_STORE_IN_DOUBT);
+  assert_false(is_there(n - 1));
+  assert_int_equal(end(n - 1), ST_STORE_NOT_FOUND); /* well again */
 }
 
 int main(void) {

@@ -84,13 +84,6 @@ static PGconn *start_host(const st_postgres *store, const st_postgres_host *at) 
   return PQconnectStartParams(keywords, values, 0);
 }
 
-/* Nothing of what the server says unasked goes to standard error. */
-static void note_warning(void *context, const PGresult *notice) {
-  st_postgres_connection *c = context;
-  const char *sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
-  if (sqlstate != NULL && strncmp(sqlstate, "01", 2) == 0) c->warned = true;
-}
-
 /* What the server said of itself when it took the connection. */
 static bool is_usable(st_postgres_connection *c) {
   const char *encoding = PQparameterStatus(c->pg, "server_encoding");
@@ -106,7 +99,6 @@ static bool is_usable(st_postgres_connection *c) {
                           "the encoding of the database must be UTF8: make one with "
                           "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0");
   }
-  (void)PQsetNoticeReceiver(c->pg, take_notice, c);
   return PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) == 1
              ? true
              : connect_failed(c, PQerrorMessage(c->pg));
@@ -116,7 +108,7 @@ static bool connect_host(st_postgres_connection *c, const st_postgres_host *at, 
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
   c->pg = start_host(c->store, at);
   if (c->pg == NULL) return connect_failed(c, "no memory");
-  (void)PQsetNoticeReceiver(c->pg, note_warning, c);
+  (void)PQsetNoticeReceiver(c->pg, take_notice, c);
   if (PQstatus(c->pg) == CONNECTION_BAD) next = PGRES_POLLING_FAILED;
   while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
     if (!wait_for(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_us)) {
