@@ -95,8 +95,8 @@ static void is_opened_by_path_or_uri(void **state) {
   assert_int_equal(count_files(), 1);
 }
 
-/* A location may hold a password: it is not repeated. */
-static void another_kind_of_store_is_refused(void **state) {
+/* A location of another kind is not repeated when it holds a password. */
+static void a_password_in_a_location_is_refused(void **state) {
   (void)state;
   static const char *const uris[] = {"postgres://ann:secret@host/db",
                                      "postgresql://ann:secret@/db"};
@@ -104,7 +104,7 @@ static void another_kind_of_store_is_refused(void **state) {
     st_store *store = (st_store *)error;
     assert_int_equal(st_store_open(uris[i], true, &store, error), ST_STORE_FAILED);
     assert_null(store);
-    assert_non_null(strstr(error, "not supported"));
+    assert_non_null(strstr(error, "password"));
     assert_null(strstr(error, "secret"));
   }
   assert_int_equal(count_files(), 0);
@@ -274,7 +274,7 @@ int main(void) {
       TEST(an_empty_file_is_refused),
       TEST(opening_again_keeps_the_locks),
       TEST(is_opened_by_path_or_uri),
-      TEST(another_kind_of_store_is_refused),
+      TEST(a_password_in_a_location_is_refused),
       TEST(refuses_what_is_not_there),
       TEST(refuses_what_is_open_to_others),
       TEST(trusts_a_group_when_it_is_told_to),

@@ -235,13 +235,17 @@ static void a_snapshot_that_is_missing(void **state) {
   (void)unlink(file("subtoken.db-wal")), (void)unlink(file("subtoken.db-shm"));
   good(st_store_open(db, true, &store, error));
   assert_true(st_vouched_files_start(home, store, &ring, error));
-  assert_false(st_vouched_files_keep(&ring, bytes, len, SEQUENCE + 7, error));
+  bool restored = true;
+  assert_false(st_vouched_files_check(&ring, 1, true, &restored, error));
+  assert_false(restored);
   assert_non_null(strstr(error, "feed restore"));
   assert_true(st_snapshot_file_load(&ring, file("kept"), NULL, &copy, error));
   good(st_snapshot_file_restore(store, &act, &copy, 0, 0, &report, error));
   st_snapshot_file_free(&copy);
   assert_int_equal(report.listed, 10);
   assert_true(report.sequence > SEQUENCE);
+  assert_true(st_vouched_files_check(&ring, report.sequence, true, &restored, error));
+  assert_false(restored);
   assert_true(st_vouched_files_keep(&ring, bytes, len, SEQUENCE + 7, error));
   free(bytes);
 }

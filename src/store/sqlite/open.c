@@ -122,7 +122,7 @@ static bool prepare_changes(st_sqlite_db *db) {
    * alone, in memory.
    */
   static const char tables[] =
-      "PRAGMA cache_size = -16000;" /* KiB; what a change writes, or it is written twice */
+      "PRAGMA cache_size = -6000;" /* KiB; what a change writes, or it is written twice */
       "CREATE TEMP TABLE row_set (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;"
       "CREATE TEMP TABLE derived (id TEXT NOT NULL PRIMARY KEY, base INTEGER NOT NULL)"
       " STRICT, WITHOUT ROWID;"
