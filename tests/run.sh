@@ -109,29 +109,41 @@ unit() { # BUILD
 # End-to-end files that take seconds and need Python and curl alone.
 quick='audit authorize clients commands config exchanges keys listen process user_commands'
 
+# Files that ask most of the program's own code run under the address sanitizer; these also as they
+# are built for users. Every other file runs as it is built for users.
+sanitized='audit authorize clients commands config disk exchanges held_requests http import keys listen policy'
+sanitized+=' process property revocations ring store_commands user_commands users verify'
+plain='clients http keys revocations users'
+
 case ${1:-all} in
 unit) unit "$2" ;;
 quick)
 	unit "$2"
 	for name in $quick; do end_to_end "$2" "$name"; done ;;
 all)
-	for build in build build/asan; do unit "$build"; done
-	for build in build build/asan build/tsan; do
-		for name in load store; do end_to_end "$build" "$name"; done
+	unit build/asan
+	# The optimised build of what the sanitizers have not seen already in many rounds.
+	for t in tests/unit/test_*.c; do
+		t=$(basename "$t" .c)
+		case $t in test_store_* | test_sqlite_* | test_postgres_* | test_key_cache) ;; *) program "build/tests/$t" "build/tests/$t" ;; esac
 	done
-	for build in build build/asan; do end_to_end "$build" issuers; done
+	for build in build build/tsan; do end_to_end "$build" load; done
+	for build in build/asan build/tsan; do end_to_end "$build" store; done
+	end_to_end build/asan issuers
 	end_to_end build failover
-	for build in build build/asan; do
-		for t in tests/e2e/test_*.py; do
-			t=${t##*/test_}
-			case " $heavy " in *" ${t%.py} "*) ;; *) end_to_end "$build" "${t%.py}" ;; esac
-		done
+	for t in tests/e2e/test_*.py; do
+		t=${t##*/test_}
+		t=${t%.py}
+		case " $heavy " in *" $t "*) continue ;; esac
+		case " $plain " in *" $t "*) end_to_end build "$t" ;; esac
+		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; esac
+		case " $plain $sanitized " in *" $t "*) ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
 	for name in audit clients exchanges keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
-	# them that these do not.
-	for name in audit clients exchanges held_requests http import keys revocations users; do
+	# them that these and load and store do not.
+	for name in held_requests http keys revocations users; do
 		end_to_end build/tsan "$name"
 	done
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done

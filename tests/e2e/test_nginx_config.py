@@ -251,7 +251,7 @@ def the_module_works_without_workers_and_through_a_binary_upgrade():
         t = n.token()
         assert n.status("/a", token=t) == 200
         os.kill(pids[0], signal.SIGUSR2)
-        wait(lambda: written("/pid") and written("/pid.oldbin"), "the new nginx")
+        wait(lambda: written("/pid.oldbin") and written("/pid"), "the new nginx")
         pids.append(int(open(n.dir + "/pid").read()))
         os.kill(pids[0], signal.SIGQUIT)
         wait(lambda: gone(pids[0]), "the old one's end")
