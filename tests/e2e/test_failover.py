@@ -288,7 +288,7 @@ def clocks_of_issuers_may_differ():
     env = [dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=f, FAKETIME_NO_CACHE="1",
                 DONT_FAKE_MONOTONIC="1") for f in files]
     with Fleet(edges=2, standby=False, env=env) as fleet:
-        model = Model()
+        model = Model(clocks_differ=True)
 
         def faults():
             for step in ((59, -59), (-59, 59), (0, 59), (59, 0), (-59, -59), (59, 59), (0, 0)):

@@ -279,6 +279,7 @@ def idle_timeout_is_75_s_by_default_and_reloaded():
         time.sleep(20)  # twice what it was
         first.sendall(request(key=key))
         assert answer(first)[0] == 200
+        time.sleep(2)  # its thread waits for the next request by then
         s.write_config({"idle_timeout": "2s"})
         s.process.send_signal(signal.SIGHUP)
         wait(lambda: '"reloaded"' in s.log())
