@@ -111,7 +111,7 @@ quick='audit authorize clients commands config exchanges keys listen process use
 
 # Files that ask most of the program's own code run under the address sanitizer; these also as they
 # are built for users. Every other file runs as it is built for users.
-sanitized='audit authorize clients commands config disk exchanges held_requests http import keys listen policy'
+sanitized='audit authorize clients config disk exchanges held_requests http import keys listen policy'
 sanitized+=' process property revocations ring store_commands user_commands users verify'
 plain='clients http keys revocations users'
 
@@ -143,7 +143,7 @@ all)
 	for name in audit clients exchanges keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these and load and store do not.
-	for name in held_requests http keys revocations users; do
+	for name in held_requests revocations users; do
 		end_to_end build/tsan "$name"
 	done
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
