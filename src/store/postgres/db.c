@@ -121,7 +121,7 @@ static st_store_status run_and_take(st_postgres_db *d, int which, const st_value
 
 static st_store_status db_run(st_db *db, st_sql which, const st_value *values, int64_t *changed) {
   st_postgres_db *d = postgres_db(db);
-  const st_postgres_statement *s = st_postgres_statement_of(which);
+  const st_postgres_statement *s = st_postgres_statement_of((int)which);
   st_value all[ST_POSTGRES_PARAMETERS + 1];
   *changed = 0;
   d->failed = false;
