@@ -78,8 +78,11 @@ static bool data_dir_make_ring(const st_data_dir *data, char *error) {
 
 static bool data_dir_make_shared_ring(const st_data_dir *data, st_store *store, char *error) {
   bool there;
-  if (!data_dir_lacks_ring(data, &there, error)) return there;
-  return st_first_ring_make(data->secrets, store, error);
+  if (data_dir_lacks_ring(data, &there, error)) {
+    return st_first_ring_make(data->secrets, store, error);
+  }
+  if (there) st_first_ring_remove_rest(data->secrets);
+  return there;
 }
 
 /* ---- making and opening ---- */

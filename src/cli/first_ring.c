@@ -94,10 +94,21 @@ static bool first_ring_run(const char *path, first_ring *made, st_store *store, 
   return first_ring_place(path, made, store, error);
 }
 
+static void first_ring_name(const char *path, char *out, size_t size) {
+  snprintf(out, size, "%s-first", path);
+  st_replace_sweep(out);
+}
+
+/* It would outlive every later ring. */
+void st_first_ring_remove_rest(const char *path) {
+  char rest[ST_PATH_TEXT_MAX + 32];
+  first_ring_name(path, rest, sizeof rest);
+  (void)unlink(rest);
+}
+
 bool st_first_ring_make(const char *path, st_store *store, char *error) {
   static first_ring made;
-  snprintf(made.path, sizeof made.path, "%s-first", path);
-  st_replace_sweep(made.path);
+  first_ring_name(path, made.path, sizeof made.path);
   bool ok = first_ring_run(path, &made, store, error);
   subtoken_wipe(&made, sizeof made);
   return ok;

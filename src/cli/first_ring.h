@@ -9,4 +9,7 @@
 bool st_first_ring_make(const char *path, st_store *store, char *error)
     __attribute__((warn_unused_result));
 
+/* Once DATA/secrets is there: what a start has left that was killed just then. Under the lock. */
+void st_first_ring_remove_rest(const char *path);
+
 #endif

@@ -331,6 +331,10 @@ def a_ring_is_made_for_a_store_that_nobody_has_used():
         code, out, err = run(*words, data=two)
         assert code == 3 and "copy the file from another issuer" in err and secrets_of(two) in err, err
     assert os.listdir(two) == ["config.json"]
+    # A start that was killed once the ring was in place has left it under its first name, too.
+    shutil.copy(secrets_of(one), secrets_of(one) + "-first")
+    run("key", "create", "--name", "b", "--permissions", "", data=one, check=0)
+    assert not os.path.exists(secrets_of(one) + "-first")
     shutil.copy(secrets_of(one), secrets_of(two))
     assert run("key", "list", data=two, check=0)[1] == run("key", "list", data=one, check=0)[1] != ""
 
