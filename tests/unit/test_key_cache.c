@@ -21,49 +21,49 @@ static uint64_t digest8_of(uint64_t n) {
   return st_key_cache_digest8(digest);
 }
 
-/* edition: which of the states of the row; bigger ones are longer. */
-static st_key key_of(uint64_t n, uint64_t edition) {
+/* version: which of the states of the row; bigger ones are longer. */
+static st_key key_of(uint64_t n, uint64_t version) {
   uint64_t state = ~n;
   uint8_t sub[32];
-  st_key key = {.created_at = NOW, .expires_at = (int64_t)edition};
+  st_key key = {.created_at = NOW, .expires_at = (int64_t)version};
   for (size_t i = 0; i < 32; i += 8) st_store64(sub + i, random_next(&state));
   st_writer writer = st_writer_on(key.sub, sizeof key.sub);
   st_base64url_write(&writer, sub, 32);
   if (n % 7 == 3) key.sub[42] = '_'; /* a spelling that no bytes have */
   snprintf(key.id, sizeof key.id, "%08X-0000-4000-8000-%012X", (unsigned)n, (unsigned)n);
-  memset(key.name, 'n', edition % 5 == 0 ? 256 : n % 20);
+  memset(key.name, 'n', version % 5 == 0 ? 256 : n % 20);
   snprintf(key.owner, sizeof key.owner, "program%u", (unsigned)(n % 1000));
   snprintf(key.permissions, sizeof key.permissions, "account,inventories,p%u",
-           (unsigned)((n + edition) % 400));
+           (unsigned)((n + version) % 400));
   return key;
 }
 
-static void put_edition(st_key_cache *cache, uint64_t n, uint64_t edition, uint64_t moment) {
+static void put_version(st_key_cache *cache, uint64_t n, uint64_t version, uint64_t moment) {
   uint8_t digest[32];
-  st_key key = key_of(n, edition);
+  st_key key = key_of(n, version);
   digest_of(n, digest);
   st_key_cache_put(cache, digest, &key, moment);
 }
 
 static void put(st_key_cache *cache, uint64_t n) {
-  put_edition(cache, n, 1, st_key_cache_moment(cache));
+  put_version(cache, n, 1, st_key_cache_moment(cache));
 }
 
-/* Which edition; 0: it is not there. */
+/* Which version; 0: it is not there. */
 static uint64_t find_edition(st_key_cache *cache, uint64_t n, bool by_sub) {
   uint8_t digest[32];
   st_key got, wanted = key_of(n, 1);
   digest_of(n, digest);
   memset(&got, 0x5A, sizeof got);
   if (!st_key_cache_find(cache, by_sub, by_sub ? (const void *)wanted.sub : digest, &got)) return 0;
-  uint64_t edition = (uint64_t)got.expires_at;
-  wanted = key_of(n, edition);
+  uint64_t version = (uint64_t)got.expires_at;
+  wanted = key_of(n, version);
   assert_string_equal(got.id, wanted.id);
   assert_string_equal(got.sub, wanted.sub);
   assert_string_equal(got.name, wanted.name);
   assert_string_equal(got.owner, wanted.owner);
   assert_string_equal(got.permissions, wanted.permissions);
-  return edition;
+  return version;
 }
 
 static bool holds(st_key_cache *cache, uint64_t n) {
@@ -132,16 +132,16 @@ static void what_was_read_before_it_was_forgotten_is_not_kept(void **state) {
   st_key_cache *cache = new_cache(1 << 20);
   uint64_t changed = digest8_of(1), before = st_key_cache_moment(cache);
   st_key_cache_forget(cache, &changed, 1);
-  put_edition(cache, 1, 1, before);
+  put_version(cache, 1, 1, before);
   assert_false(holds(cache, 1));
-  put_edition(cache, 2, 1, before);
-  put_edition(cache, 1, 2, st_key_cache_moment(cache));
+  put_version(cache, 2, 1, before);
+  put_version(cache, 1, 2, st_key_cache_moment(cache));
   assert_true(holds(cache, 2));
   assert_int_equal(find_edition(cache, 1, false), 2);
   before = st_key_cache_moment(cache);
   st_key_cache_forget_all(cache);
   for (uint64_t n = 1; n < 100; n++) {
-    put_edition(cache, n, 1, before);
+    put_version(cache, n, 1, before);
     assert_int_equal(find_edition(cache, n, false), 0);
     assert_int_equal(find_edition(cache, n, true), 0);
   }
@@ -168,44 +168,44 @@ static void keys_are_forgotten_by_the_first_eight_bytes(void **state) {
 }
 
 /* Random finds, puts, puts of what was read long ago, and changes, against a table that says for
- * each row which edition the store has and at which moment it was changed last. What the cache
- * finds must be the last edition; that it finds nothing is always right.
+ * each row which version the store has and at which moment it was changed last. What the cache
+ * finds must be the last version; that it finds nothing is always right.
  */
 static size_t run_model(size_t bytes, uint64_t rows, uint64_t seed) {
   enum { OLD = 64 };
   st_key_cache *cache = new_cache(bytes);
-  uint64_t *editions = calloc(rows, sizeof *editions), state = seed;
+  uint64_t *versions = calloc(rows, sizeof *versions), state = seed;
   struct {
-    uint64_t n, edition, moment;
+    uint64_t n, version, moment;
   } old[OLD] = {{0}};
   size_t hits = 0;
-  assert_non_null(editions);
-  for (uint64_t n = 0; n < rows; n++) editions[n] = 1;
+  assert_non_null(versions);
+  for (uint64_t n = 0; n < rows; n++) versions[n] = 1;
   for (int i = 0; i < 200000; i++) {
     uint64_t n = random_below(&state, random_below(&state, 2) ? rows : rows / 10 + 1);
     size_t what = random_below(&state, 1000);
     size_t slot = random_below(&state, OLD);
     if (what < 600) {
       uint64_t found = find_edition(cache, n, what % 2);
-      if (found != 0) CHECK(found == editions[n], "row %zu at step %d", (size_t)n, i);
+      if (found != 0) CHECK(found == versions[n], "row %zu at step %d", (size_t)n, i);
       hits += found != 0;
-      if (found == 0) put_edition(cache, n, editions[n], st_key_cache_moment(cache));
+      if (found == 0) put_version(cache, n, versions[n], st_key_cache_moment(cache));
     } else if (what < 700) { /* read now, put later */
       old[slot].n = n;
-      old[slot].edition = editions[n];
+      old[slot].version = versions[n];
       old[slot].moment = st_key_cache_moment(cache);
-    } else if (what < 800 && old[slot].edition != 0) {
-      put_edition(cache, old[slot].n, old[slot].edition, old[slot].moment);
+    } else if (what < 800 && old[slot].version != 0) {
+      put_version(cache, old[slot].n, old[slot].version, old[slot].moment);
     } else if (what < 999) {
       uint64_t changed[2] = {digest8_of(n), digest8_of(rows + n)};
-      editions[n]++;
+      versions[n]++;
       st_key_cache_forget(cache, changed, 1 + what % 2);
     } else {
-      for (uint64_t each = 0; each < rows; each++) editions[each]++;
+      for (uint64_t each = 0; each < rows; each++) versions[each]++;
       st_key_cache_forget_all(cache);
     }
   }
-  free(editions);
+  free(versions);
   st_key_cache_free(cache);
   return hits;
 }
@@ -244,7 +244,7 @@ static void it_stays_within_its_bytes(void **state) {
     st_key_cache *cache = new_cache(sizes[i]);
     size_t rows = sizes[i] / 100;
     for (uint64_t n = 0; n < rows; n++)
-      put_edition(cache, n, 1 + n % 5, st_key_cache_moment(cache));
+      put_version(cache, n, 1 + n % 5, st_key_cache_moment(cache));
 #ifndef __SANITIZE_ADDRESS__
     size_t taken = allocated() - before;
     CHECK(taken <= sizes[i] + 8192, "%zu bytes for %zu", taken, sizes[i]);
@@ -345,7 +345,7 @@ static void what_is_asked_for_again_stays(void **state) {
 
 #define THREAD_ROWS 400
 static st_key_cache *shared;
-static _Atomic uint64_t stored[THREAD_ROWS]; /* the edition that the store has */
+static _Atomic uint64_t stored[THREAD_ROWS]; /* the version that the store has */
 static _Atomic uint64_t told[THREAD_ROWS];   /* and the one of which the cache was told */
 
 /* As a read path does: take the moment, read, put. What is found is not older than what the cache
@@ -355,10 +355,10 @@ static void *read_rows(void *seed) {
   for (int i = 0; i < 20000; i++) {
     uint64_t n = random_below(&state, THREAD_ROWS), least = atomic_load(&told[n]);
     uint64_t found = find_edition(shared, n, i % 2);
-    if (found != 0 && found < least) return "an old edition";
+    if (found != 0 && found < least) return "an old version";
     if (found != 0) continue;
     uint64_t moment = st_key_cache_moment(shared);
-    put_edition(shared, n, atomic_load(&stored[n]), moment);
+    put_version(shared, n, atomic_load(&stored[n]), moment);
   }
   return NULL;
 }
@@ -368,13 +368,13 @@ static void *write_rows(void *seed) {
   uint64_t state = (uintptr_t)seed;
   for (int i = 0; i < 3000; i++) {
     uint64_t n = random_below(&state, THREAD_ROWS / 2) * 2 + (uintptr_t)seed % 2;
-    uint64_t changed = digest8_of(n), edition = atomic_fetch_add(&stored[n], 1) + 1;
+    uint64_t changed = digest8_of(n), version = atomic_fetch_add(&stored[n], 1) + 1;
     if (i % 500 == 0) {
       st_key_cache_forget_all(shared);
     } else {
       st_key_cache_forget(shared, &changed, 1);
     }
-    atomic_store(&told[n], edition);
+    atomic_store(&told[n], version);
   }
   return NULL;
 }
