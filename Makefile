@@ -39,6 +39,7 @@ CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
 # Only what hmac.c calls after it has asked the processor.
 X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
 $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
+$(B)/src/base/arm.o: CFLAGS += $(if $(filter aarch64%,$(MACHINE)),-march=armv8-a+crypto)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LDLIBS = -lsqlite3 -lpq -largon2 -lutf8proc -lpthread
 

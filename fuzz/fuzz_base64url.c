@@ -3,7 +3,7 @@
  */
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "base/x86.h"
+#include "base/vector.h"
 #include "fuzz.h"
 
 static uint8_t *room_of(size_t size) {
@@ -20,8 +20,8 @@ static void decodes_alike(uint8_t cpu, subtoken_text text) {
   HOLD(st_base64url_decode_by(cpu, text, fast, room, &fast_len) == good);
   HOLD(st_base64url_valid(text) == good);
   HOLD(!good || (fast_len == plain_len && memcmp(plain, fast, plain_len) == 0));
-  if ((cpu & ST_CPU_SSE41) != 0) {
-    size_t done = st_x86_base64url_decode(text.data, text.len, fast), whole = text.len / 4 * 4;
+  if ((cpu & ST_CPU_VECTOR) != 0) {
+    size_t done = st_vector_base64url_decode(text.data, text.len, fast), whole = text.len / 4 * 4;
     HOLD(done == 0 || (done == whole && whole >= 16));
     HOLD(!good || whole < 16 || (done == whole && memcmp(plain, fast, whole / 4 * 3) == 0));
   }

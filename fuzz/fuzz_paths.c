@@ -7,7 +7,7 @@
 #include "../tests/unit/permissive.h"
 #include "../tests/unit/plain_path.h"
 #include "base/hmac.h"
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/paths.h"
 #include "fuzz.h"
 #include "subtoken/url.h"

@@ -9,7 +9,7 @@
  * explained, in words that no terminal obeys.
  */
 #include "base/hmac.h"
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/claims.h"
 #include "core/claims_fast.h"
 #include "core/jws.h"

@@ -1,9 +1,9 @@
-/* base64url and base64, strict and without allocation. The x86 versions of the inner loops are in
- * base/x86.c; this file has the plain ones and decides which to use.
+/* base64url and base64, strict and without allocation. The fast versions of the inner loops are in
+ * base/vector.h; this file has the plain ones and decides which to use.
  */
 #include "base/base64url.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 
 #define X 0xFF /* not in the alphabet: it has bits above the low six */
 
@@ -39,7 +39,8 @@ static bool decode_tail(const uint8_t *in, size_t left, uint8_t *out) {
 bool st_base64url_decode_by(uint8_t cpu, subtoken_text text, void *out, size_t out_size,
                             size_t *out_len) {
   if (ST_BASE64URL_BYTES(text.len) > out_size) return false;
-  size_t done = (cpu & ST_CPU_SSE41) != 0 ? st_x86_base64url_decode(text.data, text.len, out) : 0;
+  size_t done =
+      (cpu & ST_CPU_VECTOR) != 0 ? st_vector_base64url_decode(text.data, text.len, out) : 0;
   const uint8_t *in = (const uint8_t *)text.data + done;
   uint8_t *to = (uint8_t *)out + done / 4 * 3;
   size_t left = text.len - done;
@@ -83,8 +84,8 @@ void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, siz
   const uint8_t *in = data;
   char *to = writer->out + writer->len;
   writer->len += need;
-  if ((cpu & ST_CPU_SSE41) != 0) {
-    size_t done = st_x86_base64url_encode(in, len, to);
+  if ((cpu & ST_CPU_VECTOR) != 0) {
+    size_t done = st_vector_base64url_encode(in, len, to);
     in += done;
     to += done / 3 * 4;
     len -= done;

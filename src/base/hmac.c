@@ -1,12 +1,12 @@
 /* SHA-256 and HMAC-SHA-256 with precomputed states, and the public functions of subtoken/mac.h.
- * mbedTLS hashes where the processor has no SHA instructions (base/x86.c), and checks these where
- * it has.
+ * mbedTLS hashes where the processor has no SHA instructions (base/vector.h), and checks these
+ * where it has.
  */
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS /* to set the state of a SHA-256 */
 #include "base/hmac.h"
 
 #include "base/cpu.h"
-#include "base/x86.h"
+#include "base/vector.h"
 #include "mbedtls/sha256.h"
 
 #define BLOCK 64
@@ -28,7 +28,7 @@ static void plain_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) 
 
 void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
   if ((cpu & ST_CPU_SHA) != 0) {
-    st_x86_sha256(cpu, state, data, blocks);
+    st_vector_sha256(cpu, state, data, blocks);
   } else {
     plain_blocks(state, data, blocks);
   }

@@ -1,7 +1,7 @@
 /* The inner loops that SHA and SSE4.1 instructions do faster: SHA-256, base64url, and classes of
- * characters. base/x86.h says what each does; callers ask base/cpu.c first whether they may.
+ * characters. base/vector.h says what each does; callers ask base/cpu.c first whether they may.
  */
-#include "base/x86.h"
+#include "base/vector.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -64,13 +64,13 @@ static inline void sha256_block(__m128i *abef, __m128i *cdgh, const uint8_t *dat
 }
 
 /* Not inline, so that the compiler keeps no vector registers of a caller across it. */
-__attribute__((noinline)) void st_x86_clean(uint8_t cpu) {
+__attribute__((noinline)) void st_vector_clean(uint8_t cpu) {
   if ((cpu & ST_CPU_AVX) != 0) __asm__ __volatile__("vzeroupper" : : : "memory");
 }
 
-void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
+void st_vector_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
   __m128i abef, cdgh;
-  st_x86_clean(cpu);
+  st_vector_clean(cpu);
   pack_state(state, &abef, &cdgh);
   for (; blocks > 0; blocks--, data += 64) sha256_block(&abef, &cdgh, data);
   unpack_state(abef, cdgh, state);
@@ -100,7 +100,7 @@ static inline __m128i decode_step(const char *text, uint8_t *out) {
   return _mm_and_si128(_mm_shuffle_epi8(by_lower, c), _mm_shuffle_epi8(by_upper, upper));
 }
 
-size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
+size_t st_vector_base64url_decode(const char *text, size_t len, uint8_t *out) {
   size_t whole = len / 4 * 4;
   if (whole < 16) return 0;
   const char *at = text, *last = text + whole - 16;
@@ -112,7 +112,7 @@ size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
   return _mm_movemask_epi8(_mm_cmpeq_epi8(groups, _mm_setzero_si128())) == 0 ? whole : 0;
 }
 
-size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
+size_t st_vector_base64url_encode(const uint8_t *data, size_t len, char *out) {
   const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
   /* What to add to a value for its character, by group. */
   const __m128i shifts = _mm_setr_epi8('a' - 26, -4, -4, -4, -4, -4, -4, -4, -4, -4, -4, '-' - 62,
@@ -140,7 +140,7 @@ size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
 /* ---- classes of characters ---- */
 
 /* For each class of bytes.h, the upper halves (bits) that a lower half may have.
- * tests/unit/test_x86.c compares it with bytes.c. */
+ * tests/unit/test_vector.c compares it with bytes.c. */
 static const uint8_t class_of_lower[7][16] = {
     {0xFC, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xDC, 0xFC, 0xFC,
      0x7C}, /* STRING */
@@ -174,7 +174,7 @@ static inline size_t leading_ones(unsigned bits) {
   return (size_t)__builtin_ctz(~bits);
 }
 
-size_t st_x86_span(const char *text, size_t len, uint8_t class) {
+size_t st_vector_span(const char *text, size_t len, uint8_t class) {
   size_t at = 0;
   for (; len - at >= 16; at += 16) {
     size_t n = leading_ones(in_class(_mm_loadu_si128((const __m128i *)(text + at)), class));
@@ -191,7 +191,7 @@ static inline unsigned path_bits(const char *text) {
   return good & (~slash | (good & ~slash & ~dot) >> 1);
 }
 
-size_t st_x86_path(const char *text, size_t len) {
+size_t st_vector_path(const char *text, size_t len) {
   size_t at = 0;
   for (; len - at >= 16; at += 16) {
     size_t n = leading_ones(path_bits(text + at));
@@ -200,32 +200,6 @@ size_t st_x86_path(const char *text, size_t len) {
   /* The last step processes some characters twice. */
   return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at)))
                             : at;
-}
-
-#else
-
-/* st_cpu_features returns 0, so only the first of these is ever called. */
-void st_x86_clean(uint8_t cpu) {
-  (void)cpu;
-}
-void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
-  (void)cpu, (void)state, (void)data, (void)blocks;
-}
-size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
-  (void)text, (void)len, (void)out;
-  return 0;
-}
-size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
-  (void)data, (void)len, (void)out;
-  return 0;
-}
-size_t st_x86_span(const char *text, size_t len, uint8_t class) {
-  (void)text, (void)len, (void)class;
-  return 0;
-}
-size_t st_x86_path(const char *text, size_t len) {
-  (void)text, (void)len;
-  return 0;
 }
 
 #endif

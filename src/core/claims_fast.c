@@ -5,7 +5,7 @@
  */
 #include "core/claims_fast.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/paths.h"
 
 typedef struct scan {
@@ -28,7 +28,7 @@ static inline subtoken_slice slice_from(const scan *s, const char *from) {
 /* Reads 1 to `most` characters of a class. */
 static inline bool fast_take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
   const char *from = s->at, *at = from;
-  if ((s->cpu & ST_CPU_SSE41) != 0) at += st_x86_span(at, (size_t)(s->end - at), class);
+  if ((s->cpu & ST_CPU_VECTOR) != 0) at += st_vector_span(at, (size_t)(s->end - at), class);
   while (at < s->end && (st_class_of(*at) & class) != 0) at++;
   s->at = at;
   *slice = slice_from(s, from);

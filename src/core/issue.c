@@ -3,7 +3,7 @@
  */
 #include "subtoken/issue.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
@@ -12,7 +12,7 @@
 #define PAYLOAD_MAX ST_BASE64URL_BYTES(SUBTOKEN_ISSUED_MAX)
 
 static bool all_in_class(uint8_t cpu, subtoken_text text, uint8_t class) {
-  size_t passed = (cpu & ST_CPU_SSE41) != 0 ? st_x86_span(text.data, text.len, class) : 0;
+  size_t passed = (cpu & ST_CPU_VECTOR) != 0 ? st_vector_span(text.data, text.len, class) : 0;
   return passed + st_text_span((subtoken_text){text.data + passed, text.len - passed}, class) ==
          text.len;
 }
@@ -68,7 +68,7 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring == NULL || !st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_NO_SECRET;
-  st_x86_clean(ring->secrets[0].cpu);
+  st_vector_clean(ring->secrets[0].cpu);
   subtoken_result result = issue_check(ring->secrets[0].cpu, claims);
   if (result != SUBTOKEN_OK) return result;
   st_writer text = st_writer_on(payload, sizeof payload);

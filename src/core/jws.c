@@ -4,7 +4,7 @@
 #include "core/jws.h"
 
 #include "base/json.h"
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/ring.h"
 #include "subtoken/mac.h"
 
@@ -125,7 +125,7 @@ subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void
   if (result != SUBTOKEN_OK) return result;
   bool whole = jws.mac.len == MAC_CHARS;
   uint8_t cpu = jws.secret != NULL ? jws.secret->cpu : 0;
-  st_x86_clean(cpu);
+  st_vector_clean(cpu);
   if (whole ? !st_base64url_decode_by(cpu, jws.mac, mac, sizeof mac, &len)
             : !st_base64url_valid(jws.mac)) {
     return SUBTOKEN_MALFORMED;

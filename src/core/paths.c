@@ -5,7 +5,7 @@
  */
 #include "core/paths.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 
 /* What is wrong with this byte when it is escaped. */
 static subtoken_fault fault_of_escaped(uint8_t byte) {
@@ -133,9 +133,9 @@ static scan_result scan_prefix(uint8_t cpu, subtoken_text raw) {
   size_t escapes = 0;
   if (raw.len == 0 || raw.data[0] != '/') return (scan_result){0, 0};
   const char *at = raw.data, *end = raw.data + raw.len;
-  bool fast = (cpu & ST_CPU_SSE41) != 0;
+  bool fast = (cpu & ST_CPU_VECTOR) != 0;
   while (at < end) {
-    if (fast && end - at >= 16) at += st_x86_path(at, (size_t)(end - at));
+    if (fast && end - at >= 16) at += st_vector_path(at, (size_t)(end - at));
     if (at == end) break;
     if ((st_class_of(*at) & ST_CHAR_SEGMENT) != 0) {
       at++;

@@ -4,7 +4,7 @@
  */
 #include "support.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 #include "core/claims_fast.h"
 
 #if defined(__SANITIZE_ADDRESS__)

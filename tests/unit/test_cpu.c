@@ -1,14 +1,14 @@
-/* cpu: what the processor is said to have is what base/x86.c may be called with. */
+/* cpu: what the processor is said to have is what base/vector.h may be called with. */
 #include "support.h"
 
 #include "base/cpu.h"
 
-/* x86.c's SHA code uses SSE4.1, too, and clears AVX registers only where there are any. */
+/* The SHA code uses the vectors, too, and clears AVX registers only where there are any. */
 static void every_feature_rests_on_those_it_needs(void **state) {
   (void)state;
   uint8_t cpu = st_cpu_features();
-  assert_int_equal(cpu & ~(ST_CPU_SSE41 | ST_CPU_SHA | ST_CPU_AVX), 0);
-  if ((cpu & (ST_CPU_SHA | ST_CPU_AVX)) != 0) assert_true((cpu & ST_CPU_SSE41) != 0);
+  assert_int_equal(cpu & ~(ST_CPU_VECTOR | ST_CPU_SHA | ST_CPU_AVX), 0);
+  if ((cpu & (ST_CPU_SHA | ST_CPU_AVX)) != 0) assert_true((cpu & ST_CPU_VECTOR) != 0);
 }
 
 static void asking_again_gives_the_same_answer(void **state) {
@@ -36,9 +36,13 @@ static void the_kernel_says_the_same(void **state) {
 #if defined(__x86_64__)
   if (!kernel_says("sse2")) skip(); /* no list to compare with */
   uint8_t cpu = st_cpu_features();
-  assert_int_equal((cpu & ST_CPU_SSE41) != 0, kernel_says("sse4_1") && kernel_says("ssse3"));
+  assert_int_equal((cpu & ST_CPU_VECTOR) != 0, kernel_says("sse4_1") && kernel_says("ssse3"));
   if ((cpu & ST_CPU_SHA) != 0) assert_true(kernel_says("sha_ni"));
   if ((cpu & ST_CPU_AVX) != 0) assert_true(kernel_says("avx"));
+#elif defined(__aarch64__)
+  uint8_t cpu = st_cpu_features();
+  assert_int_equal(cpu & ~ST_CPU_SHA, ST_CPU_VECTOR);
+  if ((cpu & ST_CPU_SHA) != 0 && kernel_says("asimd")) assert_true(kernel_says("sha2"));
 #else
   assert_int_equal(st_cpu_features(), 0);
 #endif

@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "base/x86.h"
+#include "base/vector.h"
 
 static void to_hex(const uint8_t *bytes, size_t len, char *out) {
   for (size_t i = 0; i < len; i++) sprintf(out + 2 * i, "%02x", bytes[i]);
@@ -175,7 +175,7 @@ static void a_mac_of_gigabytes_is_right(void **state) {
 }
 
 /* That a processor whose instructions hash wrongly falls back to plain C (st_hmac_key)
- * cannot be shown here: there is none at hand. test_x86.c holds that both hash alike. */
+ * cannot be shown here: there is none at hand. test_vector.c holds that both hash alike. */
 
 static void a_mac_in_two_pieces_is_the_same(void **state) {
   (void)state;

@@ -1,14 +1,14 @@
-/* What base/x86.c does faster is held against the plain versions here, with blocks of
+/* What base/x86.c or arm.c does faster is held against the plain versions here, with blocks of
  * their exact size on the heap. What the processor lacks is skipped, and said.
  */
 #include "support.h"
 
 #include <ctype.h>
 
-#include "base/x86.h"
+#include "base/vector.h"
 
-#define SSE_CPU ST_CPU_SSE41
-#define SHA_CPU (ST_CPU_SSE41 | ST_CPU_SHA)
+#define SSE_CPU ST_CPU_VECTOR
+#define SHA_CPU (ST_CPU_VECTOR | ST_CPU_SHA)
 
 static uint8_t this_cpu; /* asked once: under a hypervisor that takes its time */
 
@@ -134,8 +134,8 @@ static void known_hashes_hold_in_plain_c(void **state) {
   known_hashes(0);
   known_macs(0);
   /* Without the bit, no instruction is used, whatever else there is. */
-  same_blocks(ST_CPU_SSE41);
-  same_blocks(ST_CPU_SSE41 | ST_CPU_AVX);
+  same_blocks(ST_CPU_VECTOR);
+  same_blocks(ST_CPU_VECTOR | ST_CPU_AVX);
 }
 
 static void sha_instructions_agree_with_c(void **state) {
@@ -196,14 +196,14 @@ static void upper_halves_of_registers_are_cleaned(void **state) {
   (void)state;
   if (!have(ST_CPU_AVX, "AVX registers")) skip();
   uint64_t upper[2];
-  UPPER_HALF_AROUND(st_x86_clean(0), upper);
+  UPPER_HALF_AROUND(st_vector_clean(0), upper);
   assert_true(upper[0] == UINT64_MAX && upper[1] == UINT64_MAX);
-  UPPER_HALF_AROUND(st_x86_clean(ST_CPU_AVX), upper);
+  UPPER_HALF_AROUND(st_vector_clean(ST_CPU_AVX), upper);
   assert_true(upper[0] == 0 && upper[1] == 0);
   if (!have(SHA_CPU, "SHA instructions")) return;
   uint32_t hash[8] = {0};
   uint8_t block[64] = {0};
-  UPPER_HALF_AROUND(st_x86_sha256(this_cpu, hash, block, 1), upper);
+  UPPER_HALF_AROUND(st_vector_sha256(this_cpu, hash, block, 1), upper);
   assert_true(upper[0] == 0 && upper[1] == 0);
 }
 #else
@@ -230,7 +230,7 @@ static bool decodes_alike(const char *text, size_t len) {
     CHECK(!st_base64url_decode_by(SSE_CPU, in, fast, room - 1, &fast_len), "%zu", len);
   }
   /* The instructions alone: all whole groups or nothing. */
-  size_t whole = len / 4 * 4, done = st_x86_base64url_decode(in.data, len, fast);
+  size_t whole = len / 4 * 4, done = st_vector_base64url_decode(in.data, len, fast);
   CHECK(done == 0 || (done == whole && done >= 16), "%zu of %zu", done, len);
   if (good && len >= 16) {
     CHECK(done == whole && memcmp(plain, fast, whole / 4 * 3) == 0, "%zu of %zu", done, len);
@@ -306,7 +306,7 @@ static void encoding_agrees_with_c(void **state) {
       st_base64url_write_by(SSE_CPU, &two, data.data, len);
       CHECK(!one.overflow && !two.overflow && one.len == want && two.len == want, "%zu", len);
       CHECK(want == 0 || memcmp(plain, fast, want) == 0, "%zu bytes", len);
-      size_t done = st_x86_base64url_encode((const uint8_t *)data.data, len, fast);
+      size_t done = st_vector_base64url_encode((const uint8_t *)data.data, len, fast);
       CHECK(done % 12 == 0 && done <= len && len - done < 16, "%zu of %zu", done, len);
       CHECK(done == 0 || memcmp(plain, fast, done / 3 * 4) == 0, "%zu bytes", len);
       if (want > 0) {
@@ -335,7 +335,7 @@ static void each_value_is_encoded_as_in_c(void **state) {
       bytes[bit / 8 + 1] |= (uint8_t)shifted;
       memset(want, 'A', sizeof want);
       want[place] = alphabet[value];
-      assert_int_equal(st_x86_base64url_encode(bytes, sizeof bytes, out), 12);
+      assert_int_equal(st_vector_base64url_encode(bytes, sizeof bytes, out), 12);
       CHECK(memcmp(out, want, sizeof out) == 0, "%u at %zu", value, place);
     }
   }
@@ -403,7 +403,7 @@ static void spans_alike(const char *text, size_t len, uint8_t kind) {
   size_t want = words_span(text, len, kind), whole = len / 16 * 16;
   CHECK(st_text_span((subtoken_text){text, len}, kind) == want, "kind %u", kind);
   if ((this_cpu & SSE_CPU) == 0) return;
-  size_t got = st_x86_span(text, len, kind);
+  size_t got = st_vector_span(text, len, kind);
   CHECK(got == (want < whole ? want : whole), "kind %u: %zu of %zu", kind, got, want);
 }
 
@@ -446,7 +446,7 @@ static void spans_agree_with_c(void **state) {
 
 /* ---- paths ---- */
 
-/* x86.h in plain words. */
+/* vector.h in plain words. */
 static size_t words_path(const char *text, size_t len) {
   if (len < 16) return 0;
   for (size_t i = 0; i < len; i++) {
@@ -470,18 +470,18 @@ static void paths_agree_with_c(void **state) {
     size_t len = lens[n];
     subtoken_text text = repeated("", 'a', len);
     char *bytes = (char *)(uintptr_t)text.data;
-    CHECK(st_x86_path(bytes, len) == words_path(bytes, len), "%zu", len);
+    CHECK(st_vector_path(bytes, len) == words_path(bytes, len), "%zu", len);
     for (size_t at = 0; at < len; at++) {
       for (int c = 0; c < 256; c++) {
         bytes[at] = (char)c;
-        CHECK(st_x86_path(bytes, len) == words_path(bytes, len), "byte %d at %zu of %zu", c, at,
+        CHECK(st_vector_path(bytes, len) == words_path(bytes, len), "byte %d at %zu of %zu", c, at,
               len);
         if (at + 1 == len) continue;
         /* And right behind a slash. */
         bytes[at] = '/';
         bytes[at + 1] = (char)c;
-        CHECK(st_x86_path(bytes, len) == words_path(bytes, len), "/ and byte %d at %zu of %zu", c,
-              at, len);
+        CHECK(st_vector_path(bytes, len) == words_path(bytes, len), "/ and byte %d at %zu of %zu",
+              c, at, len);
         bytes[at + 1] = 'a';
       }
       bytes[at] = 'a';
@@ -492,7 +492,7 @@ static void paths_agree_with_c(void **state) {
         bytes[i] = round % 4 == 0 || piece > 7 ? pool[piece] : 'a';
       }
       for (size_t i = 0; i < len && round % 2 == 0; i += 2 + random_below(&seed, 9)) bytes[i] = '/';
-      CHECK(st_x86_path(bytes, len) == words_path(bytes, len), "%.*s", (int)len, bytes);
+      CHECK(st_vector_path(bytes, len) == words_path(bytes, len), "%.*s", (int)len, bytes);
     }
     release(text);
   }
@@ -513,5 +513,5 @@ int main(void) {
       cmocka_unit_test(spans_agree_with_c),
       cmocka_unit_test(paths_agree_with_c),
   };
-  return cmocka_run_group_tests_name("x86", tests, setup, NULL);
+  return cmocka_run_group_tests_name("vector", tests, setup, NULL);
 }
