@@ -23,7 +23,7 @@
  *           GCC, -O2).
  * Sizes     A structure that may get members in a later version has its own size as its
  *           first member: subtoken_verifier, subtoken_request, subtoken_issue_request,
- *           subtoken_limits, subtoken_narrow_report, subtoken_decision and
+ *           subtoken_limits, subtoken_narrow_report, subtoken_decision, subtoken_cache and
  *           subtoken_feed_settings. Start with its SUBTOKEN_..._DEFAULT, or set .size to
  *           its sizeof. A program that was built with earlier headers passes a shorter
  *           structure: members that it lacks have their default, and the library neither
@@ -175,6 +175,8 @@ typedef struct subtoken_claims {
   subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_slice urls[SUBTOKEN_URLS_MAX];
   char text[SUBTOKEN_TOKEN_MAX / 4 * 3];
+  subtoken_slice aud; /* the library's: the audiences, packed; for subtoken_decide. It lies where
+                         earlier versions had padding */
 } subtoken_claims;
 
 /* A view of one piece of claims; valid as long as the claims are. */

@@ -25,6 +25,7 @@
 #ifndef SUBTOKEN_VERIFY_H
 #define SUBTOKEN_VERIFY_H
 
+#include "subtoken/cache.h"
 #include "subtoken/url.h"
 
 #ifdef __cplusplus
@@ -38,9 +39,9 @@ extern "C" {
  */
 typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
 
-/* How to verify tokens. The library does not change it, and one serves all threads. It points to
- * the ring and to what .revoked_context is: the caller keeps them. A zeroed verifier refuses every
- * token.
+/* How to verify tokens. The library does not change it, and without a cache one serves all threads.
+ * It points to the ring, to what .revoked_context is and to the cache: the caller keeps them. A
+ * zeroed verifier refuses every token.
  */
 typedef struct subtoken_verifier {
   size_t size; /* of this structure (common.h, Sizes) */
@@ -54,13 +55,15 @@ typedef struct subtoken_verifier {
   subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_REVOCATION_UNKNOWN, unless: */
   void *revoked_context;
   bool without_revocations; /* true: revocation is not checked */
+  subtoken_cache *cache; /* of authenticated tokens (cache.h), or NULL. A verifier that has one is
+                            used by one thread at a time */
 } subtoken_verifier;
 
 /* 60 s of leeway, at most 365 days of life; set .ring and .revoked. */
 // clang-format off
 #define SUBTOKEN_VERIFIER_DEFAULT \
   { sizeof(subtoken_verifier), NULL, 60, INT64_C(365) * 86400, {NULL, 0}, {NULL, 0}, \
-    NULL, NULL, false }
+    NULL, NULL, false, NULL }
 // clang-format on
 
 /* The request that a token came with. */
@@ -88,6 +91,30 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken
                                                                   subtoken_text token,
                                                                   const subtoken_request *request,
                                                                   subtoken_claims *claims);
+
+/* The two parts of subtoken_verify, which is the one after the other.
+ *
+ * subtoken_authenticate applies what depends on the token and the ring alone: the results from
+ * SUBTOKEN_TOO_LARGE to SUBTOKEN_CLAIMS. On SUBTOKEN_OK *claims are those of subtoken_verify but
+ * for .aud_named, which is false; they say nothing yet about a request. cache may be NULL. When the
+ * cache has the token, its signature is not computed again (cache.h says what that depends on);
+ * when not, and the token is good, the cache gets it. SUBTOKEN_INVALID_ARGUMENT when another
+ * pointer is NULL, or the cache is one that subtoken_cache_init has not made. On failure *claims is
+ * zeroed. About 16 KiB of stack.
+ *
+ * subtoken_decide applies the rest, from SUBTOKEN_EXP_BEFORE_IAT to SUBTOKEN_PERM, to claims that
+ * subtoken_authenticate has written under the verifier's ring. It trusts them: claims from anywhere
+ * else, such as those of subtoken_inspect, prove nothing. Whatever they hold, it reads nothing
+ * outside of them: SUBTOKEN_INVALID_ARGUMENT when a count, a slice or a time is out of range. It
+ * does not use the cache. About 5 KiB of stack.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_authenticate(const subtoken_ring *ring,
+                                                                        subtoken_cache *cache,
+                                                                        subtoken_text token,
+                                                                        subtoken_claims *claims);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_decide(const subtoken_verifier *verifier,
+                                                                  const subtoken_request *request,
+                                                                  const subtoken_claims *claims);
 
 /* Make claims from a reply of /v2/authorize, so that an edge which asked the server decides by the
  * rules of subtoken_verify. sub is the value of X-Subtoken-Sub (absent or empty: nobody);

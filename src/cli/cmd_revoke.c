@@ -39,7 +39,7 @@ static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_tex
   subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
   if (result != SUBTOKEN_OK) return result;
   claims->text_len = (uint16_t)len;
-  return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
+  return st_claims_read(0, claims, NULL);
 }
 
 static void revoke_print_refused(const revoke_command *s, size_t line, subtoken_result result) {

@@ -39,6 +39,11 @@ bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url) {
   return claims_list_has(claims, claims->urls, claims->url_count, url);
 }
 
+/* Earlier versions have the same size, and padding where .aud is. */
+_Static_assert(offsetof(subtoken_claims, aud) % 8 == 4 &&
+                   sizeof(subtoken_claims) == offsetof(subtoken_claims, aud) + 4,
+               "claims must not get larger");
+
 static subtoken_slice slice_of(const subtoken_claims *claims, subtoken_text text) {
   return (subtoken_slice){(uint16_t)(text.data - claims->text), (uint16_t)text.len};
 }
@@ -60,6 +65,12 @@ bool st_claims_in_bounds(const subtoken_claims *claims) {
     if (!slice_in_bounds(claims->urls[i])) return false;
   }
   return true;
+}
+
+bool st_claims_decidable(const subtoken_claims *claims) {
+  return st_claims_in_bounds(claims) && slice_in_bounds(claims->iss) &&
+         slice_in_bounds(claims->aud) && (uint64_t)claims->iat <= SUBTOKEN_TIME_MAX &&
+         (uint64_t)claims->exp <= SUBTOKEN_TIME_MAX && (uint64_t)claims->nbf <= SUBTOKEN_TIME_MAX;
 }
 
 /* ---- what callers ask of claims ---- */
@@ -88,6 +99,18 @@ subtoken_result subtoken_claims_check_needs(const subtoken_claims *claims,
   if (first == NULL) return SUBTOKEN_OK;
   if (lacking != NULL) *lacking = *first;
   return SUBTOKEN_PERM;
+}
+
+bool st_claims_has_audience(const subtoken_claims *claims, subtoken_text aud) {
+  const char *at = claims->text + claims->aud.at;
+  for (size_t left = claims->aud.len; left >= 2;) {
+    size_t len = (uint8_t)at[0] | (size_t)(uint8_t)at[1] << 8;
+    if (len > left - 2) return false;
+    if (st_text_equal((subtoken_text){at + 2, len}, aud)) return true;
+    at += 2 + len;
+    left -= 2 + len;
+  }
+  return false;
 }
 
 /* ---- reading ---- */
@@ -129,18 +152,27 @@ static bool read_urls_claim(st_json *json, subtoken_claims *claims) {
   return !json->failed && claims->url_count > 0;
 }
 
-/* A string or an array of strings (RFC 7519 section 4.1.3). */
-static bool read_aud(st_json *json, subtoken_text want, bool *named) {
+/* Appends an audience to those that are packed: two bytes for its length, and the text. That is in
+ * place of its own two quotes or before, and never beyond. */
+static void pack_audience(subtoken_claims *claims, subtoken_text text) {
+  char *to = claims->text + claims->aud.at + claims->aud.len;
+  memmove(to + 2, text.data, text.len);
+  to[0] = (char)(text.len & 0xFF);
+  to[1] = (char)(text.len >> 8);
+  claims->aud.len = (uint16_t)(claims->aud.len + 2 + text.len);
+}
+
+/* A string or an array of strings (RFC 7519 section 4.1.3). The verifier's audience is not known
+ * here: all are kept. */
+static bool read_aud(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
-  if (st_json_peek(json) != '[') {
+  bool array = st_json_peek(json) == '[';
+  if (array && !st_json_array(json)) return false;
+  claims->aud = (subtoken_slice){(uint16_t)json->at, 0};
+  while (!array || st_json_element(json)) {
     if (!st_json_string(json, &text)) return false;
-    *named = want.data != NULL && st_text_equal(text, want);
-    return true;
-  }
-  if (!st_json_array(json)) return false;
-  while (st_json_element(json)) {
-    if (!st_json_string(json, &text)) return false;
-    if (want.data != NULL && st_text_equal(text, want)) *named = true;
+    pack_audience(claims, text);
+    if (!array) return true;
   }
   return !json->failed;
 }
@@ -162,8 +194,7 @@ static bool read_sid(st_json *json, subtoken_claims *claims) {
 /* The required claims, as bits of those that were read. */
 enum { SUB = 1, IAT = 2, EXP = 4, PERMISSIONS = 8, REQUIRED = 15 };
 
-static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud,
-                       subtoken_claims *claims, unsigned *seen) {
+static bool read_claim(st_json *json, subtoken_text name, subtoken_claims *claims, unsigned *seen) {
   if (st_text_is(name, "sub")) {
     *seen |= SUB;
     return read_sub(json, claims);
@@ -186,7 +217,7 @@ static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud
   }
   if (st_text_is(name, "nbf")) return st_json_uint(json, &claims->nbf);
   if (st_text_is(name, "iss")) return read_iss(json, claims);
-  if (st_text_is(name, "aud")) return read_aud(json, want_aud, &claims->aud_named);
+  if (st_text_is(name, "aud")) return read_aud(json, claims);
   if (st_text_is(name, "sid")) return read_sid(json, claims);
   return st_json_skip(json);
 }
@@ -198,14 +229,11 @@ static subtoken_text first_missing(unsigned seen) {
                          : ST_TEXT("permissions");
 }
 
-subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
-                               subtoken_text *fault) {
-  return st_claims_fast_read(cpu, claims) ? SUBTOKEN_OK
-                                          : st_claims_read_any(claims, want_aud, fault);
+subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text *fault) {
+  return st_claims_fast_read(cpu, claims) ? SUBTOKEN_OK : st_claims_read_any(claims, fault);
 }
 
-subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
-                                   subtoken_text *fault) {
+subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text *fault) {
   st_json json;
   subtoken_text name = {NULL, 0};
   unsigned seen = 0;
@@ -214,7 +242,7 @@ subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_a
   if (!st_json_object(&json)) return SUBTOKEN_MALFORMED;
   claims->every_url = true; /* until a urls claim is read */
   while (good && st_json_member(&json, &name)) {
-    good = read_claim(&json, name, want_aud, claims, &seen);
+    good = read_claim(&json, name, claims, &seen);
   }
   if (json.failed && !json.wrong_type) return SUBTOKEN_MALFORMED;
   if (good && !st_json_end(&json)) return SUBTOKEN_MALFORMED;
@@ -314,6 +342,7 @@ subtoken_result subtoken_claims_from_identity(subtoken_claims *claims, subtoken_
                                               subtoken_text permissions, int64_t expires) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(claims, 0, offsetof(subtoken_claims, text));
+  claims->aud = (subtoken_slice){0, 0};
   claims->every_url = true;
   claims->exp = expires;
   bool in_range = expires >= 0 && expires <= SUBTOKEN_TIME_MAX;

@@ -4,22 +4,28 @@
 
 #include "base/bytes.h"
 
-/* Read claims->text, of claims->text_len bytes, into the other members; strings are unescaped in
- * place. aud_named says whether want_aud is among the aud. cpu: subtoken_secret.cpu, or 0. On
- * failure the claims are unspecified: zero them. With SUBTOKEN_CLAIMS *fault (may be NULL) is the
- * name of the claim that is wrong or missing. */
-subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
-                               subtoken_text *fault) __attribute__((warn_unused_result));
+/* Read claims->text, of claims->text_len bytes, into the other members, which are empty; strings
+ * are unescaped in place. cpu: subtoken_secret.cpu, or 0. On failure the claims are unspecified:
+ * zero them. With SUBTOKEN_CLAIMS *fault (may be NULL) is the name of the claim that is wrong or
+ * missing. */
+subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text *fault)
+    __attribute__((warn_unused_result));
 
 /* The same for any JSON, without the shortcut of claims_fast.h. */
-subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
-                                   subtoken_text *fault) __attribute__((warn_unused_result));
+subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text *fault)
+    __attribute__((warn_unused_result));
+
+/* Is this one of their audiences? */
+bool st_claims_has_audience(const subtoken_claims *claims, subtoken_text aud);
 
 /* Write valid claims as JSON. */
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
 /* Are the counts and slices of these claims within them? claims may be NULL. */
 bool st_claims_in_bounds(const subtoken_claims *claims);
+
+/* And all else that the rules read, for claims of any bytes? */
+bool st_claims_decidable(const subtoken_claims *claims);
 
 /* Append text. False when the claims are full. */
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission)

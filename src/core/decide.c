@@ -25,7 +25,8 @@ static subtoken_result decide_parties(const subtoken_verifier *verifier,
       !st_text_equal(subtoken_claims_text(claims, claims->iss), verifier->iss)) {
     return SUBTOKEN_ISS;
   }
-  return verifier->aud.data != NULL && !claims->aud_named ? SUBTOKEN_AUD : SUBTOKEN_OK;
+  bool named = verifier->aud.data == NULL || st_claims_has_audience(claims, verifier->aud);
+  return named ? SUBTOKEN_OK : SUBTOKEN_AUD;
 }
 
 static subtoken_result decide_revoked(const subtoken_verifier *verifier,
@@ -57,15 +58,21 @@ static subtoken_result decide_url(uint8_t cpu, const subtoken_claims *claims, su
   return decide_path(claims, method, &path);
 }
 
+/* No verifier would accept claims with other entries. */
+static bool entries_valid(uint8_t cpu, const subtoken_claims *claims) {
+  for (size_t i = 0; i < claims->url_count; i++) {
+    subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
+    bool usual =
+        url.len > 0 && url.len <= SUBTOKEN_URL_MAX && st_paths_scan_entry(cpu, url) == url.len;
+    if (!usual && st_paths_check_entry(url) != SUBTOKEN_FAULT_NONE) return false;
+  }
+  return true;
+}
+
 subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
                                    subtoken_text target) {
   if (!st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
-  for (size_t i = 0; i < claims->url_count; i++) {
-    if (st_paths_check_entry(subtoken_claims_text(claims, claims->urls[i])) !=
-        SUBTOKEN_FAULT_NONE) {
-      return SUBTOKEN_URL; /* no verifier would accept these claims */
-    }
-  }
+  if (!entries_valid(0, claims)) return SUBTOKEN_URL;
   return decide_url(0, claims, method, target);
 }
 
@@ -89,4 +96,10 @@ subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_requ
   }
   if (result == SUBTOKEN_OK) result = decide_needs(request, claims);
   return result;
+}
+
+subtoken_result st_decide_any(const subtoken_verifier *verifier, const subtoken_request *request,
+                              const subtoken_claims *claims) {
+  if (!entries_valid(verifier->ring->secrets[0].cpu, claims)) return SUBTOKEN_CLAIMS;
+  return st_decide(verifier, request, NULL, claims);
 }

@@ -33,7 +33,7 @@ static void explain_decode(explained *e) {
   if (st_base64url_decode(e->jws.header, e->header, sizeof e->header, &len)) e->header_len = len;
   if (!st_base64url_decode(e->jws.payload, e->claims.text, sizeof e->claims.text, &len)) return;
   e->claims.text_len = (uint16_t)len;
-  e->read = st_claims_read(0, &e->claims, e->verifier->aud, &e->fault) == SUBTOKEN_OK;
+  e->read = st_claims_read(0, &e->claims, &e->fault) == SUBTOKEN_OK;
 }
 
 /* ---- pieces of sentences ---- */

@@ -104,6 +104,7 @@ static subtoken_result narrow_claims(const subtoken_claims *parent,
                                      const subtoken_limits *limits, int64_t now,
                                      subtoken_claims *child, subtoken_narrow_report *report) {
   memset(child, 0, offsetof(subtoken_claims, text));
+  child->aud = (subtoken_slice){0, 0};
   subtoken_result result = narrow_life(parent, request, limits, now, child, report);
   if (result == SUBTOKEN_OK &&
       !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {

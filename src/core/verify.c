@@ -1,8 +1,10 @@
-/* subtoken_verify and subtoken_inspect: opens a token (jws.c), reads its claims (claims.c) and
- * applies the rules (decide.c). Nothing of the payload is parsed before the MAC is checked.
+/* subtoken_verify, its two parts, and subtoken_inspect: opens a token (jws.c) and reads its claims
+ * (claims.c), unless the cache knows it (cache.c), and applies the rules (decide.c). Nothing of the
+ * payload is parsed before the MAC is checked.
  */
 #include "subtoken/verify.h"
 
+#include "core/cache.h"
 #include "core/claims.h"
 #include "core/decide.h"
 #include "core/jws.h"
@@ -12,33 +14,62 @@ static bool time_in_range(int64_t value) {
   return (uint64_t)value <= SUBTOKEN_TIME_MAX;
 }
 
-static subtoken_result verify_token(const subtoken_verifier *verifier, subtoken_text token,
-                                    const subtoken_request *request, const st_path *path,
-                                    subtoken_claims *claims) {
-  size_t len;
-  subtoken_result result =
-      st_jws_open(verifier->ring, token, claims->text, sizeof claims->text, &len);
-  if (result != SUBTOKEN_OK) return result;
-  claims->text_len = (uint16_t)len;
-  result = st_claims_read(verifier->ring->secrets[0].cpu, claims, verifier->aud, NULL);
-  if (result != SUBTOKEN_OK) return result;
-  return st_decide(verifier, request, path, claims);
-}
-
 /* Makes claims as empty as zeroed ones: the text can be reached through these members only. */
 static void clear_claims(subtoken_claims *claims) {
   claims->iat = claims->exp = claims->nbf = 0;
   claims->every_url = claims->aud_named = false;
   claims->permission_count = claims->url_count = claims->text_len = 0;
-  claims->sub = claims->iss = claims->sid = (subtoken_slice){0, 0};
+  claims->sub = claims->iss = claims->sid = claims->aud = (subtoken_slice){0, 0};
 }
 
-static bool verify_args_valid(const subtoken_verifier *verifier, subtoken_text token,
-                              const subtoken_request *request) {
-  return verifier != NULL && verifier->ring != NULL && request != NULL && token.data != NULL &&
-         verifier->leeway >= 0 && verifier->leeway <= SUBTOKEN_LEEWAY_MAX &&
-         time_in_range(verifier->max_life) && time_in_range(request->now) &&
-         (request->needs != NULL || request->needs_count == 0);
+/* Not inline, so that a token which the cache has pays for none of it. */
+static __attribute__((noinline)) subtoken_result open_token(const subtoken_ring *ring,
+                                                            subtoken_text token,
+                                                            subtoken_claims *claims) {
+  size_t len;
+  clear_claims(claims);
+  subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
+  if (result != SUBTOKEN_OK) return result;
+  claims->text_len = (uint16_t)len;
+  return st_claims_read(ring->secrets[0].cpu, claims, NULL);
+}
+
+/* The rules for the token alone. The cache is valid or NULL; on failure the claims are unspecified.
+ */
+static inline subtoken_result authenticate(const subtoken_ring *ring, const subtoken_cache *cache,
+                                           subtoken_text token, subtoken_claims *claims) {
+  if (cache != NULL && st_cache_find(cache, ring, token, claims)) return SUBTOKEN_OK;
+  subtoken_result result = open_token(ring, token, claims);
+  if (result == SUBTOKEN_OK && cache != NULL) st_cache_keep(cache, token, claims);
+  return result;
+}
+
+subtoken_result subtoken_authenticate(const subtoken_ring *ring, subtoken_cache *cache,
+                                      subtoken_text token, subtoken_claims *claims) {
+  if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
+  if (ring != NULL && token.data != NULL && (cache == NULL || st_cache_valid(cache)))
+    result = authenticate(ring, cache, token, claims);
+  if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
+  return result;
+}
+
+static bool verify_args_valid(const subtoken_verifier *verifier, const subtoken_request *request) {
+  return verifier != NULL && verifier->ring != NULL && request != NULL &&
+         (verifier->cache == NULL || st_cache_valid(verifier->cache)) && verifier->leeway >= 0 &&
+         verifier->leeway <= SUBTOKEN_LEEWAY_MAX && time_in_range(verifier->max_life) &&
+         time_in_range(request->now) && (request->needs != NULL || request->needs_count == 0);
+}
+
+/* The claims are const to the rules, and what was asked for is not theirs: so .aud_named is set
+ * here, where the rule for it has held. */
+static subtoken_result verify_token(const subtoken_verifier *verifier, subtoken_text token,
+                                    const subtoken_request *request, const st_path *path,
+                                    subtoken_claims *claims) {
+  subtoken_result result = authenticate(verifier->ring, verifier->cache, token, claims);
+  if (result == SUBTOKEN_OK) result = st_decide(verifier, request, path, claims);
+  claims->aud_named = verifier->aud.data != NULL;
+  return result;
 }
 
 subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token,
@@ -46,8 +77,7 @@ subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token
                           subtoken_claims *claims) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  clear_claims(claims);
-  if (verify_args_valid(verifier, token, request))
+  if (verify_args_valid(verifier, request) && token.data != NULL)
     result = verify_token(verifier, token, request, path, claims);
   if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
   return result;
@@ -70,6 +100,16 @@ subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text
   return st_verify(verifier, token, request, NULL, claims);
 }
 
+subtoken_result subtoken_decide(const subtoken_verifier *verifier, const subtoken_request *request,
+                                const subtoken_claims *claims) {
+  subtoken_verifier verifier_copy;
+  subtoken_request request_copy;
+  verifier = st_sized_verifier(verifier, &verifier_copy);
+  request = st_sized_request(request, &request_copy);
+  bool valid = verify_args_valid(verifier, request) && st_claims_decidable(claims);
+  return valid ? st_decide_any(verifier, request, claims) : SUBTOKEN_INVALID_ARGUMENT;
+}
+
 static subtoken_result inspect_token(subtoken_text token, char *header, size_t header_size,
                                      subtoken_claims *claims) {
   st_jws jws;
@@ -89,7 +129,7 @@ static subtoken_result inspect_token(subtoken_text token, char *header, size_t h
     return SUBTOKEN_MALFORMED;
   }
   claims->text_len = (uint16_t)len;
-  return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
+  return st_claims_read(0, claims, NULL);
 }
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,

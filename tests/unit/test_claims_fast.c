@@ -27,6 +27,7 @@ static void prepare(reading *to, const char *payload, size_t len) {
   subtoken_claims *claims = &to->claims;
   if (len > sizeof claims->text) abort();
   memset(claims, 0, offsetof(subtoken_claims, permissions));
+  claims->aud = (subtoken_slice){0, 0};
   memset(claims->permissions, 0x55, sizeof claims->permissions);
   memset(claims->urls, 0x55, sizeof claims->urls);
   memcpy(claims->text, payload, len);
@@ -47,16 +48,15 @@ static bool read_issued(uint8_t cpu, reading *to, const char *payload, size_t le
   return good;
 }
 
-static void read_any(reading *to, const char *payload, size_t len, subtoken_text aud) {
+static void read_any(reading *to, const char *payload, size_t len) {
   prepare(to, payload, len);
-  to->result = st_claims_read_any(&to->claims, aud, &to->fault);
+  to->result = st_claims_read_any(&to->claims, &to->fault);
   finish(to);
 }
 
-static void read_either(uint8_t cpu, reading *to, const char *payload, size_t len,
-                        subtoken_text aud) {
+static void read_either(uint8_t cpu, reading *to, const char *payload, size_t len) {
   prepare(to, payload, len);
-  to->result = st_claims_read(cpu, &to->claims, aud, &to->fault);
+  to->result = st_claims_read(cpu, &to->claims, &to->fault);
   finish(to);
 }
 
@@ -70,7 +70,7 @@ static bool same_claims(const subtoken_claims *a, const subtoken_claims *b) {
               a->permission_count == b->permission_count && a->url_count == b->url_count &&
               a->text_len == b->text_len && same_slice(a->sub, b->sub) &&
               same_slice(a->iss, b->iss) && same_slice(a->sid, b->sid) &&
-              memcmp(a->text, b->text, a->text_len) == 0;
+              same_slice(a->aud, b->aud) && memcmp(a->text, b->text, a->text_len) == 0;
   for (size_t i = 0; same && i < a->permission_count; i++) {
     same = same_slice(a->permissions[i], b->permissions[i]);
   }
@@ -87,11 +87,10 @@ static bool same_fault(const reading *a, const reading *b) {
 /* What has to hold of any payload. True when it was read in one pass. */
 static bool holds(const char *payload, size_t len) {
   static reading plain, fast, any, either;
-  static const subtoken_text aud = {"api", 3};
   bool issued = read_issued(0, &plain, payload, len);
   CHECK(read_issued(this_cpu, &fast, payload, len) == issued, "%d: %.*s", issued, (int)len,
         payload);
-  read_any(&any, payload, len, aud);
+  read_any(&any, payload, len);
   if (issued) {
     CHECK(any.result == SUBTOKEN_OK, "%s: %.*s", subtoken_result_name(any.result), (int)len,
           payload);
@@ -107,7 +106,7 @@ static bool holds(const char *payload, size_t len) {
         "%.*s", (int)len, payload);
   }
   for (int twice = 0; twice < 2; twice++) {
-    read_either(twice == 0 ? this_cpu : 0, &either, payload, len, aud);
+    read_either(twice == 0 ? this_cpu : 0, &either, payload, len);
     CHECK(either.result == any.result, "%s, not %s: %.*s", subtoken_result_name(either.result),
           subtoken_result_name(any.result), (int)len, payload);
     if (any.result == SUBTOKEN_OK) {
@@ -224,7 +223,7 @@ static void what_is_written_is_read_in_one_pass(void **state) {
       CHECK(issued, "%.*s", (int)writer.len, payload);
     }
     read += issued;
-    read_either(this_cpu, &back, payload, writer.len, (subtoken_text){NULL, 0});
+    read_either(this_cpu, &back, payload, writer.len);
     bool times = made.iat <= SUBTOKEN_TIME_MAX && made.exp <= SUBTOKEN_TIME_MAX;
     CHECK((back.result == SUBTOKEN_OK) == times, "%.*s", (int)writer.len, payload);
     if (times) CHECK(texts_are(&back.claims, &made), "%.*s", (int)writer.len, payload);
@@ -387,7 +386,7 @@ static void times_are_read_up_to_15_digits(void **state) {
         snprintf(text, sizeof text, "{\"sub\":\"s\",\"iat\":%s,\"exp\":%s,\"permissions\":[]}",
                  second ? "1" : rows[i / 2].digits, second ? rows[i / 2].digits : "1");
     CHECK(holds(text, (size_t)len) == rows[i / 2].issued, "%s", text);
-    read_either(this_cpu, &back, text, (size_t)len, (subtoken_text){NULL, 0});
+    read_either(this_cpu, &back, text, (size_t)len);
     CHECK(back.result == rows[i / 2].want, "%s: %s", text, subtoken_result_name(back.result));
   }
 }
@@ -404,7 +403,7 @@ static void both_readers_agree_on_each_byte_of_a_time(void **state) {
       bool digit = byte >= '0' && byte <= '9', want = digit && (at > 0 || byte != '0');
       CHECK(holds(text, sizeof text - 1) == want, "%zu %d", at, byte);
       if (!want) continue;
-      read_either(this_cpu, &back, text, sizeof text - 1, (subtoken_text){NULL, 0});
+      read_either(this_cpu, &back, text, sizeof text - 1);
       CHECK(back.result == SUBTOKEN_OK && back.claims.iat == strtoll(digits, NULL, 10), "%zu %d",
             at, byte);
     }
@@ -436,12 +435,12 @@ static void lists_have_64_entries_at_most(void **state) {
   for (int count = 0; count <= 66; count++) {
     size_t len = with_list(text, sizeof text, FRONT, "p", count, "]}");
     CHECK(holds(text, len) == (count <= 64), "%d permissions", count);
-    read_either(0, &back, text, len, (subtoken_text){NULL, 0});
+    read_either(0, &back, text, len);
     CHECK(back.result == (count <= 64 ? SUBTOKEN_OK : SUBTOKEN_CLAIMS), "%d permissions", count);
     len = with_list(text, sizeof text, FRONT "],\"urls\":[", "/u/", count, "]}");
     bool good = count >= 1 && count <= 64;
     CHECK(holds(text, len) == good, "%d urls", count);
-    read_either(0, &back, text, len, (subtoken_text){NULL, 0});
+    read_either(0, &back, text, len);
     CHECK(back.result == (good ? SUBTOKEN_OK : SUBTOKEN_CLAIMS), "%d urls", count);
     if (good) CHECK(!back.claims.every_url && back.claims.url_count == count, "%d urls", count);
   }
@@ -522,7 +521,7 @@ static void repeated_entries_are_left_to_the_other_reader(void **state) {
     size_t len = strlen(rows[i].payload);
     bool issued = holds(rows[i].payload, len);
     CHECK(rows[i].issued == -1 || issued == rows[i].issued, "%s", rows[i].payload);
-    read_either(this_cpu, &back, rows[i].payload, len, (subtoken_text){NULL, 0});
+    read_either(this_cpu, &back, rows[i].payload, len);
     CHECK(back.result == rows[i].want, "%s: %s", rows[i].payload,
           subtoken_result_name(back.result));
   }
