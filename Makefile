@@ -78,6 +78,7 @@ help:
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
+## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make install        into PREFIX=/usr/local
 ## make compile_commands.json   for clangd
 ## B=DIR builds into DIR; OPT=, SAN= and CC= change how
@@ -154,6 +155,43 @@ $(NGINX_MODULE): $(NGINX_OBJ) $(B)/libsubtoken.a
 	@printf '  LD      %s\n' $@
 	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $(NGINX_OBJ) \
 		-Wl,--exclude-libs,ALL $(B)/libsubtoken.a
+
+# ---- WebAssembly, and the npm package ----------------------------------------
+
+# base, core and the functions that src/edge/wasm/core.js calls, for every JavaScript engine: one
+# file without imports, compiled by Debian's clang in one step. A file that is not there has no part.
+WASM_CC = clang-14
+WASM_SRC := $(PURE_SRC) $(wildcard src/edge/wasm/*.c)
+WASM_HEADERS := $(wildcard include/subtoken/*.h src/base/*.h src/core/*.h)
+WASM_FILES := $(wildcard src/edge/wasm/*.js src/edge/wasm/*.ts) src/edge/wasm/README.md LICENSE
+WASM_OUT := $(B)/wasm
+WASM_PACKAGE := $(WASM_OUT)/package
+WASM_FLAGS = --target=wasm32-wasi -std=gnu11 -O3 -mexec-model=reactor -nostartfiles $(WARN) -Wno-missing-prototypes \
+	-fvisibility=hidden -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
+WASM_LINK = -Wl,--no-entry,--strip-all,--stack-first,-z,stack-size=262144,--export=__stack_pointer
+.PHONY: wasm deps-wasm
+wasm: $(WASM_PACKAGE)/package.json
+	@printf 'subtoken.wasm: %d bytes, %d as gzip; the package: %s\n' $$(wc -c <$(WASM_OUT)/subtoken.wasm) \
+		$$(gzip -9c $(WASM_OUT)/subtoken.wasm | wc -c) $(WASM_PACKAGE)
+
+deps-wasm:
+	@sh third_party/apt.sh cmd:clang-14=clang-14 cmd:wasm-ld-14=lld-14 wasi-libc libclang-rt-14-dev-wasm32 \
+		cmd:node=nodejs cmd:npm=npm
+
+# mbedTLS's own warnings are not ours to mend.
+$(WASM_OUT)/subtoken.wasm: $(WASM_SRC) $(WASM_HEADERS) Makefile $(TP)/mbedtls_config.h | deps-wasm $(TP_STAMP)
+	@mkdir -p $(@D)
+	@printf '  WASM    %s\n' $@
+	@$(WASM_CC) $(WASM_FLAGS) -w -c -o $(@D)/sha256.o $(TP_SRC)/mbedtls/library/sha256.c
+	@$(WASM_CC) $(WASM_FLAGS) -w -c -o $(@D)/platform_util.o $(TP_SRC)/mbedtls/library/platform_util.c
+	@$(WASM_CC) $(WASM_FLAGS) $(WASM_LINK) -o $@ $(WASM_SRC) $(@D)/sha256.o $(@D)/platform_util.o
+
+$(WASM_PACKAGE)/package.json: $(WASM_OUT)/subtoken.wasm $(WASM_FILES) src/edge/wasm/package.json
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp $(WASM_OUT)/subtoken.wasm $(WASM_FILES) $(@D)/
+	@base64 $(WASM_OUT)/subtoken.wasm >$(WASM_OUT)/base64
+	@sed -e '/@WASM@/{r $(WASM_OUT)/base64' -e 'd}' src/edge/wasm/index.inline.js >$(@D)/index.inline.js
+	@sed 's|"0.0.0"|"$(VERSION)"|' src/edge/wasm/package.json >$@
 
 # ---- tests -------------------------------------------------------------------
 

@@ -1,0 +1,693 @@
+// The library in JavaScript: Ring, Policy, Feed, Verifier, and what reads tokens and paths. All of it
+// works on one WebAssembly instance, which an index.*.js loads and hands to `start`. What decides is
+// C (subtoken_wasm.c and src/core); this file carries strings in and results out.
+//
+// Ownership: an object here owns a block of the instance's memory. `free()` (or `using`) wipes and
+// releases it; without that it is released some time after the object is garbage. What others of
+// ours still use is wiped when the last of them goes, but a ring is empty from its `free()` on.
+
+let wasm = null; // the exports
+let stopped = null; // the trap that ended the instance
+let bytes, words, numbers; // views of its memory, made anew when it grows
+let tokenSlot, targetSlot;
+let at; // addresses of the members of `io`, in subtoken_wasm.c
+let stackTop;
+
+const TOKEN_MAX = 8192;
+const TARGET_MAX = 8192;
+const METHOD_MAX = 1100; // longer than any that an entry can name
+const PERMISSION_MAX = 64;
+const NEEDS_MAX = 65; // one more than a token can have
+const RING_TEXT_MAX = 65536;
+const NEEDS_AREA = 65 * 3 * 65;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** An error with a `code`: the name of a result, or `stopped`, `freed`, `out_of_memory`. */
+export class SubtokenError extends Error {
+  constructor(code, message, place) {
+    super(message);
+    this.code = code;
+    if (place !== undefined) Object.assign(this, place);
+  }
+
+  get name() {
+    return 'SubtokenError';
+  }
+}
+
+function wrongType(name, expected) {
+  const error = new TypeError(`subtoken: ${name} must be ${expected}`);
+  error.code = 'invalid_argument';
+  return error;
+}
+
+// ---- the instance ----
+
+function refresh() {
+  const { buffer } = wasm.memory;
+  bytes = new Uint8Array(buffer);
+  words = new Uint32Array(buffer);
+  numbers = new Float64Array(buffer, at.numbers, 8);
+  tokenSlot = bytes.subarray(at.token, at.target);
+  targetSlot = bytes.subarray(at.target, at.area);
+}
+
+function ended() {
+  return new SubtokenError('stopped',
+    `the WebAssembly instance of subtoken has stopped (${stopped}): start the process or worker anew`);
+}
+
+// A trap leaves the instance in an unknown state: no call enters it again.
+function stop(error) {
+  stopped = String(error);
+  wasm = new Proxy({}, { get() { throw ended(); } });
+  return ended();
+}
+
+// A call that allocates, or is rare.
+function call(name, ...args) {
+  const f = wasm[name];
+  try {
+    const result = f(...args);
+    if (bytes.buffer !== wasm.memory.buffer) refresh();
+    return result;
+  } catch (error) {
+    throw stop(error);
+  }
+}
+
+/** Runs on this instance of subtoken.wasm, or on one made of this module. The first one stays. */
+export function start(moduleOrInstance) {
+  if (wasm !== null) return;
+  const instance = moduleOrInstance instanceof WebAssembly.Module
+    ? new WebAssembly.Instance(moduleOrInstance) : moduleOrInstance;
+  wasm = instance.exports;
+  stackTop = wasm.__stack_pointer.value;
+  const layout = wasm.layout() >>> 0;
+  const [token, target, area, table, numbersAt, out, lengths, areaEnd] =
+    new Uint32Array(wasm.memory.buffer, layout, 8);
+  at = { token, target, area, table, numbers: numbersAt, out, lengths, areaEnd };
+  refresh();
+  readConstants();
+}
+
+function allocate(size) {
+  const address = call('allocate', size) >>> 0;
+  if (address === 0) {
+    throw new SubtokenError('out_of_memory', `no memory for ${size} bytes`);
+  }
+  return address;
+}
+
+// The texts that a call has left in io.out.
+function texts(count) {
+  const total = numbers[0];
+  const list = new Array(count);
+  const first = at.lengths >>> 2;
+  if (numbers[1] === 1) {
+    const all = decoder.decode(bytes.subarray(at.out, at.out + total));
+    for (let i = 0, from = 0; i < count; i += 1) {
+      const to = from + words[first + i];
+      list[i] = all.slice(from, to);
+      from = to;
+    }
+  } else {
+    for (let i = 0, from = at.out; i < count; i += 1) {
+      const to = from + words[first + i];
+      list[i] = decoder.decode(bytes.subarray(from, to));
+      from = to;
+    }
+  }
+  return list;
+}
+
+// ---- results ----
+
+const RESULTS = []; // by number: { name, status, challenge }
+const FEED_RESULTS = []; // by number: { name, text, event }
+const METHODS = new Map(); // common ones lie in the memory once
+const REFUSALS = []; // by number: the verdict
+
+function readConstants() {
+  for (let i = 0, n; (n = wasm.result(i)) > 0; i += 1) {
+    const [name, challenge] = texts(n);
+    RESULTS.push({ name, status: numbers[2], challenge: challenge || null });
+    REFUSALS.push(new Verdict(i, null));
+  }
+  for (let i = 0, n; (n = wasm.feed_result(i)) > 0; i += 1) {
+    const [name, text, event] = texts(n);
+    FEED_RESULTS.push({ name, text, event: event || null });
+  }
+  for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    const address = allocate(method.length);
+    encoder.encodeInto(method, bytes.subarray(address));
+    METHODS.set(method, [address, method.length]);
+  }
+}
+
+/** The version of the library. */
+export function version() {
+  return texts(call('version'))[0];
+}
+
+// ---- strings that go in ----
+
+let areaUsed = 0; // behind the needs
+
+// A string longer than max UTF-16 units is cut to one more, which is too long for the library, too.
+function put(slot, text, max) {
+  return encoder.encodeInto(text.length > max ? text.slice(0, max + 1) : text, slot).written;
+}
+
+function putToken(token) {
+  if (typeof token !== 'string') throw wrongType('the token', 'a string');
+  return put(tokenSlot, token, TOKEN_MAX);
+}
+
+function putTarget(target) {
+  if (target === undefined || target === null) return -1;
+  if (typeof target !== 'string') throw wrongType('target', 'a string');
+  return put(targetSlot, target, TARGET_MAX);
+}
+
+let methodAt = 0;
+let methodLength = -1;
+
+function putMethod(method) {
+  if (method === undefined || method === null) {
+    methodAt = 0;
+    methodLength = -1;
+    return;
+  }
+  const known = METHODS.get(method);
+  if (known !== undefined) {
+    [methodAt, methodLength] = known;
+    return;
+  }
+  if (typeof method !== 'string') throw wrongType('method', 'a string');
+  methodAt = at.area + NEEDS_AREA;
+  methodLength = put(bytes.subarray(methodAt, methodAt + 3 * (METHOD_MAX + 1)), method, METHOD_MAX);
+}
+
+let needsHeld = []; // what the table has
+
+function putNeeds(needs) {
+  if (needs === undefined || needs === null) return 0;
+  if (!Array.isArray(needs)) throw wrongType('needs', 'an array of strings');
+  const { length } = needs;
+  let same = length <= needsHeld.length;
+  for (let i = 0; same && i < length; i += 1) same = needs[i] === needsHeld[i];
+  return same ? length : putOtherNeeds(needs);
+}
+
+function putOtherNeeds(given) {
+  const needs = [...new Set(given)];
+  for (const need of needs) {
+    if (typeof need !== 'string') throw wrongType('needs', 'an array of strings');
+  }
+  // No token has as many as the first NEEDS_MAX.
+  needs.length = Math.min(needs.length, NEEDS_MAX);
+  needsHeld = [];
+  let address = at.area;
+  for (const [i, need] of needs.entries()) {
+    const length = put(bytes.subarray(address), need, PERMISSION_MAX);
+    words[(at.table >>> 2) + 2 * i] = address;
+    words[(at.table >>> 2) + 2 * i + 1] = length;
+    address += length;
+  }
+  if (needs.length === given.length) needsHeld = needs;
+  return needs.length;
+}
+
+// Bytes, or the UTF-8 of a string, in a block of their own.
+function putBlock(text, name, max) {
+  const data = typeof text === 'string' ? encoder.encode(text) : text;
+  if (!(data instanceof Uint8Array)) throw wrongType(name, 'a string or a Uint8Array');
+  if (data.length > max) throw new SubtokenError('too_large', `${name}: more than ${max} bytes`);
+  const address = allocate(data.length + 1);
+  bytes.set(data, address);
+  if (data !== text) data.fill(0);
+  return [address, data.length];
+}
+
+function wellFormed(text, name) {
+  if (text === undefined || text === null) return null;
+  if (typeof text !== 'string' || /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)) {
+    throw wrongType(name, 'a well-formed string');
+  }
+  return text;
+}
+
+function number(value, name, otherwise) {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(name, 'a number');
+  return value;
+}
+
+// ---- what lies in the memory ----
+
+const registry = typeof FinalizationRegistry === 'function'
+  ? new FinalizationRegistry((block) => { block.drop(); }) : null;
+
+// An address, how to release it, and how many use it.
+class Block {
+  constructor(address, release, uses = []) {
+    this.address = address;
+    this.release = release;
+    this.uses = uses;
+    this.users = 1;
+    for (const other of uses) other.users += 1;
+  }
+
+  drop() {
+    this.users -= 1;
+    if (this.users > 0 || stopped !== null) return;
+    call(this.release, this.address);
+    this.address = 0;
+    for (const other of this.uses) other.drop();
+  }
+}
+
+class Owner {
+  #block;
+
+  constructor(block) {
+    this.#block = block;
+    registry?.register(this, block, this);
+  }
+
+  /** The block, for those that are built on it. */
+  static block(owner, type, name) {
+    if (!(owner instanceof type)) throw wrongType(name, `a ${type.name}`);
+    const block = owner.#block;
+    if (block === null) throw new SubtokenError('freed', `this ${type.name} was freed`);
+    return block;
+  }
+
+  /** Wipes and releases the memory. Once is enough. */
+  free() {
+    const block = this.#block;
+    if (block === null) return;
+    this.#block = null;
+    registry?.unregister(this);
+    block.drop();
+  }
+}
+if (Symbol.dispose !== undefined) {
+  Owner.prototype[Symbol.dispose] = Owner.prototype.free;
+}
+
+/** The signing secrets, from the text of a secrets file. */
+export class Ring extends Owner {
+  static parse(text) {
+    const block = new Block(allocate(call('ring_size')), 'release');
+    try {
+      Ring.#read(block, text);
+    } catch (error) {
+      block.drop();
+      throw error;
+    }
+    return new Ring(block);
+  }
+
+  static #read(block, text) {
+    const [address, length] = putBlock(text, 'the ring', RING_TEXT_MAX);
+    const result = call('ring_read', block.address, address, length);
+    const line = numbers[2];
+    const why = result === 1 ? '' : texts(1)[0];
+    call('release', address);
+    if (result === 1) return;
+    throw new SubtokenError(RESULTS[result].name,
+      line > 0 ? `the ring, line ${line}: ${why}` : `the ring: ${why}`, { line });
+  }
+
+  constructor(block) {
+    if (!(block instanceof Block)) throw wrongType('a Ring', 'made by Ring.parse');
+    super(block);
+  }
+
+  /** Takes another text, for all that use this ring. On an error it stays as it was. */
+  replace(text) {
+    Ring.#read(Owner.block(this, Ring, 'this'), text);
+  }
+
+  free() {
+    // Whoever verifies with it finds no secret from now on.
+    let block;
+    try {
+      block = Owner.block(this, Ring, 'this');
+    } catch {
+      return;
+    }
+    if (stopped === null) call('ring_clear', block.address);
+    super.free();
+  }
+}
+
+/** Which permissions a path needs, from the text of a policy file. */
+export class Policy extends Owner {
+  static parse(text) {
+    const [address, length] = putBlock(text, 'the policy', 16777216);
+    let memory = 0;
+    try {
+      const size = call('policy_size', length) >>> 0;
+      memory = allocate(size);
+      const result = call('policy_read', memory, size, address, length);
+      if (result !== 1) {
+        const [line, column] = [numbers[2], numbers[3]];
+        const [why] = texts(1);
+        call('release', memory);
+        throw new SubtokenError(RESULTS[result].name,
+          line > 0 ? `the policy, line ${line}, column ${column}: ${why}` : `the policy: ${why}`,
+          { line, column });
+      }
+    } finally {
+      if (stopped === null) call('release', address);
+    }
+    return new Policy(new Block(memory, 'release'));
+  }
+
+  constructor(block) {
+    if (!(block instanceof Block)) throw wrongType('a Policy', 'made by Policy.parse');
+    super(block);
+  }
+}
+
+/**
+ * Revocation data in use, and how fresh it is: subtoken/revocations.h. revocations.js fetches it.
+ * Times are seconds; monotonic is a clock that never goes back.
+ */
+export class Feed extends Owner {
+  #ring;
+
+  constructor(ring, { leeway = 60, maxAge = 300, allowOld = false } = {}) {
+    const ringBlock = Owner.block(ring, Ring, 'ring');
+    const address = call('feed_new', number(leeway, 'leeway'), number(maxAge, 'maxAge'),
+      allowOld === true ? 1 : 0) >>> 0;
+    if (address === 0) throw new SubtokenError('out_of_memory', 'no memory for revocation data');
+    super(new Block(address, 'feed_free', [ringBlock]));
+    this.#ring = ring;
+  }
+
+  #address() {
+    return Owner.block(this, Feed, 'this').address;
+  }
+
+  #putBody(body, changes) {
+    if (!(body instanceof Uint8Array)) throw wrongType('body', 'a Uint8Array or null');
+    const address = call('feed_room', this.#address(), body.length) >>> 0;
+    if (address === 0) return 'too_large';
+    bytes.set(body, address);
+    const ring = Owner.block(this.#ring, Ring, 'ring').address;
+    return FEED_RESULTS[call('feed_start', this.#address(), ring, changes ? 1 : 0)].name;
+  }
+
+  #step(atMost) {
+    return FEED_RESULTS[call('feed_step', this.#address(), atMost)].name;
+  }
+
+  #accept(heartbeat, now, monotonic) {
+    if (typeof heartbeat !== 'string') throw wrongType('heartbeat', 'a string');
+    const ring = Owner.block(this.#ring, Ring, 'ring').address;
+    const length = put(tokenSlot, heartbeat, 1024);
+    return FEED_RESULTS[call('feed_take', this.#address(), ring, length, now, monotonic)].name;
+  }
+
+  /**
+   * Accepts a snapshot (or with `changes` what leads from the one in use to it) and the heartbeat
+   * that names it; with body null a heartbeat for the one in use. Returns the name of the result:
+   * 'ok', or why nothing was changed.
+   */
+  take(heartbeat, body, changes, now, monotonic) {
+    if (body !== null && body !== undefined) {
+      let result = this.#putBody(body, changes);
+      while (result === 'more') result = this.#step(0);
+      if (result !== 'ok') return result;
+    }
+    return this.#accept(heartbeat, now, monotonic);
+  }
+
+  /** The same, but it lets the event loop run between pieces of a quarter of a MiB. One at a time. */
+  async takeInSteps(heartbeat, body, changes, now, monotonic) {
+    let result = this.#putBody(body, changes);
+    while (result === 'more') {
+      result = this.#step(262144);
+      if (result === 'more') await new Promise((done) => { setTimeout(done, 0); });
+    }
+    return result === 'ok' ? this.#accept(heartbeat, now, monotonic) : result;
+  }
+
+  /** The highest sequence that was accepted, as digits; '0' when none was. */
+  get sequence() {
+    return String(call('feed_sequence', this.#address()));
+  }
+
+  /** T of the heartbeat in force, 0 without one. */
+  get time() {
+    call('feed_state', this.#address(), 0, 0);
+    return numbers[1];
+  }
+
+  /** How many hashes the snapshot lists. */
+  get count() {
+    call('feed_state', this.#address(), 0, 0);
+    return numbers[2];
+  }
+
+  /** Seconds; Infinity when nothing decides. */
+  age(now, monotonic) {
+    call('feed_state', this.#address(), now, monotonic);
+    return numbers[0];
+  }
+
+  /** May it decide? 'ok', 'old_allowed' (yes), 'old', 'absent'. */
+  check(now, monotonic) {
+    return FEED_RESULTS[call('feed_state', this.#address(), now, monotonic)].name;
+  }
+}
+
+/** The sentence and the event (or null) of a Feed's result. */
+export function feedResult(name) {
+  return FEED_RESULTS.find((result) => result.name === name) ?? null;
+}
+
+// ---- claims ----
+
+const NO_TOKEN = 256; // flags of what `verify` returns
+const PUBLIC = 512;
+
+let generation = 0; // of the claims that lie in the memory
+
+function readClaims() {
+  const [sub, iss, ...lists] = texts(wasm.claims_texts());
+  const permissionCount = numbers[5];
+  return Object.freeze({
+    sub,
+    iss: iss === '' ? null : iss,
+    iat: numbers[2],
+    exp: numbers[3],
+    nbf: numbers[4] === 0 ? null : numbers[4],
+    permissions: Object.freeze(lists.slice(0, permissionCount)),
+    urls: numbers[7] === 1 ? null : Object.freeze(lists.slice(permissionCount)),
+  });
+}
+
+/** What a verifier found. `claims` are null unless it is ok, and where a public path needs no token. */
+class Verdict {
+  #code;
+  #token; // until the claims are read
+  #generation = generation;
+  #claims = null;
+
+  constructor(code, token) {
+    this.#code = code;
+    this.#token = token;
+  }
+
+  get ok() {
+    return this.#code === 1;
+  }
+
+  get result() {
+    return RESULTS[this.#code & 255].name;
+  }
+
+  get status() {
+    return RESULTS[this.#code & 255].status;
+  }
+
+  /** The value of WWW-Authenticate, or null. */
+  get challenge() {
+    return (this.#code & NO_TOKEN) !== 0 ? 'Bearer' : RESULTS[this.#code & 255].challenge;
+  }
+
+  get claims() {
+    if (this.#token === null) return this.#claims;
+    // They lie in the memory until something else is verified. Then they are read from the token
+    // again, whose signature was right.
+    if (this.#generation !== generation) {
+      generation += 1;
+      if (call('inspect', putToken(this.#token)) !== 1) throw stop('a token changed');
+    }
+    this.#claims = readClaims();
+    this.#token = null;
+    return this.#claims;
+  }
+
+  toJSON() {
+    const { ok, result, status, challenge, claims } = this;
+    return { ok, result, status, challenge, claims };
+  }
+}
+
+// ---- the verifier ----
+
+const PREFLIGHT = 1; // SUBTOKEN_POLICY_PREFLIGHT
+
+function refusal(code) {
+  if (code < REFUSALS.length) return REFUSALS[code];
+  return new Verdict(code, null);
+}
+
+function clock() {
+  return typeof performance === 'object' ? performance.now() / 1000 : Date.now() / 1000;
+}
+
+/** Verifies tokens for requests, by a ring, revocation data, and where there is one a policy. */
+export class Verifier extends Owner {
+  #block;
+  #feed; // the Feed, or null
+  #interrupted = false;
+
+  constructor(options) {
+    if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object');
+    const { ring, revocations, withoutRevocations, policy } = options;
+    const uses = [Owner.block(ring, Ring, 'ring')];
+    const feed = revocations?.feed ?? revocations ?? null;
+    if ((feed !== null) === (withoutRevocations === true)) {
+      throw wrongType('options', 'with either revocations or withoutRevocations: true');
+    }
+    if (feed !== null) uses.push(Owner.block(feed, Feed, 'revocations'));
+    const hasPolicy = policy !== undefined && policy !== null;
+    if (hasPolicy) uses.push(Owner.block(policy, Policy, 'policy'));
+    const iss = wellFormed(options.iss, 'iss');
+    const aud = wellFormed(options.aud, 'aud');
+    if (iss?.length > TOKEN_MAX || aud?.length > TARGET_MAX) throw wrongType('iss and aud', 'shorter');
+    const leeway = number(options.leeway, 'leeway', 60);
+    if (!(leeway >= 0 && leeway <= 3600)) throw new RangeError('subtoken: leeway must be 0 to 3600 s');
+    const cache = number(options.cache, 'cache', 1048576);
+    if (!(cache >= 0 && cache <= 1073741824)) throw new RangeError('subtoken: cache must be 0 to 2^30 bytes');
+    const address = call('verifier_new', uses[0].address, feed === null ? 0 : uses[1].address,
+      hasPolicy ? uses.at(-1).address : 0,
+      iss === null ? -1 : put(tokenSlot, iss, TOKEN_MAX),
+      aud === null ? -1 : put(targetSlot, aud, TARGET_MAX),
+      leeway, number(options.maxLife, 'maxLife', 365 * 86400), withoutRevocations === true ? 1 : 0,
+      cache) >>> 0;
+    if (address === 0) throw new SubtokenError('out_of_memory', 'no memory for a verifier');
+    const block = new Block(address, 'verifier_free', uses);
+    super(block);
+    this.#block = block;
+    this.#feed = feed;
+  }
+
+  // What a call can leave half done when JavaScript's stack was exhausted in it: the cache, and the
+  // instance's own stack. Every other exception is a trap.
+  #failed(error) {
+    if (!(error instanceof RangeError)) return stop(error);
+    this.#interrupted = true;
+    return error;
+  }
+
+  #recover() {
+    wasm.__stack_pointer.value = stackTop;
+    call('verifier_forget', this.#block.address);
+    this.#interrupted = false;
+  }
+
+  #run(f, token, request, result) {
+    if (this.#block.address === 0) throw new SubtokenError('freed', 'this Verifier was freed');
+    if (this.#interrupted) this.#recover();
+    const tokenLength = token === null || token === undefined ? -1 : putToken(token);
+    const { method, target, needs, now = Date.now() / 1000, preflight } = request;
+    const targetLength = putTarget(target);
+    const needsCount = putNeeds(needs);
+    putMethod(method);
+    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
+    const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    generation += 1;
+    try {
+      return f(this.#block.address, tokenLength, targetLength, methodAt, methodLength, needsCount,
+        preflight === true ? PREFLIGHT : 0, now, monotonic, result);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** Decides about a request: { method, target, needs, preflight, now }. It never throws for what a caller sent. */
+  verify(token, request = {}) {
+    const code = this.#run(wasm.verify, token, request, 0);
+    return code === 1 ? new Verdict(1, token) : refusal(code);
+  }
+
+  /** A sentence, for the people who run an API, about the verdict of the same arguments. */
+  explain(token, request = {}) {
+    const code = this.#run(wasm.verify, token, request, 0);
+    return texts(this.#run(wasm.explain, token, request, code & 255))[0];
+  }
+
+  free() {
+    super.free();
+    this.#block = { address: 0 };
+  }
+}
+
+/** verifier.explain, as a function. */
+export function explain(verifier, token, request) {
+  return verifier.explain(token, request);
+}
+
+/**
+ * Reads a token without verifying it, for display only: { header, claims }, the header as text.
+ * Throws a SubtokenError when it cannot be read.
+ */
+export function inspect(token) {
+  const length = putToken(token);
+  generation += 1;
+  const result = call('inspect', length);
+  if (result !== 1) throw new SubtokenError(RESULTS[result].name, `the token: ${RESULTS[result].name}`);
+  const [header] = texts(1);
+  return { header, claims: readClaims() };
+}
+
+// ---- paths ----
+
+function path(result) {
+  const list = texts(result === 1 ? 1 : 2);
+  if (result === 1) return list[0];
+  throw new SubtokenError(RESULTS[result].name, list[1], { fault: list[0] });
+}
+
+/** The canonical path of a request target: route on it. Throws for one that can be read in two ways. */
+export function targetPath(target) {
+  if (typeof target !== 'string') throw wrongType('target', 'a string');
+  return path(call('target_path', putTarget(target)));
+}
+
+/** The canonical form of an entry of the URL allowlist. Throws for one that is none. */
+export function urlCanonical(entry) {
+  return path(call('url_canonical', putToken(entry)));
+}
+
+/** Does the entry allow this request? 'ok', 'url', 'bad_target', 'bad_url'. */
+export function urlAllows(entry, method, target) {
+  putMethod(method);
+  return RESULTS[call('url_allows', putToken(entry), methodAt, methodLength, putTarget(target))].name;
+}
+
+/** Does the entry outer allow all that inner allows? 'ok', 'url_wider', 'bad_url'. */
+export function urlCovers(outer, inner) {
+  if (typeof inner !== 'string') throw wrongType('inner', 'a string');
+  return RESULTS[call('url_covers', putToken(outer), putTarget(inner))].name;
+}
