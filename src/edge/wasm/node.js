@@ -1,0 +1,133 @@
+// The middleware for Node's http, on which that for Express and Fastify is built.
+//
+//   http.createServer(protect({ verifier }, (request, response) => { request.subtoken.sub … }))
+import { createEdge, decide, passedHeaders } from './edge.js';
+
+// Each value of a header, as it came: request.headers joins some, and drops others.
+function rawValues(raw, name) {
+  const values = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i].length === name.length && raw[i].toLowerCase() === name) values.push(raw[i + 1]);
+  }
+  return values;
+}
+
+// The body, which is put back: whoever reads the request next finds it whole. read() is not called
+// at its end, because that ends the stream.
+function readBody(request, most) {
+  return new Promise((resolve, reject) => {
+    const pieces = [];
+    let length = 0;
+    if (request.readableEnded || request.readableFlowing === true) {
+      reject(new Error('the body was read before: put subtoken in front of what reads it'));
+      return;
+    }
+    const end = (finish) => {
+      request.off('readable', collect);
+      request.off('close', close);
+      request.off('error', close);
+      finish();
+    };
+    const close = () => end(() => reject(new Error('the client has closed the connection')));
+    const collect = () => {
+      while (request.readableLength > 0 && length <= most) {
+        const piece = request.read();
+        if (piece === null) break;
+        pieces.push(piece);
+        length += piece.length;
+      }
+      if (length <= most && !request.complete) return;
+      end(() => {
+        const body = Buffer.concat(pieces);
+        if (length > 0 && length <= most) request.unshift(body);
+        resolve(body.subarray(0, most + 1));
+      });
+    };
+    request.on('close', close);
+    request.on('error', close);
+    request.on('readable', collect);
+    if (request.complete) collect();
+  });
+}
+
+/** What edge.js wants of a request. `target` is as on the request line. */
+export function nodeMessage(request, target = request.url) {
+  return {
+    method: request.method,
+    target,
+    values: (name) => rawValues(request.rawHeaders, name),
+    address: (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, ''),
+    waitUntil: undefined,
+    body: (most) => readBody(request, most),
+  };
+}
+
+/** The request as the API is to see it, in its place. */
+export function passNode(edge, request, decision) {
+  // Made of rawHeaders when they are first read: before that changes.
+  const { headers, headersDistinct } = request;
+  const raw = [];
+  for (const pair of passedHeaders(edge, pairsOf(request.rawHeaders), decision)) raw.push(...pair);
+  const kept = new Map();
+  for (let i = 0; i < raw.length; i += 2) kept.set(raw[i].toLowerCase(), raw[i + 1]);
+  for (const name of Object.keys(headers)) {
+    if (!kept.has(name)) delete headers[name];
+  }
+  for (const name of Object.keys(headersDistinct ?? {})) {
+    if (!kept.has(name)) delete headersDistinct[name];
+  }
+  if ('referer' in headers) headers.referer = rawValues(raw, 'referer')[0];
+  for (const [name, value] of decision.headers) {
+    if (value === '') continue;
+    headers[name.toLowerCase()] = value;
+    if (headersDistinct !== undefined) headersDistinct[name.toLowerCase()] = [value];
+  }
+  request.rawHeaders.splice(0, request.rawHeaders.length, ...raw);
+  request.subtoken = decision.subtoken;
+}
+
+function* pairsOf(raw) {
+  for (let i = 0; i + 1 < raw.length; i += 2) yield [raw[i], raw[i + 1]];
+}
+
+export function refuseNode(request, response, decision) {
+  for (const [name, value] of decision.headers) response.setHeader(name, value);
+  response.statusCode = decision.status;
+  response.setHeader('Content-Length', Buffer.byteLength(decision.body));
+  response.end(request.method === 'HEAD' ? undefined : decision.body);
+}
+
+/**
+ * Wraps a handler of http.createServer: it is called for requests that pass, with
+ * request.subtoken = { sub, key, owner, permissions, expires }.
+ */
+export function protect(options, handler) {
+  const edge = createEdge(options);
+  if (typeof handler !== 'function') throw new TypeError('handler: must be a function');
+  return (request, response) => {
+    const apply = (decision) => {
+      if (!decision.allowed) {
+        if (!response.headersSent && !response.destroyed) refuseNode(request, response, decision);
+        return undefined;
+      }
+      passNode(edge, request, decision);
+      request.url = decision.target;
+      return handler(request, response);
+    };
+    const decision = decide(edge, nodeMessage(request));
+    return decision instanceof Promise ? decision.then(apply) : apply(decision);
+  };
+}
+
+/** For what has no response, such as the event `upgrade`: the decision alone, as a promise. */
+export function authorizer(options) {
+  const edge = createEdge({ ...options, readsBodies: false });
+  return async (request) => {
+    const decision = await decide(edge, nodeMessage(request));
+    if (decision.allowed) {
+      passNode(edge, request, decision);
+      request.url = decision.target;
+    }
+    return decision;
+  };
+}
