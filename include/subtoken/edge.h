@@ -117,15 +117,17 @@ typedef struct subtoken_edge_reply {
                              literal; with SUBTOKEN_EDGE_ALLOW "ok", or "public" where no
                              credential was needed */
   const char *challenge;  /* WWW-Authenticate, a literal, or NULL */
-  uint32_t retry_after;   /* Retry-After, seconds; 0: none */
+  uint32_t challenge_len;
+  uint32_t retry_after; /* Retry-After, seconds; 0: none */
   uint32_t body_len;
+  uint32_t retry_len;
   char body[SUBTOKEN_EDGE_BODY_MAX]; /* JSON, and a NUL */
   char retry_text[16];               /* the digits of .retry_after, and a NUL */
 } subtoken_edge_reply;
 
 // clang-format off
 #define SUBTOKEN_EDGE_REPLY_DEFAULT \
-  { sizeof(subtoken_edge_reply), 0, SUBTOKEN_UNDECIDED, NULL, NULL, 0, 0, {0}, {0} }
+  { sizeof(subtoken_edge_reply), 0, SUBTOKEN_UNDECIDED, NULL, NULL, 0, 0, 0, 0, {0}, {0} }
 // clang-format on
 
 /* Decide about a request. The first of these that is true decides:

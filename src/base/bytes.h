@@ -19,6 +19,12 @@ static inline bool st_text_equal(subtoken_text a, subtoken_text b) {
 static inline bool st_text_is(subtoken_text text, const char *string) {
   return st_text_equal(text, st_text(string));
 }
+/* Where the character first is; text.len when it is nowhere. */
+static inline size_t st_text_find(subtoken_text text, char c) {
+  size_t at = 0;
+  while (at < text.len && text.data[at] != c) at++;
+  return at;
+}
 /* Are they equal but for the case of ASCII letters, as names of headers are (RFC 9110 section 5.1)?
  */
 bool st_text_is_nocase(subtoken_text text, const char *string);
