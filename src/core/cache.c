@@ -7,6 +7,8 @@
  */
 #include "core/cache.h"
 
+#include "base/vector.h"
+
 #define UNIT 16U
 #define WAYS 8U
 #define LOG_UNITS_MAX (UINT32_MAX / 2) /* of a log: sums of two positions fit */
@@ -33,14 +35,18 @@ typedef struct cache_state {
   subtoken_secret secrets[SUBTOKEN_RING_MAX]; /* those of the ring */
 } cache_state;
 
-/* An entry: this, the token, slices of permissions and urls, the text of the claims. */
+/* An entry: this, and behind it the token, the text of the claims, and the slices of permissions
+ * and of urls. Each begins with a unit, and zeros fill its last one. */
 typedef struct cache_entry {
   uint64_t hash;
   uint32_t units; /* of the whole entry */
-  uint16_t token_len;
+  uint32_t token_len;
   char head[offsetof(subtoken_claims, permissions)]; /* of the claims */
   subtoken_slice aud;
 } cache_entry;
+
+_Static_assert(sizeof(cache_entry) % UNIT == 0 && sizeof(((subtoken_claims *)0)->text) % UNIT == 0,
+               "the pieces of an entry are whole units");
 
 typedef struct cache_view {
   cache_state *state;
@@ -53,17 +59,42 @@ typedef struct cache_view {
 #define ALIGN 64U
 #define STATE_LEN ((sizeof(cache_state) + ALIGN - 1) / ALIGN * ALIGN)
 
-static size_t rounded(size_t len) {
+static inline size_t rounded(size_t len) {
   return (len + UNIT - 1) & ~(size_t)(UNIT - 1);
+}
+
+typedef uint64_t unit_bytes __attribute__((vector_size(UNIT)));
+
+static inline unit_bytes load_unit(const char *from) {
+  unit_bytes unit;
+  memcpy(&unit, from, UNIT);
+  return unit;
+}
+
+/* Copies whole units. The lengths are short: a call of memcpy takes longer. */
+static inline void copy_units(char *to, const char *from, size_t len) {
+  for (size_t at = 0; at < len; at += UNIT) {
+    unit_bytes unit = load_unit(from + at);
+    memcpy(to + at, &unit, UNIT);
+  }
+}
+
+/* st_equal_secret for at least one unit, inline and a unit at a time: this is what most of finding
+ * a token takes. No step depends on the bytes. */
+static inline bool equal_units(const void *a, const void *b, size_t len) {
+  const char *x = a, *y = b;
+  unit_bytes differ = load_unit(x + len - UNIT) ^ load_unit(y + len - UNIT);
+  for (size_t at = 0; at + UNIT <= len; at += UNIT) differ |= load_unit(x + at) ^ load_unit(y + at);
+  uint64_t sum = differ[0] | differ[1];
+  __asm__ __volatile__("" : "+r"(sum)); /* as in st_equal_secret */
+  return sum == 0;
 }
 
 /* ---- the memory ---- */
 
-/* Half as many sets as the log has KiB, or up to twice that: two slots for an ordinary entry. */
+/* So many sets that an ordinary entry has three to six slots. */
 static inline unsigned log_sets(size_t bytes) {
-  unsigned log = 0;
-  for (bytes /= 1024; bytes > 1; bytes /= 2) log++;
-  return log;
+  return 63U - (unsigned)__builtin_clzll(bytes / 1024);
 }
 
 bool st_cache_valid(const subtoken_cache *cache) {
@@ -111,8 +142,8 @@ void subtoken_cache_wipe(subtoken_cache *cache) {
 /* ---- the ring ---- */
 
 static inline bool ring_is_same(const cache_state *state, const subtoken_ring *ring) {
-  return state->ring_count == ring->count && ring->count <= SUBTOKEN_RING_MAX &&
-         st_equal_secret(state->secrets, ring->secrets, ring->count * sizeof *ring->secrets);
+  return state->ring_count == ring->count && ring->count <= SUBTOKEN_RING_MAX && ring->count > 0 &&
+         equal_units(state->secrets, ring->secrets, ring->count * sizeof *ring->secrets);
 }
 
 /* False when nothing can be good under the new ring. */
@@ -175,39 +206,45 @@ static cache_slot *free_slot(const cache_view *view, uint64_t hash) {
   return &set->slots[hash / 2 % WAYS];
 }
 
+static inline size_t entry_len(size_t token, size_t text, size_t permissions, size_t urls) {
+  return sizeof(cache_entry) + rounded(token) + rounded(text) + rounded(permissions) +
+         rounded(urls);
+}
+
 /* ---- finding ---- */
 
 /* Copies the claims of an entry. False when its lengths are not those of an entry. */
 static inline bool read_entry(const cache_entry *entry, subtoken_claims *claims) {
   uint16_t counts[3]; /* permissions, urls, text */
   memcpy(counts, entry->head + offsetof(subtoken_claims, permission_count), sizeof counts);
-  size_t permissions = counts[0] * sizeof(subtoken_slice),
-         urls = counts[1] * sizeof(subtoken_slice);
+  size_t permissions = rounded(counts[0] * sizeof(subtoken_slice));
+  size_t urls = rounded(counts[1] * sizeof(subtoken_slice)), text = rounded(counts[2]);
   const char *at = (const char *)(entry + 1) + rounded(entry->token_len);
-  size_t len = sizeof *entry + rounded(entry->token_len) + permissions + urls + counts[2];
-  if (counts[0] > SUBTOKEN_PERMISSIONS_MAX || counts[1] > SUBTOKEN_URLS_MAX ||
-      counts[2] > sizeof claims->text || len > entry->units * (size_t)UNIT) {
+  if (permissions > sizeof claims->permissions || urls > sizeof claims->urls ||
+      text > sizeof claims->text ||
+      entry_len(entry->token_len, text, permissions, urls) != entry->units * (size_t)UNIT) {
     return false;
   }
   memcpy(claims, entry->head, sizeof entry->head);
-  memcpy(claims->permissions, at, permissions);
-  memcpy(claims->urls, at + permissions, urls);
-  memcpy(claims->text, at + permissions + urls, counts[2]);
   claims->aud = entry->aud;
+  copy_units(claims->text, at, text);
+  copy_units((char *)claims->permissions, at + text, permissions);
+  copy_units((char *)claims->urls, at + text + permissions, urls);
   return true;
 }
 
 static inline bool entry_is(const cache_entry *entry, subtoken_text token) {
   return entry->token_len == token.len &&
          sizeof *entry + token.len <= entry->units * (size_t)UNIT &&
-         st_equal_secret(entry + 1, token.data, token.len);
+         equal_units(entry + 1, token.data, token.len);
 }
 
 bool st_cache_find(const subtoken_cache *cache, const subtoken_ring *ring, subtoken_text token,
                    subtoken_claims *claims) {
   cache_view view = view_of(cache);
+  st_vector_clean(ring->secrets[0].cpu);
   if (!ring_is_same(view.state, ring) && !take_ring(cache, &view, ring)) return false;
-  if (token.len < TAIL) return false;
+  if (token.len < UNIT || token.len > SUBTOKEN_TOKEN_MAX) return false;
   uint64_t hash = hash_of(token);
   cache_set *set = set_of(&view, hash);
   for (size_t i = 0; i < WAYS; i++) {
@@ -260,38 +297,44 @@ static bool make_room(const cache_view *view, uint32_t units) {
   }
 }
 
-static void write_entry(cache_entry *entry, uint64_t hash, uint32_t units, subtoken_text token,
-                        const subtoken_claims *claims) {
-  size_t permissions = claims->permission_count * sizeof(subtoken_slice);
-  size_t urls = claims->url_count * sizeof(subtoken_slice);
-  char *at = (char *)(entry + 1) + rounded(token.len);
-  entry->hash = hash;
-  entry->units = units;
-  entry->token_len = (uint16_t)token.len;
+/* Appends a piece, whose last unit is filled with zeros. */
+static char *write_piece(char *to, const void *from, size_t len) {
+  size_t whole = rounded(len);
+  if (len == 0) return to;
+  memset(to + whole - UNIT, 0, UNIT);
+  memcpy(to, from, len);
+  return to + whole;
+}
+
+static void write_entry(cache_entry *entry, subtoken_text token, const subtoken_claims *claims) {
   memcpy(entry->head, claims, sizeof entry->head);
   entry->aud = claims->aud;
-  memcpy(entry + 1, token.data, token.len);
-  memcpy(at, claims->permissions, permissions);
-  memcpy(at + permissions, claims->urls, urls);
-  memcpy(at + permissions + urls, claims->text, claims->text_len);
+  char *at = write_piece((char *)(entry + 1), token.data, token.len);
+  at = write_piece(at, claims->text, claims->text_len);
+  at = write_piece(at, claims->permissions, claims->permission_count * sizeof(subtoken_slice));
+  write_piece(at, claims->urls, claims->url_count * sizeof(subtoken_slice));
 }
 
 void st_cache_keep(const subtoken_cache *cache, subtoken_text token,
                    const subtoken_claims *claims) {
   cache_view view = view_of(cache);
-  size_t slices = claims->permission_count + (size_t)claims->url_count;
-  size_t len = rounded(sizeof(cache_entry) + rounded(token.len) + slices * sizeof(subtoken_slice) +
-                       claims->text_len);
+  size_t len =
+      entry_len(token.len, claims->text_len, claims->permission_count * sizeof(subtoken_slice),
+                claims->url_count * sizeof(subtoken_slice));
+  if (token.len < UNIT || token.len > SUBTOKEN_TOKEN_MAX || view.state->ring_count == 0) return;
+  if (len / UNIT > view.log_units / 4) return;
   uint32_t units = (uint32_t)(len / UNIT);
-  if (token.len < TAIL || token.len > SUBTOKEN_TOKEN_MAX || units > view.log_units / 4) return;
-  if (view.state->ring_count == 0) return;
   if (!make_room(&view, units)) {
     subtoken_wipe(cache->memory, cache->memory_size);
     return;
   }
   uint64_t hash = hash_of(token);
   uint32_t at = view.state->write;
-  write_entry((cache_entry *)(void *)(view.log + (size_t)at * UNIT), hash, units, token, claims);
+  cache_entry *entry = (cache_entry *)(void *)(view.log + (size_t)at * UNIT);
+  entry->hash = hash;
+  entry->units = units;
+  entry->token_len = (uint32_t)token.len;
+  write_entry(entry, token, claims);
   *free_slot(&view, hash) = (cache_slot){tag_of(hash), at + 1};
   view.state->write += units;
 }

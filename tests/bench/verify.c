@@ -43,7 +43,7 @@ static void stop(const char *error) {
 
 /* ---- one unit of work a mode ---- */
 
-static subtoken_result verify(const sample *s) {
+static subtoken_result verify(const subtoken_verifier *by, const sample *s) {
   static _Thread_local subtoken_claims claims;
   subtoken_request request = {.size = sizeof request,
                               .now = now,
@@ -51,11 +51,24 @@ static subtoken_result verify(const sample *s) {
                               .target = {"/v2/account/home/cats", 21},
                               .needs = &s->need,
                               .needs_count = s->needs};
-  return subtoken_verify(&verifier, s->token, &request, &claims);
+  return subtoken_verify(by, s->token, &request, &claims);
 }
 
 static bool work_verify(const sample *s) {
-  return verify(s) == SUBTOKEN_OK;
+  return verify(&verifier, s) == SUBTOKEN_OK;
+}
+
+/* With a cache, in which the token is after the first round: 1 MiB a thread, the nginx module's. */
+static bool work_again(const sample *s) {
+  static _Thread_local char memory[1 << 20];
+  static _Thread_local subtoken_cache cache;
+  static _Thread_local subtoken_verifier again;
+  if (again.cache == NULL) {
+    again = verifier;
+    again.cache = &cache;
+    if (subtoken_cache_init(&cache, memory, sizeof memory) != SUBTOKEN_OK) stop("no cache");
+  }
+  return verify(&again, s) == SUBTOKEN_OK;
 }
 
 /* As in a program whose other code uses AVX and leaves the upper halves as they are. */
@@ -138,6 +151,9 @@ static const struct mode {
     {"count", work_verify, false},
     {"count-portable", work_verify, true},
     {"verify-after-avx", work_verify_after_avx, false},
+    {"again", work_again, false},
+    {"again-portable", work_again, true},
+    {"count-again", work_again, false},
 };
 
 /* ---- reading what is asked ---- */
@@ -231,7 +247,7 @@ static void load_revocations(void) {
   hashes[0] = subtoken_revocations_hash(
       header.hash_key, subtoken_claims_text(&samples[0].claims, samples[0].claims.sub));
   list(hashes, 1, &header);
-  subtoken_result result = verify(&samples[0]);
+  subtoken_result result = verify(&verifier, &samples[0]);
   if (result == SUBTOKEN_OK) stop("accepts a revoked token");
   if (result != SUBTOKEN_REVOKED) stop("refuses a token before it is looked up");
   subtoken_feed_file_stop(&feed);
@@ -293,6 +309,7 @@ static void check_refusal(void) {
   *digit = *digit == 'A' ? 'B' : 'A';
   forged.token.data = copy;
   if (work_verify(&forged)) stop("accepts a forged token");
+  if (!work_again(&samples[0]) || work_again(&forged)) stop("the cache gives a forged token");
 }
 
 int main(int argc, char **argv) {
