@@ -315,15 +315,21 @@ EXPORT(feed_sequence) int64_t st_wasm_feed_sequence(const st_wasm_feed *feed) {
 typedef struct st_wasm_verifier {
   subtoken_verifier verifier;
   subtoken_feed_clock clock;
+  subtoken_cache cache;
   const subtoken_policy *policy;
 } st_wasm_verifier;
 
-/* iss is in io.token and aud in io.target, -1 where there is none; feed and policy may be NULL.
- * Without feed and without_revocations no token is good. */
+EXPORT(verifier_free) void st_wasm_verifier_free(st_wasm_verifier *v) {
+  st_wasm_release(v->cache.memory);
+  st_wasm_release(v);
+}
+
+/* iss is in io.token and aud in io.target, -1 where there is none; feed and policy may be NULL. A
+ * cache_size of less than SUBTOKEN_CACHE_MIN is none. Without feed and without_revocations no token
+ * is good. NULL: no memory. */
 EXPORT(verifier_new) st_wasm_verifier *st_wasm_verifier_new(
     const subtoken_ring *ring, const st_wasm_feed *feed, const subtoken_policy *policy, int iss_len,
-    int aud_len, double leeway, double max_life, int without_revocations, double cache_size) {
-  (void)cache_size;
+    int aud_len, double leeway, double max_life, int without_revocations, size_t cache_size) {
   size_t iss = iss_len < 0 ? 0 : (size_t)iss_len, aud = aud_len < 0 ? 0 : (size_t)aud_len;
   st_wasm_verifier *v = st_wasm_allocate(sizeof *v + iss + aud + 1);
   if (v == NULL) return NULL;
@@ -343,16 +349,20 @@ EXPORT(verifier_new) st_wasm_verifier *st_wasm_verifier_new(
     v->verifier.revoked_context = &v->clock;
   }
   v->policy = policy;
+  if (cache_size < SUBTOKEN_CACHE_MIN) return v;
+  void *memory = st_wasm_allocate(cache_size);
+  if (memory == NULL || subtoken_cache_init(&v->cache, memory, cache_size) != SUBTOKEN_OK) {
+    st_wasm_release(memory);
+    st_wasm_verifier_free(v);
+    return NULL;
+  }
+  v->verifier.cache = &v->cache;
   return v;
-}
-
-EXPORT(verifier_free) void st_wasm_verifier_free(st_wasm_verifier *v) {
-  st_wasm_release(v);
 }
 
 /* Empties the cache. */
 EXPORT(verifier_forget) void st_wasm_verifier_forget(st_wasm_verifier *v) {
-  (void)v;
+  subtoken_cache_wipe(&v->cache);
 }
 
 /* The time of a request. */
