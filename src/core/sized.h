@@ -13,7 +13,7 @@
  * of no use; most: the size in this version. A structure of a later version may ask for something
  * that this library does not know. */
 static inline bool st_sized_fits(size_t size, size_t least, size_t most) {
-  return size >= least && size <= most && size % _Alignof(int64_t) == 0;
+  return size >= least && size <= most && size % _Alignof(size_t) == 0;
 }
 
 /* Copy `given`, which is of an earlier version, with the defaults behind it. NULL when its size

@@ -126,6 +126,7 @@ function texts(count) {
 // ---- results ----
 
 const RESULTS = []; // by number: { name, status, challenge }
+let UNKNOWN = 0; // the number of SUBTOKEN_REVOCATION_UNKNOWN
 const FEED_RESULTS = []; // by number: { name, text, event }
 const METHODS = new Map(); // common ones lie in the memory once
 const REFUSALS = []; // by number: the verdict
@@ -136,6 +137,7 @@ function readConstants() {
     RESULTS.push({ name, status: numbers[2], challenge: challenge || null });
     REFUSALS.push(new Verdict(i, null));
   }
+  UNKNOWN = RESULTS.findIndex((result) => result.status === 503);
   for (let i = 0, n; (n = wasm.feed_result(i)) > 0; i += 1) {
     const [name, text, event] = texts(n);
     FEED_RESULTS.push({ name, text, event: event || null });
@@ -154,7 +156,7 @@ export function version() {
 
 // ---- strings that go in ----
 
-let areaUsed = 0; // behind the needs
+let areaUsed = 0; // of io.area
 
 // A string longer than max UTF-16 units is cut to one more, which is too long for the library, too.
 function put(slot, text, max) {
@@ -560,12 +562,13 @@ export class Verifier extends Owner {
   #block;
   #feed; // the Feed, or null
   #interrupted = false;
+  #body = -1; // the generation in which a body was asked for
 
   constructor(options) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object');
     const { ring, revocations, withoutRevocations, policy } = options;
     const uses = [Owner.block(ring, Ring, 'ring')];
-    const feed = revocations?.feed ?? revocations ?? null;
+    const feed = revocations instanceof Feed ? revocations : revocations?.feed ?? null;
     if ((feed !== null) === (withoutRevocations === true)) {
       throw wrongType('options', 'with either revocations or withoutRevocations: true');
     }
@@ -590,6 +593,8 @@ export class Verifier extends Owner {
     super(block);
     this.#block = block;
     this.#feed = feed;
+    /** What was given as `revocations`, or null. */
+    this.revocations = revocations ?? null;
   }
 
   // What a call can leave half done when JavaScript's stack was exhausted in it: the cache, and the
@@ -637,10 +642,205 @@ export class Verifier extends Owner {
     return texts(this.#run(wasm.explain, token, request, code & 255))[0];
   }
 
+  // Hands the request and `how` to the instance, for the calls that follow at once.
+  #request(request, how) {
+    if (this.#block.address === 0) throw new SubtokenError('freed', 'this Verifier was freed');
+    if (this.#interrupted) this.#recover();
+    const { method, target, now = Date.now() / 1000, contentLength = 0 } = request;
+    const targetLength = putTarget(target);
+    const needsCount = putNeeds(how.needs);
+    putMethod(method);
+    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
+    areaUsed = at.area + HEADERS_AREA;
+    let authorizations = putHeaders(request.authorization, AUTHORIZATION, 'authorization');
+    const xApiKeys = putHeaders(request.xApiKey, X_API_KEY, 'xApiKey');
+    if (authorizations < 0 || xApiKeys < 0) authorizations = putTwo();
+    const flags = (how.mayAsk === true ? 1 : 0) | (how.readsBodies === true ? 2 : 0) |
+      (request.origin === true ? 4 : 0) | (request.requestMethod === true ? 8 : 0) |
+      (request.bodyEncoded === true ? 16 : 0);
+    const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    generation += 1;
+    wasm.edge_request(this.#block.address, formsOf(how.forms), flags, targetLength, methodAt,
+      methodLength, needsCount, authorizations, Math.max(xApiKeys, 0), now, monotonic, contentLength);
+  }
+
+  #reply(step) {
+    const [status, result, count] = [numbers[2], numbers[3], numbers[4]];
+    const list = texts(count);
+    const reply = { step: STEPS[step], status, result: RESULTS[result].name, name: list[0],
+      headers: {}, body: '', identity: null };
+    if (step === ALLOW) {
+      reply.identity = IDENTITY.map((name, i) => [name, list[1 + i]]);
+      return reply;
+    }
+    reply.body = list[1];
+    for (let i = 2; i < list.length; i += 2) reply.headers[list[i]] = list[i + 1];
+    if (step === BODY) this.#body = generation;
+    return reply;
+  }
+
+  /**
+   * The whole decision about a request, as every edge makes it (subtoken/edge.h): what is answered,
+   * or whom the request stands for. request: { method, target, authorization, xApiKey, origin,
+   * requestMethod, bodyEncoded, contentLength, now }; how: { forms, needs, mayAsk, readsBodies }.
+   */
+  decide(request, how = {}) {
+    try {
+      this.#request(request, how);
+      return this.#reply(wasm.edge_decide());
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** The headers of the question to the server, [name, value]; none when there is more than one credential. */
+  question(request, how, nonce) {
+    this.#request(request, how);
+    putText(NONCE, nonce, 64, 'nonce');
+    const list = texts(call('edge_question'));
+    const headers = [];
+    for (let i = 0; i < list.length; i += 2) headers.push([list[i], list[i + 1]]);
+    call('wipe_buffers'); // it had a whole key
+    needsHeld = [];
+    return headers;
+  }
+
+  #answer(request, how, nonce, answer) {
+    this.#request(request, how);
+    putText(NONCE, nonce, 64, 'nonce');
+    const { status } = answer;
+    for (const [i, name] of ANSWERS.entries()) putText(ANSWER + i, answer[name], ANSWER_MAX, name);
+    call('edge_answer', Number.isInteger(status) && status > 0 && status < 1000 ? status : 0,
+      answer.repeated === true ? 1 : 0);
+  }
+
+  /** May this answer of the server be kept for the next request with this credential? */
+  answerUsable(request, how, nonce, answer) {
+    this.#answer(request, how, nonce, answer);
+    return call('edge_answer_usable') === 1;
+  }
+
+  /** After 'ask': decides by the server's answer, { status, repeated, nonce, sub, key, owner, permissions, expires, retryAfter }. */
+  decideAnswer(request, how, nonce, answer) {
+    this.#answer(request, how, nonce, answer);
+    return this.#reply(call('edge_decide_answer'));
+  }
+
+  /** After 'body', at once: decides by the body. */
+  decideBody(body) {
+    if (this.#body !== generation) {
+      throw new SubtokenError('invalid_argument', 'decideBody: decide anew, and then by the body at once');
+    }
+    if (!(body instanceof Uint8Array)) throw wrongType('body', 'a Uint8Array');
+    const length = Math.min(body.length, RPC_BODY_MAX + 1);
+    const block = allocate(2 * length + 1);
+    bytes.set(body.subarray(0, length), block);
+    const step = call('edge_decide_body', block, length, block + length);
+    call('release', block);
+    return this.#reply(step);
+  }
+
   free() {
     super.free();
     this.#block = { address: 0 };
+    if (stopped === null) call('wipe_buffers'); // what it read of requests
+    needsHeld = [];
+    generation += 1;
   }
+}
+
+// ---- requests, for Verifier.decide ----
+
+const STEPS = ['refuse', 'allow', 'ask', 'body'];
+const ALLOW = 1;
+const BODY = 3;
+const IDENTITY = ['X-Subtoken-Sub', 'X-Subtoken-Key', 'X-Subtoken-Owner', 'X-Subtoken-Permissions', 'X-Subtoken-Expires'];
+const ANSWERS = ['nonce', 'sub', 'key', 'owner', 'permissions', 'expires', 'retryAfter'];
+const FORMS = { bearer: 1, 'x-api-key': 2, query: 4, basic: 8 };
+// Places in io.table, and in io.area behind the needs and a method.
+const AUTHORIZATION = 72;
+const X_API_KEY = 104;
+const NONCE = 136;
+const ANSWER = 137;
+const HEADERS_AREA = NEEDS_AREA + 3 * (METHOD_MAX + 1);
+const HEADERS_MAX = 32;
+const HEADER_MAX = TOKEN_MAX + 256; // a longer one holds no credential
+const ANSWER_MAX = 8192;
+const RPC_BODY_MAX = 262144;
+
+function formsOf(forms) {
+  if (forms === undefined || forms === null) return 15;
+  let bits = 0;
+  for (const form of forms) {
+    if (!Object.hasOwn(FORMS, form)) throw wrongType('forms', `of ${Object.keys(FORMS).join(', ')}`);
+    bits |= FORMS[form];
+  }
+  return bits;
+}
+
+// False when there is no room.
+function putText(place, text, max, name) {
+  const entry = (at.table >>> 2) + 2 * place;
+  words[entry] = 0;
+  words[entry + 1] = 0;
+  if (text === undefined || text === null) return true;
+  if (typeof text !== 'string') throw wrongType(name, 'a string');
+  if (at.areaEnd - areaUsed < 3 * (Math.min(text.length, max) + 1)) return false;
+  const length = put(bytes.subarray(areaUsed, at.areaEnd), text, max);
+  words[entry] = areaUsed;
+  words[entry + 1] = length;
+  areaUsed += length;
+  return true;
+}
+
+// The values of a header: an array, a string or none. Their number, or -1 when they are too many.
+function putHeaders(values, place, name) {
+  if (values === undefined || values === null) return 0;
+  if (typeof values === 'string') return putText(place, values, HEADER_MAX, name) ? 1 : -1;
+  if (!Array.isArray(values)) throw wrongType(name, 'a string or an array of strings');
+  if (values.length > HEADERS_MAX) return -1;
+  for (let i = 0; i < values.length; i += 1) {
+    if (typeof values[i] !== 'string') throw wrongType(name, 'a string or an array of strings');
+    if (!putText(place + i, values[i], HEADER_MAX, name)) return -1;
+  }
+  return values.length;
+}
+
+// More values than anybody sends are what two different ones are: more than one credential.
+function putTwo() {
+  areaUsed = at.area + HEADERS_AREA;
+  putText(AUTHORIZATION, 'Bearer a.a.a', HEADER_MAX);
+  putText(AUTHORIZATION + 1, 'Bearer b.b.b', HEADER_MAX);
+  return 2;
+}
+
+/** The reply for the name of a result; for any that is none, and for 'ok', 503. */
+export function refuse(name) {
+  const found = RESULTS.findIndex((result) => result.name === name);
+  call('edge_refuse', found > 1 ? found : UNKNOWN);
+  const [status, result, count] = [numbers[2], numbers[3], numbers[4]];
+  const list = texts(count);
+  const headers = {};
+  for (let i = 2; i < list.length; i += 2) headers[list[i]] = list[i + 1];
+  return { step: 'refuse', status, result: RESULTS[result].name, name: list[0], headers, body: list[1],
+    identity: null };
+}
+
+/** Is it a header that tells the API whom a request stands for? A caller's must not reach the API. */
+export function isIdentityHeader(name) {
+  if (typeof name !== 'string') throw wrongType('name', 'a string');
+  if (!/^x/i.test(name)) return false;
+  return call('edge_is_identity_header', put(tokenSlot, name, 64)) === 1;
+}
+
+/** The target, or another URL, without access_token= in its query. */
+export function stripQuery(target) {
+  if (typeof target !== 'string') throw wrongType('target', 'a string');
+  if (!target.includes('?')) return target;
+  // A longer one is refused as a target; of a Referer all is cut off behind the path.
+  if (target.length > TARGET_MAX) return target.slice(0, target.indexOf('?'));
+  if (call('edge_strip_query', putTarget(target)) !== 1) return target.slice(0, target.indexOf('?'));
+  return texts(1)[0];
 }
 
 /** verifier.explain, as a function. */

@@ -17,6 +17,9 @@
 
 enum { TABLE = 160, NUMBERS = 8, LENGTHS = 160, AREA = 262144, OUT = 65536 };
 
+/* Where in io.table the texts of a call are; the needs are at 0. */
+enum { AUTHORIZATION = 72, X_API_KEY = 104, NONCE = 136, ANSWER = 137 };
+
 static struct {
   char token[UTF8_SIZE(SUBTOKEN_TOKEN_MAX)];
   char target[UTF8_SIZE(SUBTOKEN_TARGET_MAX)];
@@ -489,4 +492,153 @@ EXPORT(url_allows) subtoken_result st_wasm_url_allows(int entry_len, const char 
 
 EXPORT(url_covers) subtoken_result st_wasm_url_covers(int outer_len, int inner_len) {
   return subtoken_url_covers(text_at(io.token, outer_len), text_at(io.target, inner_len));
+}
+
+/* ---- the decision about one request (edge.h) ---- */
+
+/* What is decided about, until the next edge_request. */
+static struct {
+  subtoken_edge edge;
+  subtoken_edge_request request;
+  subtoken_edge_answer answer;
+  bool answered;
+  subtoken_edge_reply reply;
+} current;
+
+enum { MAY_ASK = 1, READS_BODIES = 2, ORIGIN = 4, REQUEST_METHOD = 8, BODY_ENCODED = 16 };
+
+EXPORT(edge_request) void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags,
+                                               int target_len, const char *method, int method_len,
+                                               unsigned needs, unsigned authorizations,
+                                               unsigned x_api_keys, double now, double monotonic,
+                                               double content_length) {
+  subtoken_edge edge = SUBTOKEN_EDGE_DEFAULT;
+  edge.verifier = &v->verifier;
+  edge.policy = v->policy;
+  edge.forms = forms;
+  edge.may_ask = (flags & MAY_ASK) != 0;
+  edge.reads_bodies = (flags & READS_BODIES) != 0;
+  edge.needs = io.table;
+  edge.needs_count = needs;
+  subtoken_edge_request request = SUBTOKEN_EDGE_REQUEST_DEFAULT;
+  request.now = verifier_now(v, now, monotonic);
+  request.method = text_at(method, method_len);
+  request.target = text_at(io.target, target_len);
+  request.authorization = io.table + AUTHORIZATION;
+  request.authorization_count = authorizations;
+  request.x_api_key = io.table + X_API_KEY;
+  request.x_api_key_count = x_api_keys;
+  request.origin = (flags & ORIGIN) != 0;
+  request.request_method = (flags & REQUEST_METHOD) != 0;
+  request.body_encoded = (flags & BODY_ENCODED) != 0;
+  request.content_length = (uint64_t)(seconds(content_length) < 0 ? 0 : seconds(content_length));
+  current.edge = edge;
+  current.request = request;
+  current.answered = false;
+  current.reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
+}
+
+/* The texts of the reply: its name; and with ALLOW the values of the five headers of identity, else
+ * the body and the names and values of its headers. numbers[2] is the status, [3] the result. */
+static subtoken_edge_step edge_out(subtoken_edge_step step) {
+  static char memory[SUBTOKEN_EDGE_IDENTITY_MEMORY];
+  subtoken_edge_header headers[SUBTOKEN_EDGE_REPLY_HEADERS + SUBTOKEN_EDGE_IDENTITY_HEADERS];
+  const subtoken_edge_reply *reply = &current.reply;
+  if (step == SUBTOKEN_EDGE_ALLOW &&
+      subtoken_edge_identity_headers(&claims, current.answered ? &current.answer : NULL, memory,
+                                     sizeof memory, headers) != SUBTOKEN_OK) {
+    step = subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &current.reply);
+  }
+  out_begin();
+  out_add_string(reply->name);
+  if (step == SUBTOKEN_EDGE_ALLOW) {
+    for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) out_add(headers[i].value);
+  } else {
+    size_t count = subtoken_edge_reply_headers(reply, headers);
+    out_add((subtoken_text){reply->body, reply->body_len});
+    for (size_t i = 0; i < count; i++) {
+      out_add(headers[i].name);
+      out_add(headers[i].value);
+    }
+  }
+  io.numbers[2] = reply->status;
+  io.numbers[3] = reply->result;
+  io.numbers[4] = out_end();
+  return step;
+}
+
+EXPORT(edge_decide) subtoken_edge_step st_wasm_edge_decide(void) {
+  return edge_out(
+      subtoken_edge_decide(&current.edge, &current.request, &claims, &current.reply));
+}
+
+EXPORT(edge_refuse) subtoken_edge_step st_wasm_edge_refuse(unsigned result) {
+  current.reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
+  return edge_out(subtoken_edge_refuse((subtoken_result)result, &current.reply));
+}
+
+/* The names and values of the question's headers are the texts. */
+EXPORT(edge_question) int st_wasm_edge_question(void) {
+  static char memory[SUBTOKEN_EDGE_QUESTION_MEMORY];
+  subtoken_edge_header headers[SUBTOKEN_EDGE_QUESTION_HEADERS];
+  size_t count = subtoken_edge_question(&current.edge, &current.request, io.table[NONCE], memory,
+                                        sizeof memory, headers);
+  out_begin();
+  for (size_t i = 0; i < count; i++) {
+    out_add(headers[i].name);
+    out_add(headers[i].value);
+  }
+  subtoken_wipe(memory, sizeof memory);
+  return out_end();
+}
+
+/* The server's answer: its values are in io.table, in the order of subtoken_edge_answer. */
+EXPORT(edge_answer) void st_wasm_edge_answer(int status, int repeated) {
+  const subtoken_text *values = io.table + ANSWER;
+  subtoken_edge_answer answer = SUBTOKEN_EDGE_ANSWER_DEFAULT;
+  answer.status = status;
+  answer.repeated = repeated != 0;
+  answer.nonce = values[0];
+  answer.sub = values[1];
+  answer.key = values[2];
+  answer.owner = values[3];
+  answer.permissions = values[4];
+  answer.expires = values[5];
+  answer.retry_after = values[6];
+  current.answer = answer;
+}
+
+EXPORT(edge_answer_usable) int st_wasm_edge_answer_usable(void) {
+  return subtoken_edge_answer_usable(&current.edge, &current.request, io.table[NONCE],
+                                     &current.answer);
+}
+
+EXPORT(edge_decide_answer) subtoken_edge_step st_wasm_edge_decide_answer(void) {
+  current.answered = true;
+  return edge_out(subtoken_edge_decide_answer(&current.edge, &current.request, io.table[NONCE],
+                                              &current.answer, &claims, &current.reply));
+}
+
+/* After BODY, before any other call that verifies. scratch has the body's length. */
+EXPORT(edge_decide_body) subtoken_edge_step st_wasm_edge_decide_body(const char *body, int len,
+                                                                     void *scratch) {
+  return edge_out(subtoken_edge_decide_body(&claims, text_at(body, len), scratch, (size_t)len,
+                                            &current.reply));
+}
+
+/* The name is in io.token. */
+EXPORT(edge_is_identity_header) int st_wasm_edge_is_identity_header(int len) {
+  return subtoken_edge_is_identity_header(text_at(io.token, len));
+}
+
+/* Of the target in io.target. */
+EXPORT(edge_strip_query) subtoken_result st_wasm_edge_strip_query(int len) {
+  static char memory[sizeof io.target];
+  subtoken_text stripped;
+  subtoken_result result =
+      subtoken_edge_strip_query(text_at(io.target, len), memory, sizeof memory, &stripped);
+  out_begin();
+  out_add(stripped);
+  (void)out_end();
+  return result;
 }
