@@ -3,12 +3,14 @@
  * The files, each of which calls only those above it:
  *
  *   file        open one file, and see whether it has changed
+ *   tokens      tokens that were authenticated before
  *   secrets     the keyring
  *   policy      route policies
  *   feed        revocation data
  *   query       access_token= in a query: find it, read it, remove it
  *   log         keep access_token= out of nginx's logs
- *   credential  which credential the headers and the query of a request hold
+ *   credential  what the headers and the query hold that is a credential
+ *   headers     one walk over the headers: the credential, a preflight, X-Subtoken-*
  *   request     the state of a request, and the original request that it was made as
  *   target      whether a request target has one reading; slashes; public redirects
  *   satisfy     what nginx's own allow, deny and auth_basic say of a request
@@ -48,6 +50,7 @@
  * What is kept, and for how long:
  *
  *   of a worker     keyring, policies and revocation data, each until a good file replaces it;
+ *                   authenticated tokens, until the keyring changes (tokens);
  *                   identities of the decision endpoint, 5 seconds (cache)
  *   of a request    ngx_http_subtoken_ctx_t. It lies in the pool of the main request, which
  *                   outlives internal redirects and subrequests. The outcome in it owns copies
@@ -88,8 +91,14 @@ typedef struct {
 #define NGX_HTTP_SUBTOKEN_FILE_MISSING "requests are answered with 503 until it can be read"
 
 typedef struct {
+  size_t size;          /* bytes, the largest that a location asks for; 0: none */
+  subtoken_cache cache; /* zeroed: there is none */
+} ngx_http_subtoken_tokens_t;
+
+typedef struct {
   ngx_http_subtoken_file_t file;
-  subtoken_ring *ring; /* in pages of its own; NULL or empty until it could be read */
+  subtoken_ring *ring;               /* in pages of its own; NULL or empty until it could be read */
+  ngx_http_subtoken_tokens_t tokens; /* that were good under the ring */
 } ngx_http_subtoken_secrets_t;
 
 typedef struct {
@@ -145,6 +154,7 @@ typedef struct {
   time_t max_age;
   time_t leeway;
   time_t max_life;
+  size_t cache; /* bytes for authenticated tokens; 0: off */
 } ngx_http_subtoken_loc_conf_t;
 
 #define NGX_HTTP_SUBTOKEN_STALE_DENY 0
@@ -197,23 +207,6 @@ typedef struct {
   unsigned early : 1;       /* by the server's own `if` or `set`: no location uses it yet */
 } ngx_http_subtoken_outcome_t;
 
-/* The state of a request and all its subrequests. */
-typedef struct {
-  ngx_http_subtoken_original_t original;   /* of the main request; subrequests follow it */
-  ngx_http_subtoken_outcome_t outcome;     /* of the main request */
-  ngx_str_t query_credential;              /* decoded; empty: none */
-  ngx_http_subtoken_fallback_t *fallbacks; /* requests to decision endpoints */
-  unsigned query_ambiguous : 1;
-  unsigned query_unreadable : 1;
-  unsigned body_read : 1;
-  unsigned granted : 1;    /* by a credential, or as anonymous: .identity is set */
-  unsigned error_page : 1; /* a rejection was left to error_page: the next is answered here */
-  unsigned rejected : 1;   /* or blocked: its error page must not see what was asked for */
-  unsigned blocked : 1;    /* by its address: the endpoint is never asked about it */
-  const char *result;      /* a reason, or NULL when nothing was evaluated */
-  ngx_http_subtoken_identity_t identity; /* its texts are empty unless it was granted */
-} ngx_http_subtoken_ctx_t;
-
 typedef enum {
   NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE = 0,
   NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE,
@@ -233,6 +226,36 @@ typedef struct {
   uint8_t forms;          /* NGX_HTTP_SUBTOKEN_IN_*: all in which it came */
   unsigned preflight : 1; /* the headers of a CORS preflight are there */
 } ngx_http_subtoken_credential_t;
+
+/* What a walk over the headers found, and the list in which it did. */
+typedef struct {
+  ngx_http_subtoken_credential_t credential;
+  const ngx_table_elt_t *elts; /* the only part of the list; NULL: there were more */
+  ngx_uint_t nelts;
+  const u_char *last;            /* the name of the last header */
+  const ngx_table_elt_t *source; /* the header of the credential, or any */
+  ngx_str_t value;               /* its value */
+  ngx_uint_t forms;              /* NGX_HTTP_SUBTOKEN_IN_*: those that were read */
+  bool identity;                 /* there were X-Subtoken-* headers */
+} ngx_http_subtoken_headers_t;
+
+/* The state of a request and all its subrequests. */
+typedef struct {
+  ngx_http_subtoken_original_t original;   /* of the main request; subrequests follow it */
+  ngx_http_subtoken_outcome_t outcome;     /* of the main request */
+  ngx_str_t query_credential;              /* decoded; empty: none */
+  ngx_http_subtoken_fallback_t *fallbacks; /* requests to decision endpoints */
+  unsigned query_ambiguous : 1;
+  unsigned query_unreadable : 1;
+  unsigned body_read : 1;
+  unsigned granted : 1;    /* by a credential, or as anonymous: .identity is set */
+  unsigned error_page : 1; /* a rejection was left to error_page: the next is answered here */
+  unsigned rejected : 1;   /* or blocked: its error page must not see what was asked for */
+  unsigned blocked : 1;    /* by its address: the endpoint is never asked about it */
+  const char *result;      /* a reason, or NULL when nothing was evaluated */
+  ngx_http_subtoken_identity_t identity; /* its texts are empty unless it was granted */
+  ngx_http_subtoken_headers_t headers;   /* as REWRITE found them */
+} ngx_http_subtoken_ctx_t;
 
 /* One request to a decision endpoint, and its response. */
 struct ngx_http_subtoken_fallback_s {
@@ -255,7 +278,9 @@ struct ngx_http_subtoken_fallback_s {
   unsigned logged : 1;
 };
 
-/* One evaluation. It lies on the stack and does not survive a wait. */
+/* One evaluation. It lies on the stack and does not survive a wait. The last members are long, and
+ * not cleared before they are written.
+ */
 typedef struct {
   ngx_http_request_t *r;
   const ngx_http_subtoken_loc_conf_t *conf;
@@ -266,12 +291,13 @@ typedef struct {
   bool may_ask;  /* the decision endpoint */
   bool skipped;  /* it was not asked, because nginx lets the request in for another reason */
   bool as_redirect;
-  ngx_http_subtoken_credential_t credential;
+  bool granted; /* .claims are those of a credential; false: the route is public */
+  const ngx_http_subtoken_credential_t *credential;
   subtoken_request request;
   subtoken_verifier verifier;
-  subtoken_feed feed; /* with the location's settings; it points into the worker's */
   subtoken_feed_clock clock;
-  bool granted; /* .claims are those of a credential; false: the route is public */
+  ngx_http_subtoken_headers_t headers; /* unless those of the state hold */
+  subtoken_feed feed;                  /* for settings that differ from those of the worker's */
   subtoken_decision decision;
   subtoken_claims claims;
 } ngx_http_subtoken_evaluation_t;
@@ -309,6 +335,14 @@ void *ngx_http_subtoken_file_find(const ngx_array_t *list, const ngx_str_t *path
 /* A zeroed object in the list; NULL: no memory. */
 void *ngx_http_subtoken_file_add(ngx_conf_t *cf, ngx_array_t *list, size_t size);
 
+/* ---- tokens ---- */
+
+/* In a worker: get the memory. Without it each token is verified anew, which is logged. */
+void ngx_http_subtoken_tokens_create(ngx_http_subtoken_tokens_t *tokens, ngx_log_t *log);
+void ngx_http_subtoken_tokens_wipe(ngx_http_subtoken_tokens_t *tokens);
+/* Wipe and give back the memory. */
+void ngx_http_subtoken_tokens_free(ngx_http_subtoken_tokens_t *tokens);
+
 /* ---- secrets, policy, feed ---- */
 
 /* While the configuration is read: check a file and note its name. NULL: the error is logged. */
@@ -339,6 +373,11 @@ int64_t ngx_http_subtoken_feed_monotonic(void);
 
 /* ---- query ---- */
 
+/* Has the target, as nginx received it, no query at all? */
+static inline bool ngx_http_subtoken_query_is_absent(const ngx_http_request_t *r) {
+  return r->args_start == NULL && !r->complex_uri && !r->internal;
+}
+
 ngx_flag_t ngx_http_subtoken_query_has_token(ngx_str_t query);
 ngx_flag_t ngx_http_subtoken_query_target_has_token(ngx_str_t target);
 
@@ -359,10 +398,56 @@ ngx_int_t ngx_http_subtoken_log_handler(ngx_http_request_t *r);
 
 /* ---- credential ---- */
 
-/* forms: NGX_HTTP_SUBTOKEN_IN_*. The others are not read. */
-void ngx_http_subtoken_credential_find(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
-                                       ngx_uint_t forms,
-                                       ngx_http_subtoken_credential_t *credential);
+/* Eight characters in lower case: the bit makes letters small, and leaves a hyphen alone. */
+static inline uint64_t ngx_http_subtoken_credential_eight(const void *at) {
+  uint64_t eight;
+  ngx_memcpy(&eight, at, sizeof eight);
+  return eight | 0x2020202020202020ULL;
+}
+
+/* Compare with a word in lower case. Inline, so that the compiler knows the length of a literal:
+ * the length alone tells most words apart. The last eight characters may overlap with others.
+ */
+static inline bool ngx_http_subtoken_credential_is_word(ngx_str_t name, const char *word) {
+  size_t len = ngx_strlen(word), i = 0;
+  uint64_t differs = 0;
+  if (name.len != len) return false;
+  for (; len - i > 8; i += 8) {
+    differs |= ngx_http_subtoken_credential_eight(name.data + i) ^
+               ngx_http_subtoken_credential_eight(word + i);
+  }
+  if (len >= 8) {
+    return (differs | (ngx_http_subtoken_credential_eight(name.data + len - 8) ^
+                       ngx_http_subtoken_credential_eight(word + len - 8))) == 0;
+  }
+  for (; i < len; i++) differs |= (name.data[i] | 0x20U) ^ (u_char)word[i];
+  return differs == 0;
+}
+
+/* Add what a header holds. forms: NGX_HTTP_SUBTOKEN_IN_*; the others are not read. */
+void ngx_http_subtoken_credential_take_authorization(ngx_http_subtoken_credential_t *credential,
+                                                     ngx_str_t raw, ngx_uint_t forms);
+void ngx_http_subtoken_credential_take_key(ngx_http_subtoken_credential_t *credential,
+                                           ngx_str_t raw);
+/* Behind all headers: add what the query holds. */
+void ngx_http_subtoken_credential_take_query(ngx_http_subtoken_credential_t *credential,
+                                             const ngx_http_subtoken_ctx_t *ctx);
+
+/* ---- headers ---- */
+
+/* Walk over the headers of a request. forms: as above. */
+void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                    ngx_uint_t forms, ngx_http_subtoken_headers_t *headers);
+/* Would another walk find the same? */
+bool ngx_http_subtoken_headers_hold(const ngx_http_subtoken_headers_t *headers,
+                                    const ngx_http_request_t *r);
+/* The credential of the main request: as REWRITE found it, or anew into *fresh. */
+const ngx_http_subtoken_credential_t *ngx_http_subtoken_headers_credential(
+    ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx, ngx_uint_t forms,
+    ngx_http_subtoken_headers_t *fresh);
+/* Is this an X-Subtoken-* header, in any spelling? Is there one in the list? */
+bool ngx_http_subtoken_headers_is_identity(const ngx_str_t *name);
+bool ngx_http_subtoken_headers_have_identity(const ngx_list_t *headers);
 
 /* ---- request ---- */
 
@@ -418,8 +503,8 @@ bool ngx_http_subtoken_satisfy_auth_basic(ngx_http_request_t *r);
 
 /* ---- identity ---- */
 
-/* Remove the X-Subtoken-* headers that came, and set those of this identity (NULL: none). */
-ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r,
+/* Remove the X-Subtoken-* headers, if some came, and set those of this identity (NULL: none). */
+ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r, bool came,
                                          const ngx_http_subtoken_identity_t *identity);
 /* When the configuration is read: hash the names of the headers. */
 void ngx_http_subtoken_identity_init(void);

@@ -16,7 +16,10 @@ static ngx_int_t ngx_http_subtoken_access_set_identity(ngx_http_request_t *r,
                                                        const ngx_http_subtoken_ctx_t *ctx) {
   if (!conf->identity) return NGX_OK;
   bool granted = ctx != NULL && ctx->granted;
-  return ngx_http_subtoken_identity_set(r, granted ? &ctx->identity : NULL);
+  bool came = ctx != NULL && r == r->main && ngx_http_subtoken_headers_hold(&ctx->headers, r)
+                  ? ctx->headers.identity
+                  : ngx_http_subtoken_headers_have_identity(&r->headers_in.headers);
+  return ngx_http_subtoken_identity_set(r, came, granted ? &ctx->identity : NULL);
 }
 
 /* ---- the main request ---- */
@@ -68,10 +71,10 @@ static ngx_int_t ngx_http_subtoken_access_evaluate_subrequest(
   if (e.as_redirect && ngx_http_subtoken_request_become_redirect(r, e.original) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (conf->identity && ngx_http_subtoken_identity_set(r, e.granted ? &identity : NULL) != NGX_OK) {
-    return NGX_ERROR;
-  }
-  return NGX_DECLINED;
+  if (!conf->identity) return NGX_DECLINED;
+  bool came = ngx_http_subtoken_headers_have_identity(&r->headers_in.headers);
+  rc = ngx_http_subtoken_identity_set(r, came, e.granted ? &identity : NULL);
+  return rc == NGX_OK ? NGX_DECLINED : NGX_ERROR;
 }
 
 /* An internal location is for the configuration's own use: no client can ask for it. Every other

@@ -7,48 +7,66 @@
 
 /* ---- preparation ---- */
 
-static void ngx_http_subtoken_evaluate_prepare_feed(ngx_http_subtoken_evaluation_t *e) {
-  const ngx_http_subtoken_feed_t *feed = e->conf->feed;
+/* The worker's own, unless this location has other settings. */
+static const subtoken_feed *ngx_http_subtoken_evaluate_prepare_feed(
+    ngx_http_subtoken_evaluation_t *e) {
+  static const subtoken_feed none = {0};
+  const ngx_http_subtoken_loc_conf_t *conf = e->conf;
+  bool allow_old = conf->stale == NGX_HTTP_SUBTOKEN_STALE_ALLOW;
+  const subtoken_feed *feed = conf->feed->file != NULL ? &conf->feed->file->feed : &none;
+  if (feed->max_age == conf->max_age && feed->allow_old == allow_old) return feed;
+  e->feed = *feed;
+  e->feed.max_age = conf->max_age;
+  e->feed.allow_old = allow_old;
+  return &e->feed;
+}
+
+static void ngx_http_subtoken_evaluate_prepare_clock(ngx_http_subtoken_evaluation_t *e) {
   int64_t now = ngx_time();
   e->request.now = now;
-  if (feed == NULL) {
+  if (e->conf->feed == NULL) {
     e->verifier.without_revocations = true;
     return;
   }
+  const subtoken_feed *feed = ngx_http_subtoken_evaluate_prepare_feed(e);
+  e->clock = (subtoken_feed_clock){feed, now, ngx_http_subtoken_feed_monotonic()};
   e->verifier.revoked = subtoken_feed_revoked;
   e->verifier.revoked_context = &e->clock;
-  if (feed->file != NULL) e->feed = feed->file->feed;
-  e->feed.max_age = e->conf->max_age;
-  e->feed.allow_old = e->conf->stale == NGX_HTTP_SUBTOKEN_STALE_ALLOW;
-  e->clock.feed = &e->feed;
-  e->clock.now = now;
-  e->clock.monotonic = ngx_http_subtoken_feed_monotonic();
-  e->request.now = subtoken_feed_now(&e->feed, now);
+  e->request.now = subtoken_feed_now(feed, now);
 }
 
-/* The needs of the decision and the claims are not zeroed: they are long, and nobody reads them
- * before they are written.
- */
+/* That of the keyring, if there is one and this location uses it. */
+static subtoken_cache *ngx_http_subtoken_evaluate_prepare_cache(
+    const ngx_http_subtoken_loc_conf_t *conf) {
+  subtoken_cache *cache = &conf->secrets->tokens.cache;
+  return conf->cache > 0 && cache->memory != NULL ? cache : NULL;
+}
+
 static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e,
                                                ngx_http_request_t *r,
                                                const ngx_http_subtoken_loc_conf_t *conf,
                                                ngx_http_subtoken_ctx_t *ctx) {
-  ngx_memzero(e, offsetof(ngx_http_subtoken_evaluation_t, decision.needs));
   e->r = r;
   e->conf = conf;
   e->ctx = ctx;
-  e->request.size = sizeof e->request;
-  e->verifier.size = sizeof e->verifier;
+  e->identity = NULL;
+  e->skipped = e->as_redirect = e->granted = false;
+  e->request = (subtoken_request){.size = sizeof e->request};
+  e->verifier = (subtoken_verifier){.size = sizeof e->verifier,
+                                    .ring = conf->secrets->ring,
+                                    .leeway = conf->leeway,
+                                    .max_life = conf->max_life,
+                                    .cache = ngx_http_subtoken_evaluate_prepare_cache(conf)};
   e->decision.size = sizeof e->decision;
+  e->decision.access = SUBTOKEN_ACCESS_TOKEN;
+  e->decision.json_rpc = false;
+  e->decision.needs_count = 0;
   if (conf->require != NULL) {
     e->request.needs = conf->require->elts;
     e->request.needs_count = conf->require->nelts;
   }
-  e->verifier.ring = conf->secrets->ring;
-  e->verifier.leeway = conf->leeway;
-  e->verifier.max_life = conf->max_life;
-  ngx_http_subtoken_evaluate_prepare_feed(e);
-  ngx_http_subtoken_credential_find(r->main, ctx, conf->credentials, &e->credential);
+  ngx_http_subtoken_evaluate_prepare_clock(e);
+  e->credential = ngx_http_subtoken_headers_credential(r, ctx, conf->credentials, &e->headers);
 }
 
 static ngx_int_t ngx_http_subtoken_evaluate_prepare_target(ngx_http_subtoken_evaluation_t *e) {
@@ -67,7 +85,7 @@ static ngx_int_t ngx_http_subtoken_evaluate_prepare_target(ngx_http_subtoken_eva
  * =200 $uri` or X-Accel-Redirect made a GET of it.
  */
 static bool ngx_http_subtoken_evaluate_is_preflight(const ngx_http_subtoken_evaluation_t *e) {
-  return e->credential.preflight && e->r->method == NGX_HTTP_OPTIONS;
+  return e->credential->preflight && e->r->method == NGX_HTTP_OPTIONS;
 }
 
 /* Policy and token; token.len 0: the policy alone. */
@@ -80,7 +98,6 @@ static subtoken_result ngx_http_subtoken_evaluate_decide(ngx_http_subtoken_evalu
     return subtoken_policy_verify(&e->verifier, policy->policy, token, &e->request, flags,
                                   &e->claims, &e->decision);
   }
-  e->decision.access = SUBTOKEN_ACCESS_TOKEN;
   if (token.len == 0) return SUBTOKEN_MALFORMED;
   return subtoken_verify(&e->verifier, token, &e->request, &e->claims);
 }
@@ -130,7 +147,7 @@ static void ngx_http_subtoken_evaluate_reject_token(ngx_http_subtoken_evaluation
   bare.needs = NULL;
   bare.needs_count = 0;
   ngx_http_subtoken_reply_reject_result(rejection, SUBTOKEN_PERM);
-  if (subtoken_verify(&e->verifier, e->credential.text, &bare, &e->claims) == SUBTOKEN_OK) {
+  if (subtoken_verify(&e->verifier, e->credential->text, &bare, &e->claims) == SUBTOKEN_OK) {
     ngx_http_subtoken_evaluate_reject_needs(e, rejection);
   }
 }
@@ -138,7 +155,7 @@ static void ngx_http_subtoken_evaluate_reject_token(ngx_http_subtoken_evaluation
 /* There is no credential, or not one that can be read. */
 static void ngx_http_subtoken_evaluate_reject_credential(const ngx_http_subtoken_evaluation_t *e,
                                                          ngx_http_subtoken_rejection_t *rejection) {
-  switch (e->credential.state) {
+  switch (e->credential->state) {
     case NGX_HTTP_SUBTOKEN_CREDENTIAL_AMBIGUOUS:
       ngx_http_subtoken_reply_reject(rejection, 400, "auth_ambiguous",
                                      "Bearer error=\"invalid_request\"",
@@ -164,12 +181,12 @@ static ngx_int_t ngx_http_subtoken_evaluate_ask(ngx_http_subtoken_evaluation_t *
                                                 ngx_http_subtoken_rejection_t *rejection) {
   if (e->ctx->blocked) return NGX_DECLINED;
   if (e->may_ask && !e->may_wait) return NGX_AGAIN;
-  if (!e->may_ask || (e->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC &&
+  if (!e->may_ask || (e->credential->forms == NGX_HTTP_SUBTOKEN_IN_BASIC &&
                       ngx_http_subtoken_satisfy_auth_basic(e->r))) {
     e->skipped = true;
     return NGX_DECLINED;
   }
-  return ngx_http_subtoken_fallback_ask(e->r, e->ctx, &e->credential, rejection, &e->identity);
+  return ngx_http_subtoken_fallback_ask(e->r, e->ctx, e->credential, rejection, &e->identity);
 }
 
 /* What subtoken_verify says of a token is said here of an identity. */
@@ -260,16 +277,16 @@ static bool ngx_http_subtoken_evaluate_is_key(const ngx_http_subtoken_credential
  */
 static ngx_int_t ngx_http_subtoken_evaluate_credential(ngx_http_subtoken_evaluation_t *e,
                                                        ngx_http_subtoken_rejection_t *rejection) {
-  bool one = e->credential.state == NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE;
-  subtoken_text text = e->credential.text, none = {NULL, 0};
+  bool one = e->credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE;
+  subtoken_text text = e->credential->text, none = {NULL, 0};
   bool key = one && memchr(text.data, '.', text.len) == NULL &&
-             ngx_http_subtoken_evaluate_is_key(&e->credential);
+             ngx_http_subtoken_evaluate_is_key(e->credential);
   subtoken_result result = ngx_http_subtoken_evaluate_decide(e, one && !key ? text : none);
   if (result == SUBTOKEN_OK) {
     e->granted = !ngx_http_subtoken_evaluate_is_public(e);
     return NGX_OK;
   }
-  if (!key && ngx_http_subtoken_evaluate_is_key(&e->credential)) {
+  if (!key && ngx_http_subtoken_evaluate_is_key(e->credential)) {
     key = true;
     result = ngx_http_subtoken_evaluate_decide(e, none);
   }
@@ -278,7 +295,7 @@ static ngx_int_t ngx_http_subtoken_evaluate_credential(ngx_http_subtoken_evaluat
     e->granted = rc == NGX_OK;
     return rc;
   }
-  if (e->credential.state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE && result == SUBTOKEN_MALFORMED) {
+  if (e->credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE && result == SUBTOKEN_MALFORMED) {
     return ngx_http_subtoken_evaluate_anonymous(e, rejection);
   }
   if (!one && result == SUBTOKEN_MALFORMED) {
@@ -305,7 +322,7 @@ static ngx_int_t ngx_http_subtoken_evaluate_original(ngx_http_subtoken_evaluatio
     rc = ngx_http_subtoken_body_check(e->r, e->ctx, &e->claims, e->may_wait, rejection);
   }
   if (rc == NGX_DECLINED && rejection->status == 403 &&
-      e->credential.state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE) {
+      e->credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE) {
     ngx_http_subtoken_evaluate_reject_credential(e, rejection);
   }
   return rc;
@@ -333,7 +350,8 @@ ngx_int_t ngx_http_subtoken_evaluate(ngx_http_subtoken_evaluation_t *e, ngx_http
     return NGX_DECLINED;
   }
   if (ngx_http_subtoken_evaluate_prepare_target(e) != NGX_OK) return NGX_ERROR;
-  bool page = ngx_http_subtoken_target_is_public_redirect(conf, e->original);
+  bool page = e->original->redirect.len > 0 &&
+              ngx_http_subtoken_target_is_public_redirect(conf, e->original);
   ngx_int_t rc =
       page && ctx->rejected ? NGX_DECLINED : ngx_http_subtoken_evaluate_original(e, rejection);
   if (rc != NGX_DECLINED || !page) return rc;

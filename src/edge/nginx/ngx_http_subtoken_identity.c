@@ -1,11 +1,9 @@
 /* The X-Subtoken-* headers. Those that a caller sent under such a name are removed, and the
- * module's own are set. They are put among the headers of the request, so that every kind of
- * upstream gets them and no proxy_set_header of a location removes them. Whom a credential
- * stands for is found elsewhere: see ngx_http_subtoken_evaluate.c.
+ * module's own are set. ngx_http_subtoken_headers.c finds them. They are put among the headers of
+ * the request, so that every kind of upstream gets them and no proxy_set_header of a location
+ * removes them. Whom a credential stands for is found elsewhere: see ngx_http_subtoken_evaluate.c.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
-
-#define NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX "x-subtoken-"
 
 enum {
   NGX_HTTP_SUBTOKEN_IDENTITY_SUB,
@@ -39,43 +37,12 @@ void ngx_http_subtoken_identity_init(void) {
 
 /* ---- what a caller sent ---- */
 
-/* An upstream may read other characters as a hyphen: WSGI does so with `_`, PHP with `.`. */
-static inline u_char ngx_http_subtoken_identity_fold(u_char c) {
-  u_char lower = c | 0x20;
-  return (lower >= 'a' && lower <= 'z') ? lower : (c >= '0' && c <= '9') ? c : '-';
-}
-
-static bool ngx_http_subtoken_identity_has_prefix(const ngx_str_t *name) {
-  static const char prefix[] = NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX;
-  for (size_t i = 0; i < sizeof prefix - 1; i++) {
-    if (ngx_http_subtoken_identity_fold(name->data[i]) != (u_char)prefix[i]) return false;
-  }
-  return true;
-}
-
-/* For every header of every request: the length or two letters rule most of them out. */
-static inline bool ngx_http_subtoken_identity_is_name(const ngx_str_t *name) {
-  return name->len >= sizeof NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX - 1 &&
-         (name->data[0] | 0x20) == 'x' && (name->data[2] | 0x20) == 's' &&
-         ngx_http_subtoken_identity_has_prefix(name);
-}
-
-static bool ngx_http_subtoken_identity_came(const ngx_list_t *headers) {
-  for (const ngx_list_part_t *part = &headers->part; part != NULL; part = part->next) {
-    const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
-    for (; each < end; each++) {
-      if (ngx_http_subtoken_identity_is_name(&each->key)) return true;
-    }
-  }
-  return false;
-}
-
 /* Each run of headers that stay becomes a part of the new list. */
 static ngx_int_t ngx_http_subtoken_identity_keep_part(ngx_pool_t *pool, ngx_list_t *kept,
                                                       const ngx_list_part_t *part) {
   ngx_table_elt_t *each = part->elts;
   for (ngx_uint_t i = 0, start = 0; i <= part->nelts; i++) {
-    if (i < part->nelts && !ngx_http_subtoken_identity_is_name(&each[i].key)) continue;
+    if (i < part->nelts && !ngx_http_subtoken_headers_is_identity(&each[i].key)) continue;
     if (i > start) {
       if (kept->last->nelts > 0) {
         kept->last->next = ngx_pcalloc(pool, sizeof(ngx_list_part_t));
@@ -182,9 +149,8 @@ static __attribute__((noinline)) ngx_int_t ngx_http_subtoken_identity_replace(
 /* Without a content handler the response is a file or an error, and no upstream needs the headers.
  * What such a location leads to (try_files, error_page, subrequests) gets here by itself.
  */
-ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r,
+ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r, bool came,
                                          const ngx_http_subtoken_identity_t *identity) {
-  bool came = ngx_http_subtoken_identity_came(&r->headers_in.headers);
   if (r->content_handler == NULL) identity = NULL;
   return came || identity != NULL ? ngx_http_subtoken_identity_replace(r, came, identity) : NGX_OK;
 }

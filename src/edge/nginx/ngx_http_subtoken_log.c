@@ -49,6 +49,7 @@ static ngx_int_t ngx_http_subtoken_log_clean_referer(ngx_http_request_t *r) {
 /* nginx uses the request line for logs and $request alone. */
 static ngx_int_t ngx_http_subtoken_log_clean_line(ngx_http_request_t *r) {
   ngx_str_t target;
+  if (ngx_http_subtoken_query_is_absent(r)) return NGX_OK;
   if (ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &target) != NGX_OK) {
     return NGX_ERROR;
   }

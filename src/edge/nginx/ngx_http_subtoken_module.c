@@ -16,6 +16,7 @@ static char *ngx_http_subtoken_set_require(ngx_conf_t *cf, ngx_command_t *comman
 static char *ngx_http_subtoken_set_leeway(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_subtoken_set_fallback(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_subtoken_set_credentials(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *ngx_http_subtoken_set_cache(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static void *ngx_http_subtoken_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_subtoken_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_subtoken_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
@@ -27,6 +28,9 @@ static ngx_conf_enum_t ngx_http_subtoken_stale[] = {
     {ngx_string("allow"), NGX_HTTP_SUBTOKEN_STALE_ALLOW},
     {ngx_null_string, 0},
 };
+
+#define NGX_HTTP_SUBTOKEN_CACHE_DEFAULT ((size_t)1024 * 1024)
+#define NGX_HTTP_SUBTOKEN_CACHE_MAX ((off_t)1024 * 1024 * 1024)
 
 #define NGX_HTTP_SUBTOKEN_CONF (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF)
 #define NGX_HTTP_SUBTOKEN_DIRECTIVE(name, arguments, set, member, post)                    \
@@ -61,6 +65,8 @@ static ngx_command_t ngx_http_subtoken_commands[] = {
                                 identity, NULL),
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_merge_slashes", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                                 merge_slashes, NULL),
+    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_cache", NGX_CONF_TAKE1, ngx_http_subtoken_set_cache,
+                                cache, NULL),
     ngx_null_command,
 };
 
@@ -255,6 +261,24 @@ static char *ngx_http_subtoken_set_credentials(ngx_conf_t *cf, ngx_command_t *co
   return NGX_CONF_OK;
 }
 
+static char *ngx_http_subtoken_set_cache(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
+  ngx_http_subtoken_loc_conf_t *location = conf;
+  ngx_str_t *value = cf->args->elts;
+  (void)command;
+  if (location->cache != NGX_CONF_UNSET_SIZE) return "is duplicate";
+  off_t size = ngx_http_subtoken_is_off(&value[1]) ? 0 : ngx_parse_offset(&value[1]);
+  if (size < 0) return "takes a size, such as 512k or 4m, or off";
+  if (size > 0 && size < SUBTOKEN_CACHE_MIN) {
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "subtoken_cache: \"%V\" is too small: the minimum is %dk, and off is none",
+                       &value[1], SUBTOKEN_CACHE_MIN / 1024);
+    return NGX_CONF_ERROR;
+  }
+  if (size > NGX_HTTP_SUBTOKEN_CACHE_MAX) return "is larger than 1g";
+  location->cache = (size_t)size;
+  return NGX_CONF_OK;
+}
+
 /* ---- configurations ---- */
 
 static void *ngx_http_subtoken_create_main_conf(ngx_conf_t *cf) {
@@ -284,6 +308,7 @@ static void *ngx_http_subtoken_create_loc_conf(ngx_conf_t *cf) {
   location->max_age = NGX_CONF_UNSET;
   location->leeway = NGX_CONF_UNSET;
   location->max_life = NGX_CONF_UNSET;
+  location->cache = NGX_CONF_UNSET_SIZE;
   return location;
 }
 
@@ -302,6 +327,7 @@ static void ngx_http_subtoken_merge_values(ngx_http_subtoken_loc_conf_t *conf,
   ngx_conf_merge_sec_value(conf->max_age, outer->max_age, feed.max_age);
   ngx_conf_merge_sec_value(conf->leeway, outer->leeway, verifier.leeway);
   ngx_conf_merge_sec_value(conf->max_life, outer->max_life, verifier.max_life);
+  ngx_conf_merge_size_value(conf->cache, outer->cache, NGX_HTTP_SUBTOKEN_CACHE_DEFAULT);
   if (conf->fallback.data == NULL) conf->fallback = outer->fallback;
   if (conf->revocations.data == NULL) {
     conf->revocations = outer->revocations;
@@ -331,6 +357,7 @@ static char *ngx_http_subtoken_merge_loc_conf(ngx_conf_t *cf, void *parent, void
     return NGX_CONF_ERROR;
   }
   main->enabled = 1;
+  if (conf->cache > conf->secrets->tokens.size) conf->secrets->tokens.size = conf->cache;
   if (conf->fallback.len > 0) main->fallback = 1;
   return NGX_CONF_OK;
 }

@@ -24,6 +24,23 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_find_ctx(ngx_http_request_t *
   return NULL;
 }
 
+/* Piece by piece, which the compiler makes a few stores of; what an outcome and a walk over the
+ * headers write before it is read stays as it is.
+ */
+static void ngx_http_subtoken_request_clear_ctx(ngx_http_subtoken_ctx_t *ctx) {
+  ctx->original = (ngx_http_subtoken_original_t){0};
+  ngx_str_null(&ctx->query_credential);
+  ctx->fallbacks = NULL;
+  ctx->query_ambiguous = ctx->query_unreadable = ctx->body_read = ctx->granted = 0;
+  ctx->error_page = ctx->rejected = ctx->blocked = 0;
+  ctx->result = NULL;
+  ctx->identity = (ngx_http_subtoken_identity_t){0};
+  ctx->headers.elts = NULL;
+  ctx->outcome.conf = NULL;
+  ctx->outcome.skipped_in = NULL;
+  ctx->outcome.passes = ctx->outcome.allowed = ctx->outcome.as_redirect = ctx->outcome.early = 0;
+}
+
 ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r) {
   ngx_http_request_t *main = r->main;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_request_find_ctx(r);
@@ -31,11 +48,14 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r
   ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(main->pool, sizeof *ctx);
   if (cleanup == NULL) return NULL;
   ctx = cleanup->data;
-  ngx_memzero(ctx, sizeof *ctx);
+  ngx_http_subtoken_request_clear_ctx(ctx);
   ctx->original.request = main;
   ctx->original.method = ngx_http_subtoken_text(main->method_name);
   ctx->original.target = ngx_http_subtoken_text(main->unparsed_uri);
-  if (ngx_http_subtoken_query_read_token(main, ctx) != NGX_OK) return NULL;
+  if (!ngx_http_subtoken_query_is_absent(main) &&
+      ngx_http_subtoken_query_read_token(main, ctx) != NGX_OK) {
+    return NULL;
+  }
   cleanup->handler = ngx_http_subtoken_request_cleanup;
   ngx_http_set_ctx(main, ctx, ngx_http_subtoken_module);
   return ctx;

@@ -39,10 +39,11 @@ ngx_int_t ngx_http_subtoken_server_rewrite_handler(ngx_http_request_t *r) {
 
 /* proxy_pass without a path sends the target as it came, with a path it sends the arguments. */
 static ngx_int_t ngx_http_subtoken_rewrite_remove_token(ngx_http_request_t *r) {
-  if (ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &r->unparsed_uri) != NGX_OK) {
+  if (!ngx_http_subtoken_query_is_absent(r) &&
+      ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &r->unparsed_uri) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (!ngx_http_subtoken_query_has_token(r->args)) return NGX_OK;
+  if (r->args.len == 0 || !ngx_http_subtoken_query_has_token(r->args)) return NGX_OK;
   u_char *memory = ngx_pnalloc(r->pool, r->args.len);
   if (memory == NULL) return NGX_ERROR;
   r->args = ngx_http_subtoken_query_remove_token(r->args, memory);
@@ -75,16 +76,14 @@ static ngx_int_t ngx_http_subtoken_rewrite_settle_redirect(ngx_http_request_t *r
   return ngx_http_subtoken_request_become_redirect(r, &ctx->original);
 }
 
-/* A variable that the server's own `if` or `set` read before shows the old target. */
+/* A variable that the server's own `if` or `set` read before shows the old target. ctx: NULL for a
+ * subrequest.
+ */
 static ngx_int_t ngx_http_subtoken_rewrite_clean_request(ngx_http_request_t *r,
-                                                         const ngx_http_subtoken_loc_conf_t *conf) {
+                                                         const ngx_http_subtoken_loc_conf_t *conf,
+                                                         ngx_http_subtoken_ctx_t *ctx) {
   ngx_http_subtoken_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   const u_char *target = r->unparsed_uri.data, *args = r->args.data;
-  ngx_http_subtoken_ctx_t *ctx = NULL;
-  if (r == r->main) {
-    ctx = ngx_http_subtoken_request_get_ctx(r);
-    if (ctx == NULL) return NGX_ERROR;
-  }
   if ((conf->credentials & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0 &&
       ngx_http_subtoken_rewrite_remove_token(r) != NGX_OK) {
     return NGX_ERROR;
@@ -105,7 +104,8 @@ static ngx_int_t ngx_http_subtoken_rewrite_clean_request(ngx_http_request_t *r,
 static ngx_int_t ngx_http_subtoken_rewrite_clean_identity(
     ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf) {
   if (!conf->identity || ngx_http_subtoken_fallback_is_subrequest(r)) return NGX_OK;
-  return ngx_http_subtoken_identity_set(r, NULL);
+  bool came = ngx_http_subtoken_headers_have_identity(&r->headers_in.headers);
+  return ngx_http_subtoken_identity_set(r, came, NULL);
 }
 
 /* What the server's own `if` and `set` found rejects nothing where subtoken is off. */
@@ -114,15 +114,28 @@ static void ngx_http_subtoken_rewrite_leave_server(ngx_http_request_t *r) {
   if (ctx != NULL && ctx->outcome.early) ctx->outcome.conf = NULL;
 }
 
+/* One walk over the headers finds the credential as well, for PREACCESS. */
+static ngx_int_t ngx_http_subtoken_rewrite_main(ngx_http_request_t *r,
+                                                const ngx_http_subtoken_loc_conf_t *conf) {
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_request_get_ctx(r);
+  if (ctx == NULL) return NGX_ERROR;
+  ngx_http_subtoken_headers_read(r, ctx, conf->credentials, &ctx->headers);
+  if (conf->identity && ctx->headers.identity &&
+      ngx_http_subtoken_identity_set(r, true, NULL) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  return ngx_http_subtoken_rewrite_clean_request(r, conf, ctx);
+}
+
 ngx_int_t ngx_http_subtoken_rewrite_handler(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  if (ngx_http_subtoken_rewrite_clean_identity(r, conf) != NGX_OK) {
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  ngx_int_t rc = NGX_OK;
+  if (conf->enable && r == r->main) {
+    rc = ngx_http_subtoken_rewrite_main(r, conf);
+  } else {
+    rc = ngx_http_subtoken_rewrite_clean_identity(r, conf);
+    if (rc == NGX_OK && conf->enable) rc = ngx_http_subtoken_rewrite_clean_request(r, conf, NULL);
+    if (!conf->enable) ngx_http_subtoken_rewrite_leave_server(r);
   }
-  if (!conf->enable) {
-    ngx_http_subtoken_rewrite_leave_server(r);
-    return NGX_DECLINED;
-  }
-  ngx_int_t rc = ngx_http_subtoken_rewrite_clean_request(r, conf);
   return rc == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

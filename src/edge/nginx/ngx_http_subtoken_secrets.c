@@ -89,7 +89,10 @@ static ngx_int_t ngx_http_subtoken_secrets_load(ngx_http_subtoken_secrets_t *sec
   if (secrets->ring == NULL) secrets->ring = ngx_http_subtoken_secrets_map();
   if (secrets->ring == NULL) return ngx_http_subtoken_file_fail_errno(&secrets->file, error);
   ngx_int_t rc = ngx_http_subtoken_secrets_read(&secrets->file, &fresh, error);
-  if (rc == NGX_OK) *secrets->ring = fresh;
+  if (rc == NGX_OK) {
+    *secrets->ring = fresh;
+    ngx_http_subtoken_tokens_wipe(&secrets->tokens);
+  }
   subtoken_wipe(&fresh, sizeof fresh);
   return rc;
 }
@@ -106,6 +109,7 @@ void ngx_http_subtoken_secrets_poll(ngx_http_subtoken_secrets_t *secrets, ngx_lo
 }
 
 void ngx_http_subtoken_secrets_free(ngx_http_subtoken_secrets_t *secrets) {
+  ngx_http_subtoken_tokens_free(&secrets->tokens);
   if (secrets->ring == NULL) return;
   subtoken_wipe(secrets->ring, sizeof *secrets->ring);
   (void)munmap(secrets->ring, sizeof *secrets->ring);

@@ -37,7 +37,8 @@ static bool ngx_http_subtoken_target_is_uri(const char *path, size_t len, const 
 
 /* The policy reads the target too, before all else, and rejects one with several readings. Where
  * nginx uses the same path byte for byte, and without escapes, that reading is nginx's as well,
- * and a second one here would cost time for nothing.
+ * and a second one here would cost time for nothing. A path in which nginx found nothing to decode
+ * or to merge is the start of the target itself, up to the query.
  */
 static bool ngx_http_subtoken_target_is_read_by_policy(const ngx_http_request_t *r,
                                                        const ngx_http_subtoken_loc_conf_t *conf,
@@ -45,6 +46,7 @@ static bool ngx_http_subtoken_target_is_read_by_policy(const ngx_http_request_t 
   const ngx_str_t *uri = &r->uri;
   if (conf->policy == NULL) return false;
   if (!ngx_http_subtoken_target_is_unchanged(r)) return true;
+  if (uri->data == (const u_char *)target.data && uri->len <= target.len) return true;
   if (target.len < uri->len || (target.len > uri->len && target.data[uri->len] != '?')) {
     return false;
   }

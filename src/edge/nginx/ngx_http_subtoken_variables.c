@@ -107,20 +107,21 @@ static ngx_int_t ngx_http_subtoken_variables_credential(ngx_http_request_t *r,
                                                         uintptr_t data) {
   ngx_http_subtoken_loc_conf_t *conf =
       ngx_http_get_module_loc_conf(r->main, ngx_http_subtoken_module);
-  ngx_http_subtoken_credential_t credential;
+  ngx_http_subtoken_headers_t headers;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_outcome_find(r);
   unsigned char digest[SHA256_DIGEST_LENGTH];
   ngx_str_t text;
   (void)data;
   if (ctx == NULL) return ngx_http_subtoken_variables_set_empty(value);
-  ngx_http_subtoken_credential_find(r->main, ctx, conf->credentials, &credential);
-  if (credential.state != NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE ||
-      credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC) {
+  const ngx_http_subtoken_credential_t *credential =
+      ngx_http_subtoken_headers_credential(r, ctx, conf->credentials, &headers);
+  if (credential->state != NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE ||
+      credential->forms == NGX_HTTP_SUBTOKEN_IN_BASIC) {
     return ngx_http_subtoken_variables_set_empty(value);
   }
   text.data = ngx_pnalloc(r->pool, NGX_HTTP_SUBTOKEN_VARIABLES_TAG_LEN);
   if (text.data == NULL) return NGX_ERROR;
-  (void)SHA256((const unsigned char *)credential.text.data, credential.text.len, digest);
+  (void)SHA256((const unsigned char *)credential->text.data, credential->text.len, digest);
   u_char *end = ngx_hex_dump(text.data, digest, NGX_HTTP_SUBTOKEN_VARIABLES_TAG_LEN / 2);
   text.len = (size_t)(end - text.data);
   return ngx_http_subtoken_variables_set(value, text);

@@ -70,6 +70,7 @@ static void ngx_http_subtoken_worker_start_timer(ngx_cycle_t *cycle,
 }
 
 ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main) {
+  ngx_http_subtoken_secrets_t **secrets = main->secrets.elts;
   ngx_http_subtoken_feed_t **feeds = main->feeds.elts;
   if (main->secrets.nelts + main->policies.nelts == 0) return NGX_OK;
   ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
@@ -77,6 +78,9 @@ ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_m
   cleanup->handler = ngx_http_subtoken_worker_cleanup;
   cleanup->data = main;
   if (main->fallback) main->cache = ngx_http_subtoken_cache_create(cycle->pool);
+  for (ngx_uint_t i = 0; i < main->secrets.nelts; i++) {
+    ngx_http_subtoken_tokens_create(&secrets[i]->tokens, cycle->log);
+  }
   ngx_http_subtoken_worker_poll_files(main, cycle->log);
   for (ngx_uint_t i = 0; i < main->feeds.nelts; i++) {
     ngx_http_subtoken_feed_start(feeds[i], cycle->log);
