@@ -166,8 +166,11 @@ function decisionOf(edge, message, reply) {
     body: reply.body };
 }
 
+// What the library answers when nothing can be decided; once its instance has stopped it says nothing.
+const UNDECIDED = refuse('feed_stale');
+
 export function failed(error) {
-  const reply = refuse('revocation_unknown');
+  const reply = UNDECIDED;
   return { allowed: false, status: 503, name: 'error', headers: Object.entries(reply.headers), body: reply.body,
     error };
 }

@@ -11,6 +11,7 @@ import { Feed } from './core.js';
 const PATH = '/v2/revocations';
 const SNAPSHOT = 'application/octet-stream';
 const CHANGES = 'application/vnd.subtoken.changes';
+const LARGE = 262144; // bytes that are checked in pieces, between which requests are answered
 const MAX_SIZE = 256 * 1024 * 1024;
 const WAIT_MAX = 30; // seconds that a server may be asked to wait
 const BACK_OFF = 30; // seconds, the most
@@ -361,9 +362,12 @@ export class Revocations {
 
   // ---- what of a response is accepted ----
 
-  #take(heartbeat, etag, body, changes) {
+  async #take(heartbeat, etag, body, changes) {
     const known = this.#feed.sequence;
-    const result = this.#feed.take(heartbeat, body, changes, wall(), monotonic());
+    // A round of start() is the only one; one of a request might end with it, half way.
+    const steps = this.#running !== null && body !== null && body.length > LARGE;
+    const result = steps ? await this.#feed.takeInSteps(heartbeat, body, changes, wall(), monotonic())
+      : this.#feed.take(heartbeat, body, changes, wall(), monotonic());
     if (result === 'ok') {
       if (body !== null) {
         this.#etag = /^(W\/)?"[\x21\x23-\x7e]{1,100}"$/.test(etag) ? etag : '';
