@@ -178,9 +178,9 @@ export class Server {
     return readFileSync(join(this.data, 'secrets'), 'utf8');
   }
 
-  key(name, permissions) {
+  key(name, permissions, ...words) {
     const { key } = JSON.parse(run(['key', 'create', '--data', this.data, '--name', name, '--permissions', permissions,
-      '--json']));
+      '--json', ...words]));
     return key;
   }
 

@@ -40,6 +40,7 @@ export function createEdge(options) {
     throw new TypeError('verifier: must be a Verifier');
   }
   const asked = askSettings(ask);
+  undecided = refuse('feed_stale');
   return {
     verifier,
     revocations: verifier.revocations,
@@ -166,11 +167,12 @@ function decisionOf(edge, message, reply) {
     body: reply.body };
 }
 
-// What the library answers when nothing can be decided; once its instance has stopped it says nothing.
-const UNDECIDED = refuse('feed_stale');
+// What the library answers when nothing can be decided: asked for once, because after a trap it is
+// silent. Before it was started there is no body.
+let undecided = { headers: { 'Cache-Control': 'no-store', 'Retry-After': '5' }, body: '' };
 
 export function failed(error) {
-  const reply = UNDECIDED;
+  const reply = undecided;
   return { allowed: false, status: 503, name: 'error', headers: Object.entries(reply.headers), body: reply.body,
     error };
 }

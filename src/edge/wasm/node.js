@@ -64,25 +64,27 @@ export function nodeMessage(request, target = request.url) {
 
 /** The request as the API is to see it, in its place. */
 export function passNode(edge, request, decision) {
-  // Made of rawHeaders when they are first read: before that changes.
+  // Node makes these of rawHeaders when they are first read: before that changes.
   const { headers, headersDistinct } = request;
-  const raw = [];
-  for (const pair of passedHeaders(edge, pairsOf(request.rawHeaders), decision)) raw.push(...pair);
-  const kept = new Map();
-  for (let i = 0; i < raw.length; i += 2) kept.set(raw[i].toLowerCase(), raw[i + 1]);
-  for (const name of Object.keys(headers)) {
-    if (!kept.has(name)) delete headers[name];
+  const raw = passedHeaders(edge, pairsOf(request.rawHeaders), decision);
+  const passed = new Map(); // each name in lower case, and its values
+  for (const [name, value] of raw) {
+    const lower = name.toLowerCase();
+    if (passed.has(lower)) passed.get(lower).push(value);
+    else passed.set(lower, [value]);
   }
-  for (const name of Object.keys(headersDistinct ?? {})) {
-    if (!kept.has(name)) delete headersDistinct[name];
+  const own = decision.headers.filter(([, value]) => value !== '').map(([name]) => name.toLowerCase());
+  for (const name of [...own, 'referer']) {
+    if (!passed.has(name)) continue;
+    [headers[name]] = passed.get(name);
+    if (headersDistinct !== undefined) headersDistinct[name] = passed.get(name);
   }
-  if ('referer' in headers) headers.referer = rawValues(raw, 'referer')[0];
-  for (const [name, value] of decision.headers) {
-    if (value === '') continue;
-    headers[name.toLowerCase()] = value;
-    if (headersDistinct !== undefined) headersDistinct[name.toLowerCase()] = [value];
+  for (const list of [headers, headersDistinct ?? {}]) {
+    for (const name of Object.keys(list)) {
+      if (!passed.has(name)) delete list[name];
+    }
   }
-  request.rawHeaders.splice(0, request.rawHeaders.length, ...raw);
+  request.rawHeaders.splice(0, request.rawHeaders.length, ...raw.flat());
   request.subtoken = decision.subtoken;
 }
 
