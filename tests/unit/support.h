@@ -140,4 +140,44 @@ static inline bool claims_are_zero(const subtoken_claims *claims) {
   return true;
 }
 
+/* All of claims that may be read: not what is behind the counts and behind text_len. */
+static inline bool claims_are_same(const subtoken_claims *a, const subtoken_claims *b) {
+  return memcmp(a, b, offsetof(subtoken_claims, permissions)) == 0 &&
+         memcmp(a->permissions, b->permissions, a->permission_count * sizeof(subtoken_slice)) ==
+             0 &&
+         memcmp(a->urls, b->urls, a->url_count * sizeof(subtoken_slice)) == 0 &&
+         memcmp(a->text, b->text, a->text_len) == 0 && a->aud.at == b->aud.at &&
+         a->aud.len == b->aud.len;
+}
+
+/* subtoken_verify in every way in which it can be asked: without a cache, with one that may have
+ * the token and with one that has it if it is good, and as its two parts. All say the same. The
+ * cache is one for all calls, with what they leave in it. */
+static inline subtoken_result verify_every_way(const subtoken_verifier *verifier,
+                                               subtoken_text token, const subtoken_request *request,
+                                               subtoken_claims *claims) {
+  static char memory[1 << 16];
+  static subtoken_claims own;
+  subtoken_cache cache = {sizeof cache, memory, sizeof memory};
+  subtoken_verifier with = *verifier;
+  subtoken_result result = subtoken_verify(verifier, token, request, claims);
+  with.cache = &cache;
+  for (int twice = 0; twice < 2; twice++) {
+    memset(&own, 0x55, sizeof own);
+    subtoken_result got = subtoken_verify(&with, token, request, &own);
+    CHECK(got == result, "with a cache %s, not %s", subtoken_result_name(got),
+          subtoken_result_name(result));
+    CHECK(claims_are_same(&own, claims), "with a cache the claims differ");
+  }
+  for (int twice = 0; result != SUBTOKEN_INVALID_ARGUMENT && twice < 2; twice++) {
+    memset(&own, 0x55, sizeof own);
+    subtoken_result got =
+        subtoken_authenticate(verifier->ring, twice == 0 ? NULL : &cache, token, &own);
+    if (got == SUBTOKEN_OK) got = subtoken_decide(verifier, request, &own);
+    CHECK(got == result, "in two parts %s, not %s", subtoken_result_name(got),
+          subtoken_result_name(result));
+  }
+  return result;
+}
+
 #endif

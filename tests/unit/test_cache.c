@@ -43,15 +43,6 @@ static bool finds(const subtoken_cache *cache, subtoken_text token) {
   return st_cache_find(cache, &ring, token, &found);
 }
 
-static bool same_claims(const subtoken_claims *a, const subtoken_claims *b) {
-  return memcmp(a, b, offsetof(subtoken_claims, permissions)) == 0 &&
-         memcmp(a->permissions, b->permissions, a->permission_count * sizeof(subtoken_slice)) ==
-             0 &&
-         memcmp(a->urls, b->urls, a->url_count * sizeof(subtoken_slice)) == 0 &&
-         memcmp(a->text, b->text, a->text_len) == 0 && a->aud.at == b->aud.at &&
-         a->aud.len == b->aud.len;
-}
-
 static subtoken_verifier verifier_with(subtoken_cache *cache) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = &ring;
@@ -82,7 +73,7 @@ static subtoken_result verify_both(const subtoken_verifier *verifier, subtoken_t
   subtoken_result want = subtoken_verify(&without, token, request, &plain);
   CHECK(result == want, "%s, not %s", subtoken_result_name(result), subtoken_result_name(want));
   if (result == SUBTOKEN_OK) {
-    CHECK(same_claims(&claims, &plain), "claims differ");
+    CHECK(claims_are_same(&claims, &plain), "claims differ");
   } else {
     CHECK(claims_are_zero(&claims), "claims are left");
   }
@@ -101,7 +92,7 @@ static void what_was_good_is_found(void **state) {
   assert_true(finds(&cache, token));
   memset(&plain, 0x55, sizeof plain);
   assert_int_equal(subtoken_authenticate(&ring, &cache, token, &plain), SUBTOKEN_OK);
-  assert_true(same_claims(&claims, &plain));
+  assert_true(claims_are_same(&claims, &plain));
   assert_int_equal(plain.permission_count, 2);
   assert_int_equal(plain.url_count, 2);
   subtoken_cache_wipe(&cache);

@@ -297,6 +297,102 @@ static int setup(void **state) {
   return 0;
 }
 
+/* What subtoken_authenticate never writes: refused, and nothing outside of it is read. */
+static void claims_out_of_range_are_invalid(void **state) {
+  (void)state;
+  static const subtoken_slice far[] = {{6144, 1}, {6143, 2}, {1, 6144}, {65535, 65535}, {0, 65535}};
+  subtoken_verifier verifier = default_verifier();
+  subtoken_request request = {.size = sizeof request, .now = NOW, .target = ST_TEXT("/a")};
+  subtoken_claims good = grant_of("a,b", "/a,/b"), claims, zero;
+  good.iat = NOW;
+  good.exp = NOW + 60;
+  memset(&zero, 0, sizeof zero);
+  verifier.iss = ST_TEXT("");
+  assert_int_equal(subtoken_decide(&verifier, &request, &good), SUBTOKEN_OK);
+  assert_int_equal(subtoken_decide(&verifier, &request, &zero), SUBTOKEN_EXP_BEFORE_IAT);
+  assert_int_equal(subtoken_decide(&verifier, &request, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_decide(NULL, &request, &good), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_decide(&verifier, NULL, &good), SUBTOKEN_INVALID_ARGUMENT);
+  static const int64_t times[] = {-1, INT64_MIN, INT64_MAX, SUBTOKEN_TIME_MAX + 1};
+  for (size_t i = 0; i < COUNT(times); i++) {
+    for (int which = 0; which < 3; which++) {
+      claims = good;
+      *(which == 0 ? &claims.iat : which == 1 ? &claims.exp : &claims.nbf) = times[i];
+      CHECK(subtoken_decide(&verifier, &request, &claims) == SUBTOKEN_INVALID_ARGUMENT,
+            "time %zu of %d", i, which);
+    }
+  }
+  for (size_t i = 0; i < COUNT(far); i++) {
+    for (int which = 0; which < 6; which++) {
+      claims = good;
+      subtoken_slice *slices[] = {
+          &claims.sub,    &claims.iss, &claims.sid, &claims.aud, &claims.permissions[1],
+          &claims.urls[1]};
+      *slices[which] = far[i];
+      CHECK(subtoken_decide(&verifier, &request, &claims) == SUBTOKEN_INVALID_ARGUMENT,
+            "slice %zu of %d", i, which);
+    }
+  }
+  for (int which = 0; which < 2; which++) {
+    claims = good;
+    *(which == 0 ? &claims.permission_count : &claims.url_count) = 65;
+    CHECK(subtoken_decide(&verifier, &request, &claims) == SUBTOKEN_INVALID_ARGUMENT, "%d", which);
+  }
+  static const char *const entries[] = {"",    "a",  "GET", "GET:",  "/a b",
+                                        "/*a", "//", "/%2", "/a/%2f"};
+  for (size_t i = 0; i < COUNT(entries); i++) {
+    claims = good;
+    if (!st_claims_add_url(&claims, st_text(entries[i]))) abort();
+    CHECK(subtoken_decide(&verifier, &request, &claims) == SUBTOKEN_CLAIMS, "%s", entries[i]);
+  }
+}
+
+/* In a block of the exact size: the address sanitizer sees a byte read too many. */
+static void claims_of_any_bytes_are_read_within_them(void **state) {
+  (void)state;
+  uint64_t seed = 9;
+  size_t decided = 0;
+  subtoken_verifier verifier = default_verifier();
+  subtoken_text needs[] = {ST_TEXT("account")};
+  subtoken_request request = {.size = sizeof request,
+                              .now = NOW,
+                              .target = ST_TEXT("/v2/account"),
+                              .needs = needs,
+                              .needs_count = 1};
+  subtoken_claims *claims = malloc(sizeof *claims);
+  assert_non_null(claims);
+  verifier.aud = verifier.iss = ST_TEXT("");
+  for (size_t round = 0; round < 20000; round++) {
+    static const char usual[] = "/*%AZ:.a\0\1";
+    memset(claims, 0, sizeof *claims);
+    claims->iat = NOW;
+    claims->exp = NOW + 1;
+    claims->text_len = (uint16_t)random_next(&seed);
+    claims->permission_count = (uint16_t)random_below(&seed, 66);
+    claims->url_count = (uint16_t)random_below(&seed, 66);
+    for (size_t i = 0; i < sizeof claims->text; i += 1 + random_below(&seed, 16)) {
+      claims->text[i] = usual[random_below(&seed, sizeof usual)];
+    }
+    /* Up to the end of the text, and at times beyond it. */
+    subtoken_slice *slices[] = {&claims->sub, &claims->iss, &claims->sid, &claims->aud};
+    for (size_t i = 0; i < 4 + 2 * 64; i++) {
+      subtoken_slice *slice = i < 4    ? slices[i]
+                              : i < 68 ? &claims->permissions[i - 4]
+                                       : &claims->urls[i - 68];
+      slice->len = (uint16_t)random_below(&seed, 12);
+      slice->at = (uint16_t)(sizeof claims->text - random_below(&seed, 40) - slice->len);
+      if (random_below(&seed, 2000) == 0) slice->at = (uint16_t)random_next(&seed);
+    }
+    if (round % 3 == 0) claims->iss.len = 0;
+    if (round % 5 == 0) claims->url_count = (uint16_t)random_below(&seed, 2);
+    subtoken_result result = subtoken_decide(&verifier, &request, claims);
+    assert_int_not_equal(result, SUBTOKEN_UNDECIDED);
+    decided += result != SUBTOKEN_INVALID_ARGUMENT;
+  }
+  assert_true(decided > 1000 && decided < 20000);
+  free(claims);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(times_are_kept_to_the_second),
@@ -307,6 +403,8 @@ int main(void) {
       cmocka_unit_test(each_need_must_be_held),
       cmocka_unit_test(claims_with_a_bad_entry_allow_nothing),
       cmocka_unit_test(zeroed_arguments_deny),
+      cmocka_unit_test(claims_out_of_range_are_invalid),
+      cmocka_unit_test(claims_of_any_bytes_are_read_within_them),
   };
   return cmocka_run_group_tests_name("decide", tests, setup, NULL);
 }

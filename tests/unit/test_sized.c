@@ -54,6 +54,7 @@ static void a_shorter_verifier_has_the_defaults(void **state) {
     subtoken_result without, with; /* a .revoked that says good */
   } rows[] = {
       {sizeof(subtoken_verifier), SUBTOKEN_OK, SUBTOKEN_OK},
+      {offsetof(subtoken_verifier, cache), SUBTOKEN_OK, SUBTOKEN_OK},
       {offsetof(subtoken_verifier, without_revocations), SUBTOKEN_REVOCATION_UNKNOWN, SUBTOKEN_OK},
       {offsetof(subtoken_verifier, revoked), SUBTOKEN_REVOCATION_UNKNOWN,
        SUBTOKEN_REVOCATION_UNKNOWN},
