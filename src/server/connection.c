@@ -6,6 +6,7 @@
 #include "server/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -35,7 +36,10 @@ typedef struct connection {
   bool ready;  /* a request is there for begin_request */
   bool handed; /* and the stand-in has been given */
   bool linger;
+  bool closing;   /* nothing is read from it any more */
+  int64_t now_us; /* when it last received or stopped waiting */
   int64_t deadline_us;
+  int64_t recv_idle_us; /* how long the socket's recv waits; 0: not at all */
   int64_t answer_by_us; /* ten seconds after the request was read: all that is sent, and before */
   size_t got;           /* bytes of this request as they came */
   size_t filled;        /* bytes in data: the head, the body, and what came behind it */
@@ -200,6 +204,7 @@ bool st_connection_send(const char *data, size_t len, const atomic_bool *retired
 
 void st_connection_end_request(bool close) {
   size_t used = mine->fault.status == 0 ? mine->head.len + mine->body_len : mine->filled;
+  mine->closing = mine->closing || close;
   mine->linger = close && (mine->fault.status != 0 || mine->filled > used);
   size_t rest = mine->filled - used;
   memmove(mine->data, mine->data + used, rest);
@@ -275,25 +280,55 @@ static bool request_is_complete(connection *c) {
 
 typedef enum receive_result { RECEIVED_BYTES, RECEIVED_NOTHING, RECEIVED_END } receive_result;
 
-static receive_result receive_some(connection *c) {
-  ssize_t n = recv(c->entry.fd, c->data + c->filled, sizeof c->data - c->filled, MSG_DONTWAIT);
+static receive_result receive_some(connection *c, int flags) {
+  ssize_t n = recv(c->entry.fd, c->data + c->filled, sizeof c->data - c->filled, flags);
+  int error = errno;
+  c->now_us = st_clock_monotonic_us();
   if (n > 0) {
     c->filled += (size_t)n;
     c->got += (size_t)n;
     return RECEIVED_BYTES;
   }
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return RECEIVED_NOTHING;
-  return RECEIVED_END;
+  bool nothing = n < 0 && (error == EAGAIN || error == EWOULDBLOCK || error == EINTR);
+  return nothing ? RECEIVED_NOTHING : RECEIVED_END;
+}
+
+/* From now on recv without MSG_DONTWAIT waits, for so long. */
+static bool set_recv_wait(connection *c, int64_t idle_us) {
+  struct timeval time = {idle_us / 1000000, idle_us % 1000000};
+  if (c->recv_idle_us == idle_us) return true;
+  if (idle_us <= 0 || setsockopt(c->entry.fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) != 0 ||
+      (c->recv_idle_us == 0 && fcntl(c->entry.fd, F_SETFL, 0) != 0)) {
+    return false;
+  }
+  c->recv_idle_us = idle_us;
+  return true;
+}
+
+/* The first bytes of the next request on a connection that is kept: recv itself waits for them, so
+ * that there is one call of the system instead of three. RECEIVED_NOTHING: look and wait as usual.
+ */
+static receive_result receive_next(connection *c, int64_t idle_us) {
+  if (!set_recv_wait(c, idle_us)) return RECEIVED_NOTHING;
+  if (!st_connection_limit_begin_wait(&c->entry, false, c->got, c->now_us)) return RECEIVED_END;
+  return receive_some(c, 0);
+}
+
+static void begin_reading(connection *c) {
+  c->deadline_us = c->now_us + DEADLINE_US;
+  st_connection_limit_set_begun(&c->entry, true);
 }
 
 /* Until a request is there, or the connection is at its end. */
 static bool connection_read_request(connection *c) {
-  bool begun = c->filled > 0;
-  int64_t idle_us = c->used && !begun ? atomic_load(&setup.idle_us) : DEADLINE_US;
-  c->deadline_us = st_clock_monotonic_us() + idle_us;
+  bool begun = c->filled > 0, next = c->used && !begun;
+  int64_t idle_us = next ? atomic_load_explicit(&setup.idle_us, memory_order_relaxed) : DEADLINE_US;
+  c->now_us = st_clock_monotonic_us();
+  c->deadline_us = c->now_us + idle_us;
   st_connection_limit_set_begun(&c->entry, begun);
   while (!request_is_complete(c)) {
-    receive_result what = receive_some(c);
+    receive_result what = next ? receive_next(c, idle_us) : receive_some(c, MSG_DONTWAIT);
+    next = false;
     if (what == RECEIVED_END) return false;
     if (what == RECEIVED_NOTHING &&
         !st_connection_limit_wait(&c->entry, POLLIN, c->got, c->deadline_us)) {
@@ -302,12 +337,22 @@ static bool connection_read_request(connection *c) {
     }
     if (what == RECEIVED_BYTES && !begun) {
       begun = true;
-      c->deadline_us = st_clock_monotonic_us() + DEADLINE_US;
-      st_connection_limit_set_begun(&c->entry, true);
+      begin_reading(c);
     }
   }
-  c->answer_by_us = st_clock_monotonic_us() + DEADLINE_US;
+  c->answer_by_us = c->now_us + DEADLINE_US;
   return true;
+}
+
+bool st_connection_next_request(void) {
+  connection *c = mine;
+  if (c == NULL || !c->open || c->closing) return false;
+  if (!c->ready) {
+    c->ready = connection_read_request(c);
+    c->closing = !c->ready;
+    st_connection_limit_leave(&c->entry, c->ready);
+  }
+  return c->ready;
 }
 
 /* ---- what civetweb calls instead of the system ---- */
@@ -359,11 +404,8 @@ int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     if (result > 0) errno = 0;
     return result;
   }
-  mine->entry.fd = fds->fd;
-  if (!mine->ready) {
-    mine->ready = connection_read_request(mine);
-    st_connection_limit_leave(&mine->entry, mine->ready);
-  }
+  if (mine->entry.fd != fds->fd) mine->entry.fd = fds->fd;
+  if (!st_connection_next_request()) mine->closing = true; /* st_net_recv tells the end */
   fds->revents = POLLIN;
   errno = 0;
   return 1;

@@ -74,6 +74,12 @@ void st_connection_wake(int waker);
 st_connection_request st_connection_get_request(void);
 void st_connection_end_request(bool close);
 
+/* In begin_request, after st_connection_end_request: waits for the next request of the connection.
+ * True: it is there. False: the connection is at its end. So requests after the first one cost
+ * nothing of civetweb's.
+ */
+bool st_connection_next_request(void) __attribute__((warn_unused_result));
+
 /* Is the server ending? Answers then close their connections. */
 bool st_connection_draining(void);
 

@@ -1,6 +1,12 @@
-/* Keeps room for new connections: two lists of those that wait, and the choice of the one to close
- * (find_victim). Reads and writes nothing; connection.c does that between two waits. An eviction
- * shuts the socket down, and the thread that waits for it sees an end.
+/* Keeps room for new connections. Each entry says itself how it waits (waits); who needs room goes
+ * through all of them under the lock and chooses the one to close (find_victim). An eviction takes
+ * the entry by its state, which its thread takes back when the wait is over: one of the two has it.
+ * It shuts the socket down, and the thread that waits for it sees an end. Reads and writes nothing;
+ * connection.c does that between two waits.
+ *
+ * Neither is overlooked: an entry that begins to wait says so first and then looks whether room is
+ * wanted or the server ends; who wants room, or ends the server, says that first and then looks who
+ * waits.
  */
 #include "server/connection_limit.h"
 
@@ -14,27 +20,22 @@
 
 #define GRACE_US INT64_C(100000)     /* in which a new connection sends its first byte */
 #define PATIENCE_US INT64_C(1000000) /* in which a request comes, or its answer is taken */
-#define COMPARED 64                  /* of those within that time, as many are compared */
 
-/* Those that wait, in the order in which they began to. */
-struct st_connection_list {
-  st_connection_entry *oldest, *newest;
-};
+enum { BUSY, IDLE, BEGUN, EVICTED }; /* an entry waits for a request, in the middle of one */
 
 static struct {
   pthread_mutex_t lock;
-  st_connection_list idle;  /* wait for a request */
-  st_connection_list begun; /* in the middle of one, or of its answer */
-  int64_t threads;
-  int64_t workers;  /* threads that there really are */
-  int64_t open;     /* accepted and not yet closed */
-  int64_t evicting; /* of those, told to close */
-  int64_t settled;  /* of those, held by a thread, and for how long nobody knows */
+  st_connection_entry *oldest, *newest; /* held by a thread, and for how long nobody knows */
+  int64_t held;                         /* so many */
+  int64_t workers;                      /* threads that there really are */
+  int64_t open;                         /* accepted and not yet closed */
+  _Atomic int64_t staying;              /* of those, not told to close; changed under the lock */
+  _Atomic int64_t threads;
   atomic_bool draining;
 } connections = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP};
 
 void st_connection_limit_start(int64_t threads) {
-  connections.threads = threads;
+  atomic_store(&connections.threads, threads);
 }
 
 void st_connection_limit_count_workers(int change) {
@@ -43,90 +44,115 @@ void st_connection_limit_count_workers(int change) {
   pthread_mutex_unlock(&connections.lock);
 }
 
-/* ---- the lists; each call holds the lock ---- */
+static bool limit_wants_room(void) {
+  return atomic_load(&connections.staying) > atomic_load(&connections.threads);
+}
+
+/* ---- the entries; each call holds the lock ---- */
 
 static void unlink_entry(st_connection_entry *entry) {
-  st_connection_list *list = entry->list;
-  if (list == NULL) return;
-  *(entry->older != NULL ? &entry->older->newer : &list->oldest) = entry->newer;
-  *(entry->newer != NULL ? &entry->newer->older : &list->newest) = entry->older;
-  entry->list = NULL;
+  if (!entry->held) return;
+  *(entry->older != NULL ? &entry->older->newer : &connections.oldest) = entry->newer;
+  *(entry->newer != NULL ? &entry->newer->older : &connections.newest) = entry->older;
+  entry->held = false;
+  connections.held--;
 }
 
-static void link_entry(st_connection_entry *entry, st_connection_list *list) {
-  entry->older = list->newest;
+static void link_entry(st_connection_entry *entry) {
+  entry->older = connections.newest;
   entry->newer = NULL;
-  *(list->newest != NULL ? &list->newest->newer : &list->oldest) = entry;
-  list->newest = entry;
-  entry->list = list;
-  entry->since_us = st_clock_monotonic_us();
-}
-
-static void unsettle(st_connection_entry *entry) {
-  connections.settled -= entry->settled;
-  entry->settled = false;
+  *(connections.newest != NULL ? &connections.newest->newer : &connections.oldest) = entry;
+  connections.newest = entry;
+  entry->held = true;
+  connections.held++;
 }
 
 /* Ends a connection that waits: its thread reads what has come, then an end; one that writes to a
- * client that does not read fails.
+ * client that does not read fails. Nothing happens to one that has stopped waiting meanwhile.
  */
-static void evict(st_connection_entry *entry) {
+static void evict(st_connection_entry *entry, int waits) {
+  if (!atomic_compare_exchange_strong(&entry->waits, &waits, EVICTED)) return;
   unlink_entry(entry);
-  unsettle(entry);
-  entry->evicted = true;
-  connections.evicting++;
-  shutdown(entry->fd, entry->writing ? SHUT_RDWR : SHUT_RD);
+  atomic_fetch_sub(&connections.staying, 1);
+  shutdown(entry->fd, atomic_load(&entry->writing) ? SHUT_RDWR : SHUT_RD);
 }
 
-/* Of those that are not late yet: the one that has sent least, and of these the oldest. So a client
- * that sends its request in two packets is safe from those who hold a thread for the price of a
- * byte.
+/* Those that wait: of each kind the one that has waited longest, and of those in the middle of a
+ * request the one that has sent least. They may stop waiting at any moment.
  */
-static st_connection_entry *find_least(void) {
-  st_connection_entry *least = connections.begun.oldest;
-  st_connection_entry *entry = least != NULL ? least->newer : NULL;
-  for (size_t i = 1; i < COMPARED && entry != NULL; i++, entry = entry->newer) {
-    if (entry->progress < least->progress) least = entry;
+typedef struct candidates {
+  st_connection_entry *idle, *begun, *least;
+  int64_t idle_since_us, begun_since_us, least_since_us;
+  size_t progress;
+} candidates;
+
+static void compare_begun(candidates *found, st_connection_entry *entry, int64_t since_us) {
+  size_t progress = atomic_load_explicit(&entry->progress, memory_order_relaxed);
+  if (found->begun == NULL || since_us < found->begun_since_us) {
+    found->begun = entry;
+    found->begun_since_us = since_us;
   }
-  return least;
+  if (found->least == NULL || progress < found->progress ||
+      (progress == found->progress && since_us < found->least_since_us)) {
+    found->least = entry;
+    found->least_since_us = since_us;
+    found->progress = progress;
+  }
 }
 
-static bool oldest_has_waited(const st_connection_list *list, int64_t now_us, int64_t most_us) {
-  return list->oldest != NULL && now_us - list->oldest->since_us > most_us;
+static candidates find_candidates(void) {
+  candidates found = {0};
+  for (st_connection_entry *entry = connections.oldest; entry != NULL; entry = entry->newer) {
+    int waits = atomic_load(&entry->waits);
+    int64_t since_us = atomic_load_explicit(&entry->since_us, memory_order_relaxed);
+    if (waits == BEGUN) {
+      compare_begun(&found, entry, since_us);
+    } else if (waits == IDLE && (found.idle == NULL || since_us < found.idle_since_us)) {
+      found.idle = entry;
+      found.idle_since_us = since_us;
+    }
+  }
+  return found;
 }
 
-/* Which connection to close when there are too many: the idle one that has waited longest; without
- * one that has had its grace, the one whose request or answer has taken longest, so that nobody
- * keeps a thread by sending much, slowly. A request on its way that is not late comes last, and
- * only when each thread is held by one of them or by a request: a thread that becomes free at this
- * moment, or has not looked at its new connection yet, is likely to find an idle one.
+/* Closes one of those that wait, because there are too many: the idle one that has waited longest;
+ * without one that has had its grace, the one whose request or answer has taken longest, so that
+ * nobody keeps a thread by sending much, slowly. A request on its way that is not late comes last,
+ * and only when each thread is held by one of them or by a request: a thread that becomes free at
+ * this moment, or has not looked at its new connection yet, is likely to find an idle one. Of those
+ * that are not late the one goes that has sent least, and of these the oldest: so a client that
+ * sends its request in two packets is safe from those who hold a thread for the price of a byte.
+ * False: there is none to close.
  */
-static st_connection_entry *find_victim(void) {
-  int64_t now_us = st_clock_monotonic_us();
-  int64_t most =
-      connections.threads < connections.workers ? connections.threads : connections.workers;
-  bool all_held = connections.settled >= most;
-  if (oldest_has_waited(&connections.idle, now_us, GRACE_US)) return connections.idle.oldest;
-  if (oldest_has_waited(&connections.begun, now_us, PATIENCE_US) && all_held) {
-    return connections.begun.oldest;
+static bool evict_one(void) {
+  candidates found = find_candidates();
+  int64_t now_us = st_clock_monotonic_us(), threads = atomic_load(&connections.threads);
+  bool all_held =
+      connections.held >= (threads < connections.workers ? threads : connections.workers);
+  if (found.idle != NULL && now_us - found.idle_since_us > GRACE_US) {
+    evict(found.idle, IDLE);
+  } else if (found.begun != NULL && now_us - found.begun_since_us > PATIENCE_US && all_held) {
+    evict(found.begun, BEGUN);
+  } else if (found.idle != NULL) {
+    evict(found.idle, IDLE);
+  } else if (found.least != NULL && all_held) {
+    evict(found.least, BEGUN);
+  } else {
+    return false;
   }
-  if (connections.idle.oldest != NULL) return connections.idle.oldest;
-  return all_held ? find_least() : NULL;
+  return true;
 }
 
 static void limit_make_room(void) {
-  st_connection_entry *victim;
-  while (connections.open - connections.evicting > connections.threads &&
-         (victim = find_victim()) != NULL) {
-    evict(victim);
+  while (limit_wants_room() && evict_one()) {
   }
 }
 
-static void limit_settle(st_connection_entry *entry) {
-  if (entry->settled) return;
-  entry->settled = true;
-  connections.settled++;
-  limit_make_room();
+static void evict_all(int waits) {
+  for (st_connection_entry *entry = connections.oldest, *next; entry != NULL; entry = next) {
+    next = entry->newer;
+    evict(entry, waits);
+  }
 }
 
 /* ---- what connections do ---- */
@@ -134,6 +160,7 @@ static void limit_settle(st_connection_entry *entry) {
 void st_connection_limit_opened(void) {
   pthread_mutex_lock(&connections.lock);
   connections.open++;
+  atomic_fetch_add(&connections.staying, 1);
   limit_make_room();
   pthread_mutex_unlock(&connections.lock);
 }
@@ -141,45 +168,62 @@ void st_connection_limit_opened(void) {
 void st_connection_limit_closed(st_connection_entry *entry) {
   pthread_mutex_lock(&connections.lock);
   connections.open--;
-  if (entry != NULL) {
-    unlink_entry(entry);
-    unsettle(entry);
-    if (entry->evicted) connections.evicting--;
+  if (entry != NULL) unlink_entry(entry);
+  if (entry == NULL || atomic_load(&entry->waits) != EVICTED) {
+    atomic_fetch_sub(&connections.staying, 1);
   }
   pthread_mutex_unlock(&connections.lock);
 }
 
+/* False: it has been evicted. */
+static bool limit_take_back(st_connection_entry *entry) {
+  int waits = atomic_load_explicit(&entry->waits, memory_order_relaxed);
+  return waits == BUSY ||
+         (waits != EVICTED && atomic_compare_exchange_strong(&entry->waits, &waits, BUSY));
+}
+
+/* Once a connection, or while room is wanted. One that was evicted counts again when it has a
+ * request all the same.
+ */
+static void limit_hold(st_connection_entry *entry, bool busy) {
+  pthread_mutex_lock(&connections.lock);
+  if (!entry->held && (busy || atomic_load(&entry->waits) != EVICTED)) link_entry(entry);
+  limit_make_room();
+  pthread_mutex_unlock(&connections.lock);
+}
+
+bool st_connection_limit_begin_wait(st_connection_entry *entry, bool writing, size_t progress,
+                                    int64_t now_us) {
+  int waits = atomic_load_explicit(&entry->waits, memory_order_relaxed);
+  if (waits == EVICTED || (!entry->begun && st_connection_limit_is_draining())) return false;
+  atomic_store_explicit(&entry->writing, writing, memory_order_relaxed);
+  atomic_store_explicit(&entry->progress, writing ? SIZE_MAX : progress, memory_order_relaxed);
+  if (waits != BUSY) return true;
+  bool held = entry->held; /* nobody else changes it before it is evicted */
+  atomic_store_explicit(&entry->since_us, now_us, memory_order_relaxed);
+  atomic_store(&entry->waits, entry->begun ? BEGUN : IDLE);
+  if (!held || limit_wants_room()) limit_hold(entry, false);
+  return entry->begun || !st_connection_limit_is_draining();
+}
+
 bool st_connection_limit_wait(st_connection_entry *entry, short events, size_t progress,
                               int64_t until_us) {
-  int64_t left_us = until_us - st_clock_monotonic_us();
-  if (left_us <= 0) return false;
-  pthread_mutex_lock(&connections.lock);
-  entry->writing = events == POLLOUT;
-  entry->progress = entry->writing ? SIZE_MAX : progress;
-  bool ended = entry->evicted || (st_connection_limit_is_draining() && !entry->begun);
-  if (!ended && entry->list == NULL) {
-    link_entry(entry, entry->begun ? &connections.begun : &connections.idle);
-    limit_settle(entry);
-    limit_make_room();
+  int64_t now_us = st_clock_monotonic_us(), left_us = until_us - now_us;
+  if (left_us <= 0 || !st_connection_limit_begin_wait(entry, events == POLLOUT, progress, now_us)) {
+    return false;
   }
-  pthread_mutex_unlock(&connections.lock);
-  if (ended) return false;
   struct pollfd waiting = {.fd = entry->fd, .events = events};
   return poll(&waiting, 1, (int)(left_us / 1000) + 1) >= 0 || errno == EINTR;
 }
 
 void st_connection_limit_leave(st_connection_entry *entry, bool busy) {
-  pthread_mutex_lock(&connections.lock);
-  unlink_entry(entry);
-  if (busy) limit_settle(entry);
-  pthread_mutex_unlock(&connections.lock);
+  bool evicted = !limit_take_back(entry);
+  if (busy && (evicted || !entry->held)) limit_hold(entry, true);
 }
 
 void st_connection_limit_set_begun(st_connection_entry *entry, bool begun) {
-  pthread_mutex_lock(&connections.lock);
-  if (entry->begun != begun) unlink_entry(entry);
+  if (entry->begun != begun) (void)limit_take_back(entry);
   entry->begun = begun;
-  pthread_mutex_unlock(&connections.lock);
 }
 
 /* ---- the end ---- */
@@ -205,10 +249,10 @@ static bool wait_until_closed(int64_t until_us) {
 
 bool st_connection_limit_drain(int64_t until_us) {
   pthread_mutex_lock(&connections.lock);
-  while (connections.idle.oldest != NULL) evict(connections.idle.oldest);
+  evict_all(IDLE);
   bool done = wait_until_closed(until_us);
-  while (connections.idle.oldest != NULL) evict(connections.idle.oldest);
-  while (connections.begun.oldest != NULL) evict(connections.begun.oldest);
+  evict_all(IDLE);
+  evict_all(BEGUN);
   pthread_mutex_unlock(&connections.lock);
   return done;
 }

@@ -246,7 +246,8 @@ static st_runtime_config *http_hold(st_runtime_config *config, const st_hold *ho
   return st_runtime_config_acquire();
 }
 
-static int begin_request(struct mg_connection *connection) {
+/* False: the connection is to end. */
+static bool answer_request(subtoken_text peer, int *status) {
   char bytes[ANSWER_MAX];
   st_reply reply;
   st_connection_request asked = st_connection_get_request();
@@ -254,7 +255,6 @@ static int begin_request(struct mg_connection *connection) {
   st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
   st_runtime_config *config = st_runtime_config_acquire();
-  subtoken_text peer = peer_address(connection);
   http_answer(&asked, config, peer, &request, &reply);
   if (reply.hold.seconds > 0) {
     config = http_hold(config, &reply.hold, &request);
@@ -265,13 +265,23 @@ static int begin_request(struct mg_connection *connection) {
   write_answer(&writer, &request, &reply, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
   if (!send_reply(&reply, bytes, writer.len)) reply.close = true;
-  if (reply.close) mg_disable_connection_keep_alive(connection);
   st_access_log_write(&request, &reply, request.remote, st_clock_monotonic_us() - began);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
   st_connection_end_request(reply.close);
   st_runtime_config_release(config);
-  return reply.status;
+  *status = reply.status;
+  return !reply.close;
+}
+
+/* All requests of the connection, one after the other; civetweb closes it then. */
+static int begin_request(struct mg_connection *connection) {
+  subtoken_text peer = peer_address(connection);
+  int status;
+  while (answer_request(peer, &status) && st_connection_next_request()) {
+  }
+  mg_disable_connection_keep_alive(connection);
+  return status;
 }
 
 static int connection_opened(const struct mg_connection *connection, void **data) {
