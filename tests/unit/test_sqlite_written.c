@@ -189,6 +189,89 @@ static void a_database_of_version_6_is_brought_up(void **state) {
   st_store_close(store);
 }
 
+/* ---- without SQLite: the header of the wal-index ---- */
+
+static bool unchanged(st_sqlite_reader *r) {
+  return st_sqlite_wal_index_unchanged(r->wal_index, &r->learnt);
+}
+
+static void keep_header(st_sqlite_reader *r) {
+  uint64_t header[ST_SQLITE_WAL_WORDS];
+  assert_true(st_sqlite_wal_index_read(r->wal_index, header));
+  st_sqlite_wal_index_keep(&r->learnt, header);
+  assert_true(unchanged(r));
+}
+
+/* Whatever was written back in between, and where in the -wal it lies. */
+static void every_commit_changes_the_header(void **state) {
+  (void)state;
+  static const char *const between[] = {
+      "SELECT count(*) FROM keys", "PRAGMA wal_checkpoint(PASSIVE)",
+      "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM"};
+  st_store *store = store_with(5);
+  st_sqlite_reader *r = &((st_sqlite *)store)->readers[0];
+  for (size_t i = 0; i < 100; i++) {
+    sql(between[i * 7 % (sizeof between / sizeof between[0])]);
+    keep_header(r);
+    sql(i % 3 == 0 ? "UPDATE keys SET name = 'same'"
+                   : "INSERT INTO written (digest8) VALUES (NULL)");
+    assert_false(unchanged(r));
+  }
+  sql("BEGIN; UPDATE keys SET name = 'other'; ROLLBACK");
+  st_sqlite_wal_index_keep(&r->learnt, NULL);
+  assert_false(unchanged(r));
+  assert_false(st_sqlite_wal_index_unchanged(NULL, &r->learnt));
+  st_store_close(store);
+}
+
+/* A header that is being written has two different copies; one of another format is not ours. */
+static void a_header_that_is_not_whole_is_no_answer(void **state) {
+  (void)state;
+  uint64_t index[ST_SQLITE_WAL_WORDS] = {0}, header[ST_SQLITE_WAL_WORDS];
+  const uint32_t version = 3007000;
+  st_sqlite_wal_header kept = {0};
+  assert_false(st_sqlite_wal_index_read(index, header)); /* no version */
+  assert_false(st_sqlite_wal_index_unchanged(index, &kept));
+  memcpy(&index[0], &version, sizeof version);
+  memcpy(&index[ST_SQLITE_WAL_WORDS / 2], &version, sizeof version);
+  assert_true(st_sqlite_wal_index_read(index, header));
+  st_sqlite_wal_index_keep(&kept, header);
+  for (size_t bit = 0; bit < 64 * ST_SQLITE_WAL_WORDS; bit++) {
+    index[bit / 64] ^= UINT64_C(1) << bit % 64;
+    assert_false(st_sqlite_wal_index_read(index, header));
+    assert_false(st_sqlite_wal_index_unchanged(index, &kept));
+    index[bit / 64] ^= UINT64_C(1) << bit % 64;
+  }
+  assert_true(st_sqlite_wal_index_unchanged(index, &kept));
+  kept.turn++; /* it is being kept */
+  assert_false(st_sqlite_wal_index_unchanged(index, &kept));
+}
+
+/* What the cache holds is answered while SQLite is not to be had; what was committed since is not.
+ */
+static void the_cache_alone_answers_until_something_is_committed(void **state) {
+  (void)state;
+  st_key key;
+  st_store *store = store_with(20);
+  st_sqlite *sqlite = (st_sqlite *)store;
+  ask_every_reader(store);
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    atomic_store(&sqlite->readers[i].looked_ms, INT64_MAX); /* no look is due */
+    (void)pthread_mutex_lock(&sqlite->readers[i].lock);
+  }
+  for (unsigned n = 1; n <= 20; n++) {
+    assert_int_equal(found_by_digest(store, n, &key), ST_STORE_OK);
+    assert_int_equal(found_by_sub(store, n, &key), ST_STORE_OK);
+  }
+  sql("UPDATE keys SET name = 'committed'");
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    assert_false(unchanged(&sqlite->readers[i]));
+    (void)pthread_mutex_unlock(&sqlite->readers[i].lock);
+  }
+  for (unsigned n = 1; n <= 20; n++) assert_name(store, n, "committed");
+  st_store_close(store);
+}
+
 /* ---- many threads ---- */
 
 #define KEYS 40
@@ -256,6 +339,9 @@ int main(void) {
       TEST(a_large_change_forgets_all),
       TEST(what_was_missed_is_read_again),
       TEST(a_database_of_version_6_is_brought_up),
+      TEST(every_commit_changes_the_header),
+      TEST(a_header_that_is_not_whole_is_no_answer),
+      TEST(the_cache_alone_answers_until_something_is_committed),
       TEST(no_answer_is_older_than_a_change_that_was_answered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

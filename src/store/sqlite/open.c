@@ -175,6 +175,9 @@ static st_store_status settle(st_sqlite *store, char *error) {
   if (!st_sqlite_name_files(store) || !st_sqlite_remember_files(store)) {
     return st_db_fail(error, "cannot open %s: %m", st_error_path(store->base.name));
   }
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    store->readers[i].wal_index = st_sqlite_wal_index_find(store->readers[i].connection);
+  }
   return st_sqlite_in_place(store, db, error) ? ST_STORE_OK : ST_STORE_FAILED;
 }
 

@@ -1,7 +1,9 @@
 /* Answers what a request asks: a key by its digest or sub, and whether a sequence was issued here.
- * Each is one prepared statement on a connection that is chosen by the key, and none at all while
- * the cache holds the key (src/store/key_cache.h). Nothing here waits for a writer. The
- * management's questions are in src/store/query.c.
+ * Each is one prepared statement on a connection that is chosen by the key. While the cache holds
+ * the key (src/store/key_cache.h) there is none at all; and when nothing was committed since it was
+ * last brought up to date, which wal_index.c sees in memory, no call of SQLite either, and no lock
+ * but that of the key's part of the cache. Nothing here waits for a writer. The management's
+ * questions are in src/store/query.c.
  *
  * What was written since is learnt of from the table `written`, in which triggers note each change
  * of what an answer rests on (schema.c). The cache is the same for all readers, and each learns for
@@ -60,10 +62,14 @@ static int64_t now_ms(void) {
 }
 
 /* At intervals, and at each question while the files are known to be out of place. */
+static bool look_is_due(const st_sqlite_reader *r, int64_t now) {
+  return now - atomic_load(&r->looked_ms) >= LOOK_EVERY_MS || atomic_load(&r->store->displaced);
+}
+
 static bool in_place(st_sqlite_reader *r, char *error) {
   int64_t now = now_ms();
-  if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) return true;
-  r->looked_ms = now;
+  if (!look_is_due(r, now)) return true;
+  atomic_store(&r->looked_ms, now);
   return st_sqlite_in_place(r->store, r->connection, error);
 }
 
@@ -113,20 +119,26 @@ static bool learn(st_sqlite_reader *r) {
  * every other connection, here and in other processes. The read transaction of that statement goes
  * on until end_moment: what is asked meanwhile is of the same moment, and takes no locks of
  * its own. *moment: the cache's, of before that.
+ *
+ * The header of the wal-index that is kept is the one from before that transaction began: what it
+ * stands for has been learnt then, and perhaps more.
  */
 static bool freshen(st_sqlite_reader *r, uint64_t *moment, char *error) {
   sqlite3_stmt *ask = r->statements[ST_SQLITE_READ_VERSION];
+  uint64_t header[ST_SQLITE_WAL_WORDS];
   if (!in_place(r, error)) {
     st_key_cache_forget_all(r->store->cache);
     return false;
   }
   *moment = st_key_cache_moment(r->store->cache);
+  bool known = st_sqlite_wal_index_read(r->wal_index, header);
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
   int64_t version = ok ? sqlite3_column_int64(ask, 0) : 0;
   if (ok && version != r->data_version) {
     ok = learn(r);
     if (ok) r->data_version = version;
   }
+  st_sqlite_wal_index_keep(&r->learnt, ok && known ? header : NULL);
   if (!ok) (void)read_failed(r, error);
   return ok;
 }
@@ -184,9 +196,16 @@ static st_store_status look_up(st_sqlite_reader *r, const question *ask, uint64_
   return found == ST_STORE_NOT_FOUND && ask->by_sub ? read_revoked(r, ask->bytes, error) : found;
 }
 
+/* Nothing was committed that the cache has not been told of, and it holds the key. */
+static bool answer_from_cache(const st_sqlite_reader *r, const question *ask, st_key *key) {
+  return !look_is_due(r, now_ms()) && st_sqlite_wal_index_unchanged(r->wal_index, &r->learnt) &&
+         st_key_cache_find(r->store->cache, ask->by_sub, ask->bytes, key);
+}
+
 static st_store_status answer(st_sqlite *store, const question *ask, st_key *key, char *error) {
   st_sqlite_reader *r = reader_of(store, ask);
   uint64_t moment = 0;
+  if (answer_from_cache(r, ask, key)) return ST_STORE_OK;
   (void)pthread_mutex_lock(&r->lock);
   st_store_status found = ST_STORE_FAILED;
   if (freshen(r, &moment, error)) found = look_up(r, ask, moment, key, error);
@@ -248,7 +267,7 @@ static bool seems_writable(const char *path, char *error) {
 
 static bool is_ready(st_sqlite_reader *r, char *error) {
   (void)pthread_mutex_lock(&r->lock);
-  r->looked_ms = 0; /* look for certain */
+  atomic_store(&r->looked_ms, 0); /* look for certain */
   uint64_t moment = 0;
   bool ok = freshen(r, &moment, error);
   end_moment(r);

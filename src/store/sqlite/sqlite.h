@@ -85,17 +85,26 @@ typedef struct st_sqlite_db {
   sqlite3_stmt *control[ST_SQLITE_CONTROL_COUNT];
 } st_sqlite_db;
 
+/* A header of the wal-index, both copies, that other threads compare while it may change. */
+#define ST_SQLITE_WAL_WORDS 12
+typedef struct st_sqlite_wal_header {
+  _Atomic uint32_t turn;
+  _Atomic uint64_t words[ST_SQLITE_WAL_WORDS];
+} st_sqlite_wal_header;
+
 /* One of the connections of the hot path. The key decides which one is asked about it, so that
  * threads rarely meet.
  */
 typedef struct st_sqlite_reader {
   struct st_sqlite *store;
-  pthread_mutex_t lock; /* guards all below */
+  const uint64_t *wal_index;   /* as SQLite maps it, while the connection is open; or NULL */
+  st_sqlite_wal_header learnt; /* the cache holds nothing older than this */
+  _Atomic int64_t looked_ms;   /* when the file was last checked */
+  pthread_mutex_t lock;        /* guards all below, and who changes the two above */
   sqlite3 *connection;
   sqlite3_stmt *statements[ST_SQLITE_READ_COUNT];
   int64_t data_version; /* up to which it knows what was written; 0: nothing */
   int64_t written;      /* and the last row of that table which it knows */
-  int64_t looked_ms;    /* when the file was last checked */
   st_sqlite_wait wait;
 } st_sqlite_reader;
 
@@ -184,6 +193,23 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value)
 st_store_status st_sqlite_fail_damaged(char *error, const char *path, const char *what);
 /* What SQLite last complained of, before another call on db makes it forget. */
 st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
+
+/* ---- wal_index.c: has anything been committed? ---- */
+
+/* The index of a connection that has read in WAL mode; valid until it is closed. NULL: not known.
+ */
+const uint64_t *st_sqlite_wal_index_find(sqlite3 *db) __attribute__((warn_unused_result));
+/* False: it is being written, or is not known. */
+bool st_sqlite_wal_index_read(const uint64_t *index, uint64_t header[ST_SQLITE_WAL_WORDS])
+    __attribute__((warn_unused_result));
+/* header NULL: none, with which nothing is equal. One thread at a time keeps. */
+void st_sqlite_wal_index_keep(st_sqlite_wal_header *kept,
+                              const uint64_t header[ST_SQLITE_WAL_WORDS]);
+/* Is the header that was kept the one of now? Then no commit that ended before this call began is
+ * missing in it. In any thread.
+ */
+bool st_sqlite_wal_index_unchanged(const uint64_t *index, const st_sqlite_wal_header *kept)
+    __attribute__((warn_unused_result));
 
 /* ---- row.c ---- */
 
