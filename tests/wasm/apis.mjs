@@ -18,14 +18,14 @@ async function whole(stream) {
 }
 
 // What a program may see of the headers in Node, in each of the ways that it has.
-function headersOf(request) {
+export function headersOf(request) {
   const { headers, rawHeaders, headersDistinct } = request;
   const names = new Set(Object.keys(headers));
   for (let i = 0; i < rawHeaders.length; i += 2) names.add(rawHeaders[i].toLowerCase());
-  for (const name of Object.keys(headersDistinct)) names.add(name);
+  for (const name of Object.keys(headersDistinct ?? {})) names.add(name);
   return Object.fromEntries([...names].map((name) => {
     const raw = rawHeaders.flatMap((each, i) => (i % 2 === 0 && each.toLowerCase() === name ? [rawHeaders[i + 1]] : []));
-    const all = [headers[name], ...(headersDistinct[name] ?? ['(not distinct)']), ...raw];
+    const all = [headers[name], ...(headersDistinct === undefined ? [] : headersDistinct[name] ?? ['(not distinct)']), ...raw];
     return [name, new Set(all).size === 1 ? headers[name] : all];
   }));
 }
