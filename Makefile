@@ -166,7 +166,7 @@ WASM_HEADERS := $(wildcard include/subtoken/*.h src/base/*.h src/core/*.h)
 WASM_FILES := $(wildcard src/edge/wasm/*.js src/edge/wasm/*.ts) src/edge/wasm/README.md LICENSE
 WASM_OUT := $(B)/wasm
 WASM_PACKAGE := $(WASM_OUT)/package
-WASM_FLAGS = --target=wasm32-wasi -std=gnu11 -O3 -mexec-model=reactor -nostartfiles $(WARN) -Wno-missing-prototypes \
+WASM_FLAGS = --target=wasm32-wasi -std=gnu11 -O3 -msimd128 -mexec-model=reactor -nostartfiles $(WARN) -Wno-missing-prototypes \
 	-fvisibility=hidden -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
 WASM_LINK = -Wl,--no-entry,--strip-all,--stack-first,-z,stack-size=262144,--export=__stack_pointer
 .PHONY: wasm deps-wasm

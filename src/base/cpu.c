@@ -36,6 +36,11 @@ uint8_t st_cpu_features(void) {
 uint8_t st_cpu_features(void) {
   return (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0 ? ST_CPU_VECTOR | ST_CPU_SHA : ST_CPU_VECTOR;
 }
+#elif defined(__wasm_simd128__)
+/* An engine that lacks an instruction of a module does not load it. */
+uint8_t st_cpu_features(void) {
+  return ST_CPU_VECTOR | ST_CPU_SHA;
+}
 #else
 uint8_t st_cpu_features(void) {
   return 0;

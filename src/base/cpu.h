@@ -7,13 +7,13 @@
 
 /* Features of a processor, as bits of subtoken_secret.cpu. */
 enum {
-  ST_CPU_VECTOR = 1, /* SSE4.1 (x86-64), Advanced SIMD (AArch64) */
-  ST_CPU_SHA = 2,    /* SHA (x86-64) or SHA-2 (AArch64), and ST_CPU_VECTOR */
+  ST_CPU_VECTOR = 1, /* SSE4.1 (x86-64), Advanced SIMD (AArch64), SIMD (WebAssembly) */
+  ST_CPU_SHA = 2,    /* SHA (x86-64), SHA-2 (AArch64) or base/wasm.c, and ST_CPU_VECTOR */
   ST_CPU_AVX = 4,    /* AVX, and the system saves its registers; x86-64 alone */
 };
 
-/* The features that the processor has and the system supports; 0 on machines other than x86-64 and
- * AArch64. It takes tens of microseconds under a hypervisor: call it once a secret, not once a
+/* The features that the processor has and the system supports; 0 on other machines than
+ * these. It takes tens of microseconds under a hypervisor: call it once a secret, not once a
  * token. */
 uint8_t st_cpu_features(void);
 

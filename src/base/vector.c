@@ -1,9 +1,9 @@
 /* The functions of base/vector.h on machines for which nothing faster than the plain versions is
- * written: x86.c and arm.c have the others.
+ * written: x86.c, arm.c and wasm.c have the others.
  */
 #include "base/vector.h"
 
-#if !defined(__x86_64__) && !defined(__aarch64__)
+#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(__wasm__)
 
 /* st_cpu_features returns 0, so only the first of these is ever called. */
 void st_vector_clean(uint8_t cpu) {

@@ -32,10 +32,12 @@ static struct {
 
 static subtoken_claims claims; /* of the last call that accepted a token */
 
-/* Where core.js finds the members of io. */
+/* Where core.js finds the members of io and claims. */
 EXPORT(layout) const void *st_wasm_layout(void) {
-  static const void *members[] = {io.token,   io.target, io.area,    io.table,
-                                  io.numbers, io.out,    io.lengths, io.area + AREA};
+  static const void *members[] = {io.token,    io.target,          io.area,     io.table,
+                                  io.numbers,  io.out,             io.lengths,  io.area + AREA,
+                                  claims.text, &claims.sub,        &claims.iss, claims.permissions,
+                                  claims.urls};
   return members;
 }
 
@@ -419,29 +421,24 @@ EXPORT(explain) int st_wasm_explain(st_wasm_verifier *v, int token_len, int targ
   return out_end();
 }
 
-/* The claims of the last call that accepted a token, or of inspect: sub, iss, and the permissions
- * and urls, of which numbers[5] and [6] are the counts; [2] to [4] are iat, exp and nbf, [7] whether
- * every url is allowed. */
-EXPORT(claims_texts) int st_wasm_claims_texts(void) {
-  out_begin();
-  out_add(subtoken_claims_text(&claims, claims.sub));
-  out_add(subtoken_claims_text(&claims, claims.iss));
-  for (size_t i = 0; i < claims.permission_count; i++) {
-    out_add(subtoken_claims_text(&claims, claims.permissions[i]));
-  }
-  for (size_t i = 0; i < claims.url_count; i++) {
-    out_add(subtoken_claims_text(&claims, claims.urls[i]));
-  }
+/* Describes the claims of the last call that accepted a token, or of inspect, for core.js, which
+ * takes their texts out of claims.text by the slices. numbers: the length of claims.text, whether
+ * it is ASCII (a byte is a UTF-16 unit), iat, exp, nbf, the counts of permissions and urls, and
+ * whether every url is allowed. */
+EXPORT(claims_describe) void st_wasm_claims_describe(void) {
+  unsigned char bits = 0;
+  for (size_t i = 0; i < claims.text_len; i++) bits |= (unsigned char)claims.text[i];
+  io.numbers[0] = claims.text_len;
+  io.numbers[1] = bits < 0x80;
   io.numbers[2] = (double)claims.iat;
   io.numbers[3] = (double)claims.exp;
   io.numbers[4] = (double)claims.nbf;
   io.numbers[5] = claims.permission_count;
   io.numbers[6] = claims.url_count;
   io.numbers[7] = claims.every_url;
-  return out_end();
 }
 
-/* The header is the text; the claims are those of claims_texts. */
+/* The header is the text; the claims are those of claims_describe. */
 EXPORT(inspect) subtoken_result st_wasm_inspect(int token_len) {
   static char header[SUBTOKEN_TOKEN_MAX];
   subtoken_result result =
