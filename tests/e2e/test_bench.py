@@ -54,7 +54,7 @@ def our_own_row_refuses_what_it_should():
     directory = scratch()
     made = tokens.Tokens(directory)
     assert set(made.bad) >= {"an expired token", "another secret", "HS512"}
-    for mode in ("verify", "verify-portable"):
+    for mode in ("verify", "verify-portable", "again"):
         for what, path in made.bad.items():
             p = subprocess.run([VERIFY, mode, path, made.secret], input="1\n", capture_output=True,
                                text=True, env=ENV)

@@ -68,4 +68,17 @@ def a_verify_in_plain_c_is_6000_instructions():
     assert 1000 < count <= 6000, count
 
 
+@test
+def a_verify_of_a_token_seen_before_is_1500_instructions():
+    """All of it, for nothing is hashed: the ring and the token are compared, the claims copied, and
+    the rules applied."""
+    if SANITIZER:
+        return "the sanitizers' own instructions are no concern"
+    if not has_sse41():
+        return "the limit is for processors with SSE4.1"
+    count = for_one("count-again")
+    print("# %d" % count)
+    assert 300 < count <= 1500, count
+
+
 main()
