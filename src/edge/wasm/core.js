@@ -622,7 +622,8 @@ export class Verifier extends Owner {
   // What a call can leave half done when JavaScript's stack was exhausted in it: the cache, and the
   // instance's own stack. Every other exception is a trap.
   #failed(error) {
-    if (!(error instanceof RangeError)) return stop(error);
+    if (error instanceof WebAssembly.RuntimeError) return stop(error);
+    if (error instanceof SubtokenError || error instanceof TypeError) return error;
     this.#interrupted = true;
     return error;
   }

@@ -12,13 +12,16 @@ function rawValues(raw, name) {
   return values;
 }
 
+// Has all of the body come? HTTP/2 says so of the stream below.
+const isComplete = (request) => request.complete === true || request.stream?.readableEnded === true;
+
 // The body, which is put back: whoever reads the request next finds it whole. read() is not called
 // at its end, because that ends the stream.
 function readBody(request, most) {
   return new Promise((resolve, reject) => {
     const pieces = [];
     let length = 0;
-    if (request.readableEnded || request.readableFlowing === true) {
+    if (request.readableDidRead === true || request.readableFlowing === true) {
       reject(new Error('the body was read before: put subtoken in front of what reads it'));
       return;
     }
@@ -36,7 +39,7 @@ function readBody(request, most) {
         pieces.push(piece);
         length += piece.length;
       }
-      if (length <= most && !request.complete) return;
+      if (length <= most && !isComplete(request)) return;
       end(() => {
         const body = Buffer.concat(pieces);
         if (length > 0 && length <= most) request.unshift(body);
@@ -46,7 +49,7 @@ function readBody(request, most) {
     request.on('close', close);
     request.on('error', close);
     request.on('readable', collect);
-    if (request.complete) collect();
+    if (isComplete(request)) collect();
   });
 }
 
@@ -66,7 +69,7 @@ export function nodeMessage(request, target = request.url) {
 export function passNode(edge, request, decision) {
   // Node makes these of rawHeaders when they are first read: before that changes.
   const { headers, headersDistinct } = request;
-  const raw = passedHeaders(edge, pairsOf(request.rawHeaders), decision);
+  const raw = passedHeaders(edge, pairsOf(request.rawHeaders, decision.target), decision);
   const passed = new Map(); // each name in lower case, and its values
   for (const [name, value] of raw) {
     const lower = name.toLowerCase();
@@ -74,7 +77,7 @@ export function passNode(edge, request, decision) {
     else passed.set(lower, [value]);
   }
   const own = decision.headers.filter(([, value]) => value !== '').map(([name]) => name.toLowerCase());
-  for (const name of [...own, 'referer']) {
+  for (const name of [...own, 'referer', ':path']) {
     if (!passed.has(name)) continue;
     [headers[name]] = passed.get(name);
     if (headersDistinct !== undefined) headersDistinct[name] = passed.get(name);
@@ -88,8 +91,9 @@ export function passNode(edge, request, decision) {
   request.subtoken = decision.subtoken;
 }
 
-function* pairsOf(raw) {
-  for (let i = 0; i + 1 < raw.length; i += 2) yield [raw[i], raw[i + 1]];
+// HTTP/2 has the target among the headers, too.
+function* pairsOf(raw, target) {
+  for (let i = 0; i + 1 < raw.length; i += 2) yield [raw[i], raw[i] === ':path' ? target : raw[i + 1]];
 }
 
 export function refuseNode(request, response, decision) {

@@ -1,0 +1,295 @@
+// What goes wrong around the middleware, and what it asks of the server: nothing of it lets a
+// request pass. The server is one that answers as a test wants.
+//
+// usage: node failures.mjs PROGRAM
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { bearer, POLICY } from './cases.mjs';
+import { echo, headersOf } from './apis.mjs';
+import { atEnd, end, installPackages, plan, request, run, same, scratch, sleep, tap, until } from './fixture.mjs';
+
+installPackages();
+const { Policy, Ring, Verifier } = await import('subtoken');
+const { authorizer, protect } = await import('subtoken/node');
+const workers = await import('subtoken/workers');
+const { default: express } = await import('express');
+const { subtoken: forExpress } = await import('subtoken/express');
+const { default: fastify } = await import('fastify');
+const { subtoken: forFastify } = await import('subtoken/fastify');
+
+const data = join(scratch(), 'var');
+const { key } = JSON.parse(run(['key', 'create', '--data', data, '--name', 'k', '--permissions', 'account,history_api', '--json']));
+const token = run(['issue', '--data', data, '--permissions', 'account,history_api'], key).trim();
+const ring = Ring.parse(readFileSync(join(data, 'secrets'), 'utf8'));
+const policy = Policy.parse(POLICY);
+const verifier = new Verifier({ ring, policy, withoutRevocations: true });
+
+const listen = (server) => new Promise((done) => {
+  atEnd(() => { server.close(); server.closeAllConnections?.(); });
+  server.listen(0, '127.0.0.1', () => done(server.address().port));
+});
+
+let reached = 0; // requests that got to an API
+const api = (request_, response) => {
+  reached += 1;
+  const { method, url, subtoken } = request_;
+  const pieces = [];
+  request_.on('data', (piece) => pieces.push(piece));
+  request_.on('end', () => response.end(echo({ method, url, headers: headersOf(request_), subtoken,
+    body: Buffer.concat(pieces).toString() })));
+};
+
+// ---- the server that is asked ----
+
+let answer = () => '';
+let asked = '';
+const authorize = net.createServer((socket) => {
+  socket.on('error', () => {});
+  socket.on('data', async (text) => {
+    asked = text.toString('latin1');
+    const nonce = /x-subtoken-nonce: (\S+)/i.exec(asked)[1];
+    const reply = await answer(nonce);
+    if (reply !== null) socket.end(reply);
+  });
+});
+const ask = { url: `http://127.0.0.1:${await listen(authorize)}`, timeout: 0.5 };
+const known = (nonce, more = '') => `HTTP/1.1 200 OK\r\nX-Subtoken-Nonce: ${nonce}\r\nX-Subtoken-Sub: abc\r\n`
+  + `X-Subtoken-Key: the-key\r\nX-Subtoken-Owner: \r\nX-Subtoken-Permissions: account\r\nX-Subtoken-Expires: \r\n${more}`
+  + 'Content-Length: 0\r\nConnection: close\r\n\r\n';
+
+const decisions = [];
+const onDecision = ({ status, name, error }) => decisions.push([status, name, error?.message]);
+const port = await listen(http.createServer(protect({ verifier, ask, onDecision }, api)));
+const account = (headers, target = '/v2/account') => request(port, { target, headers });
+
+async function theQuestion() {
+  answer = (nonce) => known(nonce);
+  const response = await account({ ...bearer(key), Cookie: 'a=1', 'X-Forwarded-For': '192.0.2.1', 'X-Original-URI': '/v2/else',
+    'X-Subtoken-Nonce': 'mine', Forwarded: 'for=x', 'X-Forwarded-Uri': '/else' }, '/v2/account?b=2&access_token=');
+  same([response.status, JSON.parse(response.body).subtoken.key], [200, 'the-key'], 'an identity that the server tells passes');
+  const [line, ...headers] = asked.split('\r\n').filter((each) => each !== '');
+  const sent = Object.fromEntries(headers.map((each) => each.split(/: (.*)/).slice(0, 2)).map(([name, value]) => [name.toLowerCase(), value]));
+  same(line, 'HEAD /v2/authorize HTTP/1.1', 'the question is HEAD /v2/authorize');
+  for (const name of ['host', 'connection', 'accept', 'accept-language', 'accept-encoding', 'sec-fetch-mode', 'user-agent']) delete sent[name];
+  const { 'x-subtoken-nonce': nonce, ...others } = sent;
+  same(others, { 'x-original-method': 'GET', 'x-original-uri': '/v2/account?b=2', authorization: `Bearer ${key}`,
+    'x-forwarded-for': '192.0.2.1, 127.0.0.1' }, 'with the credential, the request and the address, and nothing else of the caller');
+  tap(/^[0-9a-f]{32}$/.test(nonce), 'and a nonce of its own', nonce);
+  const first = nonce;
+  await account(bearer(key));
+  tap(!asked.includes(first), 'which is another one each time');
+  answer = (each) => known(each, '').replace('X-Subtoken-Sub: abc', 'X-Subtoken-Sub: ');
+  await account({});
+  tap(!/authorization|x-forwarded-for|x-api-key/i.test(asked), 'without a credential nothing of the caller is sent');
+}
+
+async function theAnswers() {
+  const before = reached;
+  const cases = {
+    'of a cache': () => known('0'.repeat(32)),
+    'without a nonce': (nonce) => known(nonce).replace(/X-Subtoken-Nonce.*\r\n/, ''),
+    'with two nonces': (nonce) => known(nonce, `X-Subtoken-Nonce: ${nonce}\r\n`),
+    'with two subs': (nonce) => known(nonce, 'X-Subtoken-Sub: abc\r\n'),
+    'with permissions twice': (nonce) => known(nonce, 'X-Subtoken-Permissions: admin\r\n'),
+    'with a sub that is none': (nonce) => known(nonce).replace('abc', 'a b'),
+    'without a sub': (nonce) => known(nonce).replace('Sub: abc', 'Sub: '),
+    'that is a redirect': (nonce) => known(nonce, 'Location: /v2/healthz\r\n').replace('200 OK', '302 Found'),
+    'that is an error': (nonce) => known(nonce).replace('200 OK', '500 Oops'),
+    'that is no HTTP': () => 'hello\r\n\r\n',
+    'that never comes': () => null,
+    'that comes too late': (nonce) => sleep(0.8).then(() => known(nonce)),
+    'that breaks off': (nonce) => known(nonce).slice(0, 60),
+  };
+  for (const [name, reply] of Object.entries(cases)) {
+    answer = reply;
+    const began = performance.now();
+    const response = await account(bearer(key));
+    tap(response.status === 503 && response.headers['retry-after'] === '5' && performance.now() - began < 3000,
+      `an answer ${name} is 503`, [response.status, response.body]);
+  }
+  same(reached, before, 'and none of them got to the API');
+  answer = (nonce) => known(nonce, 'Retry-After: 17\r\n').replace('200 OK', '429 Too Many Requests');
+  let response = await account({ Authorization: 'Basic dXNlcjpwYXNz' });
+  same([response.status, response.headers['retry-after'], response.body],
+    [429, '17', '{"text":"too many wrong passwords; try again later"}'], 'too many wrong passwords are told');
+  answer = (nonce) => known(nonce).replace('200 OK', '401 Unauthorized');
+  response = await account(bearer(key));
+  same([response.status, response.body], [401, '{"text":"Invalid access token"}'], 'a credential that the server does not know is 401');
+  answer = (nonce) => known(nonce).replace('Expires: ', `Expires: ${Math.floor(Date.now() / 1000) - 1}`);
+  same((await account(bearer(key))).status, 401, 'an identity that has ended is 401');
+}
+
+async function inTheLibrary() {
+  const broken = new Verifier({ ring, policy, withoutRevocations: true });
+  const there = await listen(http.createServer(protect({ verifier: broken, onDecision }, api)));
+  same((await request(there, { target: '/v2/account', headers: bearer(token) })).status, 200, 'a verifier decides');
+  broken.free();
+  decisions.length = 0;
+  const before = reached;
+  const response = await request(there, { target: '/public/x', headers: bearer(token) });
+  same([response.status, response.body, response.headers['retry-after'], response.headers['cache-control'], reached],
+    [503, '{"text":"this cannot be decided now; try again later"}', '5', 'no-store', before], 'one that was freed is 503, for public routes too');
+  tap(decisions[0][0] === 503 && /freed/.test(decisions[0][2]), 'and onDecision is told why', decisions);
+  const rude = await listen(http.createServer(protect({ verifier, onDecision() { throw new Error('x'); } }, api)));
+  same((await request(rude, { target: '/v2/account', headers: bearer(token) })).status, 200, 'what onDecision throws changes nothing');
+  same((await request(rude, { target: '/v2/account' })).status, 401, 'in either way');
+}
+
+async function withExpress() {
+  const make = async (set, before) => {
+    const app = express();
+    for (const setting of set) app.enable(setting);
+    if (before !== undefined) app.use(before);
+    app.use(forExpress({ verifier, onDecision }));
+    app.use(api);
+    return listen(http.createServer(app));
+  };
+  const strict = ['case sensitive routing', 'strict routing'];
+  decisions.length = 0;
+  for (const set of [[], [strict[0]], [strict[1]]]) {
+    const there = await make(set);
+    same((await request(there, { target: '/v2/account', headers: bearer(token) })).status, 503,
+      `Express with ${set.join() || 'its own routing'} is 503`);
+  }
+  tap(decisions.every(([, , message]) => /app\.enable/.test(message)), 'and is told what to set', decisions);
+  const parsed = await make(strict, express.json());
+  const call = { method: 'POST', target: '/rpc', headers: { ...bearer(token), 'Content-Type': 'application/json' },
+    body: '{"method":"call","params":["history","x",[]]}' };
+  same((await request(parsed, call)).status, 503, 'a body that was parsed before cannot be decided about');
+  same((await request(await make(strict), call)).status, 200, 'one that was not can');
+  const mounted = express();
+  for (const setting of strict) mounted.enable(setting);
+  mounted.use('/v2', forExpress({ verifier }));
+  mounted.use('/v2', (request_, response) => response.send(`${request_.url} ${request_.originalUrl}`));
+  const there = await listen(http.createServer(mounted));
+  const response = await request(there, { target: `/v2/account?a=1&access_token=${token}` });
+  same([response.status, response.body], [200, '/account?a=1 /v2/account?a=1'], 'where it is mounted it decides about the whole path');
+}
+
+async function withFastify() {
+  for (const option of [{ caseSensitive: false }, { ignoreTrailingSlash: true }, { ignoreDuplicateSlashes: true },
+    { useSemicolonDelimiter: true }]) {
+    const app = fastify({ routerOptions: option });
+    const error = await app.register(forFastify, { verifier }).then(() => null, (each) => each);
+    tap(error !== null && error.message.includes(Object.keys(option)[0]), `Fastify with ${Object.keys(option)} is refused`, String(error));
+    await app.close();
+  }
+}
+
+async function inWorkers() {
+  let ready = false;
+  const quiet = console.error;
+  console.error = () => {};
+  const fetch = workers.protect(() => {
+    if (!ready) throw new Error('no secret');
+    return { verifier };
+  }, () => { reached += 1; return new Response('it passed'); });
+  const send = () => fetch(new Request('http://h/v2/account', { headers: bearer(token) }), {}, {});
+  const before = reached;
+  const first = await send();
+  same([first.status, reached], [503, before], 'settings that throw are 503');
+  console.error = quiet;
+  ready = true;
+  same((await send()).status, 200, 'until they do not');
+  for (const [url, status] of [['http://h/v2/account#x', 200], ['http://h', 401], ['http://h/v2/account?x=#', 200]]) {
+    same((await fetch(new Request(url, { headers: url.length > 8 ? bearer(token) : {} }), {}, {})).status, status, `${url} is ${status}`);
+  }
+}
+
+async function upgrades() {
+  const decide = authorizer({ verifier });
+  const server = http.createServer(protect({ verifier }, api));
+  server.on('upgrade', async (request_, socket) => {
+    const { allowed, status, subtoken } = await decide(request_);
+    socket.end(allowed ? `HTTP/1.1 101 Switching Protocols\r\nX-Sub: ${subtoken.sub.length}\r\n\r\n` : `HTTP/1.1 ${status} No\r\n\r\n`);
+  });
+  const there = await listen(server);
+  const upgrade = (headers) => new Promise((done) => {
+    const socket = net.connect(there, '127.0.0.1', () => socket.write(`GET /v2/account HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n${headers}\r\n`));
+    let text = '';
+    socket.on('data', (piece) => { text += piece; });
+    socket.on('close', () => done(text.split('\r\n').slice(0, 2).join(' ')));
+  });
+  same([await upgrade(''), await upgrade(`Authorization: Bearer ${token}\r\n`)],
+    ['HTTP/1.1 401 No ', 'HTTP/1.1 101 Switching Protocols X-Sub: 43'], 'authorizer() decides about an upgrade');
+}
+
+async function overHttp2() {
+  const server = http2.createServer(protect({ verifier }, (request_, response) => {
+    const pieces = [];
+    request_.on('data', (piece) => pieces.push(piece));
+    request_.on('end', () => response.end(JSON.stringify({ url: request_.url, headers: request_.headers, raw: request_.rawHeaders,
+      body: Buffer.concat(pieces).toString() })));
+  }));
+  const there = await listen(server);
+  const session = http2.connect(`http://127.0.0.1:${there}`);
+  const send = (headers, body) => new Promise((done, failed) => {
+    const stream = session.request(headers);
+    let text = '';
+    let status;
+    stream.on('response', (got) => { status = got[':status']; });
+    stream.on('data', (piece) => { text += piece; });
+    stream.on('end', () => done([status, text]));
+    stream.on('error', failed);
+    stream.end(body);
+  });
+  const [status, text] = await send({ ':path': `/v2/account?access_token=${token}&a=1`, 'x-subtoken-sub': 'evil' });
+  const seen = JSON.parse(text);
+  same([status, seen.url, text.includes('evil'), text.includes(token.slice(-20)), seen.headers['x-subtoken-permissions']],
+    [200, '/v2/account?a=1', false, false, 'account,history_api'], 'HTTP/2: the same, and no credential is left in :path');
+  same((await send({ ':path': '/v2/account' }))[0], 401, 'HTTP/2: 401 without a credential');
+  const body = '{"method":"call","params":["history","x",[]]}';
+  const [rpc, rpcText] = await send({ ':path': '/rpc', ':method': 'POST', authorization: `Bearer ${token}` }, body);
+  same([rpc, rpc === 200 && JSON.parse(rpcText).body], [200, body], 'HTTP/2: a JSON-RPC body is read and passed on');
+  session.close();
+  server.close();
+}
+
+async function others() {
+  const there = await listen(http.createServer(protect({ verifier, forms: ['bearer'] }, api)));
+  const target = `/v2/account?access_token=${token}`;
+  same((await request(there, { target })).status, 401, 'forms: a form that is not named is not read');
+  const response = await request(there, { target, headers: bearer(token) });
+  same([response.status, JSON.parse(response.body).url], [200, target], 'and is passed on');
+  const needs = await listen(http.createServer(protect({ verifier, needs: ['guilds'] }, api)));
+  same((await request(needs, { target: '/v2/account', headers: bearer(token) })).body, '{"text":"requires scope guilds"}',
+    'needs: what every request needs');
+  const unread = await listen(http.createServer(protect({ verifier, readsBodies: false }, api)));
+  same((await request(unread, { method: 'POST', target: '/rpc', headers: bearer(token), body: '{}' })).status, 403,
+    'readsBodies: false makes a JSON-RPC route 403');
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(`POST /rpc HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${token}\r\nContent-Length: 100\r\n\r\n{"method"`);
+  await sleep(0.1);
+  const before = reached;
+  decisions.length = 0;
+  socket.destroy();
+  await until(() => decisions.length > 0, 5);
+  same([decisions[0]?.[0], reached], [503, before], 'a client that leaves in its body does not get to the API');
+  for (const [name, options] of [['no verifier', {}], ['an address that is none', { verifier, ask: 'keys' }],
+    ['http to another machine', { verifier, ask: 'http://keys.example' }], ['a time of zero', { verifier, ask: { ...ask, timeout: 0 } }]]) {
+    let error = null;
+    try {
+      protect(options, api);
+    } catch (each) {
+      error = each;
+    }
+    tap(error instanceof TypeError, `${name} is refused at once`, String(error));
+  }
+}
+
+await theQuestion();
+await theAnswers();
+await inTheLibrary();
+await withExpress();
+await withFastify();
+await inWorkers();
+await upgrades();
+await overHttp2();
+await others();
+plan();
+end();
+process.exit();
