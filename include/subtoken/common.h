@@ -23,7 +23,8 @@
  *           GCC, -O2).
  * Sizes     A structure that may get members in a later version has its own size as its
  *           first member: subtoken_verifier, subtoken_request, subtoken_issue_request,
- *           subtoken_limits, subtoken_narrow_report, subtoken_decision, subtoken_cache and
+ *           subtoken_limits, subtoken_narrow_report, subtoken_decision, subtoken_cache,
+ *           subtoken_edge, subtoken_edge_request, subtoken_edge_reply, subtoken_edge_answer and
  *           subtoken_feed_settings. Start with its SUBTOKEN_..._DEFAULT, or set .size to
  *           its sizeof. A program that was built with earlier headers passes a shorter
  *           structure: members that it lacks have their default, and the library neither

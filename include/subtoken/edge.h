@@ -148,7 +148,7 @@ typedef struct subtoken_edge_reply {
  *
  * Never ALLOW unless subtoken_policy_verify, or without a policy subtoken_verify and
  * subtoken_target_path, say SUBTOKEN_OK. SUBTOKEN_EDGE_REFUSE with 503 when an argument is NULL or
- * has a size of no version. About 34 KiB of stack.
+ * has a size of no version. About 31 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_edge_step
 subtoken_edge_decide(const subtoken_edge *edge, const subtoken_edge_request *request,
@@ -190,6 +190,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_edge_strip_query(
 
 /* ---- whole keys: the server is asked ---- */
 
+#define SUBTOKEN_EDGE_QUESTION_HEADERS 5
+#define SUBTOKEN_EDGE_QUESTION_MEMORY (3 * SUBTOKEN_TARGET_MAX + 16)
+
 /* The question is a request `HEAD /v2/authorize` (or GET) to the server, with these headers, none
  * of the caller's, and X-Forwarded-For with the client's address behind those that it sent. nonce
  * is 1 to 64 characters A-Za-z0-9_-, drawn at random for each question, so that no cache can answer
@@ -198,10 +201,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_edge_strip_query(
  *
  * Returns the number of headers; 0 when memory is too small, an argument is NULL, or there is more
  * than one credential. Values are views of memory and of the request. Wipe memory after use: it may
- * hold the key. About 10 KiB of stack.
+ * hold the key. About 9 KiB of stack.
  */
-#define SUBTOKEN_EDGE_QUESTION_HEADERS 5
-#define SUBTOKEN_EDGE_QUESTION_MEMORY (3 * SUBTOKEN_TARGET_MAX + 16)
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE size_t subtoken_edge_question(
     const subtoken_edge *edge, const subtoken_edge_request *request, subtoken_text nonce,
     void *memory, size_t memory_size, subtoken_edge_header headers[SUBTOKEN_EDGE_QUESTION_HEADERS]);
@@ -229,7 +230,8 @@ typedef struct subtoken_edge_answer {
 // clang-format on
 
 /* Is this an answer that tells whom the credential of this request stands for, or without a
- * credential what the user `*` may do? Only such an answer may be kept for the next request.
+ * credential what the user `*` may do? Only such an answer may be kept for the next request. About
+ * 16 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_edge_answer_usable(
     const subtoken_edge *edge, const subtoken_edge_request *request, subtoken_text nonce,
@@ -240,7 +242,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_edge_answer_usable(
  * do is decided here, by the verifier's revocation data, the policy and the needs: ALLOW, BODY or
  * REFUSE, with 401 for a credential that the server does not know, 429 for a name with too many
  * wrong passwords, and 503 without a usable answer. *claims as in subtoken_edge_decide; they have
- * no sub for the user `*`. About 34 KiB of stack.
+ * no sub for the user `*`. About 31 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_edge_step subtoken_edge_decide_answer(
     const subtoken_edge *edge, const subtoken_edge_request *request, subtoken_text nonce,
@@ -259,6 +261,10 @@ subtoken_edge_decide_body(const subtoken_claims *claims, subtoken_text body, voi
 
 /* ---- whom the request stands for ---- */
 
+#define SUBTOKEN_EDGE_IDENTITY_HEADERS 5
+#define SUBTOKEN_EDGE_IDENTITY_MEMORY \
+  (SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1) + 24)
+
 /* The headers that tell the API: X-Subtoken-Sub, -Key, -Owner, -Permissions (a list with commas)
  * and -Expires (seconds since 1970), in this order. Set those whose value is not empty: zeroed
  * claims, which a public request has, have none. The owner and the key's id are the server's to
@@ -266,9 +272,6 @@ subtoken_edge_decide_body(const subtoken_claims *claims, subtoken_text body, voi
  * SUBTOKEN_OK, SUBTOKEN_BUFFER_TOO_SMALL, or SUBTOKEN_INVALID_ARGUMENT when claims are out of
  * range, and then all values are empty. Values are views of claims, answer and memory.
  */
-#define SUBTOKEN_EDGE_IDENTITY_HEADERS 5
-#define SUBTOKEN_EDGE_IDENTITY_MEMORY \
-  (SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1) + 24)
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_edge_identity_headers(
     const subtoken_claims *claims, const subtoken_edge_answer *answer, void *memory,
     size_t memory_size, subtoken_edge_header headers[SUBTOKEN_EDGE_IDENTITY_HEADERS]);
