@@ -5,6 +5,7 @@
 // usage: node middleware.mjs PROGRAM
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { join } from 'node:path';
 import { bearer, holds, POLICY, undecided } from './cases.mjs';
 import { atEnd, end, freePort, here, installPackages, packageDir, plan, request, same, scratch, Server, sleep, start, tap,
@@ -45,6 +46,11 @@ async function inNode() {
     return { name, send: (sent) => request(port, sent), resolves: name === 'hono', own: name === 'fastify' ? /%zz/ : undefined };
   }));
 }
+
+const connects = (port) => new Promise((done) => {
+  const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); done(true); });
+  socket.on('error', () => done(false));
+});
 
 const workerSettings = (address) => ({ RING: server.ring, POLICY, KEY: edgeKey, SERVER: address, ASK: address,
   MAX_AGE: String(MAX_AGE) });
@@ -89,11 +95,15 @@ const worker :Workerd.Worker = (
 `);
   const program = join(here, 'node_modules/@cloudflare/workerd-linux-64/bin/workerd');
   const child = start(program, ['serve', join(dir, 'config.capnp')]);
-  const took = await until(() => request(port, { target: '/public/x' }).then(() => true, () => child.exitCode !== null), 30);
+  const took = await until(() => connects(port).then((connected) => connected || child.exitCode !== null), 30);
   if (took === Infinity || child.exitCode !== null) {
     tap(false, 'workerd starts', child.text);
     return [];
   }
+  // None of them may wait for what another one has begun, and was ended with.
+  const first = await Promise.all(Array.from({ length: 20 },
+    () => request(port, { target: '/v2/account', headers: bearer(tokens.all) })));
+  same([...new Set(first.map(({ status }) => status))], [200], 'workerd: 20 requests at once find no data, and get it');
   return [{ name: 'workerd', send: (sent) => request(port, sent), rewrites: true }];
 }
 

@@ -229,7 +229,9 @@ export class Revocations {
     if (age < this.#every || monotonic() < this.#notBefore) return undefined;
     const shared = this.#share();
     waitUntil?.(shared);
-    return this.usable && age < DUE_AT_ONCE * this.#every ? undefined : shared;
+    // A server that is away is waited for only by those whom nothing else can answer.
+    const soon = age < DUE_AT_ONCE * this.#every || this.#failures > 0;
+    return soon && this.usable ? undefined : shared;
   }
 
   // One round at a time. A request may have been ended with the round that it began (Workers), so
