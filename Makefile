@@ -79,6 +79,7 @@ help:
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
+## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
 ## make install        into PREFIX=/usr/local
 ## make compile_commands.json   for clangd
 ## B=DIR builds into DIR; OPT=, SAN= and CC= change how
@@ -192,6 +193,13 @@ $(WASM_PACKAGE)/package.json: $(WASM_OUT)/subtoken.wasm $(WASM_FILES) src/edge/w
 	@base64 $(WASM_OUT)/subtoken.wasm >$(WASM_OUT)/base64
 	@sed -e '/@WASM@/{r $(WASM_OUT)/base64' -e 'd}' src/edge/wasm/index.inline.js >$(@D)/index.inline.js
 	@sed 's|"0.0.0"|"$(VERSION)"|' src/edge/wasm/package.json >$@
+
+# The middleware with the real frameworks, in workerd and in Chromium: tests/wasm/NAME.mjs.
+.PHONY: deps-chromium
+deps-chromium:
+	@sh third_party/apt.sh cmd:chromium-headless-shell=chromium-headless-shell
+wasm-%: all wasm | deps-chromium
+	@node tests/wasm/$*.mjs $(B)/subtoken
 
 # ---- tests -------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 // What the tests of the npm package share: TAP, the packages from npm, a real server with its keys,
 // and the cases that every edge is held to.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -72,32 +72,40 @@ export function start(command, words, options = {}) {
 
 // ---- packages from npm ----
 
-// What is installed is used; npm is asked only for what is not. Our own package is a link.
+// What is installed is used; npm is asked only for what is not, by one test while the others wait. Our own
+// package is a link.
 export function installPackages() {
-  const wanted = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).dependencies;
-  const missing = Object.entries(wanted).some(([name, version]) => {
-    const path = join(here, 'node_modules', name, 'package.json');
-    return !existsSync(path) || JSON.parse(readFileSync(path, 'utf8')).version !== version;
-  });
-  if (missing) {
-    const npm = spawnSync('npm', ['ci', '--silent', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'],
-      { cwd: here, encoding: 'utf8' });
-    if (npm.status !== 0) {
-      console.log(`not ok 1 - ${file}: npm ci in tests/wasm: ${npm.stderr || npm.error}`);
+  if (isMissing()) {
+    const made = spawnSync('flock', [join(here, 'package.json'), process.execPath, join(here, 'install.mjs')], { encoding: 'utf8' });
+    if (made.status !== 0) {
+      console.log(`not ok 1 - ${file}: npm ci in tests/wasm: ${made.stderr || made.error}`);
       process.exit(1);
     }
   }
   linkPackage();
 }
 
-export function linkPackage() {
+export function isMissing() {
+  const wanted = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).dependencies;
+  return Object.entries(wanted).some(([name, version]) => {
+    const path = join(here, 'node_modules', name, 'package.json');
+    return !existsSync(path) || JSON.parse(readFileSync(path, 'utf8')).version !== version;
+  });
+}
+
+function linkPackage() {
   const link = join(here, 'node_modules/subtoken');
   try {
-    if (lstatSync(link).isSymbolicLink()) unlinkSync(link);
+    if (readlinkSync(link) === packageDir) return;
+    unlinkSync(link);
   } catch {
     // There was none.
   }
-  symlinkSync(packageDir, link, 'dir');
+  try {
+    symlinkSync(packageDir, link, 'dir');
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error; // another test was first
+  }
 }
 
 // ---- time ----

@@ -4,9 +4,9 @@
 // usage: node revocations.mjs PROGRAM
 import { spawnSync } from 'node:child_process';
 import http from 'node:http';
-import { end, freePort, here, linkPackage, plan, same, Server, sleep, tap, until } from './fixture.mjs';
+import { end, freePort, here, installPackages, plan, same, Server, sleep, tap, until } from './fixture.mjs';
 
-linkPackage();
+installPackages();
 const { Ring, Verifier } = await import('subtoken');
 const { Revocations } = await import('subtoken/revocations');
 

@@ -3,9 +3,9 @@
 //
 // usage: SUBTOKEN_DENO=deno SUBTOKEN_BUN=bun node runtimes.mjs PROGRAM
 import { bearer, holds, POLICY } from './cases.mjs';
-import { end, freePort, here, linkPackage, plan, request, Server, start, tap, until } from './fixture.mjs';
+import { end, freePort, here, installPackages, plan, request, Server, start, tap, until } from './fixture.mjs';
 
-linkPackage();
+installPackages();
 const server = await Server.start();
 const parent = server.key('parent', 'account,inventories,history_api');
 const key = server.key('whole', 'account,history_api', '--owner', 'Zoë & Co');
