@@ -78,6 +78,7 @@ help:
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
+## make haproxy-module the HAProxy module
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
 ## make install        into PREFIX=/usr/local
@@ -124,6 +125,28 @@ run: all
 	@sh third_party/apt.sh cmd:curl=curl
 	@mkdir -p -m 700 $(DATA)
 	@exec $(B)/subtoken serve --demo --data $(DATA) --listen 127.0.0.1:$(PORT)
+
+# ---- the HAProxy module ------------------------------------------------------
+
+# A module for Lua 5.3, which Debian's HAProxy has in it: Lua's own names stay open.
+HAPROXY_SRC := $(wildcard src/edge/haproxy/*.c)
+HAPROXY_OBJ := $(HAPROXY_SRC:%.c=$(B)/%.o)
+HAPROXY_INCLUDES = -isystem /usr/include/lua5.3
+HAPROXY_MODULE = $(B)/haproxy/subtoken.so
+.PHONY: haproxy-module deps-haproxy
+haproxy-module: $(HAPROXY_MODULE)
+
+deps-haproxy:
+	@sh third_party/apt.sh liblua5.3-dev
+
+$(HAPROXY_OBJ): CPPFLAGS += $(HAPROXY_INCLUDES)
+$(HAPROXY_OBJ): | deps-haproxy
+
+$(HAPROXY_MODULE): $(HAPROXY_OBJ) $(B)/libsubtoken.a
+	@mkdir -p $(@D)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $(HAPROXY_OBJ) \
+		-Wl,--exclude-libs,ALL $(B)/libsubtoken.a
 
 # ---- the nginx module --------------------------------------------------------
 
@@ -253,7 +276,7 @@ $(STORE_TESTS:tests/unit/test_%.c=check-%): deps-postgres
 check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
-e2e-%: all nginx-module $(B)/bench/verify | deps-test
+e2e-%: all nginx-module haproxy-module $(B)/bench/verify | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 unit: $(UNIT_BIN) | deps-postgres
@@ -262,7 +285,7 @@ unit: $(UNIT_BIN) | deps-postgres
 quick: all $(UNIT_BIN) | deps-quick
 	@$(WITH_POSTGRES) bash tests/run.sh quick $(B)
 
-test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module
+test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module
 
 test: deps-test
 	@echo 'Building the program and its tests, plain and under the sanitizers'
@@ -273,7 +296,7 @@ test: deps-test
 
 # ---- the machine's own checks ------------------------------------------------
 
-layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ)
+layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ) $(HAPROXY_OBJ)
 	@sh third_party/apt.sh cmd:python3=python3
 	@python3 tests/layers.py $(B)
 
@@ -284,7 +307,7 @@ TIDY_SRC := $(wildcard src/*/*.c src/store/*/*.c)
 deps-lint: deps deps-test
 	@sh third_party/apt.sh clang-format clang-tidy cppcheck
 
-lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
+lint: deps-lint deps-haproxy $(TP_STAMP) $(NGINX_CONF)
 	@echo 'clang-format'
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
@@ -293,6 +316,8 @@ lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
 		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
 		|| { cat $(B)/clang-tidy.log; exit 1; }
 	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
+		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
+	@clang-tidy --quiet $(HAPROXY_SRC) -- -std=gnu11 $(CPPFLAGS) $(HAPROXY_INCLUDES) -x c \
 		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \

@@ -32,8 +32,11 @@ SEES = {
     "operations": OPERATIONS[:-1],
     "server": OPERATIONS + ["service", "feed"],
     "cli": OPERATIONS + ["service", "feed"],
-    "edge/nginx": [],  # an embedder like any other: public headers and symbols alone
+    "edge/nginx": [],
+    "edge/haproxy": [],
 }
+# Embedders like any other: public headers and symbols alone.
+EMBEDDERS = {"edge/nginx", "edge/haproxy"}
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server
@@ -158,7 +161,7 @@ def allowed(file, seen, why):
         return True
     if (file, seen) in CHOICES:
         return True
-    return here == "edge/nginx" and all(name.startswith("subtoken_") for name in why)
+    return here in EMBEDDERS and all(name.startswith("subtoken_") for name in why)
 
 
 def check_arrows(tree):
@@ -217,7 +220,7 @@ def folder_edges(tree):
     for file in tree.edges:
         for seen, why in tree.edges[file].items():
             here, there = folder(file), folder(seen)
-            if here != there and (file, seen) not in CHOICES and not (here == "edge/nginx"
+            if here != there and (file, seen) not in CHOICES and not (here in EMBEDDERS
                                       and all(name.startswith("subtoken_") for name in why)):
                 edges[here][there].add("%s > %s" % (file, seen))
     return edges

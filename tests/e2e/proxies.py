@@ -148,14 +148,11 @@ class NginxProxy(Proxy):
             assert bad not in self.written(), [l[:1000] for l in self.written().splitlines() if bad in l]
 
 
-class ModuleProxy(NginxProxy):
-    """With it: the ring is that of the server, the policy POLICY, the revocation data the test's own."""
+class Offline:
+    """What an edge needs that verifies by itself: the ring is that of the server, the policy POLICY, the revocation
+    data the test's own."""
 
-    def __init__(self, case):
-        self.env = module_env()
-        super().__init__(case, "nginx.conf")
-
-    def places(self, endpoint):
+    def offline_files(self):
         secrets = os.path.join(self.dir, "secrets")
         shutil.copy(os.path.join(self.case.server.data, "secrets"), secrets)
         share(secrets)
@@ -164,6 +161,18 @@ class ModuleProxy(NginxProxy):
         policy = os.path.join(self.dir, "policy.json")
         with open(policy, "w") as f:
             json.dump(POLICY, f)
+        return secrets, policy
+
+
+class ModuleProxy(Offline, NginxProxy):
+    """With it."""
+
+    def __init__(self, case):
+        self.env = module_env()
+        super().__init__(case, "nginx.conf")
+
+    def places(self, endpoint):
+        secrets, policy = self.offline_files()
         return super().places(endpoint) + [
             ("modules/ngx_http_subtoken_module.so", MODULE), ("/etc/subtoken/secrets;", secrets + ";"),
             ("/var/lib/subtoken/revocations;", self.feed.path + ";"), ("/etc/subtoken/policy.json", policy),
@@ -171,8 +180,10 @@ class ModuleProxy(NginxProxy):
 
 
 class HaproxyProxy(Proxy):
-    def __init__(self, case):
-        super().__init__(case, "haproxy.cfg")
+    """Without the module."""
+
+    def __init__(self, case, name="haproxy.cfg"):
+        super().__init__(case, name)
 
     def places(self, endpoint):
         return [("/etc/haproxy/haproxy-subtoken.lua", os.path.join(EDGE, "haproxy", "haproxy-subtoken.lua")),
@@ -181,6 +192,26 @@ class HaproxyProxy(Proxy):
 
     def command(self):
         return [HAPROXY, "-db", "-f", self.conf]
+
+
+# It is built plain only: HAProxy itself has no sanitizer.
+HAPROXY_MODULE = os.path.join(os.path.dirname(BUILD) if SANITIZER else BUILD, "haproxy")
+
+
+class HaproxyModuleProxy(Offline, HaproxyProxy):
+    """With it."""
+
+    def __init__(self, case, name="haproxy-module.cfg"):
+        super().__init__(case, name)
+
+    def places(self, endpoint):
+        secrets, policy = self.offline_files()
+        user = "user www-data\n  group www-data" if ROOT else ""
+        return super().places(endpoint) + [
+            ("user haproxy\n  group haproxy", user), ("/usr/lib/haproxy/?.so", HAPROXY_MODULE + "/?.so"),
+            ("/etc/haproxy/subtoken.lua", os.path.join(EDGE, "haproxy", "subtoken.lua")),
+            ("secrets=/etc/subtoken/secrets ", "secrets=%s " % secrets), ("=/etc/subtoken/policy.json", "=" + policy),
+            ("revocations=/var/lib/subtoken/revocations", "revocations=" + self.feed.path)]
 
 
 class CaddyProxy(Proxy):

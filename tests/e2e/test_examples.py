@@ -123,8 +123,12 @@ def wrong_passwords_are_429_through_caddy():  # D6
 
 
 @test
-def haproxy_takes_access_token_off():
-    with Case() as c, HaproxyProxy(c) as p:
+def wrong_passwords_are_429_through_haproxy_with_the_module():
+    throttled(HaproxyModuleProxy)
+
+
+def takes_access_token_off(make):
+    with Case() as c, make(c) as p:
         token = c.token()
         for query, left in (("access_token=%s", ""), ("a=%%2F&access_token=%s", "?a=%2F"),
                             ("access_token=%s&a", "?a"), ("a&access%%5Ftoken=%s&&b=%%20", "?a&&b=%20"),
@@ -135,6 +139,16 @@ def haproxy_takes_access_token_off():
             assert target == "/v2/account" + left, (query, target)
         refused = p.ask("/v2/account/bank?access_token=" + token)
         assert refused.status == 403 and refused.json()["text"] == "requires scope inventories"
+
+
+@test
+def haproxy_takes_access_token_off():
+    takes_access_token_off(HaproxyProxy)
+
+
+@test
+def haproxy_takes_access_token_off_with_the_module():
+    takes_access_token_off(HaproxyModuleProxy)
 
 
 # ---- what a caller says about himself ----
@@ -182,6 +196,11 @@ def spoofed_headers_change_nothing_through_haproxy():
 
 
 @test
+def spoofed_headers_change_nothing_through_haproxy_with_the_module():
+    spoofed_headers_change_nothing(HaproxyModuleProxy)
+
+
+@test
 def spoofed_headers_change_nothing_through_caddy():
     spoofed_headers_change_nothing(CaddyProxy)
 
@@ -215,6 +234,11 @@ def no_upgrade_hides_requests_through_nginx():
 @test
 def no_upgrade_hides_requests_through_haproxy():
     no_upgrade_hides_requests(HaproxyProxy)
+
+
+@test
+def no_upgrade_hides_requests_through_haproxy_with_the_module():
+    no_upgrade_hides_requests(HaproxyModuleProxy)
 
 
 @test
@@ -324,6 +348,11 @@ def no_secrets_in_logs_of_haproxy():  # D22
 
 
 @test
+def no_secrets_in_logs_of_haproxy_with_the_module():
+    assert "result=ok sub=" in logs_are_clean(HaproxyModuleProxy)
+
+
+@test
 def no_secrets_in_logs_of_caddy():
     text = logs_are_clean(CaddyProxy)
     assert '"uri":"/v2/account"' in text and '"status":503' in text and '"level":"error"' in text
@@ -358,6 +387,11 @@ def long_requests_pass_through_the_module():
 @test
 def long_requests_pass_through_haproxy():
     long_and_many(HaproxyProxy)
+
+
+@test
+def long_and_many_requests_through_haproxy_with_the_module():
+    long_and_many(HaproxyModuleProxy)
 
 
 @test

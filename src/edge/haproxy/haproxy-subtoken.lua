@@ -1,7 +1,9 @@
 -- haproxy-subtoken.lua - the action lua.subtoken_authorize of HAProxy: it asks the decision
 -- endpoint, /v2/authorize, whether a request may pass, and denies it or sets X-Subtoken-*. It
 -- reads no policy and verifies nothing itself. Any failure is a 503: nothing passes undecided.
--- examples/haproxy.cfg is the configuration around it.
+-- examples/haproxy.cfg is the configuration around it. HAProxy goes on with its rules when an action
+-- fails in Lua: the rule behind this one, which denies where txn.subtoken has no `pass`, is not
+-- optional. In examples/haproxy-module.cfg it is asked about what the module does not verify.
 
 local TIMEOUT_MS = 750 -- of each try; HAProxy 2.6 makes four, so 3 seconds in all
 local IDENTITY = {
@@ -11,7 +13,10 @@ local IDENTITY = {
 -- What the server reads of a request besides its method and target. Nothing else is passed on:
 -- in particular no X-Forwarded-Uri that a caller wrote.
 local SENT = { "authorization", "x-api-key", "origin", "access-control-request-method" }
-local RETURNED = { "www-authenticate", "retry-after", "access-control-allow-origin" }
+local RETURNED = {
+	"www-authenticate", "retry-after", "access-control-allow-origin",
+	"access-control-expose-headers", "x-content-type-options", "date",
+}
 local DENIALS = { [400] = true, [401] = true, [403] = true, [429] = true, [503] = true }
 local UNDECIDED =
 	'{"text":"this cannot be decided now; try again later"}'
@@ -75,6 +80,15 @@ local function deny(txn, status, headers, body)
 	txn:done(reply)
 end
 
+-- As the module writes it (subtoken.lua): `pass ok EXPIRES SUB PERMISSIONS`, or `pass ok`.
+local function verdict(headers)
+	local words = { "pass ok" }
+	for _, name in ipairs({ "x-subtoken-expires", "x-subtoken-sub", "x-subtoken-permissions" }) do
+		words[#words + 1] = headers[name] and headers[name][0] or ""
+	end
+	return words[3] == "" and words[1] or table.concat(words, " ")
+end
+
 -- The server's answers are JSON; HAProxy's own 503, for a server that does not answer, is not.
 local function from_server(headers)
 	local kind = headers["content-type"] and headers["content-type"][0] or ""
@@ -109,6 +123,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 		end
 		local passed = without_token(target)
 		if passed ~= target then txn.http:req_set_uri(passed) end
+		txn:set_var("txn.subtoken", verdict(headers))
 	elseif DENIALS[status] and from_server(headers) then
 		local back = {}
 		for _, name in ipairs(RETURNED) do

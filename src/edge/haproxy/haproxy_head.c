@@ -1,0 +1,102 @@
+/* The headers of a request, as HAProxy's fetch req.hdrs writes them: names in lower case, `name:
+ * value` and CR LF, an empty line at the end. One pass over the text finds what a decision needs;
+ * nothing is copied. What is decided is in haproxy_action.c.
+ */
+#include <string.h>
+
+#include "edge/haproxy/haproxy.h"
+
+#define ST_HAPROXY_HEAD_IS(name, literal) \
+  ((name).len == sizeof(literal) - 1 && memcmp((name).data, literal, sizeof(literal) - 1) == 0)
+
+/* One line from *at on, which moves behind it. An absent name: the empty line. False: not whole. */
+static bool st_haproxy_head_line(subtoken_text text, size_t *at, subtoken_text *name,
+                                 subtoken_text *value) {
+  const char *line = text.data + *at;
+  const char *end = memchr(line, '\n', text.len - *at);
+  if (end == NULL || end == line || end[-1] != '\r') return false;
+  size_t len = (size_t)(end - 1 - line);
+  *at += len + 2;
+  *name = *value = (subtoken_text){NULL, 0};
+  if (len == 0) return true;
+  const char *colon = memchr(line, ':', len);
+  if (colon == NULL || colon == line) return false;
+  *name = (subtoken_text){line, (size_t)(colon - line)};
+  *value = (subtoken_text){colon + 1, len - name->len - 1};
+  return true;
+}
+
+static bool st_haproxy_head_is_websocket(subtoken_text value) {
+  static const char websocket[] = "websocket";
+  size_t start = 0, len = value.len;
+  while (start < len && (value.data[start] == ' ' || value.data[start] == '\t')) start++;
+  while (len > start && (value.data[len - 1] == ' ' || value.data[len - 1] == '\t')) len--;
+  if (len - start != sizeof websocket - 1) return false;
+  for (size_t i = 0; i < sizeof websocket - 1; i++) {
+    if ((value.data[start + i] | 0x20) != websocket[i]) return false;
+  }
+  return true;
+}
+
+static void st_haproxy_head_keep(subtoken_text values[ST_HAPROXY_VALUES_MAX], size_t *count,
+                                 subtoken_text value) {
+  if (*count < ST_HAPROXY_VALUES_MAX) values[*count] = value;
+  (*count)++;
+}
+
+/* The first letter rules most names out. */
+static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subtoken_text value) {
+  switch (name.data[0]) {
+    case 'a':
+      if (ST_HAPROXY_HEAD_IS(name, "authorization")) {
+        st_haproxy_head_keep(head->authorization, &head->authorization_count, value);
+      } else if (ST_HAPROXY_HEAD_IS(name, "access-control-request-method")) {
+        head->request_method = true;
+      }
+      break;
+    case 'o': head->origin = head->origin || ST_HAPROXY_HEAD_IS(name, "origin"); break;
+    case 'u':
+      if (ST_HAPROXY_HEAD_IS(name, "upgrade") && !st_haproxy_head_is_websocket(value)) {
+        head->upgrade = true;
+      }
+      break;
+    case 'x':
+      if (ST_HAPROXY_HEAD_IS(name, "x-api-key")) {
+        st_haproxy_head_keep(head->x_api_key, &head->x_api_key_count, value);
+      } else if (subtoken_edge_is_identity_header(name)) {
+        head->identity = true;
+      }
+      break;
+    default: break;
+  }
+}
+
+bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
+  subtoken_text name, value;
+  head->authorization_count = head->x_api_key_count = 0;
+  head->origin = head->request_method = head->identity = head->upgrade = false;
+  for (size_t at = 0; at < text.len;) {
+    if (!st_haproxy_head_line(text, &at, &name, &value)) return false;
+    if (name.data == NULL) return at == text.len; /* nothing is behind the empty line */
+    st_haproxy_head_note(head, name, value);
+  }
+  return false;
+}
+
+subtoken_text st_haproxy_head_identity(subtoken_text text, size_t *at) {
+  subtoken_text name, value;
+  while (*at < text.len && st_haproxy_head_line(text, at, &name, &value) && name.data != NULL) {
+    if (subtoken_edge_is_identity_header(name)) return name;
+  }
+  return (subtoken_text){NULL, 0};
+}
+
+/* HAProxy makes `https://authority/path` of what HTTP/2 sends in pieces, and sends the path on. */
+subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version) {
+  if (url.len == 0 || url.data[0] == '/' || version.len == 0 || version.data[0] < '2') return url;
+  const char *scheme = memmem(url.data, url.len, "://", 3);
+  if (scheme == NULL) return url;
+  const char *authority = scheme + 3, *end = url.data + url.len;
+  const char *path = memchr(authority, '/', (size_t)(end - authority));
+  return path == NULL ? url : (subtoken_text){path, (size_t)(end - path)};
+}
