@@ -47,8 +47,8 @@ bool st_text_is_nocase(subtoken_text text, const char *string) {
 bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece) {
   if (cutter->done) return false;
   subtoken_text rest = cutter->rest;
-  size_t i = 0;
-  while (i < rest.len && rest.data[i] != separator) i++;
+  const char *found = rest.len > 0 ? memchr(rest.data, separator, rest.len) : NULL;
+  size_t i = found != NULL ? (size_t)(found - rest.data) : rest.len;
   *piece = (subtoken_text){rest.data, i};
   cutter->done = i == rest.len;
   if (!cutter->done) cutter->rest = (subtoken_text){rest.data + i + 1, rest.len - i - 1};
@@ -89,10 +89,6 @@ void st_write(st_writer *writer, const void *data, size_t len) {
 
 void st_write_view(st_writer *writer, subtoken_text text) {
   st_write(writer, text.data, text.len);
-}
-
-void st_write_char(st_writer *writer, char c) {
-  st_write(writer, &c, 1);
 }
 
 void st_write_truncated(st_writer *writer, const char *words) {

@@ -77,7 +77,13 @@ void st_write_view(st_writer *writer, subtoken_text text);
 static inline void st_write_literal(st_writer *writer, const char *string) {
   st_write(writer, string, strlen(string));
 }
-void st_write_char(st_writer *writer, char c);
+static inline void st_write_char(st_writer *writer, char c) {
+  if (writer->overflow || writer->len >= writer->size) {
+    writer->overflow = true;
+  } else {
+    writer->out[writer->len++] = c;
+  }
+}
 /* Writes a string character by character, so that one that does not fit is truncated. */
 void st_write_truncated(st_writer *writer, const char *words);
 void st_write_int(st_writer *writer, int64_t value);

@@ -73,8 +73,7 @@ static const st_problem *credential_take_query(st_context *c) {
   st_cutter cutter = {c->query, c->query.len == 0};
   st_writer out = st_writer_on(credential->query, sizeof credential->query);
   st_pair pair;
-  while (st_form_next_pair(&cutter, &out, &pair)) {
-    if (!st_text_is(pair.name, "access_token")) continue;
+  while (st_form_next_named(&cutter, "access_token", &out, &pair)) {
     if (pair.bad_escape) return &unreadable;
     if (!credential_take(credential, pair.value, ST_FORM_QUERY)) return &ambiguous;
   }

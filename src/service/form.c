@@ -5,8 +5,10 @@
 
 /* Decodes + and %XX. The decoded text is never longer than the raw one. */
 static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
-  size_t start = out->len;
-  for (size_t i = 0; i < raw.len; i++) {
+  char *start = out->out + out->len, *to = start;
+  const char *end = out->out + out->size;
+  size_t i = 0;
+  for (; i < raw.len && to < end; i++) {
     char c = raw.data[i];
     if (c == '+') {
       c = ' ';
@@ -17,21 +19,48 @@ static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decode
       c = (char)(high << 4 | low);
       i += 2;
     }
-    st_write_char(out, c);
+    *to++ = c;
   }
-  *decoded = (subtoken_text){out->out + start, out->len - start};
-  return !out->overflow;
+  *decoded = (subtoken_text){start, (size_t)(to - start)};
+  out->len += decoded->len;
+  return i >= raw.len;
 }
 
-bool st_form_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair) {
-  subtoken_text piece;
+static bool form_next_piece(st_cutter *cutter, subtoken_text *piece) {
   do {
-    if (!st_cut(cutter, '&', &piece)) return false;
-  } while (piece.len == 0);
+    if (!st_cut(cutter, '&', piece)) return false;
+  } while (piece->len == 0);
+  return true;
+}
+
+static void form_read_pair(subtoken_text piece, st_writer *out, st_pair *pair) {
   st_cutter inner = {piece, false};
   (void)st_cut(&inner, '=', &pair->name);
   pair->value = inner.done ? (subtoken_text){piece.data + piece.len, 0} : inner.rest;
   bool good = form_decode(pair->name, out, &pair->name);
   pair->bad_escape = !form_decode(pair->value, out, &pair->value) || !good;
+}
+
+bool st_form_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair) {
+  subtoken_text piece;
+  if (!form_next_piece(cutter, &piece)) return false;
+  form_read_pair(piece, out, pair);
   return true;
+}
+
+/* Is it certain, without decoding it, that the piece has another name? */
+static bool form_has_other_name(subtoken_text piece, subtoken_text name) {
+  size_t len = st_text_span(piece, ST_CHAR_NAME);
+  bool plain = len == piece.len || piece.data[len] == '=';
+  return plain && !st_text_equal((subtoken_text){piece.data, len}, name);
+}
+
+bool st_form_next_named(st_cutter *cutter, const char *name, st_writer *out, st_pair *pair) {
+  subtoken_text piece, wanted = st_text(name);
+  while (form_next_piece(cutter, &piece)) {
+    if (form_has_other_name(piece, wanted)) continue;
+    form_read_pair(piece, out, pair);
+    if (st_text_equal(pair->name, wanted)) return true;
+  }
+  return false;
 }

@@ -16,5 +16,7 @@ typedef struct st_pair {
  * application/x-www-form-urlencoded parsing.)
  */
 bool st_form_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair);
+/* The same for the next pair of that name; most others are not decoded. */
+bool st_form_next_named(st_cutter *cutter, const char *name, st_writer *out, st_pair *pair);
 
 #endif

@@ -12,8 +12,7 @@ const st_problem *st_request_query_text(st_context *c, const char *name, char *o
   st_pair pair;
   bool given = false;
   out[0] = '\0';
-  while (st_form_next_pair(&cutter, &writer, &pair)) {
-    if (!st_text_is(pair.name, name)) continue;
+  while (st_form_next_named(&cutter, name, &writer, &pair)) {
     if (given) return st_problem_parameter(&c->problem, name, "given more than once");
     given = true;
     bool fits = pair.value.len < size && !pair.bad_escape;

@@ -14,34 +14,74 @@ static st_request_head_state head_refuse(st_problem *fault, int status, const ch
   return ST_HEAD_BAD;
 }
 
-/* RFC 9110 section 5.6.2. */
-static bool token_char(char c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
-  switch (c) {
-    case '!':
-    case '#':
-    case '$':
-    case '%':
-    case '&':
-    case '\'':
-    case '*':
-    case '+':
-    case '-':
-    case '.':
-    case '^':
-    case '_':
-    case '`':
-    case '|':
-    case '~': return true;
-    default: return false;
+/* What a byte may be part of. */
+enum {
+  HEAD_TOKEN = 1,  /* RFC 9110 section 5.6.2 */
+  HEAD_TARGET = 2, /* visible ASCII but # */
+  HEAD_LINE = 4,   /* no control but the tab */
+  HEAD_HOST = 8,   /* a name or an address and a port */
+};
+#define VISIBLE (HEAD_TARGET | HEAD_LINE)
+#define PUNCTUATION (HEAD_TOKEN | VISIBLE)
+#define NAME_CHAR (PUNCTUATION | HEAD_HOST)
+static const uint8_t head_classes[256] = {
+    ['\t'] = HEAD_LINE,
+    [' '] = HEAD_LINE,
+    ['!'] = PUNCTUATION,
+    ['"'] = VISIBLE,
+    ['#'] = HEAD_TOKEN | HEAD_LINE,
+    ['$'] = PUNCTUATION,
+    ['%'] = NAME_CHAR,
+    ['&'] = PUNCTUATION,
+    ['\''] = PUNCTUATION,
+    ['('] = VISIBLE,
+    [')'] = VISIBLE,
+    ['*'] = PUNCTUATION,
+    ['+'] = PUNCTUATION,
+    [','] = VISIBLE,
+    ['-'] = NAME_CHAR,
+    ['.'] = NAME_CHAR,
+    ['/'] = VISIBLE,
+    ['0' ... '9'] = NAME_CHAR,
+    [':'] = VISIBLE | HEAD_HOST,
+    [';' ... '@'] = VISIBLE,
+    ['A' ... 'Z'] = NAME_CHAR,
+    ['['] = VISIBLE | HEAD_HOST,
+    ['\\'] = VISIBLE,
+    [']'] = VISIBLE | HEAD_HOST,
+    ['^'] = PUNCTUATION,
+    ['_'] = NAME_CHAR,
+    ['`'] = PUNCTUATION,
+    ['a' ... 'z'] = NAME_CHAR,
+    ['{'] = VISIBLE,
+    ['|'] = PUNCTUATION,
+    ['}'] = VISIBLE,
+    ['~'] = NAME_CHAR,
+    [0x80 ... 0xFF] = HEAD_LINE,
+};
+
+static uint8_t class_of(char c) {
+  return head_classes[(uint8_t)c];
+}
+
+/* The number of bytes at the front that are in the class. */
+static size_t span_of(const char *data, size_t len, uint8_t class) {
+  size_t i = 0;
+  for (; i + 4 <= len; i += 4) {
+    uint8_t all =
+        class_of(data[i]) & class_of(data[i + 1]) & class_of(data[i + 2]) & class_of(data[i + 3]);
+    if ((all & class) == 0) break;
   }
+  while (i < len && (class_of(data[i]) & class) != 0) i++;
+  return i;
+}
+
+static bool is_all(subtoken_text text, uint8_t class) {
+  return span_of(text.data, text.len, class) == text.len;
 }
 
 bool st_request_head_is_token(subtoken_text text) {
-  for (size_t i = 0; i < text.len; i++) {
-    if (!token_char(text.data[i])) return false;
-  }
-  return text.len > 0;
+  return text.len > 0 && is_all(text, HEAD_TOKEN);
 }
 
 /* Finds the empty line, and on the way the bytes that no head holds, so that
@@ -53,6 +93,8 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
                                       st_problem *fault) {
   size_t line = start, seen = bytes.len < ST_HEAD_MAX ? bytes.len : ST_HEAD_MAX;
   for (size_t i = start; i < seen; i++) {
+    i += span_of(bytes.data + i, seen - i, HEAD_LINE);
+    if (i == seen) break;
     uint8_t c = (uint8_t)bytes.data[i];
     if (c == '\r') {
       if (i + 1 == seen) break;
@@ -65,7 +107,7 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
       line = i + 1;
     } else if (c == '\n') {
       return head_refuse(fault, 400, "a bare line feed");
-    } else if ((c < 0x20 && c != '\t') || c == 0x7F) {
+    } else {
       return head_refuse(fault, 400, "a control character");
     }
   }
@@ -74,14 +116,13 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
   return head_refuse(fault, 431, "the header is longer than 16384 bytes");
 }
 
+/* Each carriage return is the end of a line: find_end has seen to that. */
 static bool next_line(subtoken_text *rest, subtoken_text *line) {
-  for (size_t i = 0; i + 1 < rest->len; i++) {
-    if (rest->data[i] != '\r') continue;
-    *line = (subtoken_text){rest->data, i};
-    *rest = (subtoken_text){rest->data + i + 2, rest->len - i - 2};
-    return line->len > 0;
-  }
-  return false;
+  const char *end = rest->len > 1 ? memchr(rest->data, '\r', rest->len - 1) : NULL;
+  if (end == NULL) return false;
+  *line = (subtoken_text){rest->data, (size_t)(end - rest->data)};
+  *rest = (subtoken_text){end + 2, rest->len - line->len - 2};
+  return line->len > 0;
 }
 
 static st_request_head_state read_version(subtoken_text version, st_request_head *head,
@@ -105,16 +146,9 @@ typedef struct framing {
   const char *default_port; /* of its scheme */
 } framing;
 
-/* A name or an address and a port; no user in front of it (RFC 9110 section 4.2.4). */
+/* No user in front of it (RFC 9110 section 4.2.4). */
 static bool is_host(subtoken_text text) {
-  for (size_t i = 0; i < text.len; i++) {
-    char c = text.data[i];
-    bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                c == '.' || c == '-' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']' ||
-                c == '%';
-    if (!good) return false;
-  }
-  return true;
+  return is_all(text, HEAD_HOST);
 }
 
 /* The length of `http://` or `https://` at the front of the target, or 0. */
@@ -168,11 +202,8 @@ static st_request_head_state read_request_line(subtoken_text line, st_request_he
   if (head->target.len > SUBTOKEN_TARGET_MAX) {
     return head_refuse(fault, 414, "the request target is longer than 8192 bytes");
   }
-  for (size_t i = 0; i < head->target.len; i++) {
-    uint8_t c = (uint8_t)head->target.data[i];
-    if (c <= ' ' || c >= 0x7F || c == '#') {
-      return head_refuse(fault, 400, "the request target has a character that must be escaped");
-    }
+  if (!is_all(head->target, HEAD_TARGET)) {
+    return head_refuse(fault, 400, "the request target has a character that must be escaped");
   }
   return read_target(head, seen, fault);
 }

@@ -30,8 +30,7 @@ static const char *token_info_find_schema(st_context *c, bool *with_type) {
   st_pair pair;
   bool found = false, seen = false;
   *with_type = false;
-  while (st_form_next_pair(&cutter, &out, &pair)) {
-    if (!st_text_is(pair.name, "v")) continue;
+  while (st_form_next_named(&cutter, "v", &out, &pair)) {
     if (found) return "v: given more than once";
     found = true;
     if (!token_info_read_schema(pair.value, with_type))
