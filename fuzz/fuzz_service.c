@@ -331,6 +331,19 @@ static const st_key_changes key_changes = {.create = create_key,
                                            .remove = change_key,
                                            .set_disabled = disable_key,
                                            .revoke_subtokens = change_key};
+/* Holds what was good in the inputs before: none of it may pass for another token. */
+static uint8_t token_cache_memory[65536];
+static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,
+                                     sizeof token_cache_memory};
+static subtoken_cache *acquire_cache(subtoken_text token) {
+  (void)token;
+  return &token_cache;
+}
+static void release_cache(subtoken_cache *cache) {
+  (void)cache;
+}
+static const st_token_caches token_caches = {acquire_cache, release_cache};
+
 static st_service service = {.settings = &settings,
                              .ring = &ring,
                              .keys = {NULL, by_digest, by_sub},
@@ -340,7 +353,8 @@ static st_service service = {.settings = &settings,
                              .users = &users,
                              .throttle = &throttle,
                              .basic = &basic,
-                             .feed = {NULL, current, changes, whole, issued}};
+                             .feed = {NULL, current, changes, whole, issued},
+                             .token_caches = &token_caches};
 
 /* ---- the keys and tokens ---- */
 

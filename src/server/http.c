@@ -31,6 +31,7 @@
 #include "server/listener.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
+#include "server/token_cache.h"
 #include "service/cors.h"
 #include "service/rate_limit.h"
 #include "service/remote.h"
@@ -59,6 +60,7 @@ static struct {
   st_rate_limit rate;
   st_throttle throttle;
   st_basic_auth basic;
+  st_token_caches token_caches;
   _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
   char problem[256];            /* civetweb's last message while it started */
 } http;
@@ -189,7 +191,8 @@ static void http_answer(const st_connection_request *asked, const st_runtime_con
                         .throttle = &http.throttle,
                         .basic = &http.basic,
                         .feed = st_snapshot_cache_feed(),
-                        .policy = st_runtime_config_policy(config)};
+                        .policy = st_runtime_config_policy(config),
+                        .token_caches = &http.token_caches};
   st_router_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_connection_draining();
 }
@@ -394,6 +397,8 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
     snprintf(error, ST_ERROR_MAX, "cannot initialize a mutex");
     return false;
   }
+  if (!st_token_cache_start()) st_log_event("oom", "there is no cache of tokens");
+  http.token_caches = st_token_cache_get();
   share_threads(settings->threads);
   st_connection_setup(settings->threads, report_event);
   st_http_apply(settings);
@@ -426,4 +431,5 @@ void st_http_stop(void) {
   mg_stop(http.context);
   mg_exit_library();
   st_listener_close();
+  st_token_cache_stop();
 }

@@ -1,11 +1,13 @@
 /* Whose a credential is. A whole key is looked up by its hash; a subtoken is verified with the same
- * code as at any edge, and then limited to what the store grants its sub now. The store is asked
- * each time. HTTP Basic, which checks a password as well, is in basic_auth.c.
+ * code as at any edge, and then limited to what the store grants its sub now. That a token was
+ * authenticated may be remembered; the store is asked each time. HTTP Basic, which checks a
+ * password as well, is in basic_auth.c.
  */
 #include "service/identity.h"
 
 #include "base/hmac.h"
 #include "core/claims.h"
+#include "subtoken/verify.h"
 
 static const st_auth_result identity_store_error = {.status = ST_AUTH_STATUS_STORE_ERROR};
 static const st_auth_result identity_ok = {.status = ST_AUTH_STATUS_OK};
@@ -100,6 +102,16 @@ static st_auth_method identity_method(const st_key *key, const subtoken_claims *
   return key->kind == ST_KIND_SERVICE ? ST_AUTH_SERVICE_SESSION : ST_AUTH_DERIVED;
 }
 
+/* A cache is held for this alone: what follows asks the store. */
+static subtoken_result identity_authenticate(const st_service *service, subtoken_text credential,
+                                             subtoken_claims *grant) {
+  const st_token_caches *caches = service->token_caches;
+  subtoken_cache *cache = caches != NULL ? caches->acquire(credential) : NULL;
+  subtoken_result result = subtoken_authenticate(service->ring, cache, credential, grant);
+  if (cache != NULL) caches->release(cache);
+  return result;
+}
+
 static st_auth_result identity_by_token(const st_service *service, subtoken_text credential,
                                         subtoken_text method, subtoken_text target, int64_t now,
                                         st_identity *identity) {
@@ -112,7 +124,9 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   verifier.revoked_context = &lookup;
   subtoken_request request = {
       .size = sizeof request, .now = now, .method = method, .target = target};
-  subtoken_result result = subtoken_verify(&verifier, credential, &request, &identity->grant);
+  subtoken_result result = identity_authenticate(service, credential, &identity->grant);
+  if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, &identity->grant);
+  if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;
   if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
     return (st_auth_result){.status = ST_AUTH_STATUS_REVOCATION_UNKNOWN};

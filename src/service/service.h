@@ -13,6 +13,7 @@
 #include "domain/config.h"
 #include "domain/key.h"
 #include "domain/user.h"
+#include "subtoken/cache.h"
 #include "subtoken/policy.h"
 #include "subtoken/revocations.h"
 
@@ -138,6 +139,14 @@ typedef struct st_feed {
   st_feed_status (*issued)(void *context, int64_t since);
 } st_feed;
 
+/* Tokens that were authenticated before (subtoken/cache.h). acquire: the cache that knows this one,
+ * for the calling thread alone until it is released; NULL: there is none, or it is in use.
+ */
+typedef struct st_token_caches {
+  subtoken_cache *(*acquire)(subtoken_text token);
+  void (*release)(subtoken_cache *cache);
+} st_token_caches;
+
 typedef struct st_service {
   const st_settings *settings;
   const subtoken_ring *ring;
@@ -149,7 +158,8 @@ typedef struct st_service {
   st_throttle *throttle; /* of wrong passwords */
   st_basic_auth *basic;  /* the HTTP Basic credentials that were found good */
   st_feed feed;
-  const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
+  const subtoken_policy *policy;       /* of the decision endpoint; NULL: none */
+  const st_token_caches *token_caches; /* NULL: each token is authenticated anew */
 } st_service;
 
 #endif

@@ -456,6 +456,23 @@ static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .remove = fixture_remove,
                                                    .set_disabled = fixture_set_disabled,
                                                    .revoke_subtokens = fixture_revoke_subtokens};
+/* One that every token goes through, whatever was asked with it before. */
+static uint8_t token_cache_memory[65536];
+static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,
+                                     sizeof token_cache_memory};
+static bool token_cache_used;
+static subtoken_cache *fixture_acquire_cache(subtoken_text token) {
+  (void)token;
+  assert_false(token_cache_used);
+  token_cache_used = true;
+  return &token_cache;
+}
+static void fixture_release_cache(subtoken_cache *cache) {
+  assert_ptr_equal(cache, &token_cache);
+  token_cache_used = false;
+}
+static const st_token_caches token_caches = {fixture_acquire_cache, fixture_release_cache};
+
 static st_service service = {.settings = &settings,
                              .ring = &ring,
                              .keys = {&fixture, fixture_by_digest, fixture_by_sub},
@@ -464,7 +481,8 @@ static st_service service = {.settings = &settings,
                              .changes = &fixture_key_changes,
                              .users = &fixture_users,
                              .throttle = &throttle,
-                             .basic = &basic};
+                             .basic = &basic,
+                             .token_caches = &token_caches};
 
 /* Two keys, one that may all and one that has little, and alice. */
 static int fixture_set_up(void **state) {
