@@ -369,7 +369,7 @@ bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@sh third_party/apt.sh python3 nginx-light wrk postgresql
 
 # One after the other, whatever -j says: what runs beside a part is in its figures.
-BENCH_PARTS = verify revocations server keys large stores edge propagation failover
+BENCH_PARTS = verify wasm revocations server keys large stores edge propagation failover
 .PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
 	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done
