@@ -20,7 +20,7 @@ static subtoken_text token_of(size_t i) {
 
 static int set_up(void **state) {
   (void)state;
-  ring_with(&ring, "k1", "0123456789abcdef0123456789abcdef");
+  ring_with(&ring, "", TEST_SECRET);
   for (size_t i = 0; i < TOKENS; i++) {
     char sub[40];
     size_t len;
