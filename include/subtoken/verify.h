@@ -105,8 +105,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken
  * subtoken_decide applies the rest, from SUBTOKEN_EXP_BEFORE_IAT to SUBTOKEN_PERM, to claims that
  * subtoken_authenticate has written under the verifier's ring. It trusts them: claims from anywhere
  * else, such as those of subtoken_inspect, prove nothing. Whatever they hold, it reads nothing
- * outside of them: SUBTOKEN_INVALID_ARGUMENT when a count, a slice or a time is out of range. It
- * does not use the cache. About 5 KiB of stack.
+ * outside of them: SUBTOKEN_INVALID_ARGUMENT when a count, a slice or a time is out of range, and
+ * SUBTOKEN_CLAIMS for an entry of urls that no token may have. It does not use the cache. About 5
+ * KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_authenticate(const subtoken_ring *ring,
                                                                         subtoken_cache *cache,
