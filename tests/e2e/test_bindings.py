@@ -556,7 +556,7 @@ def a_binding_takes_a_later_patch_and_no_earlier_one():
     """As libsubtoken(3) says: a patch only adds."""
     d = scratch()
     data = open(library(), "rb").read()
-    here, minor = b"\0%s\0" % VERSION.encode(), VERSION.rpartition(".")[0]
+    here, minor = b"%s\0" % VERSION.encode(), VERSION.rpartition(".")[0]
     assert data.count(here) == 1
 
     def taken(binding, version):
@@ -564,7 +564,7 @@ def a_binding_takes_a_later_patch_and_no_earlier_one():
         own, there = (version, VERSION) if version == minor + ".9" else (VERSION, version)
         other = os.path.join(d, "libsubtoken.so." + there)
         with open(other, "wb") as f:
-            f.write(data.replace(here, b"\0%s\0" % there.encode()))
+            f.write(data.replace(here, b"%s\0" % there.encode()))
         mine = os.path.join(d, os.path.basename(binding))
         with open(mine, "w") as f:
             f.write(read(binding).replace('"%s"' % VERSION, '"%s"' % own))

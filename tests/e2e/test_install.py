@@ -258,6 +258,10 @@ def a_program_of_earlier_headers_runs_with_this_library():
             assert sh(os.path.join(d, "earlier"), env=env) == EARLIER
 
 
+def headers():
+    return sorted(os.listdir(os.path.join(prefix(), "include/subtoken")))
+
+
 def layout(header, flags):
     """What a compiler makes of a header: sizes, offsets and numbers, by name."""
     text = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
@@ -277,8 +281,8 @@ def layout(header, flags):
     d = scratch()
     with open(os.path.join(d, "layout.c"), "w") as f:
         f.write("#include <stdio.h>\n%s\nint main(void) {\n%s\nreturn 0; }\n"
-                % (header if not flags else "#include <subtoken/feed.h>\n#include <subtoken/issue.h>\n"
-                   "#include <subtoken/policy.h>", "\n".join(lines)))
+                % (header if not flags else "".join("#include <subtoken/%s>\n" % n for n in headers()),
+                   "\n".join(lines)))
     sh("gcc", "-std=c11", *WARNINGS, *flags, os.path.join(d, "layout.c"), "-o", os.path.join(d, "layout"))
     return dict(l.split(" ", 1) if l[:7] != "sizeof " else l.rsplit(" ", 1)
                 for l in sh(os.path.join(d, "layout")).splitlines())
@@ -289,8 +293,7 @@ def what_earlier_headers_say_is_where_it_was():
     """Structures without a size do not change, those with one get longer at their end, and no
     number of an enumeration is another's."""
     before = layout(read(HERE, "subtoken_0_2.h"), [])
-    now = layout("".join(read(prefix(), "include/subtoken", n)
-                         for n in sorted(os.listdir(os.path.join(prefix(), "include/subtoken")))),
+    now = layout("".join(read(prefix(), "include/subtoken", n) for n in headers()),
                  pkg_config("--cflags"))
     sized = {name.split(".")[0] for name in now if name.endswith(".size") and now[name][:2] == "0 "}
     listed = re.search(r"\* Sizes(.*?)Start with", read(prefix(), "include/subtoken/common.h"), re.S).group(1)
