@@ -287,9 +287,9 @@ quick: all $(UNIT_BIN) | deps-quick
 
 test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module
 
-test: deps-test
+test: deps-test deps-chromium
 	@echo 'Building the program and its tests, plain and under the sanitizers'
-	@$(MAKE) --no-print-directory test-programs
+	@$(MAKE) --no-print-directory test-programs wasm
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
 	@$(MAKE) --no-print-directory $(TSAN) all
 	@$(WITH_POSTGRES) bash tests/run.sh all
