@@ -201,10 +201,10 @@ typedef struct {
   const void *skipped_in; /* the location whose allow or auth_basic lets the request in, so that
                              the endpoint was not asked; NULL: that is not so */
   const void *address;    /* of the client, as nginx knew it then */
-  unsigned passes : 1;
-  unsigned allowed : 1;     /* nginx's own `satisfy any` and allow let it in in any case */
-  unsigned as_redirect : 1; /* it passes only as the public path of an internal redirect */
-  unsigned early : 1;       /* by the server's own `if` or `set`: no location uses it yet */
+  bool passes;
+  bool allowed;     /* nginx's own `satisfy any` and allow let it in in any case */
+  bool as_redirect; /* it passes only as the public path of an internal redirect */
+  bool early;       /* by the server's own `if` or `set`: no location uses it yet */
 } ngx_http_subtoken_outcome_t;
 
 typedef enum {
@@ -245,6 +245,7 @@ typedef struct {
   ngx_http_subtoken_outcome_t outcome;     /* of the main request */
   ngx_str_t query_credential;              /* decoded; empty: none */
   ngx_http_subtoken_fallback_t *fallbacks; /* requests to decision endpoints */
+  unsigned query_token : 1;                /* there is an access_token=, whatever it holds */
   unsigned query_ambiguous : 1;
   unsigned query_unreadable : 1;
   unsigned body_read : 1;
@@ -417,8 +418,9 @@ static inline bool ngx_http_subtoken_credential_is_word(ngx_str_t name, const ch
                ngx_http_subtoken_credential_eight(word + i);
   }
   if (len >= 8) {
-    return (differs | (ngx_http_subtoken_credential_eight(name.data + len - 8) ^
-                       ngx_http_subtoken_credential_eight(word + len - 8))) == 0;
+    differs |= ngx_http_subtoken_credential_eight(name.data + len - 8) ^
+               ngx_http_subtoken_credential_eight(word + len - 8);
+    return differs == 0;
   }
   for (; i < len; i++) differs |= (name.data[i] | 0x20U) ^ (u_char)word[i];
   return differs == 0;
@@ -454,7 +456,11 @@ bool ngx_http_subtoken_headers_have_identity(const ngx_list_t *headers);
 /* The state of a request, or NULL. */
 ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_find_ctx(ngx_http_request_t *r);
 /* The same; made when there is none. NULL: no memory. */
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r);
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_make_ctx(ngx_http_request_t *r);
+static inline ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r) {
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_get_module_ctx(r->main, ngx_http_subtoken_module);
+  return ctx != NULL ? ctx : ngx_http_subtoken_request_make_ctx(r);
+}
 
 /* What this request or subrequest asks for; NULL: it was not noted. */
 ngx_http_subtoken_original_t *ngx_http_subtoken_request_find_original(const ngx_http_request_t *r,
@@ -591,9 +597,16 @@ ngx_int_t ngx_http_subtoken_evaluate_copy_identity(const ngx_http_subtoken_evalu
 
 /* ---- outcome ---- */
 
-/* Does the state hold a result for these settings that is less than a second old? */
-bool ngx_http_subtoken_outcome_is_valid(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
-                                        const ngx_http_subtoken_loc_conf_t *conf);
+/* Does the state hold a result for these settings that is less than a second old? Where there is
+ * none, nobody needs a call to learn it.
+ */
+bool ngx_http_subtoken_outcome_holds(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                     const ngx_http_subtoken_loc_conf_t *conf);
+static inline bool ngx_http_subtoken_outcome_is_valid(ngx_http_request_t *r,
+                                                      const ngx_http_subtoken_ctx_t *ctx,
+                                                      const ngx_http_subtoken_loc_conf_t *conf) {
+  return ctx->outcome.conf != NULL && ngx_http_subtoken_outcome_holds(r, ctx, conf);
+}
 /* Evaluate the main request and keep the result. NGX_OK: it is kept, whether the request passes or
  * not. NGX_AGAIN or another: it is waited for, or it has ended and its memory is gone.
  */

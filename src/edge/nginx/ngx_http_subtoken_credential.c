@@ -4,7 +4,7 @@
  */
 #include "edge/nginx/ngx_http_subtoken.h"
 
-static subtoken_text ngx_http_subtoken_credential_trim(ngx_str_t value) {
+static inline subtoken_text ngx_http_subtoken_credential_trim(ngx_str_t value) {
   while (value.len > 0 && (value.data[0] == ' ' || value.data[0] == '\t')) {
     value.data++;
     value.len--;
@@ -28,8 +28,8 @@ static inline bool ngx_http_subtoken_credential_has_scheme(subtoken_text value, 
 }
 
 /* An empty credential is none. The same one in two forms is one, but for HTTP Basic. */
-static void ngx_http_subtoken_credential_take(ngx_http_subtoken_credential_t *credential,
-                                              subtoken_text text, uint8_t form) {
+static inline void ngx_http_subtoken_credential_take(ngx_http_subtoken_credential_t *credential,
+                                                     subtoken_text text, uint8_t form) {
   if (text.len == 0) return;
   if (credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE) {
     credential->state = NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE;

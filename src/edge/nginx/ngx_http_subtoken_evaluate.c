@@ -52,11 +52,15 @@ static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e
   e->identity = NULL;
   e->skipped = e->as_redirect = e->granted = false;
   e->request = (subtoken_request){.size = sizeof e->request};
-  e->verifier = (subtoken_verifier){.size = sizeof e->verifier,
-                                    .ring = conf->secrets->ring,
-                                    .leeway = conf->leeway,
-                                    .max_life = conf->max_life,
-                                    .cache = ngx_http_subtoken_evaluate_prepare_cache(conf)};
+  e->verifier.size = sizeof e->verifier;
+  e->verifier.ring = conf->secrets->ring;
+  e->verifier.leeway = conf->leeway;
+  e->verifier.max_life = conf->max_life;
+  e->verifier.iss = e->verifier.aud = (subtoken_text){NULL, 0};
+  e->verifier.revoked = NULL;
+  e->verifier.revoked_context = NULL;
+  e->verifier.without_revocations = false;
+  e->verifier.cache = ngx_http_subtoken_evaluate_prepare_cache(conf);
   e->decision.size = sizeof e->decision;
   e->decision.access = SUBTOKEN_ACCESS_TOKEN;
   e->decision.json_rpc = false;

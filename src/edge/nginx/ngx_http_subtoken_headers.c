@@ -122,7 +122,7 @@ void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtok
   credential->preflight = count.origins > 0 && count.methods > 0;
   if (count.authorizations > 1) credential->state = NGX_HTTP_SUBTOKEN_CREDENTIAL_AMBIGUOUS;
   ngx_http_subtoken_headers_note(headers, first, forms, &count);
-  if ((forms & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0) {
+  if (ctx->query_token && (forms & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0) {
     ngx_http_subtoken_credential_take_query(credential, ctx);
   }
 }

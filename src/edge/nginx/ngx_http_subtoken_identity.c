@@ -14,24 +14,22 @@ enum {
   NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS,
 };
 
-/* nginx finds by its hash a header that proxy_set_header replaces. */
-static struct {
-  ngx_str_t name;
-  u_char *lower;
-  ngx_uint_t hash;
-} ngx_http_subtoken_identity_headers[NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS] = {
-    {ngx_string("X-Subtoken-Sub"), (u_char *)"x-subtoken-sub", 0},
-    {ngx_string("X-Subtoken-Key"), (u_char *)"x-subtoken-key", 0},
-    {ngx_string("X-Subtoken-Owner"), (u_char *)"x-subtoken-owner", 0},
-    {ngx_string("X-Subtoken-Permissions"), (u_char *)"x-subtoken-permissions", 0},
-    {ngx_string("X-Subtoken-Expires"), (u_char *)"x-subtoken-expires", 0},
+/* As they are added, without a value. nginx finds by its hash a header that proxy_set_header
+ * replaces.
+ */
+static ngx_table_elt_t ngx_http_subtoken_identity_headers[NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS] = {
+    {.key = ngx_string("X-Subtoken-Sub"), .lowcase_key = (u_char *)"x-subtoken-sub"},
+    {.key = ngx_string("X-Subtoken-Key"), .lowcase_key = (u_char *)"x-subtoken-key"},
+    {.key = ngx_string("X-Subtoken-Owner"), .lowcase_key = (u_char *)"x-subtoken-owner"},
+    {.key = ngx_string("X-Subtoken-Permissions"),
+     .lowcase_key = (u_char *)"x-subtoken-permissions"},
+    {.key = ngx_string("X-Subtoken-Expires"), .lowcase_key = (u_char *)"x-subtoken-expires"},
 };
 
 void ngx_http_subtoken_identity_init(void) {
   for (size_t i = 0; i < NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS; i++) {
-    ngx_http_subtoken_identity_headers[i].hash =
-        ngx_hash_key(ngx_http_subtoken_identity_headers[i].lower,
-                     ngx_http_subtoken_identity_headers[i].name.len);
+    ngx_table_elt_t *header = &ngx_http_subtoken_identity_headers[i];
+    header->hash = ngx_hash_key(header->lowcase_key, header->key.len);
   }
 }
 
@@ -93,10 +91,7 @@ static ngx_int_t ngx_http_subtoken_identity_add(ngx_http_request_t *r, ngx_uint_
   }
   ngx_table_elt_t *header = ngx_list_push(headers);
   if (header == NULL) return NGX_ERROR;
-  ngx_memzero(header, sizeof *header);
-  header->hash = ngx_http_subtoken_identity_headers[which].hash;
-  header->key = ngx_http_subtoken_identity_headers[which].name;
-  header->lowcase_key = ngx_http_subtoken_identity_headers[which].lower;
+  *header = ngx_http_subtoken_identity_headers[which];
   header->value = value;
   return NGX_OK;
 }
@@ -119,20 +114,21 @@ static ngx_int_t ngx_http_subtoken_identity_format_time(ngx_pool_t *pool, int64_
 
 static ngx_int_t ngx_http_subtoken_identity_add_all(ngx_http_request_t *r,
                                                     const ngx_http_subtoken_identity_t *identity) {
-  ngx_str_t expires = ngx_null_string;
+  ngx_str_t values[NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS];
+  values[NGX_HTTP_SUBTOKEN_IDENTITY_SUB] = identity->sub;
+  values[NGX_HTTP_SUBTOKEN_IDENTITY_KEY] = identity->key;
+  values[NGX_HTTP_SUBTOKEN_IDENTITY_OWNER] = identity->owner;
+  values[NGX_HTTP_SUBTOKEN_IDENTITY_PERMISSIONS] = identity->permissions;
+  ngx_str_t *expires = &values[NGX_HTTP_SUBTOKEN_IDENTITY_EXPIRES];
+  ngx_str_null(expires);
   if (identity->expires != SUBTOKEN_TIME_MAX && identity->sub.len > 0 &&
-      ngx_http_subtoken_identity_format_time(r->pool, identity->expires, &expires) != NGX_OK) {
+      ngx_http_subtoken_identity_format_time(r->pool, identity->expires, expires) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_SUB, identity->sub) != NGX_OK ||
-      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_KEY, identity->key) != NGX_OK ||
-      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_OWNER, identity->owner) !=
-          NGX_OK ||
-      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_PERMISSIONS,
-                                     identity->permissions) != NGX_OK) {
-    return NGX_ERROR;
+  for (ngx_uint_t i = 0; i < NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS; i++) {
+    if (ngx_http_subtoken_identity_add(r, i, values[i]) != NGX_OK) return NGX_ERROR;
   }
-  return ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_EXPIRES, expires);
+  return NGX_OK;
 }
 
 /* A subrequest begins with a view of its parent's list, which must not get its headers. A function

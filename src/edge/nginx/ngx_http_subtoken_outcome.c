@@ -37,8 +37,8 @@ static bool ngx_http_subtoken_outcome_is_for(ngx_http_request_t *r,
          outcome->skipped_in == ngx_http_subtoken_outcome_location(r);
 }
 
-bool ngx_http_subtoken_outcome_is_valid(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
-                                        const ngx_http_subtoken_loc_conf_t *conf) {
+bool ngx_http_subtoken_outcome_holds(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                     const ngx_http_subtoken_loc_conf_t *conf) {
   return ngx_http_subtoken_outcome_is_for(r, ctx, conf) &&
          ngx_current_msec - ctx->outcome.time <= NGX_HTTP_SUBTOKEN_OUTCOME_MS;
 }

@@ -124,6 +124,7 @@ static ngx_int_t ngx_http_subtoken_query_take_value(ngx_http_request_t *r,
                                                     ngx_http_subtoken_ctx_t *ctx,
                                                     ngx_str_t parameter) {
   size_t before = ngx_http_subtoken_query_name(parameter).len + 1;
+  ctx->query_token = 1;
   if (before >= parameter.len) return NGX_OK;
   ngx_str_t raw = {parameter.len - before, parameter.data + before}, value;
   value.data = ngx_pnalloc(r->pool, raw.len);

@@ -31,7 +31,8 @@ static void ngx_http_subtoken_request_clear_ctx(ngx_http_subtoken_ctx_t *ctx) {
   ctx->original = (ngx_http_subtoken_original_t){0};
   ngx_str_null(&ctx->query_credential);
   ctx->fallbacks = NULL;
-  ctx->query_ambiguous = ctx->query_unreadable = ctx->body_read = ctx->granted = 0;
+  ctx->query_token = ctx->query_ambiguous = ctx->query_unreadable = ctx->body_read = ctx->granted =
+      0;
   ctx->error_page = ctx->rejected = ctx->blocked = 0;
   ctx->result = NULL;
   ctx->identity = (ngx_http_subtoken_identity_t){0};
@@ -41,7 +42,7 @@ static void ngx_http_subtoken_request_clear_ctx(ngx_http_subtoken_ctx_t *ctx) {
   ctx->outcome.passes = ctx->outcome.allowed = ctx->outcome.as_redirect = ctx->outcome.early = 0;
 }
 
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r) {
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_make_ctx(ngx_http_request_t *r) {
   ngx_http_request_t *main = r->main;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_request_find_ctx(r);
   if (ctx != NULL) return ctx;
