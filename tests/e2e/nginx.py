@@ -148,6 +148,7 @@ def sub_of(token):
 
 UP = "location / { proxy_pass http://api; }"
 ON = "subtoken on; " + UP
+WORKER = "add_header X-Worker $pid always;"
 INVALID = '{"text":"Invalid access token"}'
 
 
@@ -173,6 +174,18 @@ def policy(n, data, name="policy.json"):
 def result(n):
     """$subtoken_result of the last request."""
     return n.last.header("X-Result")
+
+
+def of_both(n, status, token):
+    """Does each of two workers (http=WORKER) answer so, and neither otherwise before?"""
+    answered = set()
+    for _ in range(400):
+        if n.ask("/a", token=token).status != status:
+            return False
+        answered.add(n.last.header("X-Worker"))
+        if len(answered) == 2:
+            return True
+    return False
 
 
 def identity(headers):

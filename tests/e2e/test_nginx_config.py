@@ -288,13 +288,13 @@ def the_sequence_is_that_of_the_data_in_use():
 def changed_files_are_taken_up_without_a_reload():
     n = Nginx("subtoken on; subtoken_policy %(dir)s/policy.json; location / { proxy_pass http://api; } "
               "location /feed { subtoken off; return 200 '$subtoken_feed_age,$subtoken_feed_sequence,$subtoken_feed_count'; }",
-              workers=2)
+              http=WORKER, workers=2)
     policy(n, {"default": "deny"})
     with n:
         t = n.token()
         assert n.status("/a", token=t) == 403
         policy(n, {"default": "token"})
-        wait(lambda: all(n.status("/a", token=t) == 200 for _ in range(8)), "the policy in both workers")
+        wait(lambda: of_both(n, 200, t), "the policy in both workers")
         policy(n, '{"default":"public"')
         wait(lambda: n.errors().count("policy.json\" line 1 column 20: unexpected end of the text; the loaded one stays in use") == 2,
              "the bad policy is said, once a worker")
@@ -310,12 +310,12 @@ def changed_files_are_taken_up_without_a_reload():
         line = "k2:" + base64.urlsafe_b64encode(fresh[1]).rstrip(b"=").decode() + "\n"
         old = open(n.secrets).read()
         replace(n.secrets, (old + line).encode()), share(n.secrets)
-        wait(lambda: all(n.status("/a", token=second) == 200 for _ in range(8)), "the second secret")
+        wait(lambda: of_both(n, 200, second), "the second secret")
         assert n.status("/a", token=t) == 200
         replace(n.secrets, line.encode()), share(n.secrets)
         n.feed.signer = fresh
         n.feed.publish(["x"])
-        wait(lambda: all(n.status("/a", token=t) == 401 for _ in range(8)), "the first secret is gone")
+        wait(lambda: of_both(n, 401, t), "the first secret is gone")
         assert n.status("/a", token=second) == 200
         for bad in (b"rubbish\n", line.encode() * 2):
             replace(n.secrets, bad), share(n.secrets)
@@ -327,7 +327,7 @@ def changed_files_are_taken_up_without_a_reload():
         assert n.status("/a", token=second) == 200
         # Many revocations: taken up whole, and the figures tell.
         n.feed.publish([sub_of(second)], hashes=range(1, 1 << 64, (1 << 64) // 200000))
-        wait(lambda: all(n.status("/a", token=second) == 401 for _ in range(8)), "a long list")
+        wait(lambda: of_both(n, 401, second), "a long list")
         age, sequence, count = n.ask("/feed").body.split(",")
         assert int(sequence) == n.feed.sequence and int(count) >= 200000 and 0 <= int(age) < 300, age
     assert fresh[1].hex() not in n.errors()
