@@ -6,16 +6,16 @@ programs that measure the library are this tree's for both sides, or where they 
 the older headers those of REV, with the headers and the library of each; server and module are asked by the same clients.
 usage: against.py BUILD REV    environment: BENCH_ROUNDS (8), BENCH_BRIEF=1,
 BENCH_ONLY=word: the figures whose name has it"""
-import os, re, shutil, statistics, subprocess, sys, tempfile
+import os, re, statistics, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
 REV = sys.argv[2] if len(sys.argv) > 2 else ""
 sys.argv[1:] = [os.path.join(BUILD, "subtoken")]
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 import support
 from common import *
+from revision import COMPILER, NotBuilt, TOP, build, commit_of
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", brief("1", "8")))
 SECONDS = brief(1, 2)
@@ -23,12 +23,7 @@ CONNECTIONS = 16
 ONLY = os.environ.get("BENCH_ONLY", "")
 COUNTS = brief((1000,), (1000, 1000000, 10000000))
 OUT = os.path.join(BUILD, "against")
-COMPILER = os.environ.get("BENCH_CC", "gcc").split()
 CPUS = sorted(os.sched_getaffinity(0))
-
-
-class NotBuilt(Exception):
-    """Of the other side; in one line."""
 
 
 class Side:
@@ -67,34 +62,9 @@ class Side:
         return os.path.join(OUT, self.name, name)
 
 
-def git(*args):
-    return subprocess.run(["git", "-C", TOP, *args], capture_output=True, text=True)
-
-
-def copy(tree, *parts):
-    """What is the same for both and takes long to make."""
-    source, target = os.path.join(TOP, *parts), os.path.join(tree, *parts)
-    if os.path.isdir(source) and not os.path.isdir(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        subprocess.run(["cp", "-a", source, target], check=True)
-
-
 def built(commit):
-    """The other side; its tree is left for the next time."""
-    tree = os.path.join(OUT, commit)
-    if not os.path.isdir(tree):
-        part = tempfile.mkdtemp(dir=OUT)
-        archive = subprocess.Popen(["git", "-C", TOP, "archive", commit], stdout=subprocess.PIPE)
-        subprocess.run(["tar", "-x", "-C", part], stdin=archive.stdout, check=True)
-        assert archive.wait() == 0
-        os.rename(part, tree)
-    copy(tree, "third_party", "src")
-    copy(tree, "build", "nginx")
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    p = subprocess.run(["make", "-C", tree, "-j%d" % os.cpu_count(), "CC=" + " ".join(COMPILER), "all",
-                        "nginx-module"], env=env, capture_output=True, text=True)
-    if p.returncode != 0:
-        raise NotBuilt(last_line(p.stderr))
+    """The other side."""
+    tree = build(commit, OUT, "all", "nginx-module")
     return Side(tree, os.path.join(tree, "build"), "old")
 
 
@@ -226,13 +196,12 @@ def modules(old, new):
 
 
 def main():
-    found = git("rev-parse", "--verify", "--quiet", REV + "^{commit}") if REV else None
-    if found is None:
+    if not REV:
         raise SystemExit("usage: make bench-against REV=COMMIT")
-    if found.returncode != 0:
+    commit = commit_of(REV)
+    if commit is None:
         print("bench-against: %s is not in this clone's history: left out" % REV)
         return
-    commit = found.stdout.strip()
     os.makedirs(OUT, exist_ok=True)
     try:
         old, new = built(commit), Side(TOP, BUILD, "new")
