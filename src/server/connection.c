@@ -133,7 +133,8 @@ void st_connection_close(void) {
 }
 
 st_connection_request st_connection_get_request(void) {
-  st_connection_request request = {&mine->head, {NULL, 0}, mine->fault};
+  st_connection_request request = {
+      .head = &mine->head, .fault = mine->fault, .read_us = mine->now_us};
   if (mine->fault.status == 0) {
     request.body = (subtoken_text){mine->data + mine->head.len, mine->body_len};
   }

@@ -22,6 +22,7 @@ typedef struct st_connection_request {
   const st_request_head *head;
   subtoken_text body;
   st_problem fault;
+  int64_t read_us; /* when its last byte was, on the monotonic clock */
 } st_connection_request;
 
 /* Is told the events timeout and accept_emfile, for the log. Called from any thread. */

@@ -198,11 +198,15 @@ static void http_answer(const st_connection_request *asked, const st_runtime_con
 }
 
 /* Logs that somebody set the wall clock: it moved otherwise than the monotonic one. Nothing else
- * follows, because every decision goes by the wall clock as it is now.
+ * follows, because every decision goes by the wall clock as it is now. now may be from some time
+ * after monotonic_us: before anything is said, both are asked again.
  */
 static void notice_clock_step(int64_t now, int64_t monotonic_us) {
+  int64_t before = atomic_load_explicit(&http.clock_offset, memory_order_relaxed);
   int64_t offset = now - monotonic_us / 1000000;
-  int64_t before = atomic_exchange(&http.clock_offset, offset);
+  if (offset == before) return;
+  offset = st_clock_now() - st_clock_monotonic_us() / 1000000;
+  before = atomic_exchange(&http.clock_offset, offset);
   int64_t step = offset - before;
   if (before == 0 || (step >= -1 && step <= 1)) return;
   char detail[64];
@@ -254,7 +258,7 @@ static bool answer_request(subtoken_text peer, int *status) {
   char bytes[ANSWER_MAX];
   st_reply reply;
   st_connection_request asked = st_connection_get_request();
-  int64_t began = st_clock_monotonic_us();
+  int64_t began = asked.read_us;
   st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
   st_runtime_config *config = st_runtime_config_acquire();
@@ -302,14 +306,18 @@ static void connection_ends(const struct mg_connection *connection) {
 /* Type 1 is a worker. One that has no memory for a connection closes what it is given. */
 static void *thread_starts(const struct mg_context *context, int type) {
   (void)context;
-  if (type == 1 && !st_connection_thread_start()) st_log_event("oom", "a worker has no buffer");
+  if (type != 1) return NULL;
+  st_runtime_config_thread_start();
+  if (!st_connection_thread_start()) st_log_event("oom", "a worker has no buffer");
   return NULL;
 }
 
 static void thread_ends(const struct mg_context *context, int type, void *pointer) {
   (void)context;
   (void)pointer;
-  if (type == 1) st_connection_thread_end();
+  if (type != 1) return;
+  st_connection_thread_end();
+  st_runtime_config_thread_end();
 }
 
 /* Before the first request its message says why it could not start. Later it could hold bytes of

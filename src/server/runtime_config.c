@@ -1,6 +1,9 @@
 /* The settings, the ring and the policy that are in force. Each request acquires the configuration
  * that is current when it begins, and keeps it until its end; a change puts another one in its
- * place, and the last request that releases the old one frees it. The ring's file is looked at on
+ * place, and the last request that releases the old one frees it. A worker does so without a lock
+ * and writes to memory of its own alone: it names the configuration in its slot, and looks whether
+ * it is still the current one. Whoever replaces it looks through the slots afterwards, so that one
+ * of the two sees the other; others count references. The ring's file is looked at on
  * each request: st_runtime_config_acquire reads it again when its stamp has changed. The text of
  * the settings is read by domain/config.c.
  */
@@ -23,10 +26,21 @@
 
 #define RETRY_US INT64_C(1000000)
 
+/* What a worker uses; NULL between its requests. */
+typedef struct slot {
+  _Atomic(st_runtime_config *) config;
+  bool linked;
+  struct slot *previous, *next; /* under the lock */
+} slot;
+static _Thread_local slot own __attribute__((aligned(64)));
+
 static struct {
-  pthread_mutex_t lock;    /* over current */
+  pthread_mutex_t lock;    /* over the slots and the retired, and whoever changes current */
   pthread_mutex_t loading; /* one at a time reads files */
-  st_runtime_config *current;
+  _Atomic(st_runtime_config *) current;
+  slot *slots;
+  st_runtime_config *retired; /* replaced, and perhaps in use */
+  atomic_bool retired_any;
   const char *secrets;
   st_file_stamp refused; /* a file that was looked at and cannot be used */
   int64_t retry_at_us;   /* when to look at it again all the same */
@@ -101,12 +115,69 @@ static st_runtime_config *load_config(const st_settings *settings,
   return NULL;
 }
 
+/* ---- what is in use ---- */
+
+void st_runtime_config_thread_start(void) {
+  pthread_mutex_lock(&runtime.lock);
+  own.next = runtime.slots;
+  own.previous = NULL;
+  if (own.next != NULL) own.next->previous = &own;
+  runtime.slots = &own;
+  own.linked = true;
+  pthread_mutex_unlock(&runtime.lock);
+}
+
+void st_runtime_config_thread_end(void) {
+  if (!own.linked) return;
+  pthread_mutex_lock(&runtime.lock);
+  *(own.previous != NULL ? &own.previous->next : &runtime.slots) = own.next;
+  if (own.next != NULL) own.next->previous = own.previous;
+  own.linked = false;
+  pthread_mutex_unlock(&runtime.lock);
+}
+
+static void free_config(st_runtime_config *config) {
+  release_policy(config->policy);
+  st_secret_memory_free(config, sizeof *config);
+}
+
+/* Under the lock. */
+static bool is_in_use(const st_runtime_config *config) {
+  if (atomic_load(&config->references) > 0) return true;
+  for (const slot *each = runtime.slots; each != NULL; each = each->next) {
+    if (atomic_load(&each->config) == config) return true;
+  }
+  return false;
+}
+
+/* Under the lock. */
+static void free_unused(void) {
+  st_runtime_config **at = &runtime.retired;
+  while (*at != NULL) {
+    st_runtime_config *config = *at;
+    if (is_in_use(config)) {
+      at = &config->next_retired;
+      continue;
+    }
+    *at = config->next_retired;
+    free_config(config);
+  }
+  atomic_store(&runtime.retired_any, runtime.retired != NULL);
+}
+
+static void retire(st_runtime_config *config) {
+  config->next_retired = runtime.retired;
+  runtime.retired = config;
+  atomic_store(&runtime.retired_any, true);
+  atomic_fetch_sub(&config->references, 1);
+  free_unused();
+}
+
 static void runtime_replace(st_runtime_config *config) {
   pthread_mutex_lock(&runtime.lock);
-  st_runtime_config *old = runtime.current;
-  runtime.current = config;
+  st_runtime_config *old = atomic_exchange(&runtime.current, config);
+  if (old != NULL) retire(old);
   pthread_mutex_unlock(&runtime.lock);
-  if (old != NULL) st_runtime_config_release(old);
 }
 
 bool st_runtime_config_start(const char *secrets, const st_settings *settings, char *error) {
@@ -121,18 +192,55 @@ void st_runtime_config_stop(void) {
   runtime_replace(NULL);
 }
 
-void st_runtime_config_release(st_runtime_config *config) {
-  if (atomic_fetch_sub(&config->references, 1) != 1) return;
-  release_policy(config->policy);
-  st_secret_memory_free(config, sizeof *config);
+static bool is_retired(const st_runtime_config *config) {
+  const st_runtime_config *each = runtime.retired;
+  while (each != NULL && each != config) each = each->next_retired;
+  return each != NULL;
 }
 
-static st_runtime_config *acquire_current(void) {
+/* One that was never in force is not among the retired. */
+static void release_counted(st_runtime_config *config) {
   pthread_mutex_lock(&runtime.lock);
-  st_runtime_config *config = runtime.current;
+  if (atomic_fetch_sub(&config->references, 1) == 1 && !is_retired(config)) {
+    free_config(config);
+  } else {
+    free_unused();
+  }
+  pthread_mutex_unlock(&runtime.lock);
+}
+
+void st_runtime_config_release(st_runtime_config *config) {
+  if (atomic_load_explicit(&own.config, memory_order_relaxed) != config) {
+    release_counted(config);
+    return;
+  }
+  atomic_store(&own.config, NULL);
+  if (!atomic_load(&runtime.retired_any)) return;
+  pthread_mutex_lock(&runtime.lock);
+  free_unused();
+  pthread_mutex_unlock(&runtime.lock);
+}
+
+/* By a thread that has no slot, or uses another configuration already. */
+static st_runtime_config *acquire_counted(void) {
+  pthread_mutex_lock(&runtime.lock);
+  st_runtime_config *config = atomic_load(&runtime.current);
   atomic_fetch_add(&config->references, 1);
   pthread_mutex_unlock(&runtime.lock);
   return config;
+}
+
+static st_runtime_config *acquire_current(void) {
+  if (!own.linked || atomic_load_explicit(&own.config, memory_order_relaxed) != NULL) {
+    return acquire_counted();
+  }
+  st_runtime_config *config = atomic_load(&runtime.current);
+  for (;;) {
+    atomic_store(&own.config, config);
+    st_runtime_config *now = atomic_load(&runtime.current);
+    if (now == config) return config;
+    config = now;
+  }
 }
 
 /* A file that cannot be used is logged once, and the ring in use is kept. It is looked at again a

@@ -12,7 +12,8 @@
 
 /* Read-only, in memory that is neither swapped nor dumped where the system allows. */
 typedef struct st_runtime_config {
-  atomic_int references;
+  atomic_int references; /* one is that it is in force; those of workers are not counted */
+  struct st_runtime_config *next_retired;
   st_settings settings;
   struct st_runtime_config_policy *policy; /* NULL: none is set */
   subtoken_ring ring;
@@ -24,7 +25,11 @@ bool st_runtime_config_start(const char *secrets, const st_settings *settings, c
     __attribute__((warn_unused_result));
 void st_runtime_config_stop(void);
 
-/* The configuration in force; to be released after use. */
+/* A worker, whose first acquisition at a time takes no lock: at its start and end. */
+void st_runtime_config_thread_start(void);
+void st_runtime_config_thread_end(void);
+
+/* The configuration in force; to be released after use, by the same thread. */
 st_runtime_config *st_runtime_config_acquire(void);
 void st_runtime_config_release(st_runtime_config *config);
 

@@ -112,6 +112,23 @@ static void an_old_configuration_lives_until_it_is_released(void **state) {
   assert_true(mapped(fresh));
 }
 
+/* The same by a worker, who takes the first without a lock and the others like anybody. */
+static void a_worker_keeps_what_it_acquired(void **state) {
+  st_runtime_config_thread_start();
+  an_acquired_configuration_is_the_current_one(state);
+  an_old_configuration_lives_until_it_is_released(state);
+  st_runtime_config *first = st_runtime_config_acquire(), *second = st_runtime_config_acquire();
+  put(LINE_A, 0600);
+  assert_int_equal(ring_in_force(), 'a');
+  assert_true(mapped(first));
+  st_runtime_config_release(first);
+  assert_true(mapped(second));
+  st_runtime_config_release(second);
+  assert_false(mapped(second));
+  st_runtime_config_thread_end();
+  st_runtime_config_thread_end(); /* of a thread that never began: nothing */
+}
+
 static void stopping_frees_the_last(void **state) {
   (void)state;
   st_runtime_config *config = st_runtime_config_acquire();
@@ -311,8 +328,8 @@ static atomic_bool over;
 static atomic_long wrong, seen_a, seen_b;
 
 /* Each pair that is taken is whole, and stays as it is until it is given back. */
-static void *use(void *unused) {
-  (void)unused;
+static void *use(void *worker) {
+  if (worker != NULL) st_runtime_config_thread_start();
   while (!atomic_load(&over)) {
     st_runtime_config *config = st_runtime_config_acquire();
     char first = ring_of(config);
@@ -324,6 +341,7 @@ static void *use(void *unused) {
     atomic_fetch_add(first == 'a' ? &seen_a : &seen_b, 1);
     st_runtime_config_release(config);
   }
+  if (worker != NULL) st_runtime_config_thread_end();
   return NULL;
 }
 
@@ -332,7 +350,7 @@ static void threads_may_use_it_while_it_is_replaced(void **state) {
   pthread_t threads[THREADS];
   atomic_store(&over, false);
   for (size_t i = 0; i < THREADS; i++) {
-    assert_int_equal(pthread_create(&threads[i], NULL, use, NULL), 0);
+    assert_int_equal(pthread_create(&threads[i], NULL, use, i % 2 == 0 ? NULL : &over), 0);
   }
   for (int i = 0; i < SWAPS; i++) {
     put(i % 2 == 0 ? LINE_B LINE_A : LINE_A LINE_B, 0600);
@@ -371,6 +389,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(an_acquired_configuration_is_the_current_one, start, stop),
       cmocka_unit_test_setup_teardown(a_changed_ring_is_read, start, stop),
       cmocka_unit_test_setup_teardown(an_old_configuration_lives_until_it_is_released, start, stop),
+      cmocka_unit_test_setup_teardown(a_worker_keeps_what_it_acquired, start, stop),
       cmocka_unit_test_setup(stopping_frees_the_last, start),
       cmocka_unit_test_setup_teardown(a_bad_ring_changes_nothing, start, stop),
       cmocka_unit_test_setup_teardown(an_unreadable_ring_is_tried_again, start, stop),
