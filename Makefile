@@ -24,7 +24,9 @@ endif
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wformat=2 -Wvla -Wundef -Werror
 MACHINE := $(shell $(CC) -dumpmachine)
-CET := $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full)
+CET := $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full) \
+	$(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard)
+OBJCOPY = objcopy
 # FORTIFY's own checks hide from the sanitizers what they are there to see.
 FORTIFY = $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
@@ -72,6 +74,7 @@ help:
 ## make quick          the unit tests and the quickest end-to-end tests: about two minutes
 ## make e2e-NAME       tests/e2e/test_NAME.py alone; NAME='...' runs the tests so named
 ## make test           every test, plain and under the sanitizers; ONLY=text runs the files so named
+## make test-aarch64   of that, what qemu-user can run of the library on AArch64
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30
@@ -108,7 +111,7 @@ $(B)/%/.:
 $(B)/libsubtoken.a: $(LIB_OBJ) $(TP_MBEDTLS)
 	@printf '  AR      %s\n' $@
 	@$(CC) -r -nostdlib -o $(B)/libsubtoken.o $(LIB_OBJ) -Wl,--whole-archive $(TP_MBEDTLS) -Wl,--no-whole-archive
-	@objcopy --wildcard --keep-global-symbol='subtoken_*' $(B)/libsubtoken.o
+	@$(OBJCOPY) --wildcard --keep-global-symbol='subtoken_*' $(B)/libsubtoken.o
 	@rm -f $@ && $(AR) rcs $@ $(B)/libsubtoken.o
 
 $(B)/libsubtoken.so: $(LIB_OBJ) $(TP_MBEDTLS) src/libsubtoken.map
@@ -293,6 +296,34 @@ test: deps-test deps-chromium
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
 	@$(MAKE) --no-print-directory $(TSAN) all
 	@$(WITH_POSTGRES) bash tests/run.sh all
+
+# ---- AArch64 ------------------------------------------------------------------
+
+# The library, its unit tests, the vectors, and a verify whose instructions are counted, built by a
+# cross compiler and run by qemu-user. A machine of this kind runs `make test` as every other does.
+ARM64 = build/arm64
+AARCH64 = B=build/aarch64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy \
+	OPT='-O2 -g -isystem $(CURDIR)/$(ARM64)/usr/include -L$(CURDIR)/$(ARM64)/usr/lib/aarch64-linux-gnu'
+.PHONY: deps-aarch64 aarch64-programs test-aarch64
+deps-aarch64:
+	@sh third_party/apt.sh cmd:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu cmd:qemu-aarch64=qemu-user
+	@sh third_party/arm64.sh $(ARM64) libcmocka-dev libcmocka0
+
+# All that the vectors ask, without the store and its packages.
+VECTORS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard src/domain/*.c src/service/*.c))
+$(B)/tests/service.a: $(VECTORS_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/tests/vectors: tests/unit/test_vectors.c $(B)/src/base/hmac.o $(B)/tests/service.a $(B)/tests/library.a $(TP_LIBS)
+	@mkdir -p $(@D)
+	@printf '  TEST    %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $^ $(LDFLAGS) -lcmocka
+
+aarch64-programs: $(LIB_TESTS) $(B)/tests/vectors $(B)/bench/verify
+
+test-aarch64: deps-aarch64
+	@$(MAKE) --no-print-directory $(AARCH64) aarch64-programs
+	@bash tests/run.sh aarch64
 
 # ---- the machine's own checks ------------------------------------------------
 

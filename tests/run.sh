@@ -1,6 +1,7 @@
 #!/bin/bash
-# run.sh [all], run.sh unit BUILD, run.sh quick BUILD - runs test programs and counts: every one of
-# all builds, the unit tests of BUILD, or these and the quickest end-to-end files. Each prints TAP,
+# run.sh [all], run.sh unit BUILD, run.sh quick BUILD, run.sh aarch64 - runs test programs and counts:
+# every one of all builds, the unit tests of BUILD, these and the quickest end-to-end files, or those
+# that run on AArch64. Each prints TAP,
 # or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
 # JOBS of them (one more than there are processors: most of them wait) run at a time, of the heavy ones one.
 # ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
@@ -114,7 +115,20 @@ quick='audit authorize clients commands config exchanges keys listen process use
 sanitized='audit authorize clients config exchanges held_requests http keys listen process property'
 sanitized+=' revocations ring store_commands user_commands users'
 
+# The library's own tests, on the other kind of machine: all, or those that take seconds there.
+aarch64='bytes claims cpu decide hmac issue json jws narrow property ring sized url vector verify'
+aarch64_long='base64url claims_fast date explain feed_file paths paths_match result revocations_changes revocations_filter seen'
+on_aarch64() { # NAME...
+	local t
+	for t in "${@/#/test_}" vectors; do
+		t=build/aarch64/tests/$t
+		program "$t" env SUBTOKEN_CHAINS=2000 qemu-aarch64 -L /usr/aarch64-linux-gnu \
+			-E LD_LIBRARY_PATH=build/arm64/usr/lib/aarch64-linux-gnu "$t"
+	done
+}
+
 case ${1:-all} in
+aarch64) on_aarch64 $aarch64 $aarch64_long ;;
 unit) unit "$2" ;;
 quick)
 	unit "$2"
@@ -143,6 +157,7 @@ all)
 	for name in held_requests revocations; do
 		end_to_end build/tsan "$name"
 	done
+	on_aarch64 $aarch64
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what both need.
 	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
