@@ -290,11 +290,12 @@ quick: all $(UNIT_BIN) | deps-quick
 
 test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module
 
-test: deps-test deps-chromium
-	@echo 'Building the program and its tests, plain and under the sanitizers'
+test: deps-test deps-chromium deps-aarch64
+	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
 	@$(MAKE) --no-print-directory test-programs wasm
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
 	@$(MAKE) --no-print-directory $(TSAN) all
+	@$(MAKE) --no-print-directory $(AARCH64) aarch64-programs
 	@$(WITH_POSTGRES) bash tests/run.sh all
 
 # ---- AArch64 ------------------------------------------------------------------

@@ -81,4 +81,42 @@ def a_verify_of_a_token_seen_before_is_1500_instructions():
     assert 300 < count <= 1500, count
 
 
+AARCH64 = os.path.join(os.path.dirname(PROGRAM), "aarch64", "bench", "verify")
+
+
+def traced(directory, paths, times):
+    """The same on AArch64: qemu-user writes a line for each instruction, with its function."""
+    out = os.path.join(directory, "qemu.trace")
+    p = subprocess.run(["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-singlestep", "-d", "exec,nochain", "-D", out,
+                        AARCH64, "count", *paths, str(times), "1000"], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    count, hashing = 0, False
+    with open(out) as lines:
+        for line in lines:
+            function = line.rsplit(None, 1)[1]
+            if function == "subtoken_mac_check":
+                hashing = True
+            elif hashing and function.startswith("st_jws"):
+                hashing = False
+            count += not hashing
+    os.unlink(out)
+    return count
+
+
+@test
+def a_verify_on_aarch64_is_about_as_many():
+    """With the instructions for vectors and SHA-2, which qemu has."""
+    if SANITIZER:
+        return "the sanitizers' own instructions are no concern"
+    if not os.path.exists(AARCH64):
+        return "make test-aarch64 builds it"
+    if not has_sse41():
+        return "there is nothing to compare with"
+    directory = scratch()
+    paths = files(directory)
+    count, here = (traced(directory, paths, 11) - traced(directory, paths, 1)) / 10, for_one("count")
+    print("# %d, here %d" % (count, here))
+    assert 1000 < count <= 1.3 * here, (count, here)
+
+
 main()
