@@ -34,9 +34,12 @@ SEES = {
     "cli": OPERATIONS + ["service", "feed"],
     "edge/nginx": [],
     "edge/haproxy": [],
+    "edge/wasm": [],
 }
 # Embedders like any other: public headers and symbols alone.
 EMBEDDERS = {"edge/nginx", "edge/haproxy"}
+# Built for another machine than this one: includes alone are looked at.
+NO_OBJECT = {"edge/wasm/subtoken_wasm"}
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server
@@ -105,7 +108,8 @@ class Tree:
             for d, _, names in os.walk(self.src) for name in names if name.endswith((".c", ".h")))
         self.files = {stem(path) for path in self.sources}
         self.objects = {stem(path): os.path.join(build, "src", stem(path) + ".o")
-                        for path in self.sources if path.endswith(".c")}
+                        for path in self.sources
+                        if path.endswith(".c") and stem(path) not in NO_OBJECT}
         self.system = collections.defaultdict(set)  # file: <headers> and other libraries' headers
         self.needs = collections.defaultdict(set)   # file: symbols that no object of ours defines
         self.edges = collections.defaultdict(lambda: collections.defaultdict(set))
