@@ -2,6 +2,7 @@
 // Those say in their first line how their file is called.
 //
 // usage: node readme.mjs PROGRAM
+import { spawnSync } from 'node:child_process';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +12,7 @@ import { end, freePort, here, installPackages, plan, request, same, scratch, Ser
 installPackages();
 const readme = readFileSync(join(here, '../../src/edge/wasm/README.md'), 'utf8');
 const blocks = new Map([...readme.matchAll(/^```js\n\/\/ (\S+\.mjs)\n([^]*?)^```$/gm)].map(([, name, text]) => [name, text]));
-for (const name of ['edge', 'http', 'express', 'fastify', 'hono', 'worker']) {
+for (const name of ['verify', 'edge', 'http', 'express', 'fastify', 'hono', 'worker']) {
   tap(blocks.has(`${name}.mjs`), `${name}.mjs is there`);
 }
 
@@ -38,6 +39,13 @@ async function answers(name, send) {
   tap(good.status === 200 && /^hello, [\w-]{43}\n$/.test(good.body), `${name}: a token passes`, good);
   same((await send(bearer(key))).status, 200, `${name}: so does a whole key`);
   same((await send({})).status, 401, `${name}: nobody is 401`);
+}
+
+{
+  const dir = folder(0);
+  writeFileSync(join(dir, 'token'), `${token}\n`);
+  const made = spawnSync(process.execPath, ['verify.mjs'], { cwd: dir, encoding: 'utf8' });
+  tap(/^[\w-]{43} \[ 'account' \]\n$/.test(made.stdout), 'verify: says whose the token is', made);
 }
 
 await Promise.all(['http', 'express', 'fastify', 'hono'].map(async (name) => {
