@@ -1,9 +1,8 @@
 /* vector - what the instructions of a processor for SHA-256 and for 16 characters at a time do
  * faster: SHA and SSE4.1 on x86-64 (x86.c), SHA-2 and Advanced SIMD on AArch64 (arm.c), SIMD in
- * WebAssembly (wasm.c). The plain
- * versions stand in hmac.c, base64url.c, core/claims_fast.c and core/paths.c, which call these
- * where the processor has the instructions (cpu.h), and tests/unit/test_vector.c holds that they
- * agree.
+ * WebAssembly (wasm.c). The plain versions stand in hmac.c, base64url.c, core/claims_fast.c and
+ * core/paths.c, which call these where the processor has the instructions (cpu.h), and
+ * tests/unit/test_vector.c holds that they agree, in WebAssembly tests/wasm/library.mjs.
  */
 #ifndef ST_BASE_VECTOR_H
 #define ST_BASE_VECTOR_H

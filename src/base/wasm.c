@@ -57,7 +57,8 @@ static inline void sha256_block(uint32_t state[8], const uint8_t *data) {
     uint32_t t = s[(71 - i) % 8] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
                  (((f ^ g) & e) ^ g) + round_constants[i] + *word;
     s[(67 - i) % 8] += t;
-    s[(71 - i) % 8] = t + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | ((a | b) & c));
+    s[(71 - i) % 8] =
+        t + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | ((a | b) & c));
   }
   for (size_t i = 0; i < 8; i++) state[i] += s[i];
 }
@@ -81,8 +82,7 @@ static inline v128_t decode_step(const char *text, uint8_t *out) {
       wasm_u8x16_const(26, 30, 30, 30, 30, 30, 30, 30, 30, 30, 28, 4, 4, 5, 4, 12);
   const v128_t by_upper = wasm_u8x16_const(0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0);
   /* What to add to a character for its value, by its upper half; at 8 for the underscore. */
-  const v128_t shifts =
-      wasm_i8x16_const(0, 0, 17, 4, -65, -65, -71, -71, -32, 0, 0, 0, 0, 0, 0, 0);
+  const v128_t shifts = wasm_i8x16_const(0, 0, 17, 4, -65, -65, -71, -71, -32, 0, 0, 0, 0, 0, 0, 0);
   v128_t c = wasm_v128_load(text);
   v128_t upper = wasm_u8x16_shr(c, 4), lower = wasm_v128_and(c, wasm_i8x16_splat(0x0F));
   v128_t line = wasm_v128_and(wasm_i8x16_eq(c, wasm_i8x16_splat('_')), wasm_i8x16_splat(3));
@@ -134,7 +134,8 @@ static const uint8_t class_of_lower[7][16] = {
 
 /* A bit for each of 16 characters, the first lowest: is it of the class? */
 static inline uint32_t in_class(v128_t c, uint8_t class) {
-  const v128_t bit_of_upper = wasm_i8x16_const(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
+  const v128_t bit_of_upper =
+      wasm_i8x16_const(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
   v128_t row = wasm_v128_load(class_of_lower[__builtin_ctz(class)]);
   v128_t common = wasm_v128_and(wasm_i8x16_swizzle(row, wasm_v128_and(c, wasm_i8x16_splat(0x0F))),
                                 wasm_i8x16_swizzle(bit_of_upper, wasm_u8x16_shr(c, 4)));
@@ -170,7 +171,8 @@ size_t st_vector_path(const char *text, size_t len) {
     if (n < 16) return at + n;
   }
   /* The last step processes some characters twice. */
-  return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at))) : at;
+  return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at)))
+                            : at;
 }
 
 #else

@@ -34,9 +34,9 @@ static subtoken_claims claims; /* of the last call that accepted a token */
 
 /* Where core.js finds the members of io and claims. */
 EXPORT(layout) const void *st_wasm_layout(void) {
-  static const void *members[] = {io.token,    io.target,          io.area,     io.table,
-                                  io.numbers,  io.out,             io.lengths,  io.area + AREA,
-                                  claims.text, &claims.sub,        &claims.iss, claims.permissions,
+  static const void *members[] = {io.token,    io.target,   io.area,     io.table,
+                                  io.numbers,  io.out,      io.lengths,  io.area + AREA,
+                                  claims.text, &claims.sub, &claims.iss, claims.permissions,
                                   claims.urls};
   return members;
 }
@@ -116,7 +116,8 @@ static int out_string(const char *string) {
 
 /* ---- constants ---- */
 
-/* Result r as the texts name and challenge, and its status in numbers[2]; 0 texts behind the last. */
+/* Result r as the texts name and challenge, and its status in numbers[2]; 0 texts behind the last.
+ */
 EXPORT(result) int st_wasm_result(unsigned r) {
   out_begin();
   if (r > SUBTOKEN_URL_WIDER) return out_end();
@@ -148,7 +149,8 @@ EXPORT(ring_size) size_t st_wasm_ring_size(void) {
 
 /* Replaces *ring, or leaves it and returns why; then the error is the text, and numbers[2] its
  * line. */
-EXPORT(ring_read) subtoken_result st_wasm_ring_read(subtoken_ring *ring, const char *data, int len) {
+EXPORT(ring_read)
+subtoken_result st_wasm_ring_read(subtoken_ring *ring, const char *data, int len) {
   subtoken_ring fresh;
   size_t line;
   subtoken_text text = text_at(data, len);
@@ -184,7 +186,8 @@ EXPORT(policy_size) size_t st_wasm_policy_size(int len) {
   return subtoken_policy_size((size_t)len);
 }
 
-EXPORT(policy_read) subtoken_result st_wasm_policy_read(void *memory, size_t size, const char *data, int len) {
+EXPORT(policy_read)
+subtoken_result st_wasm_policy_read(void *memory, size_t size, const char *data, int len) {
   const subtoken_policy *policy;
   subtoken_policy_error error;
   subtoken_result result = subtoken_policy_read(memory, size, text_at(data, len), &policy, &error);
@@ -254,7 +257,9 @@ static subtoken_feed_result feed_apply(st_wasm_feed *feed) {
   return result;
 }
 
-EXPORT(feed_start) subtoken_feed_result st_wasm_feed_start(st_wasm_feed *feed, const subtoken_ring *ring, int changes) {
+EXPORT(feed_start)
+subtoken_feed_result
+    st_wasm_feed_start(st_wasm_feed *feed, const subtoken_ring *ring, int changes) {
   subtoken_feed_result result = feed->fresh == NULL ? SUBTOKEN_FEED_ABSENT
                                 : changes           ? feed_apply(feed)
                                                     : SUBTOKEN_FEED_OK;
@@ -286,8 +291,9 @@ static void feed_build_filter(st_wasm_feed *feed) {
 
 /* Accepts the heartbeat whose text is in io.token, with the snapshot that was checked or, where
  * there is none, for the one in use. */
-EXPORT(feed_take) subtoken_feed_result st_wasm_feed_take(st_wasm_feed *feed, const subtoken_ring *ring, int len,
-                                        double now, double monotonic) {
+EXPORT(feed_take)
+subtoken_feed_result st_wasm_feed_take(st_wasm_feed *feed, const subtoken_ring *ring, int len,
+                                       double now, double monotonic) {
   uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
   subtoken_heartbeat heartbeat;
   bool fresh = feed->fresh != NULL;
@@ -314,7 +320,8 @@ EXPORT(feed_take) subtoken_feed_result st_wasm_feed_take(st_wasm_feed *feed, con
 
 /* numbers: the age, or infinity; T; the number of hashes; and whether it may decide, a
  * subtoken_feed_result. */
-EXPORT(feed_state) subtoken_feed_result st_wasm_feed_state(const st_wasm_feed *feed, double now, double monotonic) {
+EXPORT(feed_state)
+subtoken_feed_result st_wasm_feed_state(const st_wasm_feed *feed, double now, double monotonic) {
   int64_t age = subtoken_feed_age(&feed->feed, seconds(now), seconds(monotonic));
   io.numbers[0] = age == SUBTOKEN_TIME_MAX ? __builtin_inf() : (double)age;
   io.numbers[1] = (double)feed->feed.time;
@@ -343,9 +350,11 @@ EXPORT(verifier_free) void st_wasm_verifier_free(st_wasm_verifier *v) {
 /* iss is in io.token and aud in io.target, -1 where there is none; feed and policy may be NULL. A
  * cache_size of less than SUBTOKEN_CACHE_MIN is none. Without feed and without_revocations no token
  * is good. NULL: no memory. */
-EXPORT(verifier_new) st_wasm_verifier *st_wasm_verifier_new(
-    const subtoken_ring *ring, const st_wasm_feed *feed, const subtoken_policy *policy, int iss_len,
-    int aud_len, double leeway, double max_life, int without_revocations, size_t cache_size) {
+EXPORT(verifier_new)
+st_wasm_verifier *st_wasm_verifier_new(const subtoken_ring *ring, const st_wasm_feed *feed,
+                                       const subtoken_policy *policy, int iss_len, int aud_len,
+                                       double leeway, double max_life, int without_revocations,
+                                       size_t cache_size) {
   size_t iss = iss_len < 0 ? 0 : (size_t)iss_len, aud = aud_len < 0 ? 0 : (size_t)aud_len;
   st_wasm_verifier *v = st_wasm_allocate(sizeof *v + iss + aud + 1);
   if (v == NULL) return NULL;
@@ -392,9 +401,10 @@ enum { NO_TOKEN = 256, PUBLIC = 512 };
 
 /* The result, and the flags above. The token is in io.token, the target in io.target, the needs
  * in io.table. flags: SUBTOKEN_POLICY_... */
-EXPORT(verify) unsigned st_wasm_verify(st_wasm_verifier *v, int token_len, int target_len,
-                                  const char *method, int method_len, unsigned needs_count,
-                                  unsigned flags, double now, double monotonic) {
+EXPORT(verify)
+unsigned st_wasm_verify(st_wasm_verifier *v, int token_len, int target_len, const char *method,
+                        int method_len, unsigned needs_count, unsigned flags, double now,
+                        double monotonic) {
   subtoken_text token = text_at(io.token, token_len);
   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
   request.now = verifier_now(v, now, monotonic);
@@ -404,16 +414,17 @@ EXPORT(verify) unsigned st_wasm_verify(st_wasm_verifier *v, int token_len, int t
   request.needs_count = needs_count;
   if (v->policy == NULL) return subtoken_verify(&v->verifier, token, &request, &claims);
   subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-  unsigned result = subtoken_policy_verify(&v->verifier, v->policy, token, &request, flags, &claims,
-                                      &decision);
+  unsigned result =
+      subtoken_policy_verify(&v->verifier, v->policy, token, &request, flags, &claims, &decision);
   if (decision.no_token) result |= NO_TOKEN;
   return result == SUBTOKEN_OK && claims.sub.len == 0 ? result | PUBLIC : result;
 }
 
 /* A sentence about the result of the same arguments. */
-EXPORT(explain) int st_wasm_explain(st_wasm_verifier *v, int token_len, int target_len,
-                                    const char *method, int method_len, unsigned needs_count,
-                                    unsigned flags, double now, double monotonic, int result) {
+EXPORT(explain)
+int st_wasm_explain(st_wasm_verifier *v, int token_len, int target_len, const char *method,
+                    int method_len, unsigned needs_count, unsigned flags, double now,
+                    double monotonic, int result) {
   static char sentence[8 * SUBTOKEN_EXPLAIN_MAX];
   subtoken_text token = text_at(io.token, token_len);
   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
@@ -462,7 +473,8 @@ EXPORT(inspect) subtoken_result st_wasm_inspect(int token_len) {
 
 /* Of the target in io.target, or of the entry in io.token: the canonical text, or the name and the
  * sentence of what is wrong. */
-static subtoken_result path_out(subtoken_result result, const char *path, size_t len, subtoken_fault fault) {
+static subtoken_result path_out(subtoken_result result, const char *path, size_t len,
+                                subtoken_fault fault) {
   out_begin();
   if (result == SUBTOKEN_OK) {
     out_add((subtoken_text){path, len});
@@ -492,8 +504,9 @@ EXPORT(url_canonical) subtoken_result st_wasm_url_canonical(int len) {
   return path_out(result, path, path_len, fault);
 }
 
-EXPORT(url_allows) subtoken_result st_wasm_url_allows(int entry_len, const char *method, int method_len,
-                                          int target_len) {
+EXPORT(url_allows)
+subtoken_result
+    st_wasm_url_allows(int entry_len, const char *method, int method_len, int target_len) {
   return subtoken_url_allows(text_at(io.token, entry_len), text_at(method, method_len),
                              text_at(io.target, target_len));
 }
@@ -515,11 +528,11 @@ static struct {
 
 enum { MAY_ASK = 1, READS_BODIES = 2, ORIGIN = 4, REQUEST_METHOD = 8, BODY_ENCODED = 16 };
 
-EXPORT(edge_request) void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags,
-                                               int target_len, const char *method, int method_len,
-                                               unsigned needs, unsigned authorizations,
-                                               unsigned x_api_keys, double now, double monotonic,
-                                               double content_length) {
+EXPORT(edge_request)
+void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, int target_len,
+                          const char *method, int method_len, unsigned needs,
+                          unsigned authorizations, unsigned x_api_keys, double now,
+                          double monotonic, double content_length) {
   subtoken_edge edge = SUBTOKEN_EDGE_DEFAULT;
   edge.verifier = &v->verifier;
   edge.policy = v->policy;
@@ -576,8 +589,7 @@ static subtoken_edge_step edge_out(subtoken_edge_step step) {
 }
 
 EXPORT(edge_decide) subtoken_edge_step st_wasm_edge_decide(void) {
-  return edge_out(
-      subtoken_edge_decide(&current.edge, &current.request, &claims, &current.reply));
+  return edge_out(subtoken_edge_decide(&current.edge, &current.request, &claims, &current.reply));
 }
 
 EXPORT(edge_refuse) subtoken_edge_step st_wasm_edge_refuse(unsigned result) {
@@ -628,10 +640,10 @@ EXPORT(edge_decide_answer) subtoken_edge_step st_wasm_edge_decide_answer(void) {
 }
 
 /* After BODY, before any other call that verifies. scratch has the body's length. */
-EXPORT(edge_decide_body) subtoken_edge_step st_wasm_edge_decide_body(const char *body, int len,
-                                                                     void *scratch) {
-  return edge_out(subtoken_edge_decide_body(&claims, text_at(body, len), scratch, (size_t)len,
-                                            &current.reply));
+EXPORT(edge_decide_body)
+subtoken_edge_step st_wasm_edge_decide_body(const char *body, int len, void *scratch) {
+  return edge_out(
+      subtoken_edge_decide_body(&claims, text_at(body, len), scratch, (size_t)len, &current.reply));
 }
 
 /* The name is in io.token. */
