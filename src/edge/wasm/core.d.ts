@@ -177,7 +177,8 @@ export type VerifierOptions = {
 /** Verifies tokens, and decides about requests. */
 export class Verifier implements Disposable {
   constructor(options: VerifierOptions);
-  readonly revocations: Feed | { readonly feed: Feed } | null;
+  /** The Revocations that it was given; null for a Feed, and without. */
+  readonly revocations: { readonly feed: Feed } | null;
   /** It throws a TypeError for an argument of a wrong type, and never for what a caller sent. */
   verify(token: string | null | undefined, request?: VerifyRequest): Verdict;
   /** A sentence about that verdict, for the people who run an API, not for its callers. */

@@ -642,8 +642,8 @@ export class Verifier extends Owner {
     super(block);
     this.#block = block;
     this.#feed = feed;
-    /** What was given as `revocations`, or null. */
-    this.revocations = revocations ?? null;
+    /** The Revocations that it was given, which middleware waits for; null for a Feed, and without. */
+    this.revocations = feed === null || feed === revocations ? null : revocations;
   }
 
   // A call that uses the cache: one that did not return may have left an entry half written.
