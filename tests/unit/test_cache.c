@@ -40,7 +40,11 @@ static size_t start_of(const subtoken_cache *cache) {
 
 static bool finds(const subtoken_cache *cache, subtoken_text token) {
   static subtoken_claims found;
-  return st_cache_find(cache, &ring, token, &found);
+  if (!st_cache_find(cache, &ring, token, &found)) return false;
+  for (size_t i = found.text_len; i % 16 != 0; i++) { /* nothing of what lay there before */
+    CHECK(found.text[i] == 0, "byte %zu behind %u", i, found.text_len);
+  }
+  return true;
 }
 
 static subtoken_verifier verifier_with(subtoken_cache *cache) {
@@ -88,7 +92,9 @@ static void what_was_good_is_found(void **state) {
   subtoken_cache cache = start_cache(MEGABYTE);
   subtoken_text token = token_number(7, 100);
   assert_false(finds(&cache, token));
+  memset(&claims, 0x55, sizeof claims);
   assert_int_equal(subtoken_authenticate(&ring, &cache, token, &claims), SUBTOKEN_OK);
+  assert_true(claims.text_len % 16 != 0);
   assert_true(finds(&cache, token));
   memset(&plain, 0x55, sizeof plain);
   assert_int_equal(subtoken_authenticate(&ring, &cache, token, &plain), SUBTOKEN_OK);
@@ -233,6 +239,51 @@ static void one_byte_less_or_another_is_another_token(void **state) {
   release(longer);
 }
 
+/* Of each length modulo the step in which they are compared: the bytes at the end. */
+static void the_last_bytes_count_whatever_the_length(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_cache cache = start_cache(MEGABYTE);
+  static subtoken_claims made;
+  assert_false(finds(&cache, ST_TEXT("the ring is taken before")));
+  for (size_t len = 16; len < 120; len++) {
+    char text[120];
+    for (size_t i = 0; i < len; i++) text[i] = (char)('a' + i % 26);
+    subtoken_text token = exact(text, len);
+    st_cache_keep(&cache, token, &made);
+    CHECK(finds(&cache, token), "%zu", len);
+    char *bytes = (char *)(uintptr_t)token.data;
+    for (size_t i = 0; i < len; i++) {
+      bytes[i] ^= 1;
+      CHECK(!finds(&cache, token), "byte %zu of %zu", i, len);
+      bytes[i] ^= 1;
+    }
+    release(token);
+  }
+  end_cache(&cache);
+}
+
+/* The front of a token that ends as the whole does is found in the same slots. */
+static void a_front_with_the_same_end_is_another_token(void **state) {
+  (void)state;
+  static const char whole[] = "header.payload.THE-SAME-END.and.more.THE-SAME-END";
+  size_t front = sizeof "header.payload.THE-SAME-END" - 1;
+  ring_with(&ring, "", TEST_SECRET);
+  for (int turn = 0; turn < 2; turn++) {
+    subtoken_cache cache = start_cache(SUBTOKEN_CACHE_MIN);
+    static subtoken_claims made;
+    subtoken_text kept = exact(whole, turn == 0 ? sizeof whole - 1 : front);
+    subtoken_text asked = exact(whole, turn == 0 ? front : sizeof whole - 1);
+    assert_false(finds(&cache, kept));
+    st_cache_keep(&cache, kept, &made);
+    assert_true(finds(&cache, kept));
+    assert_false(finds(&cache, asked));
+    release(kept);
+    release(asked);
+    end_cache(&cache);
+  }
+}
+
 /* Two that differ only where the hash does not look, in the same slots; so do more than a set
  * has. No MAC is right here: the cache is told what is good. */
 static void tokens_that_share_a_slot_are_kept_apart(void **state) {
@@ -262,6 +313,25 @@ static void tokens_that_share_a_slot_are_kept_apart(void **state) {
       release(token);
     }
     CHECK(kept == (i < 8 ? i + 1 : 8), "%lld of %lld", (long long)kept, (long long)i);
+  }
+  end_cache(&cache);
+}
+
+/* Of a set that is full, one that was not used is replaced. */
+static void of_those_that_share_a_slot_the_used_ones_stay(void **state) {
+  (void)state;
+  enum { WAYS = 8 };
+  static subtoken_claims made;
+  char text[40];
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_cache cache = start_cache(MEGABYTE);
+  assert_false(finds(&cache, ST_TEXT("the ring is taken before")));
+  for (size_t i = 0; i < 3 * WAYS; i++) {
+    subtoken_text first = ST_TEXT("00.of.the.same.end"), third = ST_TEXT("02.of.the.same.end");
+    snprintf(text, sizeof text, "%02zu.of.the.same.end", i);
+    st_cache_keep(&cache, st_text(text), &made);
+    assert_true(finds(&cache, first));
+    if (i >= 2) assert_true(finds(&cache, third));
   }
   end_cache(&cache);
 }
@@ -609,7 +679,10 @@ int main(void) {
       cmocka_unit_test(what_is_refused_is_never_kept),
       cmocka_unit_test(what_is_decided_is_not_remembered),
       cmocka_unit_test(one_byte_less_or_another_is_another_token),
+      cmocka_unit_test(the_last_bytes_count_whatever_the_length),
+      cmocka_unit_test(a_front_with_the_same_end_is_another_token),
       cmocka_unit_test(tokens_that_share_a_slot_are_kept_apart),
+      cmocka_unit_test(of_those_that_share_a_slot_the_used_ones_stay),
       cmocka_unit_test(a_verdict_is_for_its_own_token),
       cmocka_unit_test(a_ring_that_changes_empties_it),
       cmocka_unit_test(each_byte_of_the_ring_counts),
