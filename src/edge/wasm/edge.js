@@ -14,6 +14,8 @@
 import { isIdentityHeader, refuse, stripQuery } from './core.js';
 import { serverAddress } from './revocations.js';
 
+export { isIdentityHeader };
+
 const AUTHORIZE = '/v2/authorize';
 const RPC_BODY_MAX = 262144; // SUBTOKEN_RPC_BODY_MAX
 const ASK_TIMEOUT = 3; // seconds
@@ -148,19 +150,17 @@ function replyTo(edge, message, request) {
 function identityOf(reply) {
   const [sub, key, owner, permissions, expires] = reply.identity.map(([, value]) => value);
   if (sub === '' && permissions === '') return NOBODY;
-  return Object.freeze({
-    sub,
-    key,
-    owner,
-    permissions: Object.freeze(permissions === '' ? [] : permissions.split(',')),
-    expires: expires === '' ? null : Number(expires),
-  });
+  return { sub, key, owner, permissions: permissions === '' ? [] : permissions.split(','),
+    expires: expires === '' ? null : Number(expires) };
 }
+
+// A query without an escape and without the name has nothing to remove.
+const withoutToken = (target) => (/%|access_token/.test(target) ? stripQuery(target) : target);
 
 function decisionOf(edge, message, reply) {
   if (reply.step === 'allow') {
     return { allowed: true, status: 200, name: reply.name, headers: reply.identity,
-      subtoken: identityOf(reply), target: edge.strips ? stripQuery(message.target) : message.target };
+      subtoken: identityOf(reply), target: edge.strips ? withoutToken(message.target) : message.target };
   }
   // `ask` and `body` are refusals here: whoever could go on has done so.
   return { allowed: false, status: reply.status, name: reply.name, headers: Object.entries(reply.headers),
@@ -298,22 +298,22 @@ export function fetchMessage(request, { address = '', waitUntil } = {}) {
 // ---- the request that follows ----
 
 /** What the API is to see of the headers of a caller: [name, value], in their order. */
-export function passedHeaders(edge, headers, decision) {
+export function passedHeaders(edge, headers) {
   const passed = [];
   for (const [name, value] of headers) {
     if (isIdentityHeader(name)) continue;
     const strip = edge.strips && value.includes('?') && /^referer$/i.test(name);
-    passed.push([name, strip ? stripQuery(value) : value]);
-  }
-  for (const [name, value] of decision.headers) {
-    if (value !== '') passed.push([name, value]);
+    passed.push([name, strip ? withoutToken(value) : value]);
   }
   return passed;
 }
 
 /** Fetch's Request, as it is passed on. `subtoken` is a member of it. */
 export function passedRequest(edge, request, message, decision) {
-  const headers = new Headers(passedHeaders(edge, request.headers, decision));
+  const headers = new Headers(passedHeaders(edge, request.headers));
+  for (const [name, value] of decision.headers) {
+    if (value !== '') headers.set(name, value);
+  }
   const url = request.url.slice(0, request.url.length - tailOf(request.url).length) + decision.target;
   let passed;
   if (message.read !== null) {

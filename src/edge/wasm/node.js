@@ -1,7 +1,7 @@
 // The middleware for Node's http, on which that for Express and Fastify is built.
 //
 //   http.createServer(protect({ verifier }, (request, response) => { request.subtoken.sub … }))
-import { createEdge, decide, passedHeaders } from './edge.js';
+import { createEdge, decide, isIdentityHeader, passedHeaders } from './edge.js';
 
 // Each value of a header, as it came: request.headers joins some, and drops others.
 function rawValues(raw, name) {
@@ -59,36 +59,64 @@ export function nodeMessage(request, target = request.url) {
     method: request.method,
     target,
     values: (name) => rawValues(request.rawHeaders, name),
-    address: (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, ''),
+    get address() { return (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, ''); },
     waitUntil: undefined,
     body: (most) => readBody(request, most),
   };
 }
 
+// Is something among the headers that must not be passed on?
+function isTouched(edge, raw) {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i];
+    if (name.length === 7 && edge.strips && raw[i + 1].includes('?') && name.toLowerCase() === 'referer') return true;
+    if (name.charCodeAt(0) === 58 || isIdentityHeader(name)) return true; // a colon: HTTP/2
+  }
+  return false;
+}
+
+// Node makes headersDistinct of as many rawHeaders as came, when it is first read: it would lack ours,
+// or go wrong where some were removed.
+const DISTINCT = {
+  configurable: true,
+  get() {
+    const value = { __proto__: null };
+    for (const [name, each] of pairsOf(this.rawHeaders)) {
+      const lower = name.toLowerCase();
+      if (value[lower] !== undefined) value[lower].push(each);
+      else value[lower] = [each];
+    }
+    Object.defineProperty(this, 'headersDistinct', { configurable: true, writable: true, value });
+    return value;
+  },
+};
+
 /** The request as the API is to see it, in its place. */
 export function passNode(edge, request, decision) {
-  // Node makes these of rawHeaders when they are first read: before that changes.
-  const { headers, headersDistinct } = request;
-  const raw = passedHeaders(edge, pairsOf(request.rawHeaders, decision.target), decision);
-  const passed = new Map(); // each name in lower case, and its values
-  for (const [name, value] of raw) {
-    const lower = name.toLowerCase();
-    if (passed.has(lower)) passed.get(lower).push(value);
-    else passed.set(lower, [value]);
+  const { headers, rawHeaders } = request;
+  if (isTouched(edge, rawHeaders)) removeHeaders(edge, request, decision.target);
+  for (const [name, value] of decision.headers) {
+    if (value === '') continue;
+    headers[LOWER[name]] = value;
+    rawHeaders.push(name, value);
   }
-  const own = decision.headers.filter(([, value]) => value !== '').map(([name]) => name.toLowerCase());
-  for (const name of [...own, 'referer', ':path']) {
-    if (!passed.has(name)) continue;
-    [headers[name]] = passed.get(name);
-    if (headersDistinct !== undefined) headersDistinct[name] = passed.get(name);
-  }
-  for (const list of [headers, headersDistinct ?? {}]) {
-    for (const name of Object.keys(list)) {
-      if (!passed.has(name)) delete list[name];
-    }
-  }
-  request.rawHeaders.splice(0, request.rawHeaders.length, ...raw.flat());
+  Object.defineProperty(request, 'headersDistinct', DISTINCT);
   request.subtoken = decision.subtoken;
+}
+
+const LOWER = Object.fromEntries(['X-Subtoken-Sub', 'X-Subtoken-Key', 'X-Subtoken-Owner', 'X-Subtoken-Permissions',
+  'X-Subtoken-Expires'].map((name) => [name, name.toLowerCase()]));
+
+function removeHeaders(edge, { headers, rawHeaders }, target) {
+  const raw = passedHeaders(edge, pairsOf(rawHeaders, target));
+  const passed = new Set(raw.map(([name]) => name.toLowerCase()));
+  for (const name of Object.keys(headers)) {
+    if (!passed.has(name)) delete headers[name];
+  }
+  for (const name of ['referer', ':path']) {
+    if (passed.has(name)) [, headers[name]] = raw.find(([each]) => each.toLowerCase() === name);
+  }
+  rawHeaders.splice(0, rawHeaders.length, ...raw.flat());
 }
 
 // HTTP/2 has the target among the headers, too.
