@@ -12,7 +12,7 @@ import { echo, headersOf } from './apis.mjs';
 import { atEnd, end, installPackages, plan, request, run, same, scratch, sleep, tap, until } from './fixture.mjs';
 
 installPackages();
-const { Policy, Ring, Verifier } = await import('subtoken');
+const { Feed, Policy, Ring, Verifier } = await import('subtoken');
 const { authorizer, protect } = await import('subtoken/node');
 const workers = await import('subtoken/workers');
 const { default: express } = await import('express');
@@ -194,9 +194,31 @@ async function inWorkers() {
   console.error = quiet;
   ready = true;
   same((await send()).status, 200, 'until they do not');
-  for (const [url, status] of [['http://h/v2/account#x', 200], ['http://h', 401], ['http://h/v2/account?x=#', 200]]) {
-    same((await fetch(new Request(url, { headers: url.length > 8 ? bearer(token) : {} }), {}, {})).status, status, `${url} is ${status}`);
+  const seen = workers.protect({ verifier }, ({ url }) => new Response(url));
+  for (const [url, passed] of [['http://h/v2/account#x', 'http://h/v2/account#x'], ['http://h/v2/account?x=#', 'http://h/v2/account?x=#'],
+    [`http://h/v2/account?access_token=${token}&b=/c#x`, 'http://h/v2/account?b=/c'],
+    [`http://h:81/v2/account?access_token=${token}`, 'http://h:81/v2/account']]) {
+    const headers = url.includes('access') ? {} : bearer(token);
+    same(await (await seen(new Request(url, { headers }), {}, {})).text(), passed, `${url.replace(token, 'T')} is passed on as ${passed}`);
   }
+  for (const url of ['http://h', 'http://h?/v2/account', 'http://h/?x=/v2/account']) {
+    same((await seen(new Request(url), {}, {})).status, 401, `${url} is not`);
+  }
+  // As workerd gives it: what was on the request line.
+  for (const path of ['/v2/account/../any', '/v2/%2e%2e/v2/any', '/v2\\any', '*', '?/v2/any', '/v2/any\u00e9']) {
+    const raw = { method: 'GET', url: `http://h${path}`, headers: new Headers(bearer(token)), body: null };
+    const { status } = await seen(raw, {}, {});
+    same(status, 400, `a URL that is read in two ways is 400: ${path}`);
+  }
+  console.error = () => {};
+  const used = new Request('http://h/v2/account', { method: 'POST', headers: bearer(token), body: 'x' });
+  await used.text();
+  const late = await fetch(used, {}, {});
+  console.error = quiet;
+  same([late.status, (await late.json()).text], [503, 'this cannot be decided now; try again later'], 'a request that cannot be passed on is 503');
+  const feed = new Verifier({ ring, policy, revocations: new Feed(ring) });
+  same((await workers.protect({ verifier: feed }, () => new Response(''))(new Request('http://h/public/x'), {}, {})).status, 200,
+    'a verifier may have a Feed of its own');
 }
 
 async function upgrades() {

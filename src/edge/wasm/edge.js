@@ -45,7 +45,7 @@ export function createEdge(options) {
   undecided = refuse('feed_stale');
   return {
     verifier,
-    revocations: verifier.revocations,
+    revocations: typeof verifier.revocations?.ready === 'function' ? verifier.revocations : null, // not a Feed
     ask: asked,
     address,
     onDecision,
@@ -171,7 +171,7 @@ function decisionOf(edge, message, reply) {
 // silent. Before it was started there is no body.
 let undecided = { headers: { 'Cache-Control': 'no-store', 'Retry-After': '5' }, body: '' };
 
-export function failed(error) {
+function failed(error) {
   const reply = undecided;
   return { allowed: false, status: 503, name: 'error', headers: Object.entries(reply.headers), body: reply.body,
     error };
@@ -278,7 +278,7 @@ function fetchTarget(url) {
   return path(target) === path(tailOf(new URL(url).href)) ? target : `\\${target}`;
 }
 
-export function fetchMessage(request, { address = '', waitUntil } = {}) {
+function fetchMessage(request, { address, waitUntil }) {
   const message = {
     method: request.method,
     target: fetchTarget(request.url),
@@ -308,26 +308,46 @@ export function passedHeaders(edge, headers) {
   return passed;
 }
 
-/** Fetch's Request, as it is passed on. `subtoken` is a member of it. */
-export function passedRequest(edge, request, message, decision) {
+// Fetch's Request, as it is passed on. `subtoken` is a member of it.
+function passedRequest(edge, request, message, decision) {
   const headers = new Headers(passedHeaders(edge, request.headers));
   for (const [name, value] of decision.headers) {
     if (value !== '') headers.set(name, value);
   }
-  const url = request.url.slice(0, request.url.length - tailOf(request.url).length) + decision.target;
+  const { url } = request;
+  const start = url.indexOf('/', url.indexOf('://') + 3);
+  const same = decision.target === message.target;
+  const other = same ? url : (start < 0 ? url : url.slice(0, start)) + decision.target;
   let passed;
   if (message.read !== null) {
     const init = { method: request.method, headers, redirect: request.redirect, signal: request.signal };
     if (request.cf !== undefined) init.cf = request.cf;
     if (message.read.length > 0) init.body = message.read;
-    passed = new Request(url, init);
+    passed = new Request(other, init);
   } else {
-    passed = new Request(url === request.url ? request : new Request(url, request), { headers });
+    passed = new Request(same ? request : new Request(other, request), { headers });
   }
   passed.subtoken = decision.subtoken;
   return passed;
 }
 
-export function refusal(decision, method) {
+/**
+ * Decides about a Fetch Request: { passed, decision }, or { refused: the Response }. It never
+ * rejects. settings() gives the address of the client and waitUntil.
+ */
+export async function decideFetch(edge, request, settings) {
+  if (edge.refused !== undefined) return { refused: refusal(edge.refused, request.method) };
+  let decision;
+  try {
+    const message = fetchMessage(request, settings());
+    decision = await decide(edge, message);
+    if (decision.allowed) return { passed: passedRequest(edge, request, message, decision), decision };
+  } catch (error) {
+    decision = told(edge, failed(error));
+  }
+  return { refused: refusal(decision, request.method) };
+}
+
+function refusal(decision, method) {
   return new Response(method === 'HEAD' ? null : decision.body, { status: decision.status, headers: decision.headers });
 }

@@ -2,7 +2,7 @@
 //
 //   app.use(subtoken({ verifier }))
 //   app.get('/v2/account', (c) => c.json(c.get('subtoken').sub))
-import { decide, edgeOf, fetchMessage, passedRequest, refusal } from './edge.js';
+import { decideFetch, edgeOf } from './edge.js';
 
 // Of Workers; elsewhere Hono throws when it is asked for.
 function waitUntilOf(c) {
@@ -26,12 +26,12 @@ export function subtoken(options) {
   const edgeFor = edgeOf(options);
   return async function subtokenMiddleware(c, next) {
     const edge = await edgeFor(c);
-    if (edge.refused !== undefined) return refusal(edge.refused, c.req.method);
-    const address = (edge.address ?? addressOf)(c);
-    const message = fetchMessage(c.req.raw, { address, waitUntil: waitUntilOf(c) });
-    const decision = await decide(edge, message);
-    if (!decision.allowed) return refusal(decision, c.req.method);
-    c.req.raw = passedRequest(edge, c.req.raw, message, decision);
+    const { passed, decision, refused } = await decideFetch(edge, c.req.raw, () => ({
+      address: (edge.address ?? addressOf)(c),
+      waitUntil: waitUntilOf(c),
+    }));
+    if (refused !== undefined) return refused;
+    c.req.raw = passed;
     c.set('subtoken', decision.subtoken);
     return next();
   };

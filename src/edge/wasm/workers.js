@@ -1,7 +1,7 @@
 // The middleware for what has a fetch(request, env, ctx): Cloudflare Workers, Deno.serve, Bun.serve.
 //
 //   export default { fetch: protect((env) => ({ verifier: … }), (request, env, ctx) => …) }
-import { decide, edgeOf, fetchMessage, passedRequest, refusal } from './edge.js';
+import { decideFetch, edgeOf } from './edge.js';
 
 /**
  * Wraps a handler: it is called for requests that pass, with request.subtoken = { sub, key, owner,
@@ -13,11 +13,10 @@ export function protect(options, handler) {
   const edgeFor = edgeOf(options);
   return async (request, env, ctx) => {
     const edge = await edgeFor(env);
-    if (edge.refused !== undefined) return refusal(edge.refused, request.method);
-    const waitUntil = typeof ctx?.waitUntil === 'function' ? (promise) => ctx.waitUntil(promise) : undefined;
-    const message = fetchMessage(request, { address: edge.address?.(request) ?? '', waitUntil });
-    const decision = await decide(edge, message);
-    if (!decision.allowed) return refusal(decision, request.method);
-    return handler(passedRequest(edge, request, message, decision), env, ctx);
+    const { passed, refused } = await decideFetch(edge, request, () => ({
+      address: edge.address?.(request) ?? '',
+      waitUntil: typeof ctx?.waitUntil === 'function' ? (promise) => ctx.waitUntil(promise) : undefined,
+    }));
+    return refused ?? handler(passed, env, ctx);
   };
 }
