@@ -82,6 +82,7 @@ help:
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
 ## make haproxy-module the HAProxy module
+## make apache-module  the module for Apache httpd, build/mod_subtoken.so
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
 ## make install        into PREFIX=/usr/local
@@ -227,6 +228,27 @@ deps-chromium:
 wasm-%: all wasm | deps-chromium
 	@node tests/wasm/$*.mjs $(B)/subtoken
 
+# ---- the module for Apache httpd ---------------------------------------------
+
+# Debian's httpd loads a module that was built with its headers; apxs would say the same flags.
+APACHE_SRC := $(wildcard src/edge/apache/*.c)
+APACHE_OBJ := $(APACHE_SRC:%.c=$(B)/%.o)
+APACHE_INCLUDES = -isystem /usr/include/apache2 -isystem /usr/include/apr-1.0
+APACHE_MODULE = $(B)/mod_subtoken.so
+.PHONY: apache-module deps-apache
+apache-module: $(APACHE_MODULE)
+
+deps-apache:
+	@sh third_party/apt.sh apache2-dev
+
+$(APACHE_OBJ): CPPFLAGS += $(APACHE_INCLUDES)
+$(APACHE_OBJ): | deps-apache
+
+$(APACHE_MODULE): $(APACHE_OBJ) $(B)/libsubtoken.a
+	@printf '  LD      %s\n' $@
+	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $(APACHE_OBJ) \
+		-Wl,--exclude-libs,ALL $(B)/libsubtoken.a
+
 # ---- tests -------------------------------------------------------------------
 
 # A unit test that includes nothing beyond the library links what it uses of the library: it needs
@@ -251,7 +273,7 @@ deps-quick: deps-postgres
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-yaml sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
-	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:openssl=openssl
+	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
 
@@ -279,7 +301,7 @@ $(STORE_TESTS:tests/unit/test_%.c=check-%): deps-postgres
 check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
-e2e-%: all nginx-module haproxy-module $(B)/bench/verify | deps-test
+e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 unit: $(UNIT_BIN) | deps-postgres
@@ -288,7 +310,7 @@ unit: $(UNIT_BIN) | deps-postgres
 quick: all $(UNIT_BIN) | deps-quick
 	@$(WITH_POSTGRES) bash tests/run.sh quick $(B)
 
-test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module
+test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module apache-module
 
 test: deps-test deps-chromium deps-aarch64
 	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
@@ -328,7 +350,7 @@ test-aarch64: deps-aarch64
 
 # ---- the machine's own checks ------------------------------------------------
 
-layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ) $(HAPROXY_OBJ)
+layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ) $(HAPROXY_OBJ) $(APACHE_OBJ)
 	@sh third_party/apt.sh cmd:python3=python3
 	@python3 tests/layers.py $(B)
 
@@ -350,6 +372,8 @@ lint: deps-lint deps-haproxy $(TP_STAMP) $(NGINX_CONF)
 	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
 		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
 	@clang-tidy --quiet $(HAPROXY_SRC) -- -std=gnu11 $(CPPFLAGS) $(HAPROXY_INCLUDES) -x c \
+		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
+	@clang-tidy --quiet $(APACHE_SRC) -- -std=gnu11 $(CPPFLAGS) $(APACHE_INCLUDES) -x c \
 		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \

@@ -35,9 +35,10 @@ SEES = {
     "edge/nginx": [],
     "edge/haproxy": [],
     "edge/wasm": [],
+    "edge/apache": [],
 }
 # Embedders like any other: public headers and symbols alone.
-EMBEDDERS = {"edge/nginx", "edge/haproxy"}
+EMBEDDERS = {"edge/nginx", "edge/haproxy", "edge/apache"}
 # Built for another machine than this one: includes alone are looked at.
 NO_OBJECT = {"edge/wasm/subtoken_wasm"}
 # Single files that see, or are seen, beyond that.
@@ -49,8 +50,8 @@ ALSO = {
 CHOICES = {("store/store", "store/sqlite/open"), ("store/store", "store/postgres/open")}
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
-# The structure by which nginx knows a module, and which each of its files needs.
-NO_EDGE = {"ngx_http_subtoken_module"}
+# The structures by which nginx and httpd know a module, and which each of its files needs.
+NO_EDGE = {"ngx_http_subtoken_module", "subtoken_module"}
 
 # Libraries of others: headers, symbols, and the files that may use them.
 THIRD_PARTIES = [

@@ -4,6 +4,7 @@ from nginx import *
 
 EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")
 EXAMPLES = os.path.join(EDGE, "examples")
+APACHE = shutil.which("apache2", path=os.environ.get("PATH", "") + ":/usr/sbin")
 CADDY = shutil.which("caddy", path=os.environ.get("PATH", "") + ":/usr/bin")
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 INVALID = '{"text":"Invalid access token"}'
@@ -225,6 +226,38 @@ class CaddyProxy(Proxy):
     def command(self):
         self.env = dict(os.environ, HOME=self.dir, XDG_DATA_HOME=self.dir, XDG_CONFIG_HOME=self.dir)
         return [CADDY, "run", "--config", self.conf, "--adapter", "caddyfile"]
+
+
+class ApacheProxy(Offline, Proxy):
+    """With the module; it listens on a port, because httpd cannot on a socket."""
+    processes = "StartServers 1\nServerLimit 1\nMaxRequestWorkers 25"
+
+    def __init__(self, case):
+        self.env = module_env()
+        super().__init__(case, "apache.conf")
+
+    def places(self, endpoint):
+        if isinstance(self.socket, str):
+            self.socket = ("127.0.0.1", free_port())
+            secrets, policy = self.offline_files()
+            self.files = [("/etc/subtoken/secrets", secrets), ("/var/lib/subtoken/revocations", self.feed.path),
+                          ("/etc/subtoken/policy.json", policy)]
+        apache_module = os.path.join(os.path.dirname(MODULE), "mod_subtoken.so")
+        server = "http://" + endpoint if ":" in endpoint and not endpoint.startswith("unix:") else endpoint + "|http://server"
+        return self.files + [
+            ("User www-data", "User www-data" if ROOT else ""), ("Group www-data", "Group www-data" if ROOT else ""),
+            ("/run/apache2", self.dir), ("/var/log/apache2", self.dir), ("http://127.0.0.1:8080", server),
+            ("http://127.0.0.1:3000/", "unix:%s|http://api/" % self.upstream.path),
+            ("Listen 127.0.0.1:8081", "Listen %s:%d\n%s" % (*self.socket, self.processes)),
+            ("/usr/lib/apache2/modules/mod_subtoken.so", apache_module)]
+
+    def command(self):
+        return ["setsid", APACHE, "-f", self.conf, "-DFOREGROUND"]  # it ends its whole process group
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        for bad in ("Sanitizer", "runtime error", "[core:alert]", "exit signal"):
+            assert bad not in self.written(), [l[:1000] for l in self.written().splitlines() if bad in l]
 
 
 SPOOFED = ["X-Subtoken-%s: spoofed" % n for n in NAMES] + ["x-subtoken-sub: again"]

@@ -16,40 +16,49 @@ def denied(key, token, bare, listed):
             ("/v2/account/bank", [auth(token)] + nginx_form("/v2/account"), "GET", 403)]
 
 
+def passes_and_denies(make, c, p):
+    """What every edge does while all is well. Returns a token."""
+    token, bare = c.token(), c.token("--permissions", "guilds")
+    listed = c.token("--urls", "GET:/v2/account")
+    for credential, exp in ((token, str(payload(token)["exp"])), (c.key["key"], None)):
+        told = identity_passed(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
+        assert told["x-subtoken-sub"] == payload(token)["sub"] and told.get("x-subtoken-expires") == exp, told
+        assert told["x-subtoken-permissions"].startswith("account,guilds"), told
+        # A key's id and owner are known to those who asked the server.
+        asked = make is not ApacheProxy or credential != token
+        key, owner = (c.key["id"], "J%C3%B8rn") if asked else (None, None)
+        assert told.get("x-subtoken-key") == key and told.get("x-subtoken-owner") == owner, told
+    # The body and the target arrive as they were; a public route is told of nobody.
+    answer = p.ask("/v2/account?x=%2F", auth(token), method="POST", body=b"some=body")
+    asked = json.loads(answer.body)
+    assert (asked["method"], asked["target"], asked["body"]) == ("POST", "/v2/account?x=%2F", "some=body")
+    assert identity_passed(p.ask("/v2/items", *SPOOFED)) == {}
+    assert json.loads(p.ask("/v2/account?access_token=" + token).body)["method"] == "GET"
+    preflight = ["Origin: https://a.example", "Access-Control-Request-Method: PUT"]
+    assert p.ask("/v2/account", *preflight, method="OPTIONS").status == 200
+    assert p.ask("/v2/account", auth(listed)).status == 200
+    before = len(p.upstream.seen)
+    for target, headers, method, status in denied(c.key["key"], token, bare, listed):
+        answer = p.ask(target, *headers, method=method, body=b"{}" if method != "GET" else None)
+        assert answer.status == status, (target, headers, method, answer.status, answer.body)
+        assert answer.header("Content-Type").startswith("application/json") and answer.json()["text"]
+        assert answer.header("Access-Control-Allow-Origin") == "*", "D8"
+        if status == 401:
+            assert answer.body == INVALID
+            assert answer.header("WWW-Authenticate") == ('Bearer error="invalid_token"' if headers else "Bearer")
+    for target in ("/v2//account", "/v2/x/../account", "//v2/account"):
+        assert p.ask(target, auth(c.key["key"])).status == (400 if make in (CaddyProxy, ApacheProxy) else 403), target
+    assert p.ask("/v2/account", auth(token), auth(token)).status in (400, 403)
+    assert len(p.upstream.seen) == before
+    assert p.ask("/v2/account", auth(token), *traefik_form("/v2/items")).status == 200
+    # The server's own calls, through the proxy.
+    assert p.ask("/v2/tokeninfo", auth(token)).json()["id"] == c.key["id"]
+    return token
+
+
 def through(make, log):
     with Case() as c, make(c) as p:
-        token, bare = c.token(), c.token("--permissions", "guilds")
-        listed = c.token("--urls", "GET:/v2/account")
-        for credential, exp in ((token, str(payload(token)["exp"])), (c.key["key"], None)):
-            told = identity_passed(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
-            assert told["x-subtoken-sub"] == payload(token)["sub"] and told["x-subtoken-key"] == c.key["id"], told
-            assert told["x-subtoken-owner"] == "J%C3%B8rn" and told.get("x-subtoken-expires") == exp, told
-            assert told["x-subtoken-permissions"].startswith("account,guilds"), told
-        # The body and the target arrive as they were; a public route is told of nobody.
-        answer = p.ask("/v2/account?x=%2F", auth(token), method="POST", body=b"some=body")
-        asked = json.loads(answer.body)
-        assert (asked["method"], asked["target"], asked["body"]) == ("POST", "/v2/account?x=%2F", "some=body")
-        assert identity_passed(p.ask("/v2/items", *SPOOFED)) == {}
-        assert json.loads(p.ask("/v2/account?access_token=" + token).body)["method"] == "GET"
-        preflight = ["Origin: https://a.example", "Access-Control-Request-Method: PUT"]
-        assert p.ask("/v2/account", *preflight, method="OPTIONS").status == 200
-        assert p.ask("/v2/account", auth(listed)).status == 200
-        before = len(p.upstream.seen)
-        for target, headers, method, status in denied(c.key["key"], token, bare, listed):
-            answer = p.ask(target, *headers, method=method, body=b"{}" if method != "GET" else None)
-            assert answer.status == status, (target, headers, method, answer.status, answer.body)
-            assert answer.header("Content-Type").startswith("application/json") and answer.json()["text"]
-            assert answer.header("Access-Control-Allow-Origin") == "*", "D8"
-            if status == 401:
-                assert answer.body == INVALID
-                assert answer.header("WWW-Authenticate") == ('Bearer error="invalid_token"' if headers else "Bearer")
-        for target in ("/v2//account", "/v2/x/../account", "//v2/account"):
-            assert p.ask(target, auth(c.key["key"])).status == (400 if make is CaddyProxy else 403), target
-        assert p.ask("/v2/account", auth(token), auth(token)).status in (400, 403)
-        assert len(p.upstream.seen) == before
-        assert p.ask("/v2/account", auth(token), *traefik_form("/v2/items")).status == 200
-        # The server's own calls, through the proxy.
-        assert p.ask("/v2/tokeninfo", auth(token)).json()["id"] == c.key["id"]
+        token = passes_and_denies(make, c, p)
         # Wrong passwords are throttled by the address: it is not what the caller says.
         for target in ("/v2/account", "/v2/tokeninfo"):
             assert p.ask(target, auth(token), "X-Forwarded-For: 203.0.113.9").status == 200
@@ -89,6 +98,18 @@ def haproxy_lets_through_what_the_policy_allows():
     through(HaproxyProxy, lambda c, p, token: None)
 
 
+@test
+def apache_lets_through_what_the_policy_allows():
+    with Case() as c, ApacheProxy(c) as p:
+        token = passes_and_denies(ApacheProxy, c, p)
+        for target in ("/v2/account", "/v2/tokeninfo"):
+            assert p.ask(target, auth(c.key["key"]), "X-Forwarded-For: 203.0.113.9").status == 200
+        wait(lambda: c.server.log().count('"/v2/tokeninfo"') > 1, "the log")
+        assert "203.0.113.9" not in c.server.log()
+        log = open(os.path.join(p.dir, "access.log")).read()
+        assert "sub=" + payload(token)["sub"] in log and '"PUT /v2/account HTTP/1.1" 403' in log and "result=mac" in log
+
+
 def throttled(make):
     with Case() as c, make(c) as p:
         basic = "Authorization: Basic " + base64.b64encode(b"nobody:wrong password").decode()
@@ -105,6 +126,11 @@ def throttled(make):
 @test
 def wrong_passwords_are_429_through_nginx():  # D6
     throttled(NginxProxy)
+
+
+@test
+def wrong_passwords_are_429_through_apache():
+    throttled(ApacheProxy)
 
 
 @test
@@ -191,6 +217,11 @@ def spoofed_headers_change_nothing_through_nginx():
 
 
 @test
+def spoofed_headers_change_nothing_through_apache():
+    spoofed_headers_change_nothing(ApacheProxy)
+
+
+@test
 def spoofed_headers_change_nothing_through_haproxy():
     spoofed_headers_change_nothing(HaproxyProxy)
 
@@ -223,12 +254,17 @@ def no_upgrade_hides_requests(make):
         lines = ["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
         answer = p.ask("/v2/items", "Connection: Upgrade", *lines)
         passed = [v for n, v in json.loads(answer.body)["headers"] if n.lower() == "upgrade"]
-        assert passed == ([] if make in (NginxProxy, ModuleProxy) else ["websocket"]), answer.body
+        assert passed == ([] if make in (NginxProxy, ModuleProxy, ApacheProxy) else ["websocket"]), answer.body
 
 
 @test
 def no_upgrade_hides_requests_through_nginx():
     no_upgrade_hides_requests(NginxProxy)
+
+
+@test
+def no_upgrade_hides_requests_through_apache():
+    no_upgrade_hides_requests(ApacheProxy)
 
 
 @test
@@ -341,6 +377,13 @@ def no_secrets_in_logs_of_the_module():
 
 
 @test
+def no_secrets_in_logs_of_apache():
+    text = logs_are_clean(ApacheProxy)
+    assert '"GET /v2/account HTTP/1.1" 400' in text, "httpd refused it by itself"
+    assert '"GET /v2/account?a=b HTTP/1.1"' in text and '"GET /v2/items HTTP/1.1" 50' in text, text[:3000]
+
+
+@test
 def no_secrets_in_logs_of_haproxy():  # D22
     text = logs_are_clean(HaproxyProxy)
     assert re.search(r"\[.*\] GET /v2/account 401 ", text), "its own format is in force"
@@ -382,6 +425,11 @@ def long_requests_pass_through_nginx():
 @test
 def long_requests_pass_through_the_module():
     long_and_many(ModuleProxy)
+
+
+@test
+def long_requests_pass_through_apache():
+    long_and_many(ApacheProxy)
 
 
 @test
@@ -584,7 +632,7 @@ def silent(make):  # E7
 
 @test
 def a_silent_server_costs_little():
-    for make, connections in ((NginxProxy, 1), (ModuleProxy, 1), (HaproxyProxy, 4), (CaddyProxy, 1)):
+    for make, connections in ((NginxProxy, 1), (ModuleProxy, 1), (ApacheProxy, 2), (HaproxyProxy, 4), (CaddyProxy, 1)):
         count, took = silent(make)
         assert count <= connections and took < 6.5, (make, count, took)
 

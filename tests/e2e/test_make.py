@@ -143,7 +143,7 @@ def an_editor_gets_the_flags_of_each_file():
 
 
 HINT = "(Move the function"
-FOLDERS = ("base", "core", "feed", "os", "domain", "service", "store/sqlite", "store/postgres", "operations", "server", "cli", "edge/nginx")
+FOLDERS = ("base", "core", "feed", "os", "domain", "service", "store/sqlite", "store/postgres", "operations", "server", "cli", "edge/nginx", "edge/apache")
 
 
 def layers(files, without=()):

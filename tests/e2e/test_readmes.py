@@ -8,7 +8,7 @@ BINDINGS = document("src/bindings/README.md")
 
 @test
 def the_lines_of_an_edge_are_those_of_its_configuration():
-    shown = [b for kind in ("nginx", "haproxy", "caddyfile", "yaml") for b in blocks(EDGE, kind)]
+    shown = [b for kind in ("nginx", "apache", "haproxy", "caddyfile", "yaml") for b in blocks(EDGE, kind)]
     names = []
     for block in shown:
         first, *lines = block.splitlines()

@@ -1,0 +1,569 @@
+/* The ring, the policies and the revocation data: checked while the configuration is read, then
+ * read by each process for itself, and again when they change. A thread of the process does that;
+ * requests read under a lock that it takes for what it has prepared, and for a slice of revocation
+ * data. What is good stays in use until something good replaces it.
+ */
+#include <ap_mpm.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "edge/apache/subtoken_apache.h"
+
+#define FILES_SECRETS_MAX 8192
+#define FILES_POLL_MS 50
+#define FILES_POLLS 10 /* between two looks at ring and policies */
+#define FILES_NS INT64_C(1000000000)
+
+/* Of the configuration: they last until the next one is read. */
+static apr_array_header_t *files_secrets, *files_policies, *files_feeds;
+
+static pthread_rwlock_t files_lock;
+static pthread_mutex_t files_cache_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t files_end_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t files_end_signal;
+static pthread_t files_thread;
+static bool files_running, files_ending;
+static server_rec *files_server;
+
+int64_t mod_subtoken_files_monotonic(void) {
+  struct timespec at = {0, 0};
+  (void)clock_gettime(CLOCK_BOOTTIME, &at);
+  return at.tv_sec;
+}
+
+static int64_t files_now(void) {
+  return (int64_t)time(NULL);
+}
+
+void mod_subtoken_files_lock(void) {
+  (void)pthread_rwlock_rdlock(&files_lock);
+}
+
+void mod_subtoken_files_unlock(void) {
+  (void)pthread_rwlock_unlock(&files_lock);
+}
+
+/* ---- one file ---- */
+
+__attribute__((format(printf, 2, 3))) static bool files_fail(char *error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  (void)apr_vsnprintf(error, MOD_SUBTOKEN_ERROR_MAX, format, arguments);
+  va_end(arguments);
+  return false;
+}
+
+static bool files_fail_errno(mod_subtoken_file *file, char *error) {
+  char text[128];
+  file->error = errno;
+  return files_fail(error, "cannot read \"%s\": %s", file->path,
+                    apr_strerror(file->error, text, sizeof text));
+}
+
+static void files_stamp(const struct stat *status, int64_t stamp[5]) {
+  stamp[0] = (int64_t)status->st_dev;
+  stamp[1] = (int64_t)status->st_ino;
+  stamp[2] = (int64_t)status->st_size;
+  stamp[3] = (int64_t)status->st_mtim.tv_sec * FILES_NS + status->st_mtim.tv_nsec;
+  stamp[4] = (int64_t)status->st_ctim.tv_sec * FILES_NS + status->st_ctim.tv_nsec;
+}
+
+/* A file that could not be opened or found is tried again each time. */
+static bool files_has_changed(const mod_subtoken_file *file) {
+  struct stat status;
+  int64_t stamp[5];
+  if (!file->tried || file->error != 0 || stat(file->path, &status) != 0) return true;
+  files_stamp(&status, stamp);
+  return memcmp(stamp, file->stamp, sizeof stamp) != 0;
+}
+
+/* The server's rule for DATA/secrets. Whoever could open a file that only its owner and its group
+ * may read is one of them.
+ */
+static bool files_check_secret(const mod_subtoken_file *file, const struct stat *status,
+                               char *error) {
+  bool foreign = status->st_uid != geteuid() && status->st_uid != 0;
+  if (foreign && geteuid() != 0 && (status->st_mode & S_IRGRP) == 0) {
+    return files_fail(error, "\"%s\" belongs to user %u, and this runs as user %u", file->path,
+                      (unsigned)status->st_uid, (unsigned)geteuid());
+  }
+  if ((status->st_mode & S_IRWXO) != 0) {
+    return files_fail(error, "\"%s\" is open to others: chmod 600 it, or 640 for its group",
+                      file->path);
+  }
+  if ((status->st_mode & S_IWGRP) != 0 && !file->trusted_group) {
+    return files_fail(error, "\"%s\" can be written by its group: chmod 640 it, or add trust_group",
+                      file->path);
+  }
+  return true;
+}
+
+/* O_NONBLOCK, because to open a FIFO would wait for its writer. */
+static int files_open(mod_subtoken_file *file, size_t max, size_t *size, char *error) {
+  struct stat status;
+  file->tried = true;
+  file->error = 0;
+  int fd = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &status) != 0) {
+    (void)files_fail_errno(file, error);
+    if (fd >= 0) (void)close(fd);
+    return -1;
+  }
+  files_stamp(&status, file->stamp);
+  *size = (size_t)status.st_size;
+  bool good = S_ISREG(status.st_mode)
+                  ? true
+                  : files_fail(error, "\"%s\" is not a regular file", file->path);
+  if (good && file->secret) good = files_check_secret(file, &status, error);
+  if (good && (uint64_t)status.st_size > max) {
+    good = files_fail(error, "\"%s\" is longer than %lu bytes", file->path, (unsigned long)max);
+  }
+  if (good) return fd;
+  (void)close(fd);
+  return -1;
+}
+
+static bool files_read(mod_subtoken_file *file, int fd, char *out, size_t size, char *error) {
+  size_t len = 0;
+  while (len < size) {
+    ssize_t got = read(fd, out + len, size - len);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return files_fail_errno(file, error);
+    if (got == 0) {
+      return files_fail(error, "\"%s\" was cut short while it was read", file->path);
+    }
+    len += (size_t)got;
+  }
+  return true;
+}
+
+/* ---- the ring ---- */
+
+static bool files_read_ring(mod_subtoken_secrets *secrets, subtoken_ring *ring, char *error) {
+  char text[FILES_SECRETS_MAX];
+  size_t len, line = 0;
+  subtoken_result result = SUBTOKEN_UNDECIDED;
+  int fd = files_open(&secrets->file, sizeof text, &len, error);
+  if (fd < 0) return false;
+  bool good = files_read(&secrets->file, fd, text, len, error);
+  (void)close(fd);
+  if (good) result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
+  if (good && result != SUBTOKEN_OK) {
+    const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
+    good = line > 0 ? files_fail(error, "\"%s\" line %lu %s", secrets->file.path,
+                                 (unsigned long)line, problem)
+                    : files_fail(error, "\"%s\" %s", secrets->file.path, problem);
+  }
+  subtoken_wipe(text, sizeof text);
+  return good;
+}
+
+/* Pages of its own, so that they can be kept out of core dumps and, where that is allowed, out of
+ * swap.
+ */
+static subtoken_ring *files_map_ring(void) {
+  void *memory =
+      mmap(NULL, sizeof(subtoken_ring), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  (void)madvise(memory, sizeof(subtoken_ring), MADV_DONTDUMP);
+  (void)mlock(memory, sizeof(subtoken_ring));
+  return memory;
+}
+
+static bool files_has_ring(const mod_subtoken_secrets *secrets) {
+  return secrets->ring != NULL && secrets->ring->count > 0;
+}
+
+static void files_poll_secrets(mod_subtoken_secrets *secrets) {
+  char error[MOD_SUBTOKEN_ERROR_MAX];
+  subtoken_ring fresh;
+  mod_subtoken_file before = secrets->file;
+  if (secrets->ring == NULL || !files_has_changed(&secrets->file)) return;
+  bool good = files_read_ring(secrets, &fresh, error);
+  if (good) {
+    (void)pthread_rwlock_wrlock(&files_lock);
+    *secrets->ring = fresh;
+    mod_subtoken_files_unlock();
+  }
+  subtoken_wipe(&fresh, sizeof fresh);
+  if (good || (before.tried && before.error != 0 && before.error == secrets->file.error)) return;
+  ap_log_error(
+      APLOG_MARK, APLOG_ERR, 0, files_server, "SubtokenSecrets: %s; %s", error,
+      files_has_ring(secrets) ? "what is loaded stays in use" : "requests are answered with 503");
+}
+
+/* ---- policies ---- */
+
+/* *memory is the caller's to free. */
+static bool files_read_policy(mod_subtoken_policy *policy, void **memory,
+                              const subtoken_policy **fresh, char *error) {
+  size_t len;
+  subtoken_policy_error fault = {0};
+  *memory = NULL;
+  int fd = files_open(&policy->file, SUBTOKEN_POLICY_TEXT_MAX, &len, error);
+  if (fd < 0) return false;
+  char *text = malloc(len + 1);
+  size_t size = subtoken_policy_size(len);
+  *memory = malloc(size);
+  bool good = text != NULL && *memory != NULL
+                  ? files_read(&policy->file, fd, text, len, error)
+                  : files_fail(error, "\"%s\": no memory", policy->file.path);
+  (void)close(fd);
+  if (good && subtoken_policy_read(*memory, size, (subtoken_text){text, len}, fresh, &fault) !=
+                  SUBTOKEN_OK) {
+    good = files_fail(error, "\"%s\" line %lu column %lu: %s", policy->file.path,
+                      (unsigned long)fault.line, (unsigned long)fault.column, fault.text);
+  }
+  free(text);
+  if (good) return true;
+  free(*memory);
+  *memory = NULL;
+  return false;
+}
+
+static void files_poll_policy(mod_subtoken_policy *policy) {
+  char error[MOD_SUBTOKEN_ERROR_MAX];
+  mod_subtoken_file before = policy->file;
+  const subtoken_policy *fresh;
+  void *memory, *old;
+  if (!files_has_changed(&policy->file)) return;
+  if (files_read_policy(policy, &memory, &fresh, error)) {
+    (void)pthread_rwlock_wrlock(&files_lock);
+    old = policy->memory;
+    policy->memory = memory;
+    policy->policy = fresh;
+    mod_subtoken_files_unlock();
+    free(old);
+    return;
+  }
+  if (before.tried && before.error != 0 && before.error == policy->file.error) return;
+  ap_log_error(
+      APLOG_MARK, APLOG_ERR, 0, files_server, "SubtokenPolicy: %s; %s", error,
+      policy->policy != NULL ? "what is loaded stays in use" : "requests are answered with 503");
+}
+
+/* ---- revocation data ---- */
+
+static const char *files_feed_event(subtoken_feed_result result) {
+  const char *event = subtoken_feed_result_event(result);
+  return event == NULL ? "feed_bad" : event;
+}
+
+/* Once for each kind of error, and once when it is over. A pair that does not match is usually one
+ * that is just being replaced.
+ */
+static void files_log_feed(mod_subtoken_feed *feed, subtoken_feed_result result) {
+  if (result != feed->logged && result != SUBTOKEN_FEED_MORE) {
+    feed->logged = result;
+    ap_log_error(
+        APLOG_MARK,
+        result == SUBTOKEN_FEED_OK || result == SUBTOKEN_FEED_PAIR ? APLOG_NOTICE : APLOG_ERR, 0,
+        files_server, "SubtokenRevocations \"%s\": %s: %s", feed->path,
+        result == SUBTOKEN_FEED_OK ? "loaded" : files_feed_event(result),
+        subtoken_feed_result_text(result));
+  }
+  int64_t now = files_now(), monotonic = mod_subtoken_files_monotonic();
+  subtoken_feed_result age = subtoken_feed_check(&feed->file.feed, now, monotonic);
+  if (age == feed->age_logged) return;
+  bool first = feed->age_logged == SUBTOKEN_FEED_UNDECIDED;
+  feed->age_logged = age;
+  if (age == SUBTOKEN_FEED_OK) {
+    if (first) return;
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, files_server,
+                 "SubtokenRevocations \"%s\" is fresh again", feed->path);
+    return;
+  }
+  ap_log_error(APLOG_MARK, APLOG_ERR, 0, files_server, "SubtokenRevocations \"%s\": feed_stale: %s",
+               feed->path, subtoken_feed_result_text(age));
+}
+
+/* True: there is more to do. */
+static bool files_poll_feed(mod_subtoken_feed *feed) {
+  if (!feed->started || !files_has_ring(feed->secrets)) return false;
+  (void)pthread_rwlock_wrlock(&files_lock);
+  subtoken_feed_result result = subtoken_feed_file_poll(
+      &feed->file, feed->secrets->ring, files_now(), mod_subtoken_files_monotonic());
+  mod_subtoken_files_unlock();
+  if (result == SUBTOKEN_FEED_MORE) return true;
+  files_log_feed(feed, result);
+  return false;
+}
+
+static bool files_start_feed(mod_subtoken_feed *feed, subtoken_feed_file *file) {
+  subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
+  settings.leeway = feed->leeway;
+  settings.max_age = feed->max_age;
+  settings.allow_old = feed->allow_old;
+  return subtoken_feed_file_start(file, feed->path, &settings) == SUBTOKEN_FEED_OK;
+}
+
+/* ---- the lists of the configuration ---- */
+
+void mod_subtoken_files_begin(apr_pool_t *pconf) {
+  files_secrets = apr_array_make(pconf, 2, sizeof(mod_subtoken_secrets *));
+  files_policies = apr_array_make(pconf, 4, sizeof(mod_subtoken_policy *));
+  files_feeds = apr_array_make(pconf, 2, sizeof(mod_subtoken_feed *));
+}
+
+mod_subtoken_secrets *mod_subtoken_files_add_secrets(apr_pool_t *pool, const char *path,
+                                                     bool trusted_group) {
+  for (int i = 0; i < files_secrets->nelts; i++) {
+    mod_subtoken_secrets *each = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
+    if (strcmp(each->file.path, path) == 0 && each->file.trusted_group == trusted_group) {
+      return each;
+    }
+  }
+  mod_subtoken_secrets *secrets = apr_pcalloc(pool, sizeof *secrets);
+  secrets->file.path = apr_pstrdup(pool, path);
+  secrets->file.secret = true;
+  secrets->file.trusted_group = trusted_group;
+  APR_ARRAY_PUSH(files_secrets, mod_subtoken_secrets *) = secrets;
+  return secrets;
+}
+
+mod_subtoken_policy *mod_subtoken_files_add_policy(apr_pool_t *pool, const char *path) {
+  for (int i = 0; i < files_policies->nelts; i++) {
+    mod_subtoken_policy *each = APR_ARRAY_IDX(files_policies, i, mod_subtoken_policy *);
+    if (strcmp(each->file.path, path) == 0) return each;
+  }
+  mod_subtoken_policy *policy = apr_pcalloc(pool, sizeof *policy);
+  policy->file.path = apr_pstrdup(pool, path);
+  APR_ARRAY_PUSH(files_policies, mod_subtoken_policy *) = policy;
+  return policy;
+}
+
+mod_subtoken_feed *mod_subtoken_files_add_feed(apr_pool_t *pool, const mod_subtoken_feed *wanted) {
+  for (int i = 0; i < files_feeds->nelts; i++) {
+    mod_subtoken_feed *each = APR_ARRAY_IDX(files_feeds, i, mod_subtoken_feed *);
+    if (strcmp(each->path, wanted->path) == 0 && each->secrets == wanted->secrets &&
+        each->leeway == wanted->leeway && each->max_age == wanted->max_age &&
+        each->allow_old == wanted->allow_old) {
+      return each;
+    }
+  }
+  mod_subtoken_feed *feed = apr_pmemdup(pool, wanted, sizeof *wanted);
+  APR_ARRAY_PUSH(files_feeds, mod_subtoken_feed *) = feed;
+  return feed;
+}
+
+/* Ring and policies must be good to start with. Revocation data may come later: until then requests
+ * are answered with 503.
+ */
+bool mod_subtoken_files_check(server_rec *server) {
+  char error[MOD_SUBTOKEN_ERROR_MAX];
+  for (int i = 0; i < files_secrets->nelts; i++) {
+    mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
+    subtoken_ring ring;
+    bool good = files_read_ring(secrets, &ring, error);
+    subtoken_wipe(&ring, sizeof ring);
+    secrets->file.tried = false; /* each process reads it for itself */
+    if (good) continue;
+    ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, server, "SubtokenSecrets: %s", error);
+    return false;
+  }
+  for (int i = 0; i < files_policies->nelts; i++) {
+    mod_subtoken_policy *policy = APR_ARRAY_IDX(files_policies, i, mod_subtoken_policy *);
+    void *memory;
+    const subtoken_policy *fresh;
+    bool good = files_read_policy(policy, &memory, &fresh, error);
+    free(memory);
+    policy->file.tried = false;
+    if (good) continue;
+    ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, server, "SubtokenPolicy: %s", error);
+    return false;
+  }
+  for (int i = 0; i < files_feeds->nelts; i++) {
+    mod_subtoken_feed *feed = APR_ARRAY_IDX(files_feeds, i, mod_subtoken_feed *);
+    subtoken_feed_file file;
+    bool good = files_start_feed(feed, &file);
+    if (good) {
+      subtoken_feed_file_stop(&file);
+      continue;
+    }
+    ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, server,
+                 "SubtokenRevocations: \"%s\", SubtokenLeeway or SubtokenMaxAge is out of range",
+                 feed->path);
+    return false;
+  }
+  return true;
+}
+
+/* ---- caches ---- */
+
+/* As many as there were requests at the same time. The one that was used last is used first, so
+ * that few of them are warm and hit.
+ */
+static subtoken_cache **files_caches;
+static size_t files_cache_count, files_cache_max, files_cache_size;
+
+static subtoken_cache *files_make_cache(void) {
+  subtoken_cache *cache = malloc(sizeof *cache);
+  void *memory = aligned_alloc(64, (files_cache_size + 63) / 64 * 64);
+  if (cache != NULL && memory != NULL &&
+      subtoken_cache_init(cache, memory, files_cache_size) == SUBTOKEN_OK) {
+    (void)madvise(memory, files_cache_size, MADV_DONTDUMP);
+    return cache;
+  }
+  free(memory);
+  free(cache);
+  return NULL;
+}
+
+static void files_free_cache(subtoken_cache *cache) {
+  void *memory = cache->memory;
+  subtoken_cache_wipe(cache);
+  free(memory);
+  free(cache);
+}
+
+subtoken_cache *mod_subtoken_files_take_cache(void) {
+  subtoken_cache *cache = NULL;
+  if (files_cache_size == 0) return NULL;
+  (void)pthread_mutex_lock(&files_cache_lock);
+  if (files_cache_count > 0) cache = files_caches[--files_cache_count];
+  (void)pthread_mutex_unlock(&files_cache_lock);
+  return cache != NULL ? cache : files_make_cache();
+}
+
+void mod_subtoken_files_give_cache(subtoken_cache *cache) {
+  if (cache == NULL) return;
+  (void)pthread_mutex_lock(&files_cache_lock);
+  bool kept = files_cache_count < files_cache_max;
+  if (kept) files_caches[files_cache_count++] = cache;
+  (void)pthread_mutex_unlock(&files_cache_lock);
+  if (!kept) files_free_cache(cache);
+}
+
+/* ---- in a process ---- */
+
+static bool files_wait(int milliseconds) {
+  struct timespec until;
+  (void)clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += (long)milliseconds * 1000000;
+  until.tv_sec += until.tv_nsec / FILES_NS;
+  until.tv_nsec %= FILES_NS;
+  (void)pthread_mutex_lock(&files_end_lock);
+  if (!files_ending && milliseconds > 0) {
+    (void)pthread_cond_timedwait(&files_end_signal, &files_end_lock, &until);
+  }
+  bool ending = files_ending;
+  (void)pthread_mutex_unlock(&files_end_lock);
+  return !ending;
+}
+
+static void *files_run(void *unused) {
+  (void)unused;
+  for (unsigned n = 1; files_wait(FILES_POLL_MS); n++) {
+    if (n % FILES_POLLS == 0) {
+      for (int i = 0; i < files_secrets->nelts; i++) {
+        mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
+        files_poll_secrets(secrets);
+      }
+      for (int i = 0; i < files_policies->nelts; i++) {
+        mod_subtoken_policy *policy = APR_ARRAY_IDX(files_policies, i, mod_subtoken_policy *);
+        files_poll_policy(policy);
+      }
+    }
+    for (int i = 0; i < files_feeds->nelts; i++) {
+      mod_subtoken_feed *feed = APR_ARRAY_IDX(files_feeds, i, mod_subtoken_feed *);
+      while (files_poll_feed(feed) && files_wait(0)) continue;
+    }
+  }
+  return NULL;
+}
+
+/* Requests that are still under way are refused from now on. */
+static apr_status_t files_stop(void *unused) {
+  (void)unused;
+  (void)pthread_mutex_lock(&files_end_lock);
+  files_ending = true;
+  (void)pthread_cond_signal(&files_end_signal);
+  (void)pthread_mutex_unlock(&files_end_lock);
+  if (files_running) (void)pthread_join(files_thread, NULL);
+  files_running = false;
+  (void)pthread_rwlock_wrlock(&files_lock);
+  for (int i = 0; i < files_secrets->nelts; i++) {
+    mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
+    if (secrets->ring != NULL) subtoken_wipe(secrets->ring, sizeof *secrets->ring);
+  }
+  for (int i = 0; i < files_feeds->nelts; i++) {
+    mod_subtoken_feed *feed = APR_ARRAY_IDX(files_feeds, i, mod_subtoken_feed *);
+    if (feed->started) subtoken_feed_file_stop(&feed->file);
+  }
+  mod_subtoken_files_unlock();
+  (void)pthread_mutex_lock(&files_cache_lock);
+  while (files_cache_count > 0) files_free_cache(files_caches[--files_cache_count]);
+  files_cache_max = 0;
+  (void)pthread_mutex_unlock(&files_cache_lock);
+  return APR_SUCCESS;
+}
+
+static void files_load(void) {
+  for (int i = 0; i < files_secrets->nelts; i++) {
+    mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
+    secrets->ring = files_map_ring();
+    files_poll_secrets(secrets);
+  }
+  for (int i = 0; i < files_policies->nelts; i++) {
+    mod_subtoken_policy *policy = APR_ARRAY_IDX(files_policies, i, mod_subtoken_policy *);
+    files_poll_policy(policy);
+  }
+  for (int i = 0; i < files_feeds->nelts; i++) {
+    mod_subtoken_feed *feed = APR_ARRAY_IDX(files_feeds, i, mod_subtoken_feed *);
+    feed->started = files_start_feed(feed, &feed->file);
+    feed->logged = SUBTOKEN_FEED_OK;
+    if (!feed->started || !files_has_ring(feed->secrets)) continue;
+    files_log_feed(feed, subtoken_feed_file_load(&feed->file, feed->secrets->ring, files_now(),
+                                                 mod_subtoken_files_monotonic()));
+  }
+}
+
+static void files_start_thread(void) {
+  files_running = pthread_create(&files_thread, NULL, files_run, NULL) == 0;
+  if (!files_running) {
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, files_server,
+                 "subtoken: cannot start a thread: changed files are not read");
+  }
+}
+
+/* A reader that always comes first would keep the thread from ever taking up a revocation. */
+static void files_init_locks(void) {
+  pthread_rwlockattr_t readers;
+  pthread_condattr_t clock;
+  (void)pthread_rwlockattr_init(&readers);
+  (void)pthread_rwlockattr_setkind_np(&readers, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  (void)pthread_rwlock_init(&files_lock, &readers);
+  (void)pthread_condattr_init(&clock);
+  (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&files_end_signal, &clock);
+}
+
+/* A child that is told to end while it starts ends in the handler of that signal, which clears the
+ * pool: not in the middle of this. The thread keeps the mask, because signals are httpd's to take.
+ */
+void mod_subtoken_files_start(apr_pool_t *pchild, server_rec *server, size_t cache_size) {
+  sigset_t all, before;
+  int threads = 0;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  files_server = server;
+  files_init_locks();
+  if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads < 1) threads = 1;
+  files_cache_max = (size_t)threads;
+  files_caches = apr_palloc(pchild, files_cache_max * sizeof(subtoken_cache *));
+  files_cache_size = cache_size;
+  if (files_secrets->nelts + files_policies->nelts > 0) {
+    files_load();
+    apr_pool_cleanup_register(pchild, NULL, files_stop, apr_pool_cleanup_null);
+    files_start_thread();
+  }
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
