@@ -399,15 +399,22 @@ ngx_int_t ngx_http_subtoken_log_handler(ngx_http_request_t *r);
 
 /* ---- credential ---- */
 
-/* Eight characters in lower case: the bit makes letters small, and leaves a hyphen alone. */
+/* Eight or four characters in lower case: the bit makes letters small, and leaves a hyphen alone.
+ */
 static inline uint64_t ngx_http_subtoken_credential_eight(const void *at) {
   uint64_t eight;
   ngx_memcpy(&eight, at, sizeof eight);
   return eight | 0x2020202020202020ULL;
 }
+static inline uint64_t ngx_http_subtoken_credential_four(const void *at) {
+  uint32_t four;
+  ngx_memcpy(&four, at, sizeof four);
+  return four | 0x20202020U;
+}
 
-/* Compare with a word in lower case. Inline, so that the compiler knows the length of a literal:
- * the length alone tells most words apart. The last eight characters may overlap with others.
+/* Compare with a word of at least four characters in lower case. Inline, so that the compiler knows
+ * the length of a literal: the length alone tells most words apart. The last eight or four
+ * characters may overlap with others.
  */
 static inline bool ngx_http_subtoken_credential_is_word(ngx_str_t name, const char *word) {
   size_t len = ngx_strlen(word), i = 0;
@@ -422,7 +429,9 @@ static inline bool ngx_http_subtoken_credential_is_word(ngx_str_t name, const ch
                ngx_http_subtoken_credential_eight(word + len - 8);
     return differs == 0;
   }
-  for (; i < len; i++) differs |= (name.data[i] | 0x20U) ^ (u_char)word[i];
+  differs |= ngx_http_subtoken_credential_four(name.data) ^ ngx_http_subtoken_credential_four(word);
+  differs |= ngx_http_subtoken_credential_four(name.data + len - 4) ^
+             ngx_http_subtoken_credential_four(word + len - 4);
   return differs == 0;
 }
 

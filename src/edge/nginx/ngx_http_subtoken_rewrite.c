@@ -39,11 +39,10 @@ ngx_int_t ngx_http_subtoken_server_rewrite_handler(ngx_http_request_t *r) {
 
 /* proxy_pass without a path sends the target as it came, with a path it sends the arguments. */
 static ngx_int_t ngx_http_subtoken_rewrite_remove_token(ngx_http_request_t *r) {
-  if (!ngx_http_subtoken_query_is_absent(r) &&
-      ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &r->unparsed_uri) != NGX_OK) {
+  if (ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &r->unparsed_uri) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (r->args.len == 0 || !ngx_http_subtoken_query_has_token(r->args)) return NGX_OK;
+  if (!ngx_http_subtoken_query_has_token(r->args)) return NGX_OK;
   u_char *memory = ngx_pnalloc(r->pool, r->args.len);
   if (memory == NULL) return NGX_ERROR;
   r->args = ngx_http_subtoken_query_remove_token(r->args, memory);
@@ -124,7 +123,9 @@ static ngx_int_t ngx_http_subtoken_rewrite_main(ngx_http_request_t *r,
       ngx_http_subtoken_identity_set(r, true, NULL) != NGX_OK) {
     return NGX_ERROR;
   }
-  return ngx_http_subtoken_rewrite_clean_request(r, conf, ctx);
+  bool plain = ngx_http_subtoken_query_is_absent(r) && r->args.len == 0 && !conf->merge_slashes &&
+               ctx->original.redirect.len == 0;
+  return plain ? NGX_OK : ngx_http_subtoken_rewrite_clean_request(r, conf, ctx);
 }
 
 ngx_int_t ngx_http_subtoken_rewrite_handler(ngx_http_request_t *r) {

@@ -54,17 +54,23 @@ static bool ngx_http_subtoken_target_is_read_by_policy(const ngx_http_request_t 
          memchr(uri->data, '%', uri->len) == NULL && memchr(uri->data, '?', uri->len) == NULL;
 }
 
+/* Not inline, because of its long buffer: the check of most requests does not get here. */
+static __attribute__((noinline)) subtoken_result ngx_http_subtoken_target_read(
+    const ngx_http_request_t *r, subtoken_text target) {
+  char path[3 * SUBTOKEN_PATH_MAX + 1];
+  size_t len;
+  subtoken_result result = subtoken_target_path(target, path, sizeof path, &len, NULL);
+  if (result != SUBTOKEN_OK || !ngx_http_subtoken_target_is_unchanged(r)) return result;
+  return ngx_http_subtoken_target_is_uri(path, len, &r->uri) ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET;
+}
+
 /* A target with scheme and host (RFC 9112 section 3.2.2) names the host twice. */
 subtoken_result ngx_http_subtoken_target_check(const ngx_http_request_t *r,
                                                const ngx_http_subtoken_loc_conf_t *conf,
                                                subtoken_text target) {
   if (ngx_http_subtoken_target_is_absolute(r->main)) return SUBTOKEN_BAD_TARGET;
   if (ngx_http_subtoken_target_is_read_by_policy(r, conf, target)) return SUBTOKEN_OK;
-  char path[3 * SUBTOKEN_PATH_MAX + 1];
-  size_t len;
-  subtoken_result result = subtoken_target_path(target, path, sizeof path, &len, NULL);
-  if (result != SUBTOKEN_OK || !ngx_http_subtoken_target_is_unchanged(r)) return result;
-  return ngx_http_subtoken_target_is_uri(path, len, &r->uri) ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET;
+  return ngx_http_subtoken_target_read(r, target);
 }
 
 /* Whoever may not have what he asked for may still see a public page, as he may ask for it. The
