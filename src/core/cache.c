@@ -118,8 +118,8 @@ static inline cache_view view_of(const subtoken_cache *cache) {
 }
 
 size_t subtoken_cache_size(size_t tokens) {
-  /* An entry of 42 units, the slots for it, and what is left over at the end of the log. */
-  const size_t each = 42 * UNIT + 2 * WAYS * sizeof(cache_slot), more = STATE_LEN + 4096;
+  /* An entry of 43 units, the slots for it, and what is left over at the end of the log. */
+  const size_t each = (size_t)43 * UNIT + 2 * sizeof(cache_set), more = STATE_LEN + 4096;
   if (tokens > (SIZE_MAX - more) / each) return 0;
   size_t size = tokens * each + more;
   return size < SUBTOKEN_CACHE_MIN ? SUBTOKEN_CACHE_MIN : size;
