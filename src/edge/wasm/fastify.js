@@ -7,8 +7,8 @@
 import { createEdge, decide } from './edge.js';
 import { nodeMessage, passNode } from './node.js';
 
-const ROUTING = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false,
-  useSemicolonDelimiter: false };
+// A semicolon in a path is refused, so that useSemicolonDelimiter may be what it is.
+const ROUTING = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false };
 
 function checkRouting(config) {
   for (const [name, wanted] of Object.entries(ROUTING)) {
