@@ -19,8 +19,18 @@
  *   canonical ENTRY, path TARGET                  -> result TEXT fault
  *   mac SECRET DATA                               -> result MAC
  *   check SECRET DATA MAC                         -> result
+ *
+ * And, here alone, what edges.json asks of every edge; the ring and the verifier are those above:
+ *   policy TEXT                                   -> result
+ *   edge NOW METHOD TARGET AUTHORIZATION X_API_KEY FLAGS LENGTH
+ *                                                 -> step; FLAGS: letters of o, m and e
+ *   answer STATUS NONCE SUB KEY OWNER PERMISSIONS EXPIRES -> step
+ *   body TEXT                                     -> step
+ * A step is `ask` and a list of the question's names and values; else `allow`, `refuse` or `body`,
+ * and status, name, BODY, CHALLENGE, the five values of the identity, and the TARGET for the API.
  */
 #include <subtoken/common.h>
+#include <subtoken/edge.h>
 #include <subtoken/issue.h>
 #include <subtoken/mac.h>
 #include <subtoken/url.h>
@@ -332,6 +342,116 @@ static void ask_mac(char **field, bool check) {
   release(data);
 }
 
+/* ---- edges ---- */
+
+static subtoken_edge edge = SUBTOKEN_EDGE_DEFAULT;
+static subtoken_edge_request asked = SUBTOKEN_EDGE_REQUEST_DEFAULT;
+static subtoken_edge_answer told = SUBTOKEN_EDGE_ANSWER_DEFAULT;
+static subtoken_claims edge_claims;
+static subtoken_edge_reply reply = SUBTOKEN_EDGE_REPLY_DEFAULT;
+
+static void set_policy(char **field) {
+  subtoken_text text = text_of(field[1]);
+  size_t size = subtoken_policy_size(text.len);
+  void *memory = room(size); /* to the end of the program */
+  subtoken_result result = subtoken_policy_read(memory, size, text, &edge.policy, NULL);
+  printf("%s", subtoken_result_name(result));
+  release(text);
+}
+
+static void put_question(void) {
+  static char memory[SUBTOKEN_EDGE_QUESTION_MEMORY];
+  static const subtoken_text nonce = SUBTOKEN_TEXT("verdicts");
+  subtoken_edge_header headers[SUBTOKEN_EDGE_QUESTION_HEADERS];
+  size_t count = subtoken_edge_question(&edge, &asked, nonce, memory, sizeof memory, headers);
+  printf("ask\t");
+  for (size_t i = 0; i < count; i++) {
+    put_text(headers[i].name);
+    putchar(',');
+    put_text(headers[i].value);
+    putchar(',');
+  }
+  subtoken_wipe(memory, sizeof memory);
+}
+
+static void put_step(subtoken_edge_step step) {
+  static char memory[SUBTOKEN_EDGE_IDENTITY_MEMORY], target[SUBTOKEN_TARGET_MAX + 1];
+  subtoken_edge_header headers[SUBTOKEN_EDGE_IDENTITY_HEADERS];
+  subtoken_text stripped;
+  if (step == SUBTOKEN_EDGE_ASK) {
+    put_question();
+    return;
+  }
+  if (step == SUBTOKEN_EDGE_REFUSE && edge_claims.exp != 0) abort();
+  if (subtoken_edge_identity_headers(&edge_claims, &told, memory, sizeof memory, headers) !=
+          SUBTOKEN_OK ||
+      subtoken_edge_strip_query(asked.target, target, sizeof target, &stripped) != SUBTOKEN_OK) {
+    abort();
+  }
+  printf("%s\t%d\t%s\t",
+         step == SUBTOKEN_EDGE_ALLOW  ? "allow"
+         : step == SUBTOKEN_EDGE_BODY ? "body"
+                                      : "refuse",
+         reply.status, reply.name);
+  put_hex(reply.body, reply.body_len);
+  putchar('\t');
+  put_hex(reply.challenge, reply.challenge_len);
+  putchar('\t');
+  for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) {
+    put_text(headers[i].value);
+    putchar(',');
+  }
+  putchar('\t');
+  put_text(stripped);
+}
+
+static void ask_edge(char **field) {
+  static subtoken_text authorization[LIST_MAX], x_api_key[LIST_MAX];
+  static const subtoken_edge_answer none = SUBTOKEN_EDGE_ANSWER_DEFAULT;
+  edge.verifier = &verifier;
+  edge.may_ask = edge.reads_bodies = true;
+  told = none;
+  release(asked.method);
+  release(asked.target);
+  while (asked.authorization_count > 0) release(authorization[--asked.authorization_count]);
+  while (asked.x_api_key_count > 0) release(x_api_key[--asked.x_api_key_count]);
+  asked.now = strtoll(field[1], NULL, 10);
+  asked.method = text_of(field[2]);
+  asked.target = text_of(field[3]);
+  asked.authorization = authorization;
+  asked.authorization_count = list_of(field[4], authorization);
+  asked.x_api_key = x_api_key;
+  asked.x_api_key_count = list_of(field[5], x_api_key);
+  asked.origin = strchr(field[6], 'o') != NULL;
+  asked.request_method = strchr(field[6], 'm') != NULL;
+  asked.body_encoded = strchr(field[6], 'e') != NULL;
+  asked.content_length = strtoull(field[7], NULL, 10);
+  put_step(subtoken_edge_decide(&edge, &asked, &edge_claims, &reply));
+}
+
+static void tell_edge(char **field) {
+  static const subtoken_text nonce = SUBTOKEN_TEXT("verdicts");
+  subtoken_text *to[] = {&told.nonce, &told.sub,         &told.key,
+                         &told.owner, &told.permissions, &told.expires};
+  told.status = (int)strtol(field[1], NULL, 10);
+  for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
+    release(*to[i]);
+    *to[i] = text_of(field[2 + i]);
+  }
+  put_step(subtoken_edge_decide_answer(&edge, &asked, nonce, &told, &edge_claims, &reply));
+}
+
+static void tell_edge_body(char **field) {
+  subtoken_text body = text_of(field[1]);
+  void *scratch = room(body.len);
+  subtoken_edge_step step =
+      subtoken_edge_decide_body(&edge_claims, body, scratch, body.len, &reply);
+  if (step == SUBTOKEN_EDGE_REFUSE) memset(&edge_claims, 0, sizeof edge_claims);
+  put_step(step);
+  release(body);
+  free(scratch);
+}
+
 static void answer(char **field) {
   const char *verb = field[0];
   if (strcmp(verb, "version") == 0) {
@@ -356,6 +476,14 @@ static void answer(char **field) {
     ask_canonical(field, verb[0] == 'p');
   } else if (strcmp(verb, "mac") == 0 || strcmp(verb, "check") == 0) {
     ask_mac(field, verb[0] == 'c');
+  } else if (strcmp(verb, "policy") == 0) {
+    set_policy(field);
+  } else if (strcmp(verb, "edge") == 0) {
+    ask_edge(field);
+  } else if (strcmp(verb, "answer") == 0) {
+    tell_edge(field);
+  } else if (strcmp(verb, "body") == 0) {
+    tell_edge_body(field);
   } else {
     abort();
   }
@@ -376,6 +504,7 @@ int main(void) {
       at = tab != NULL ? tab + 1 : NULL;
     }
     answer(field);
+    if (fflush(stdout) != 0) return 1;
   }
   return fflush(stdout) == 0 ? 0 : 1;
 }

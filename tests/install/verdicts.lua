@@ -158,4 +158,5 @@ for line in io.lines() do
   local answer = verbs[fields[1]](unpack(fields, 2))
   for i, value in ipairs(answer) do answer[i] = tostring(value) end
   io.write(table.concat(answer, "\t"), "\n")
+  io.flush()
 end

@@ -1,0 +1,349 @@
+"""The edges of test_verdicts.py: each takes a case of tests/vectors/edges.json, asks one real edge, and tells what it
+said. One process of each serves all cases.
+
+What is told is {"status", "text", "challenge", "result", "who", "seen"}; what an edge does not show is left out."""
+from installed import *
+from nginx import MODULE, NGINX, Nginx, jwt, sub_of
+from feed import FeedFiles
+from upstream import Program, Upstream, ask, share, shared_dir
+
+FIVE = ["X-Subtoken-Sub", "X-Subtoken-Key", "X-Subtoken-Owner", "X-Subtoken-Permissions", "X-Subtoken-Expires"]
+TABLE = vectors("edges.json")
+LEEWAY = 60
+
+
+def identity_of(headers):
+    """The five values that an API was told, "" where there is none. Nothing else looks like one of them."""
+    found = dict.fromkeys(FIVE, "")
+    for name, value in headers:
+        folded = re.sub("[^a-z0-9]", "-", name.lower())
+        if folded.startswith("x-subtoken-"):
+            known = {n.lower(): n for n in FIVE}
+            assert folded in known and name.lower() == folded and found[known[folded]] == "", (name, value)
+            found[known[folded]] = value
+    return [found[n] for n in FIVE]
+
+
+# ---- the server, its keys, and the tokens of the table ----
+
+class World:
+    def __init__(self):
+        self.data = data_dir()
+        self.policy = private_file(json.dumps(TABLE["policy"]), "policy.json")
+        os.chmod(os.path.dirname(self.policy), 0o755)
+        os.chmod(self.policy, 0o644)
+        self.key = make_key(self.data, "account,guilds,history_api", "--owner", "Zoë & Co", name="whole")
+        self.deleted = make_key(self.data, "account", name="deleted")
+        self.edge_key = make_key(self.data, "revocations", name="edge")
+        make_user(self.data, "alice", "account")
+        run("user", "create", "*", "--permissions", "guest", data=self.data, check=0)
+        self.sub = sub_of(issue(self.data, self.key["key"]))
+        self.revoked_sub = sub_of(issue(self.data, self.deleted["key"]))
+        run("key", "delete", self.deleted["id"], data=self.data, check=0)
+        self.ring = os.path.join(self.data, "secrets")
+        self.signer = read_ring(self.ring)[0]
+        self.server = Server(self.data, {"policy": self.policy, "leeway": LEEWAY}).start()
+        self.now = int(time.time())
+        self.claims = {n: self.claims_of(t) for n, t in TABLE["tokens"].items()}
+        self.words = {n: self.token(n, t) for n, t in TABLE["tokens"].items()}
+        good = self.words["good"]
+        self.words.update({"good:x": good + "x", "good:twice": good + " " + good, "key": self.key["key"],
+                           "good:long": good[:-43] + "A" * (8193 - len(good)) + good[-43:],
+                           "deleted": self.deleted["key"],
+                           "alice": base64.b64encode(b"alice:" + PASSWORD.encode()).decode()})
+
+    def claims_of(self, token):
+        sub = token.get("sub", self.sub)
+        claims = {"sub": self.revoked_sub if sub == "revoked" else sub,
+                  "iat": self.now + token.get("iat", -1000), "exp": self.now + token.get("exp", 3600 + max(0, token.get("iat", 0)))}
+        if "nbf" in token:
+            claims["nbf"] = self.now + token["nbf"]
+        claims["permissions"] = token["permissions"]
+        if "urls" in token:
+            claims["urls"] = token["urls"]
+        return {k: v for k, v in claims.items() if v is not None}
+
+    def token(self, name, token):
+        kid, secret = self.signer
+        secret = hashlib.sha256(b"another").digest() if "secret" in token else secret
+        header = {"alg": token.get("alg", "HS256"), "typ": "JWT"}
+        if token.get("kid", kid):
+            header["kid"] = token.get("kid", kid)
+        return jwt((kid, secret), self.claims[name], header)
+
+    def fill(self, text):
+        return re.sub(r"\{([\w:]+)\}", lambda m: self.words[m[1]], text)
+
+    def request(self, case):
+        """(method, target, headers, body) of a case."""
+        body = case.get("body")
+        return (case["method"], self.fill(case["target"]), [self.fill(h) for h in case["headers"]],
+                None if body is None else body.encode())
+
+    def who(self, name):
+        """The five values that an API is told."""
+        if name is None:
+            return [""] * 5
+        if name == "anonymous":
+            return ["", "", "", "guest", ""]
+        if name == "key":
+            return [self.sub, self.key["id"], "Zo%C3%AB%20&%20Co", "account,guilds,history_api", ""]
+        if name == "alice":  # the server alone knows a user's sub: every edge has to tell the same
+            answer = ask(("127.0.0.1", self.server.port), "/v2/authorize/v2/account",
+                         ["Authorization: Basic " + self.words["alice"]])
+            assert answer.status == 200 and answer.header("X-Subtoken-Owner") == "alice", answer
+            return [answer.header(n) or "" for n in FIVE]
+        claims = self.claims[name]
+        return [claims["sub"], "", "", ",".join(claims["permissions"]), str(claims["exp"])]
+
+    def feed(self, where):
+        """Files of revocation data that list what the server has ended."""
+        files = FeedFiles(where, self.signer)
+        files.publish([self.revoked_sub])
+        return files.path
+
+    def stop(self):
+        self.server.stop()
+
+
+# ---- edges that speak HTTP, in front of an API that tells what it got ----
+
+def told(answer, case):
+    """What is seen of an HTTP response."""
+    said = {"status": answer.status, "challenge": answer.header("WWW-Authenticate") or ""}
+    if answer.status != 200:
+        if not answer.body.startswith("{"):
+            return dict(said, text=answer.body)  # not the edge's own
+        said["text"] = json.loads(answer.body)["text"]
+        assert answer.header("Cache-Control") == "no-store" and answer.header("X-Content-Type-Options") == "nosniff"
+        assert answer.header("Content-Type") == "application/json; charset=utf-8", answer
+    elif case["method"] != "HEAD":
+        asked = json.loads(answer.body)
+        said["who"], said["seen"] = identity_of(asked["headers"]), asked["target"]
+    return said
+
+
+class Http:
+    """An edge at self.where."""
+
+    def ask(self, case):
+        method, target, headers, body = self.world.request(case)
+        answer = ask(self.where, target, headers, method, body)
+        said = told(answer, case)
+        self.add_result(said, answer)
+        return said
+
+    def add_result(self, said, answer):
+        pass
+
+
+class NginxEdge(Http):
+    """nginx with the module; no slashes are merged."""
+    name = "nginx"
+    SERVER = """subtoken on; subtoken_policy %(policy)s; subtoken_fallback /.ask; merge_slashes off;
+        location / { proxy_pass http://api; }
+        location = /.ask { internal; subtoken off; proxy_pass http://127.0.0.1:%(port)d/v2/authorize;
+          proxy_pass_request_body off; proxy_set_header Content-Length ""; }"""
+
+    def __init__(self, world):
+        self.world = world
+        self.nginx = Nginx(self.SERVER % {"policy": world.policy, "port": world.server.port}, feed=False)
+        shutil.copy(world.ring, self.nginx.secrets)
+        share(self.nginx.secrets)
+        self.nginx.feed.signer = world.signer
+        self.nginx.feed.publish([world.revoked_sub])
+        self.nginx.start()
+        self.where = self.nginx.socket
+
+    def add_result(self, said, answer):
+        said["result"] = answer.header("X-Result") or "public"
+
+    def stop(self):
+        self.nginx.__exit__(None, None, None)
+
+
+class NodeEdge(Http):
+    """Node's http with the npm package."""
+    name = "node"
+
+    def __init__(self, world):
+        self.world = world
+        env = dict(os.environ, RING=read(world.ring), POLICY=json.dumps(TABLE["policy"]), KEY=world.edge_key["key"],
+                   SERVER=world.server.url)
+        self.process = subprocess.Popen(["node", os.path.join(HERE, "verdicts.mjs"), npm_package()], env=env,
+                                        stdout=subprocess.PIPE, text=True)
+        self.where = ("127.0.0.1", int(self.process.stdout.readline()))
+
+    def add_result(self, said, answer):
+        said["result"] = self.process.stdout.readline().strip()
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def npm_package():
+    return os.path.join(os.path.dirname(PROGRAM), "wasm", "package")
+
+
+class WorkerdEdge(Http):
+    """workerd, with the worker of tests/wasm."""
+    name = "workerd"
+    PROGRAM = os.path.join(TESTS, "wasm/node_modules/@cloudflare/workerd-linux-64/bin/workerd")
+
+    def __init__(self, world):
+        self.world = world
+        d, port = scratch(), free_port()
+        self.where = ("127.0.0.1", port)
+        self.process = subprocess.Popen([self.PROGRAM, "serve", self.configure(d, port)], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        wait(self.answers, "workerd answers")
+
+    def answers(self):
+        try:
+            socket.create_connection(self.where).close()
+            return True
+        except OSError:
+            return False
+
+    def configure(self, d, port):
+        package, quote = npm_package(), json.dumps
+        shutil.copy(os.path.join(TESTS, "wasm/worker.mjs"), d)
+        shutil.copytree(package, os.path.join(d, "subtoken"))
+        modules = ['(name = "worker.mjs", esModule = embed "worker.mjs")']
+        for name in sorted(os.listdir(package)):
+            kind = {".js": "esModule", ".wasm": "wasm"}.get(os.path.splitext(name)[1])
+            if kind and (not name.startswith("index.") or name == "index.workerd.js"):
+                modules.append('(name = "subtoken/%s", %s = embed "subtoken/%s")' % (name, kind, name))
+        for name, path in (("subtoken", "./subtoken/index.workerd.js"), ("subtoken/revocations", "./revocations.js"),
+                           ("subtoken/workers", "./workers.js")):
+            modules.append("(name = %s, esModule = %s)" % (quote(name), quote('export * from "%s";' % path)))
+        w = self.world
+        texts = {"RING": read(w.ring), "POLICY": json.dumps(TABLE["policy"]), "KEY": w.edge_key["key"],
+                 "SERVER": w.server.url, "ASK": w.server.url, "MAX_AGE": "300"}
+        bindings = ["(name = %s, text = %s)" % (quote(n), quote(v)) for n, v in texts.items()]
+        path = os.path.join(d, "config.capnp")
+        with open(path, "w") as f:
+            f.write("""using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker), (name = "internet", network = (allow = ["private"]))],
+  sockets = [(name = "http", address = "127.0.0.1:%d", http = (), service = "main")]
+);
+const worker :Workerd.Worker = (modules = [%s], bindings = [%s], compatibilityDate = "2026-11-01");
+""" % (port, ", ".join(modules), ", ".join(bindings)))
+        return path
+
+    def ask(self, case):
+        method, target, headers, body = self.world.request(case)
+        answer = ask(self.where, target, headers, method, body)
+        if answer.status == 200 and case["method"] != "HEAD":
+            asked = json.loads(answer.body)  # the worker's own form
+            answer.body = json.dumps({"target": asked["url"], "headers": list(asked["headers"].items())})
+        return told(answer, case)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class ServerEdge(Http):
+    """The decision endpoint, asked with the request as a path, as a proxy without the module does."""
+    name = "server"
+
+    def __init__(self, world):
+        self.world, self.where = world, ("127.0.0.1", world.server.port)
+
+    def ask(self, case):
+        method, target, headers, body = self.world.request(case)
+        answer = ask(self.where, "/v2/authorize" + target, headers, method, body)
+        said = {"status": answer.status, "challenge": answer.header("WWW-Authenticate") or ""}
+        if answer.status == 200:
+            said["who"] = [answer.header(n) or "" for n in FIVE]
+            if case.get("who") in self.world.claims:  # it also knows the key that the token was made with
+                assert said["who"][1:3] == self.world.who("key")[1:3], said
+                said["who"][1:3] = ["", ""]
+        else:
+            said["text"] = json.loads(answer.body)["text"]
+        return said
+
+    def stop(self):
+        pass
+
+
+# ---- the library, in a program that speaks lines ----
+
+def hexed(text):
+    return "-" if text is None else (text if isinstance(text, bytes) else text.encode("latin-1")).hex()
+
+
+def listed(texts):
+    return "".join(hexed(t) + "," for t in texts) or "-"
+
+
+class Lines:
+    """verdicts.c, verdicts.py or verdicts.lua: one answer a line."""
+
+    def __init__(self, world, command, env):
+        self.world = world
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        bufsize=1)
+        assert self.say("ring", hexed(read(world.ring)))[0] == "ok"
+        self.say("verifier", LEEWAY, 365 * 86400, "-", "-", "asks")
+        for sub, state in ((world.sub, "good"), (world.who("alice")[0], "good"), (world.revoked_sub, "revoked")):
+            self.say("sub", hexed(sub), state)
+
+    def say(self, *fields):
+        self.process.stdin.write("\t".join(map(str, fields)) + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip("\n").split("\t")
+
+    def stop(self):
+        self.process.stdin.close()
+        assert self.process.wait(timeout=30) == 0
+        self.process.stdout.close()
+
+
+class LibraryEdge(Lines):
+    """subtoken/edge.h in C, which asks the real server."""
+    name = "C"
+
+    def __init__(self, world, command, env):
+        super().__init__(world, command, env)
+        assert self.say("policy", hexed(json.dumps(TABLE["policy"]))) == ["ok"]
+
+    def ask(self, case):
+        method, target, headers, body = self.world.request(case)
+        values = lambda name: [v.strip() for n, _, v in (h.partition(":") for h in headers) if n.lower() == name]
+        flags = "".join(f for f, n in (("o", "origin"), ("m", "access-control-request-method"), ("e", "content-encoding"))
+                        if values(n)) or "-"
+        step = self.say("edge", int(time.time()), hexed(method), hexed(target), listed(values("authorization")),
+                        listed(values("x-api-key")), flags, len(body or b""))
+        if step[0] == "ask":
+            step = self.say("answer", *self.ask_server(bytes.fromhex(t).decode() for t in step[1].split(",")[:-1]))
+        if step[0] == "body":
+            step = self.say("body", hexed(body))
+        _, status, result, text, challenge, who, seen = step
+        plain = lambda t: "" if t == "-" else bytes.fromhex(t).decode()
+        said = {"status": int(status), "result": result, "challenge": plain(challenge)}
+        if status == "200":
+            said["who"], said["seen"] = [plain(t) for t in who.split(",")[:-1]], plain(seen)
+        else:
+            said["text"] = json.loads(plain(text))["text"]
+        return said
+
+    def ask_server(self, words):
+        words = list(words)
+        headers = ["%s: %s" % pair for pair in zip(words[::2], words[1::2])]
+        answer = ask(("127.0.0.1", self.world.server.port), "/v2/authorize", headers, "HEAD")
+        return [answer.status] + [hexed(answer.header(n)) for n in ["X-Subtoken-Nonce"] + FIVE]
+
+
+class BindingEdge(Lines):
+    """A binding, which verifies tokens: credentials and policies are the program's. What it says is in .library."""
+
+    def ask(self, case):
+        token, needs, _ = case["library"]
+        text = token[1:] if token.startswith("=") else self.world.words[token]
+        result, status, challenge, _ = self.say("verify", int(time.time()), hexed(case["method"]),
+                                                hexed(self.world.fill(case["target"])), listed(needs), hexed(text))
+        return {"result": result, "status": int(status), "challenge": "" if challenge == "-" else bytes.fromhex(challenge).decode()}
