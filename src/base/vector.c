@@ -3,7 +3,7 @@
  */
 #include "base/vector.h"
 
-#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(__wasm__)
+#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(__wasm_simd128__)
 
 /* st_cpu_features returns 0, so only the first of these is ever called. */
 void st_vector_clean(uint8_t cpu) {

@@ -1,11 +1,12 @@
-/* The inner loops of base/vector.h for WebAssembly: SHA-256 with its rounds unrolled, which has no
- * instructions of its own there and is a quarter faster than mbedTLS's loop; base64url and classes
- * of characters with the 128-bit SIMD instructions, where the file is compiled with -msimd128. The
- * steps of these are those of base/arm.c.
+/* The inner loops of base/vector.h with the 128-bit SIMD instructions of WebAssembly: the message
+ * schedule of SHA-256, of which there are no instructions; base64url; and classes of characters.
+ * The steps of the last two are those of base/arm.c. A file that is compiled without -msimd128 uses
+ * the plain versions (vector.c).
  */
 #include "base/vector.h"
 
-#if defined(__wasm__)
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 
 /* There is nothing to clear. */
 void st_vector_clean(uint8_t cpu) {
@@ -29,47 +30,68 @@ static inline uint32_t rotate(uint32_t x, int n) {
   return x >> n | x << (32 - n);
 }
 
-/* WebAssembly swaps no bytes; two rotations and two masks do. */
-static inline uint32_t load_word(const uint8_t *data) {
-  uint32_t x;
-  memcpy(&x, data, sizeof x);
-  return (rotate(x, 8) & 0xff00ff00) | (rotate(x, 24) & 0x00ff00ff);
+static inline v128_t schedule_sigma1(v128_t w) {
+  v128_t rotated17 = wasm_v128_xor(wasm_u32x4_shr(w, 17), wasm_i32x4_shl(w, 15));
+  v128_t rotated19 = wasm_v128_xor(wasm_u32x4_shr(w, 19), wasm_i32x4_shl(w, 13));
+  return wasm_v128_xor(wasm_v128_xor(rotated17, rotated19), wasm_u32x4_shr(w, 10));
 }
 
-/* The rounds are a loop of a fixed count, which the compiler unrolls, so that the state and the
- * window of the message schedule are variables and no value moves: round i calls `a` what stands at
- * -i, modulo 8. */
-static inline void sha256_block(uint32_t state[8], const uint8_t *data) {
-  uint32_t s[8], window[16];
+static inline v128_t schedule_sigma0(v128_t w) {
+  v128_t rotated7 = wasm_v128_xor(wasm_u32x4_shr(w, 7), wasm_i32x4_shl(w, 25));
+  v128_t rotated18 = wasm_v128_xor(wasm_u32x4_shr(w, 18), wasm_i32x4_shl(w, 14));
+  return wasm_v128_xor(wasm_v128_xor(rotated7, rotated18), wasm_u32x4_shr(w, 3));
+}
+
+/* The next four words of the message schedule after sixteen. The last two of them need the first
+ * two. */
+static inline v128_t schedule_next(const v128_t w[4], size_t first) {
+  const v128_t zero = wasm_i32x4_splat(0);
+  v128_t w0 = w[first], w1 = w[(first + 1) % 4], w2 = w[(first + 2) % 4], w3 = w[(first + 3) % 4];
+  v128_t sum = wasm_i32x4_add(w0, wasm_i32x4_shuffle(w2, w3, 1, 2, 3, 4));
+  sum = wasm_i32x4_add(sum, schedule_sigma0(wasm_i32x4_shuffle(w0, w1, 1, 2, 3, 4)));
+  sum = wasm_i32x4_add(sum, schedule_sigma1(wasm_i32x4_shuffle(w3, zero, 2, 3, 4, 4)));
+  return wasm_i32x4_add(sum, schedule_sigma1(wasm_i32x4_shuffle(sum, zero, 4, 4, 0, 1)));
+}
+
+/* The words of the schedule are made four at a time, 16 rounds ahead, and go through memory to the
+ * rounds. These are a loop of a fixed count, which the compiler unrolls, so that the state stays in
+ * variables and no value moves: round i calls `a` what stands at -i, modulo 8. */
+static inline void sha256_block(uint32_t state[8], const uint8_t *data, uint32_t words[64]) {
+  uint32_t s[8];
+  v128_t w[4];
   for (size_t i = 0; i < 8; i++) s[i] = state[i];
 #pragma clang loop unroll(full)
+  for (size_t i = 0; i < 4; i++) {
+    v128_t v = wasm_v128_load(data + 16 * i);
+    w[i] = wasm_i8x16_shuffle(v, v, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+    wasm_v128_store(words + 4 * i, wasm_i32x4_add(w[i], wasm_v128_load(round_constants + 4 * i)));
+  }
+#pragma clang loop unroll(full)
   for (size_t i = 0; i < 64; i++) {
-    uint32_t *word = &window[i % 16];
-    if (i < 16) {
-      *word = load_word(data + 4 * i);
-    } else {
-      uint32_t two = window[(i + 14) % 16], fifteen = window[(i + 1) % 16];
-      *word += (rotate(two, 17) ^ rotate(two, 19) ^ two >> 10) + window[(i + 9) % 16] +
-               (rotate(fifteen, 7) ^ rotate(fifteen, 18) ^ fifteen >> 3);
+    if (i % 4 == 0 && i < 48) {
+      v128_t *next = &w[i / 4 % 4];
+      *next = schedule_next(w, i / 4 % 4);
+      wasm_v128_store(words + i + 16,
+                      wasm_i32x4_add(*next, wasm_v128_load(round_constants + i + 16)));
     }
     uint32_t a = s[(64 - i) % 8], b = s[(65 - i) % 8], c = s[(66 - i) % 8];
     uint32_t e = s[(68 - i) % 8], f = s[(69 - i) % 8], g = s[(70 - i) % 8];
     uint32_t t = s[(71 - i) % 8] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
-                 (((f ^ g) & e) ^ g) + round_constants[i] + *word;
+                 (((f ^ g) & e) ^ g) + words[i];
     s[(67 - i) % 8] += t;
+    /* The majority of a, b and c; a ^ b is b ^ c of the next round. */
     s[(71 - i) % 8] =
-        t + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | ((a | b) & c));
+        t + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + (((a ^ b) & (b ^ c)) ^ b);
   }
   for (size_t i = 0; i < 8; i++) state[i] += s[i];
 }
 
 void st_vector_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
+  uint32_t words[64];
   (void)cpu;
-  for (; blocks > 0; blocks--, data += 64) sha256_block(state, data);
+  for (; blocks > 0; blocks--, data += 64) sha256_block(state, data, words);
+  subtoken_wipe(words, sizeof words); /* they may be those of a secret */
 }
-
-#if defined(__wasm_simd128__)
-#include <wasm_simd128.h>
 
 /* ---- base64url ---- */
 
@@ -174,22 +196,6 @@ size_t st_vector_path(const char *text, size_t len) {
   return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at)))
                             : at;
 }
-
-#else
-/* st_cpu_features does not name these. */
-size_t st_vector_base64url_decode(const char *text, size_t len, uint8_t *out) {
-  (void)text, (void)len, (void)out;
-  return 0;
-}
-size_t st_vector_span(const char *text, size_t len, uint8_t class) {
-  (void)text, (void)len, (void)class;
-  return 0;
-}
-size_t st_vector_path(const char *text, size_t len) {
-  (void)text, (void)len;
-  return 0;
-}
-#endif
 
 /* Tokens are issued elsewhere: the plain version is enough. */
 size_t st_vector_base64url_encode(const uint8_t *data, size_t len, char *out) {
