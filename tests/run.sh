@@ -138,7 +138,7 @@ all)
 	# The optimised build of what the sanitizers have not seen already in many rounds.
 	for t in tests/unit/test_*.c; do
 		t=$(basename "$t" .c)
-		case $t in test_store_* | test_sqlite_* | test_postgres_* | test_key_cache) ;; *) program "build/tests/$t" "build/tests/$t" ;; esac
+		case $t in test_store_* | test_sqlite_* | test_postgres_*) ;; *) program "build/tests/$t" "build/tests/$t" ;; esac
 	done
 	for build in build build/tsan; do end_to_end "$build" load; done
 	end_to_end build/asan store
