@@ -70,7 +70,9 @@ static void link_entry(st_connection_entry *entry) {
 /* Ends a connection that waits: its thread reads what has come, then an end; one that writes to a
  * client that does not read fails. Nothing happens to one that has stopped waiting meanwhile.
  */
-static void evict(st_connection_entry *entry, int waits) {
+static void evict(st_connection_entry *entry) {
+  int waits = atomic_load(&entry->waits);
+  if (waits != IDLE && waits != BEGUN) return;
   if (!atomic_compare_exchange_strong(&entry->waits, &waits, EVICTED)) return;
   unlink_entry(entry);
   atomic_fetch_sub(&connections.staying, 1);
@@ -115,43 +117,36 @@ static candidates find_candidates(void) {
   return found;
 }
 
-/* Closes one of those that wait, because there are too many: the idle one that has waited longest;
+/* Which of those that wait to close when there are too many: the idle one that has waited longest;
  * without one that has had its grace, the one whose request or answer has taken longest, so that
  * nobody keeps a thread by sending much, slowly. A request on its way that is not late comes last,
  * and only when each thread is held by one of them or by a request: a thread that becomes free at
  * this moment, or has not looked at its new connection yet, is likely to find an idle one. Of those
  * that are not late the one goes that has sent least, and of these the oldest: so a client that
  * sends its request in two packets is safe from those who hold a thread for the price of a byte.
- * False: there is none to close.
  */
-static bool evict_one(void) {
+static st_connection_entry *find_victim(void) {
   candidates found = find_candidates();
   int64_t now_us = st_clock_monotonic_us(), threads = atomic_load(&connections.threads);
   bool all_held =
       connections.held >= (threads < connections.workers ? threads : connections.workers);
-  if (found.idle != NULL && now_us - found.idle_since_us > GRACE_US) {
-    evict(found.idle, IDLE);
-  } else if (found.begun != NULL && now_us - found.begun_since_us > PATIENCE_US && all_held) {
-    evict(found.begun, BEGUN);
-  } else if (found.idle != NULL) {
-    evict(found.idle, IDLE);
-  } else if (found.least != NULL && all_held) {
-    evict(found.least, BEGUN);
-  } else {
-    return false;
+  if (found.idle != NULL && now_us - found.idle_since_us > GRACE_US) return found.idle;
+  if (found.begun != NULL && now_us - found.begun_since_us > PATIENCE_US && all_held) {
+    return found.begun;
   }
-  return true;
+  if (found.idle != NULL) return found.idle;
+  return all_held ? found.least : NULL;
 }
 
 static void limit_make_room(void) {
-  while (limit_wants_room() && evict_one()) {
-  }
+  st_connection_entry *victim;
+  while (limit_wants_room() && (victim = find_victim()) != NULL) evict(victim);
 }
 
 static void evict_all(int waits) {
   for (st_connection_entry *entry = connections.oldest, *next; entry != NULL; entry = next) {
     next = entry->newer;
-    evict(entry, waits);
+    if (atomic_load(&entry->waits) == waits) evict(entry);
   }
 }
 
