@@ -48,6 +48,9 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         end.say["Bearer POOR"] = (200, dict(good, **{"X-Subtoken-Permissions": "inventories"}))
         assert n.ask("/a", token="POOR").body == '{"text":"requires scope account"}'
         assert n.ask("/policy/a", token="POOR", method="POST", body=b"").body == '{"text":"requires scope account"}'
+        for expires in ("12345678901", "%d" % (1 << 52)):  # of an odd and an even number of digits
+            end.say["Bearer LONG" + expires] = (200, dict(good, **{"X-Subtoken-Expires": expires}))
+            assert header_sent(n.ask("/a", token="LONG" + expires), "X-Subtoken-Expires") == expires
         end.say["Bearer NONE"] = (200, {"X-Subtoken-Sub": sub})
         assert n.status("/a", token="NONE") == 403
         # HTTP Basic; not together with another credential, and not where nobody can be asked.

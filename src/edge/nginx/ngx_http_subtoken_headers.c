@@ -127,15 +127,6 @@ void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtok
   }
 }
 
-bool ngx_http_subtoken_headers_hold(const ngx_http_subtoken_headers_t *headers,
-                                    const ngx_http_request_t *r) {
-  const ngx_list_part_t *part = &r->headers_in.headers.part;
-  return headers->elts != NULL && headers->elts == part->elts && headers->nelts == part->nelts &&
-         part->next == NULL && headers->last == headers->elts[headers->nelts - 1].key.data &&
-         headers->value.data == headers->source->value.data &&
-         headers->value.len == headers->source->value.len;
-}
-
 const ngx_http_subtoken_credential_t *ngx_http_subtoken_headers_credential(
     ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx, ngx_uint_t forms,
     ngx_http_subtoken_headers_t *fresh) {
