@@ -84,6 +84,7 @@ class Proxy(Program):
     """A proxy with a configuration that comes with the program, its paths and addresses put elsewhere."""
 
     env = None
+    reads_bodies = False  # those of JSON-RPC
 
     def __init__(self, case, name):
         self.case, self.name, self.dir = case, name, shared_dir()
@@ -268,3 +269,58 @@ def identity_passed(answer):
     assert answer.status == 200, (answer.status, answer.body)
     headers = json.loads(answer.body)["headers"]
     return {n.lower(): v for n, v in headers if re.match("x[-_]subtoken[-_]", n.lower()) and v}
+
+
+# ---- what every edge does ----
+
+def denied(key, token, bare, listed):
+    """[(target, headers, method, status)]; bare: without the permission account; listed: for GET:/v2/account."""
+    return [("/v2/account", [], "GET", 401), ("/v2/account", [auth(token + "x")], "GET", 401),
+            ("/v2/account", [auth(bare)], "GET", 403), ("/v2/account", [auth(listed)], "PUT", 403),
+            ("/v2/account/bank", [auth(token)], "GET", 403), ("/v2/nowhere", [auth(key)], "GET", 403),
+            ("/rpc", [auth(key)], "POST", 403),
+            # What a caller says of the request does not count.
+            ("/v2/account/bank", [auth(token)] + traefik_form("/v2/account"), "GET", 403),
+            ("/v2/account/bank", [auth(token)] + nginx_form("/v2/account"), "GET", 403)]
+
+
+def passes_and_denies(make, c, p):
+    """What every edge does while all is well. Returns a token."""
+    token, bare = c.token(), c.token("--permissions", "guilds")
+    listed = c.token("--urls", "GET:/v2/account")
+    for credential, exp in ((token, str(payload(token)["exp"])), (c.key["key"], None)):
+        told = identity_passed(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
+        assert told["x-subtoken-sub"] == payload(token)["sub"] and told.get("x-subtoken-expires") == exp, told
+        assert told["x-subtoken-permissions"].startswith("account,guilds"), told
+        # A key's id and owner are known to those who asked the server.
+        asked = not issubclass(make, Offline) or credential != token
+        key, owner = (c.key["id"], "J%C3%B8rn") if asked else (None, None)
+        assert told.get("x-subtoken-key") == key and told.get("x-subtoken-owner") == owner, told
+    # The body and the target arrive as they were; a public route is told of nobody.
+    answer = p.ask("/v2/account?x=%2F", auth(token), method="POST", body=b"some=body")
+    asked = json.loads(answer.body)
+    assert (asked["method"], asked["target"], asked["body"]) == ("POST", "/v2/account?x=%2F", "some=body")
+    assert identity_passed(p.ask("/v2/items", *SPOOFED)) == {}
+    assert json.loads(p.ask("/v2/account?access_token=" + token).body)["method"] == "GET"
+    preflight = ["Origin: https://a.example", "Access-Control-Request-Method: PUT"]
+    assert p.ask("/v2/account", *preflight, method="OPTIONS").status == 200
+    assert p.ask("/v2/account", auth(listed)).status == 200
+    before = len(p.upstream.seen)
+    for target, headers, method, status in denied(c.key["key"], token, bare, listed):
+        if target == "/rpc" and p.reads_bodies:
+            continue
+        answer = p.ask(target, *headers, method=method, body=b"{}" if method != "GET" else None)
+        assert answer.status == status, (target, headers, method, answer.status, answer.body)
+        assert answer.header("Content-Type").startswith("application/json") and answer.json()["text"]
+        assert answer.header("Access-Control-Allow-Origin") == "*", "D8"
+        if status == 401:
+            assert answer.body == INVALID
+            assert answer.header("WWW-Authenticate") == ('Bearer error="invalid_token"' if headers else "Bearer")
+    for target in ("/v2//account", "/v2/x/../account", "//v2/account"):
+        assert p.ask(target, auth(c.key["key"])).status == (400 if make is CaddyProxy or issubclass(make, Offline) else 403), target
+    assert p.ask("/v2/account", auth(token), auth(token)).status in (400, 403)
+    assert len(p.upstream.seen) == before
+    assert p.ask("/v2/account", auth(token), *traefik_form("/v2/items")).status == 200
+    # The server's own calls, through the proxy.
+    assert p.ask("/v2/tokeninfo", auth(token)).json()["id"] == c.key["id"]
+    return token

@@ -1,0 +1,3 @@
+module subtoken
+
+go 1.19
