@@ -14,6 +14,8 @@
 #define ST_HAPROXY_ACTION_VARIABLE "txn.subtoken"
 #define ST_HAPROXY_ACTION_VERDICT_MAX (SUBTOKEN_SUB_MAX + SUBTOKEN_EDGE_IDENTITY_MEMORY + 64)
 
+#define ST_HAPROXY_ACTION_SURE_BYTES 512 /* of headers, for which there is room */
+
 /* What a closure keeps: the edge and the functions that subtoken.lua gave, then functions of
  * HAProxy, which are found once.
  */
@@ -164,12 +166,13 @@ static void st_haproxy_action_set_variable(st_haproxy_call *c, const char *value
   lua_call(L, 3, 0);
 }
 
+/* Calls http:FUNCTION(value). */
 static void st_haproxy_action_http(st_haproxy_call *c, const char *function, subtoken_text value) {
   lua_State *L = c->L;
   lua_getfield(L, c->http, function);
   lua_pushvalue(L, c->http);
   lua_pushlstring(L, value.data, value.len);
-  lua_call(L, 2, 0);
+  lua_call(L, 2, 1);
 }
 
 static void st_haproxy_action_add_header(st_haproxy_call *c, const subtoken_edge_header *header) {
@@ -195,6 +198,7 @@ static void st_haproxy_action_clean(st_haproxy_call *c) {
     subtoken_text name = st_haproxy_head_identity(c->headers, &at);
     if (name.data == NULL) return;
     st_haproxy_action_http(c, "req_del_header", name);
+    lua_pop(c->L, 1);
   }
 }
 
@@ -205,8 +209,30 @@ static bool st_haproxy_action_strip(st_haproxy_call *c) {
   if (subtoken_edge_strip_query(c->target, stripped, sizeof stripped, &target) != SUBTOKEN_OK) {
     return false;
   }
-  if (target.data != c->target.data) st_haproxy_action_http(c, "req_set_uri", target);
-  return true;
+  if (target.data == c->target.data) return true;
+  st_haproxy_action_http(c, "req_set_uri", target);
+  return lua_toboolean(c->L, -1) != 0;
+}
+
+/* HAProxy drops a header for which its buffer has no room, and does not tell Lua. It keeps
+ * tune.maxrewrite free for what is added, 1024 bytes where nobody has set it.
+ */
+static bool st_haproxy_action_has_identity(st_haproxy_call *c, size_t expected) {
+  size_t at = 0, count = 0;
+  subtoken_text headers = st_haproxy_action_fetch(c, ST_HAPROXY_UP_HEADERS, "req_hdrs");
+  while (st_haproxy_head_identity(headers, &at).data != NULL) count++;
+  return count == expected;
+}
+
+static bool st_haproxy_action_add_identity(st_haproxy_call *c) {
+  size_t count = 0, bytes = 0;
+  for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) {
+    if (c->identity[i].value.len == 0) continue;
+    st_haproxy_action_add_header(c, &c->identity[i]);
+    bytes += c->identity[i].name.len + c->identity[i].value.len;
+    count++;
+  }
+  return bytes <= ST_HAPROXY_ACTION_SURE_BYTES || st_haproxy_action_has_identity(c, count);
 }
 
 static bool st_haproxy_action_pass(st_haproxy_call *c) {
@@ -214,8 +240,8 @@ static bool st_haproxy_action_pass(st_haproxy_call *c) {
   size_t len;
   if (!st_haproxy_action_verdict(c, verdict, &len) || !st_haproxy_action_strip(c)) return false;
   st_haproxy_action_clean(c);
-  for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) {
-    if (c->identity[i].value.len > 0) st_haproxy_action_add_header(c, &c->identity[i]);
+  if (!st_haproxy_action_add_identity(c)) {
+    return luaL_error(c->L, "no room for the identity headers: raise tune.maxrewrite") != 0;
   }
   st_haproxy_action_set_variable(c, verdict, len);
   return true;
@@ -269,6 +295,13 @@ static int st_haproxy_action_run(lua_State *L) {
   return st_haproxy_action_refuse(&c);
 }
 
+static void st_haproxy_action_say(lua_State *L, const char *text) {
+  lua_pushvalue(L, lua_upvalueindex(ST_HAPROXY_UP_LOG));
+  lua_pushinteger(L, ST_HAPROXY_ERROR);
+  lua_pushstring(L, text == NULL ? "an error in Lua" : text);
+  lua_call(L, 2, 0);
+}
+
 /* Whatever goes wrong in Lua is answered with 503. That is said outside of lua_pcall, because
  * txn:done leaves the action by an error of its own.
  */
@@ -280,6 +313,7 @@ static int st_haproxy_action_call(lua_State *L) {
   lua_pushvalue(L, 2);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
     subtoken_edge_reply reply = SUBTOKEN_EDGE_REPLY_DEFAULT;
+    st_haproxy_action_say(L, lua_tostring(L, -1));
     lua_settop(L, 2);
     (void)subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &reply);
     (void)st_haproxy_action_push_reply(L, &reply);

@@ -61,9 +61,13 @@ local function settings_of(text)
 	return settings
 end
 
--- Each thread has the same to say: the first one does.
 local function log(level, text)
-	if not core.thread or core.thread <= 1 then core.log(level, "subtoken: " .. text) end
+	core.log(level, "subtoken: " .. text)
+end
+
+-- Each thread has the same to say of the files: the first one does.
+local function log_once(level, text)
+	if core.thread <= 1 then log(level, text) end
 end
 
 -- HAProxy adds no Date to what it answers itself.
@@ -89,7 +93,7 @@ module.quick_memory()
 collectgarbage("setpause", 400)
 local opened, edge, warning = pcall(module.open, settings_of(os.getenv("SUBTOKEN_MODULE")))
 if not opened then error("subtoken: " .. edge, 0) end
-if warning then log(core.warning, warning) end
+if warning then log_once(core.warning, warning) end
 
 core.register_action("subtoken", { "http-req" }, edge:action(refuse, log))
 core.register_converters("subtoken_decide", edge:converter(log))
@@ -98,6 +102,6 @@ register_word("subtoken_sub", "^pass ok %d* (%S+)")
 register_word("subtoken_permissions", "^pass ok %d* %S+ (%S*)")
 core.register_task(function()
 	while true do
-		if edge:poll(log) then core.yield() else core.msleep(POLL_MS) end
+		if edge:poll(log_once) then core.yield() else core.msleep(POLL_MS) end
 	end
 end)
