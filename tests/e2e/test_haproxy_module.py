@@ -451,6 +451,39 @@ def nothing_passes_when_lua_fails():
             assert h.status("/v2/account", token=h.token()) == 503 and "broken" in h.text()
 
 
+def gone_while_asked(make):
+    """HAProxy ends an action that waits when its client closes its side, and goes on with its rules."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(50)  # and never answers
+    listener.settimeout(20)
+    held = []
+    with Case() as c:
+        p = make(c)
+        p.write("127.0.0.1:%d" % listener.getsockname()[1], [("  mode http\n", "  mode http\n  option abortonclose\n")])
+        with p:
+            for method, body in (("GET", None), ("POST", b"body")):
+                client = Client(p.socket)
+                client.send("/v2/account", method, [auth("KEY")], body)
+                held.append(listener.accept()[0])  # the action waits by now
+                client.socket.settimeout(20)
+                client.socket.shutdown(socket.SHUT_WR)
+                assert client.receive().status == 503
+                client.close()
+            assert not p.upstream.seen, p.upstream.seen
+    listener.close()
+
+
+@test
+def nothing_passes_when_a_client_goes_while_the_server_is_asked():
+    gone_while_asked(HaproxyProxy)
+
+
+@test
+def nothing_passes_when_a_client_goes_while_the_server_is_asked_with_the_module():
+    gone_while_asked(HaproxyModuleProxy)
+
+
 # ---- many ----
 
 def pipelined(h, lines, count, each=100):
