@@ -525,8 +525,8 @@ function sliceOf(all, place) {
 }
 
 function slicesOf(all, place, count) {
-  const list = [];
-  for (let i = 0; i < count; i += 1) list.push(sliceOf(all, place + 2 * i));
+  const list = new Array(count);
+  for (let i = 0; i < count; i += 1) list[i] = sliceOf(all, place + 2 * i);
   return list;
 }
 
