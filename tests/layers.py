@@ -66,7 +66,7 @@ THIRD_PARTIES = [
 ]
 
 # What the pure part may need of others.
-PURE_NEEDS = re.compile(r"(memcpy|memmove|memcmp|memset|__stack_chk_fail|__\w+_chk|"
+PURE_NEEDS = re.compile(r"(memcpy|memmove|memcmp|memchr|memset|__stack_chk_fail|__\w+_chk|"
                         r"_GLOBAL_OFFSET_TABLE_|mbedtls_sha256\w*|mbedtls_internal_sha256_process|"
                         r"__(asan|ubsan|tsan)_\w+)$")
 PURE_HEADERS = re.compile(r"(time|stdio|stdlib|errno|fcntl|unistd|pthread|sys/.*)\.h$")
