@@ -33,6 +33,10 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
 
 include third_party/third_party.mk
 
+# Where a Node is fetched to if the machine's is older than 20.
+NODE = build/node
+export PATH := $(CURDIR)/$(NODE)/bin:$(PATH)
+
 # Where libpq's headers are; before its package is installed, where Debian puts them.
 PQ_INCLUDE := $(or $(shell pg_config --includedir 2>/dev/null),/usr/include/postgresql)
 
@@ -203,8 +207,8 @@ wasm: $(WASM_PACKAGE)/package.json
 		$$(gzip -9c $(WASM_OUT)/subtoken.wasm | wc -c) $(WASM_PACKAGE)
 
 deps-wasm:
-	@sh third_party/apt.sh cmd:clang-14=clang-14 cmd:wasm-ld-14=lld-14 wasi-libc libclang-rt-14-dev-wasm32 \
-		cmd:node=nodejs cmd:npm=npm
+	@sh third_party/apt.sh cmd:clang-14=clang-14 cmd:wasm-ld-14=lld-14 wasi-libc libclang-rt-14-dev-wasm32
+	@sh third_party/node.sh $(NODE)
 
 # mbedTLS's own warnings are not ours to mend.
 $(WASM_OUT)/subtoken.wasm: $(WASM_SRC) $(WASM_HEADERS) Makefile $(TP)/mbedtls_config.h | deps-wasm $(TP_STAMP)
@@ -272,10 +276,11 @@ deps-quick: deps-postgres
 	@sh third_party/apt.sh python3 cmd:curl=curl
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-yaml sqlite3 faketime \
-	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
+	valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
+	@sh third_party/node.sh $(NODE)
 
 $(B)/tests/library.a: $(filter-out $(B)/src/base/hmac.o,$(LIB_OBJ))
 	@mkdir -p $(@D)
