@@ -163,7 +163,28 @@ async function withheld() {
   held = null;
   await revocations.refresh();
   same(result(verifier, token), 'ok', 'and it is well again with the next heartbeat');
-  tap(said.every((line) => line.startsWith('pulled')), 'none of which is an error of the server', said);
+  tap(said.every((line) => /^pulled|^pull_failed: the server has vouched for nothing newer/.test(line)),
+    'none of which is an error of another kind', said);
+}
+
+// The first server gives the same again and again, as a relay that is stuck.
+async function stuck() {
+  let held = null;
+  const { revocations, said } = made({
+    from: [server.address, `${server.address}/v2/revocations`],
+    every: 0.1,
+    change: async ({ init }) => {
+      if (said.some((line) => line.startsWith('pull_failed'))) return undefined;
+      held ??= await askPlain(feedURL, init);
+      return replayed(held);
+    },
+  });
+  const took = await until(async () => {
+    await revocations.refresh();
+    return said.length >= 3;
+  });
+  same([took < 30, revocations.usable, revocations.age < 4], [true, true, true], 'a server that vouches for nothing newer is left');
+  same(said.map((line) => line.split(':')[0]), ['pulled', 'pull_failed', 'pulled'], 'and each is told once');
 }
 
 async function clocks() {
@@ -315,7 +336,7 @@ function endsByItself() {
 
 await rounds();
 await changed();
-await Promise.all([withheld(), several(), addresses(), sizes(), forever(), beforeTheServer(), lazily()]);
+await Promise.all([withheld(), stuck(), several(), addresses(), sizes(), forever(), beforeTheServer(), lazily()]);
 await clocks();
 endsByItself();
 plan();

@@ -396,8 +396,7 @@ export class Revocations {
       this.#heartbeat = this.#feed.time;
       this.#grew = now;
     }
-    // A request that comes after an hour finds an old heartbeat, and has just asked for a newer one.
-    return this.#running !== null && now - this.#grew >= 2 * this.#every + STALE_AFTER;
+    return now - this.#grew >= 2 * this.#every + STALE_AFTER;
   }
 
   // ---- when the next one begins ----
