@@ -147,7 +147,7 @@ all)
 	for t in tests/e2e/test_*.py; do
 		t=${t##*/test_}
 		t=${t%.py}
-		case " $heavy " in *" $t "*) continue ;; esac
+		case " $heavy verdicts " in *" $t "*) continue ;; esac
 		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
@@ -162,7 +162,9 @@ all)
 	# One after the other: the first fetches what both need.
 	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
 	# The npm package: the library, and the middleware with the real frameworks, in workerd and in Chromium.
-	for t in middleware library failures revocations readme types; do program "wasm $t" node "tests/wasm/$t.mjs" build/subtoken; done ;;
+	for t in middleware library failures revocations readme types; do program "wasm $t" node "tests/wasm/$t.mjs" build/subtoken; done
+	finish # it takes the workerd that these have fetched
+	end_to_end build verdicts ;;
 *)
 	echo "run.sh: unknown part $1" >&2
 	exit 2 ;;

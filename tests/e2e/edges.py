@@ -3,9 +3,10 @@ said. One process of each serves all cases.
 
 What is told is {"status", "text", "challenge", "result", "who", "seen"}; what an edge does not show is left out."""
 from installed import *
-from nginx import MODULE, NGINX, Nginx, jwt, sub_of
+from nginx import Nginx, jwt, sub_of
 from feed import FeedFiles
-from upstream import Program, Upstream, ask, share, shared_dir
+from proxies import HaproxyModuleProxy, Offline, Proxy
+from upstream import Upstream, ask, share, shared_dir
 
 FIVE = ["X-Subtoken-Sub", "X-Subtoken-Key", "X-Subtoken-Owner", "X-Subtoken-Permissions", "X-Subtoken-Expires"]
 TABLE = vectors("edges.json")
@@ -27,6 +28,8 @@ def identity_of(headers):
 # ---- the server, its keys, and the tokens of the table ----
 
 class World:
+    """Also what proxies.py takes for a case."""
+
     def __init__(self):
         self.data = data_dir()
         self.policy = private_file(json.dumps(TABLE["policy"]), "policy.json")
@@ -244,6 +247,73 @@ const worker :Workerd.Worker = (modules = [%s], bindings = [%s], compatibilityDa
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class WorldFiles(Offline):
+    """Proxies with the ring, the policy and the revocation data of the world."""
+
+    def offline_files(self):
+        secrets, policy = super().offline_files()
+        self.feed.publish([self.case.revoked_sub])
+        with open(policy, "w") as f:
+            json.dump(TABLE["policy"], f)
+        return secrets, policy
+
+
+class ProxyEdge(Http):
+    """A proxy of proxies.py."""
+
+    def __init__(self, world):
+        self.world = world
+        self.proxy = self.Proxy(world)
+        self.proxy.__enter__()
+        self.where = self.proxy.socket
+
+    def stop(self):
+        self.proxy.__exit__(None, None, None)
+
+
+class HaproxyEdge(ProxyEdge):
+    """HAProxy with the module, and its configuration of the examples."""
+    name = "haproxy"
+
+    class Proxy(WorldFiles, HaproxyModuleProxy):
+        pass
+
+
+class GoEdge(ProxyEdge):
+    """net/http with the handler of the Go package."""
+    name = "go"
+    PROGRAM = os.path.join(HERE, "edge.go")
+
+    class Proxy(WorldFiles, Proxy):
+        def __init__(self, world):
+            self.case, self.dir = world, shared_dir()
+            self.upstream = Upstream(os.path.join(self.dir, "up"))
+            self.socket = os.path.join(self.dir, "in")
+            self.env = go_env()
+
+        def command(self):
+            secrets, policy = self.offline_files()
+            return [go_program(), self.socket, self.upstream.path, self.case.server.url, secrets, self.feed.path, policy]
+
+
+def go_env():
+    """Nothing is fetched; what was compiled is kept with the build."""
+    lib = os.path.join(prefix(), "lib")
+    return dict(os.environ, GOFLAGS="-mod=mod", GOPROXY="off", GO111MODULE="on", HOME=scratch(), LD_LIBRARY_PATH=lib,
+                GOCACHE=os.path.join(os.path.dirname(PROGRAM), "go-cache"), PKG_CONFIG_PATH=os.path.join(lib, "pkgconfig"))
+
+
+def go_program():
+    d = shared_dir()
+    with open(os.path.join(d, "go.mod"), "w") as f:
+        f.write("module edge\n\ngo 1.19\n\nrequire subtoken v0.0.0\n\nreplace subtoken => %s\n" %
+                os.path.join(ROOT, "src/bindings/go"))
+    shutil.copy(GoEdge.PROGRAM, d)
+    go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/lib/go-1.19/bin")
+    sh(go, "build", "-o", os.path.join(d, "edge"), ".", cwd=d, env=go_env())
+    return os.path.join(d, "edge")
 
 
 class ServerEdge(Http):

@@ -18,20 +18,17 @@ def challenge_of(case):
 
 def wanted(case, edge):
     """What this edge has to say; None: the table says why it cannot be asked."""
-    want = {"status": case["status"], "result": case["result"], "challenge": challenge_of(case)}
-    if case["status"] == 200:
-        want.update(who=WORLD.who(case.get("who")), seen=WORLD.fill(case.get("seen", case["target"])))
-    else:
-        want["text"] = case["text"]
-    other = dict(case.get("but", {}).get(edge, {}))
+    other = case.get("but", {}).get(edge, {})
     if "any" in other:
         return None
     if "own" in other:
         return {"status": other["own"]}
-    other.pop("why", None)
-    if other.get("status", 200) != 200:
-        want.pop("who", None), want.pop("seen", None)
-    want.update(other)
+    said = {**case, **other}
+    want = {"status": said["status"], "result": said["result"], "challenge": said.get("challenge", challenge_of(said))}
+    if said["status"] == 200:
+        want.update(who=WORLD.who(said.get("who")), seen=WORLD.fill(said.get("seen", said["target"])))
+    else:
+        want["text"] = said["text"]
     return want
 
 
@@ -93,6 +90,18 @@ def the_decision_endpoint_decides_so():
 @test
 def nginx_decides_so():
     hold(NginxEdge(WORLD))
+
+
+@test
+def haproxy_decides_so():
+    hold(HaproxyEdge(WORLD))
+
+
+@test
+def go_decides_so():
+    if not os.path.exists(GoEdge.PROGRAM):
+        return "there is no Go package yet"
+    hold(GoEdge(WORLD))
 
 
 @test
