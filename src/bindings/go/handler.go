@@ -96,21 +96,12 @@ func (v *Verifier) Check(r *http.Request) (*http.Request, *Refusal) {
 	return v.pass(r, target, d, body), nil
 }
 
-// As on the request line; of the form with scheme and host what follows the host.
+// As on the request line. One with scheme and host names the host twice, and is refused.
 func targetOf(r *http.Request) string {
-	target := r.RequestURI
-	if target == "" && r.URL != nil {
-		target = r.URL.RequestURI()
+	if r.RequestURI == "" && r.URL != nil {
+		return r.URL.RequestURI()
 	}
-	if strings.HasPrefix(target, "/") {
-		return target
-	}
-	if _, rest, found := strings.Cut(target, "://"); found {
-		if path := strings.IndexByte(rest, '/'); path >= 0 && !strings.ContainsAny(rest[:path], "?#") {
-			return rest[path:]
-		}
-	}
-	return target
+	return r.RequestURI
 }
 
 func readBody(r *http.Request) ([]byte, error) {

@@ -166,10 +166,11 @@ int st_go_inspect(st_go_call *call, const char *token, size_t len) {
 
 /* ---- requests ---- */
 
-/* The headers for the API, or those of the refusal. Claims that cannot be told are not passed. */
+/* The headers for the API, also where the body has yet to be read, or those of the refusal. Claims
+ * that cannot be told are not passed. */
 static int st_go_finish(st_go_call *call, const subtoken_edge_answer *answer,
                         subtoken_edge_step step) {
-  if (step == SUBTOKEN_EDGE_ALLOW) {
+  if (step == SUBTOKEN_EDGE_ALLOW || step == SUBTOKEN_EDGE_BODY) {
     call->header_count = SUBTOKEN_EDGE_IDENTITY_HEADERS;
     if (subtoken_edge_identity_headers(&call->claims, answer, call->memory, sizeof call->memory,
                                        call->headers) == SUBTOKEN_OK) {
@@ -236,6 +237,9 @@ int st_go_decide_body(st_go_call *call, const char *body, size_t len) {
   subtoken_edge_step step = subtoken_edge_decide_body(&call->claims, (subtoken_text){body, len},
                                                       scratch, len, &call->reply);
   free(scratch);
+  if (step != SUBTOKEN_EDGE_ALLOW) {
+    call->header_count = subtoken_edge_reply_headers(&call->reply, call->headers);
+  }
   return (int)step;
 }
 

@@ -226,7 +226,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/v2/account?access_token=" + good, nil, 200, "", ""},
 		{"GET", "/v2/items", nil, 200, "", ""},
 		{"OPTIONS", "/v2/account", []string{"Origin: https://a", "Access-Control-Request-Method: PUT"}, 200, "", ""},
-		{"GET", "http://api.example/v2/account", []string{bearer}, 200, "", ""},
+		{"GET", "http://api.example/v2/account", []string{bearer}, 400, "", "the request target can be read in more than one way"},
 		{"GET", "/v2/account", nil, 401, "Bearer", "Invalid access token"},
 		{"GET", "/v2/account", []string{bearer + "x"}, 401, `Bearer error="invalid_token"`, "Invalid access token"},
 		{"GET", "/v2/account/bank", []string{bearer}, 403, `Bearer error="insufficient_scope"`, "requires scope inventories"},
