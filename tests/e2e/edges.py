@@ -306,10 +306,11 @@ def go_env():
 
 
 def go_program():
+    """Go keeps a package under its folder, and not under what pkg-config says: a copy is in another one each time."""
     d = shared_dir()
+    shutil.copytree(os.path.join(ROOT, "src/bindings/go"), os.path.join(d, "subtoken"))
     with open(os.path.join(d, "go.mod"), "w") as f:
-        f.write("module edge\n\ngo 1.19\n\nrequire subtoken v0.0.0\n\nreplace subtoken => %s\n" %
-                os.path.join(ROOT, "src/bindings/go"))
+        f.write("module edge\n\ngo 1.19\n\nrequire subtoken v0.0.0\n\nreplace subtoken => ./subtoken\n")
     shutil.copy(GoEdge.PROGRAM, d)
     go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/lib/go-1.19/bin")
     sh(go, "build", "-o", os.path.join(d, "edge"), ".", cwd=d, env=go_env())
