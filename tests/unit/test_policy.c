@@ -353,6 +353,8 @@ static void the_first_rule_that_fails_decides(void **state) {
       signed_token(OTHER_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD)),
       {NULL, 0},
       {"", 0}};
+  static char memory[SUBTOKEN_CACHE_MIN];
+  subtoken_cache cache = {sizeof cache, memory, sizeof memory};
   const subtoken_policy *policy = policy_of(text);
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
@@ -378,6 +380,13 @@ static void the_first_rule_that_fails_decides(void **state) {
     /* Who takes no decision cannot know that the body is to be read. */
     CHECK(alone == (got == SUBTOKEN_OK && decision.json_rpc ? SUBTOKEN_URL : got), "%zu", i);
     CHECK(claims_are_zero(&claims) == (alone != SUBTOKEN_OK || open), "%zu", i);
+    for (int twice = 0; twice < 2; twice++) {
+      subtoken_verifier with = verifier;
+      with.cache = &cache;
+      CHECK(subtoken_policy_verify(&with, policy, tokens[rows[i].token], &request, rows[i].flags,
+                                   &claims, NULL) == alone,
+            "with a cache: %zu", i);
+    }
     CHECK((rows[i].target[1] == 'r' && rows[i].flags != 0) == decision.json_rpc ||
               rows[i].flags != SUBTOKEN_POLICY_BODY,
           "%zu", i);
