@@ -147,8 +147,8 @@ haproxy-module: $(HAPROXY_MODULE)
 deps-haproxy:
 	@sh third_party/apt.sh liblua5.3-dev
 
-$(HAPROXY_OBJ): CPPFLAGS += $(HAPROXY_INCLUDES)
-$(HAPROXY_OBJ): | deps-haproxy
+$(HAPROXY_OBJ) $(B)/fuzz/fuzz_haproxy_head: CPPFLAGS += $(HAPROXY_INCLUDES)
+$(HAPROXY_OBJ) $(B)/fuzz/fuzz_haproxy_head: | deps-haproxy
 
 $(HAPROXY_MODULE): $(HAPROXY_OBJ) $(B)/libsubtoken.a
 	@mkdir -p $(@D)
@@ -426,11 +426,11 @@ $(B)/bench/revocations: tests/bench/revocations.c tests/bench/edge_feed.h $(B)/l
 # BRIEF=1: each part with tiny sizes, to see that it works; nothing is measured.
 BRIEF ?=
 .PHONY: bench-programs bench-smoke bench-against
-bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module
-	@sh third_party/apt.sh python3 nginx-light wrk postgresql
+bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module haproxy-module
+	@sh third_party/apt.sh python3 nginx-light haproxy wrk postgresql
 
 # One after the other, whatever -j says: what runs beside a part is in its figures.
-BENCH_PARTS = verify wasm revocations server keys large stores edge propagation failover
+BENCH_PARTS = verify wasm revocations server keys large stores edge haproxy propagation failover
 .PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
 	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done
