@@ -468,6 +468,13 @@ const settle = () => new Promise((done) => { setTimeout(done, 20); });
   const many = Array.from({ length: 70 }, (_, i) => `p${i}`);
   same(verifier.verify(sign({ ...CLAIMS, permissions: many.slice(0, 64) }, SECRET), { ...request, needs: many }).result, 'perm', '70 needs');
   same(verifier.verify(sign({ ...CLAIMS, permissions: many.slice(0, 64) }, SECRET), { ...request, needs: many.slice(0, 64) }).result, 'ok', '64 needs');
+  const decided = (headers, forms) => verifier.decide({ method: 'GET', target: '/v2/account', now: NOW, ...headers }, { forms }).name;
+  const fifty = Array.from({ length: 50 }, (_, i) => `x.y.z${i}`);
+  const large = Array.from({ length: 30 }, (_, i) => `Bearer ${'x'.repeat(8000)}.y.z${i}`);
+  same([decided({ authorization: fifty.map((text) => `Bearer ${text}`) }), decided({ xApiKey: fifty }), decided({ authorization: large }),
+    decided({ authorization: fifty, xApiKey: GOOD }, ['x-api-key']), decided({ authorization: `Bearer ${GOOD}`, xApiKey: fifty }, ['bearer']),
+    decided({ authorization: large, xApiKey: [GOOD, ` ${GOOD}`] }, ['x-api-key']), decided({ authorization: [`Bearer ${GOOD}`], xApiKey: GOOD })],
+  ['auth_ambiguous', 'auth_ambiguous', 'auth_ambiguous', 'ok', 'ok', 'ok', 'ok'], 'more headers than anybody sends');
   const needs = ['account'];
   const first = verifier.verify(GOOD, { ...request, needs }).result;
   needs[0] = 'bank';

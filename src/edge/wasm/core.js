@@ -157,6 +157,7 @@ let UNKNOWN = 0; // the number of SUBTOKEN_REVOCATION_UNKNOWN
 const FEED_RESULTS = []; // by number: { name, text, event }
 const METHODS = new Map(); // common ones lie in the memory once
 const REFUSALS = []; // by number: the verdict
+let twoAt = 0; // where TWO lies in the memory
 
 function readConstants() {
   for (let i = 0, n; (n = wasm.result(i)) > 0; i += 1) {
@@ -174,6 +175,9 @@ function readConstants() {
     encoder.encodeInto(method, bytes.subarray(address));
     METHODS.set(method, [address, method.length]);
   }
+  const two = TWO.join('');
+  twoAt = allocate(two.length);
+  encoder.encodeInto(two, bytes.subarray(twoAt));
 }
 
 /** The version of the library. */
@@ -669,9 +673,10 @@ export class Verifier extends Owner {
     const { method, target, needs, now = Date.now() / 1000, preflight } = request;
     if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
     const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    // Only strings are read from here on: nothing of the caller's runs and calls us again.
+    const needsCount = putNeeds(needs);
     const tokenLength = token === null || token === undefined ? -1 : putToken(token);
     const targetLength = putTarget(target);
-    const needsCount = putNeeds(needs);
     putMethod(method);
     if (interrupted) resume();
     generation += 1;
@@ -702,23 +707,25 @@ export class Verifier extends Owner {
   // Hands the request and `how` to the instance, for the calls that follow at once.
   #request(request, how) {
     const address = this.#address();
-    const { method, target, now = Date.now() / 1000, contentLength = 0 } = request;
-    const targetLength = putTarget(target);
-    const needsCount = putNeeds(how.needs);
-    putMethod(method);
-    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
-    areaUsed = at.area + HEADERS_AREA;
-    let authorizations = putHeaders(request.authorization, AUTHORIZATION, 'authorization');
-    const xApiKeys = putHeaders(request.xApiKey, X_API_KEY, 'xApiKey');
-    if (authorizations < 0 || xApiKeys < 0) authorizations = putTwo();
-    const flags = (how.mayAsk === true ? 1 : 0) | (how.readsBodies === true ? 2 : 0) |
-      (request.origin === true ? 4 : 0) | (request.requestMethod === true ? 8 : 0) |
-      (request.bodyEncoded === true ? 16 : 0);
-    if (typeof contentLength !== 'number') throw wrongType('contentLength', 'a number');
+    const { method, target, now = Date.now() / 1000, contentLength = 0, origin, requestMethod, bodyEncoded } = request;
+    const authorization = valuesOf(request.authorization, 'authorization');
+    const xApiKey = valuesOf(request.xApiKey, 'xApiKey');
     const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    const forms = formsOf(how.forms);
+    const flags = (how.mayAsk === true ? 1 : 0) | (how.readsBodies === true ? 2 : 0) | (origin === true ? 4 : 0) |
+      (requestMethod === true ? 8 : 0) | (bodyEncoded === true ? 16 : 0);
+    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
+    if (typeof contentLength !== 'number') throw wrongType('contentLength', 'a number');
+    // Only strings are read from here on: nothing of the caller's runs and calls us again.
+    const needsCount = putNeeds(how.needs);
+    const targetLength = putTarget(target);
+    putMethod(method);
+    areaUsed = at.area + HEADERS_AREA;
+    const authorizations = putHeaders(authorization, AUTHORIZATION, 0);
+    const xApiKeys = putHeaders(xApiKey, X_API_KEY, 'Bearer '.length);
     generation += 1;
-    call('edge_request', address, formsOf(how.forms), flags, targetLength, methodAt, methodLength,
-      needsCount, authorizations, Math.max(xApiKeys, 0), now, monotonic, contentLength);
+    call('edge_request', address, forms, flags, targetLength, methodAt, methodLength, needsCount, authorizations,
+      xApiKeys, now, monotonic, contentLength);
   }
 
   #reply(step) {
@@ -846,25 +853,28 @@ function putText(place, text, max, name) {
   return true;
 }
 
-// The values of a header: an array, a string or none. Their number, or -1 when they are too many.
-function putHeaders(values, place, name) {
-  if (values === undefined || values === null) return 0;
-  if (typeof values === 'string') return putText(place, values, HEADER_MAX, name) ? 1 : -1;
-  if (!Array.isArray(values)) throw wrongType(name, 'a string or an array of strings');
-  if (values.length > HEADERS_MAX) return -1;
-  for (let i = 0; i < values.length; i += 1) {
-    if (typeof values[i] !== 'string') throw wrongType(name, 'a string or an array of strings');
-    if (!putText(place + i, values[i], HEADER_MAX, name)) return -1;
+// The values of a header, which may be a string, an array or none: an array of our own.
+function valuesOf(values, name) {
+  if (values === undefined || values === null) return [];
+  const list = typeof values === 'string' ? [values] : Array.isArray(values) ? [...values] : [null];
+  for (const value of list) {
+    if (typeof value !== 'string') throw wrongType(name, 'a string or an array of strings');
   }
-  return values.length;
+  return list;
 }
 
-// More values than anybody sends are what two different ones are: more than one credential.
-function putTwo() {
-  areaUsed = at.area + HEADERS_AREA;
-  putText(AUTHORIZATION, 'Bearer a.a.a', HEADER_MAX);
-  putText(AUTHORIZATION + 1, 'Bearer b.b.b', HEADER_MAX);
-  return 2;
+// Puts them into the table. More than anybody sends are what two different ones are: more than one
+// credential. `skip`: without the scheme, in X-API-Key.
+const TWO = ['Bearer a.a.a', 'Bearer b.b.b'];
+function putHeaders(values, place, skip) {
+  let fits = values.length <= HEADERS_MAX;
+  for (let i = 0; fits && i < values.length; i += 1) fits = putText(place + i, values[i], HEADER_MAX);
+  if (fits) return values.length;
+  for (const [i, text] of TWO.entries()) {
+    words[(at.table >>> 2) + 2 * (place + i)] = twoAt + i * text.length + skip;
+    words[(at.table >>> 2) + 2 * (place + i) + 1] = text.length - skip;
+  }
+  return TWO.length;
 }
 
 /** The reply for the name of a result; for any that is none, and for 'ok', 503. */
