@@ -504,7 +504,7 @@ def speed_and_bindings_are_those_of_the_tree():
         assert flag[2:].upper() + " instructions" in about, flag
     installed = re.findall(r"install -m 644 (src/bindings/\S+)", make)
     there = ["src/bindings/" + f for f in os.listdir(os.path.join(ROOT, "src", "bindings"))
-             if not f.startswith(("_", ".")) and not f.endswith(".md")]
+             if "." in f.strip(".") and not f.endswith(".md")]  # each one file; go is a package
     shown = re.findall(r"^\.Pa (src/bindings/\S+)", PAGES["libsubtoken.3"], re.M)
     assert sorted(installed) == sorted(there) == sorted(shown), (installed, there, shown)
 
