@@ -108,7 +108,7 @@ def the_library_exports_the_committed_names_and_needs_only_libc():
     assert "RPATH" not in dynamic and "RUNPATH" not in dynamic and "TEXTREL" not in dynamic
     undefined = sh("nm", "-u", "--format=posix", os.path.join(prefix(), "lib/libsubtoken.a"))
     needs = {l.split()[0] for l in undefined.splitlines() if " " in l.strip()}
-    ours = {"memcpy", "memmove", "memcmp", "memset", "strlen", "__stack_chk_fail",
+    ours = {"memcpy", "memmove", "memcmp", "memchr", "memset", "strlen", "__stack_chk_fail",
             "_GLOBAL_OFFSET_TABLE_"} | {n for n in needs if re.match("__.*_chk$", n)}
     files = {"open", "close", "pread", "lseek", "stat", "fstat", "statx", "mmap", "munmap", "madvise", "nanosleep", "strnlen",
              "__errno_location"}  # of feed_file.c, which alone asks the system
