@@ -182,6 +182,40 @@ def lua_handlers_see_the_identity():
 
 
 @test
+def headers_that_lua_changes_are_read_again():
+    """What rewrite_by_lua and set_by_lua make of the headers counts, though the module has read them before."""
+    modules = "/usr/share/nginx/modules/"
+    if not os.path.exists(modules + "ngx_http_lua_module.so"):
+        return "the Lua module is not installed"
+    lua = "load_module %sndk_http_module.so; load_module %sngx_http_lua_module.so;" % (modules, modules)
+    bodies = {"set": 'ngx.req.set_header("Authorization", "Bearer " .. ngx.var.arg_t)',
+              "clear": 'ngx.req.clear_header("Authorization")',
+              "key": 'ngx.req.set_header("X-API-Key", ngx.var.arg_t)',
+              "cookie": 'local t = ngx.var.cookie_t ngx.req.clear_header("Cookie") ngx.req.set_header("Authorization", "Bearer " .. t)',
+              "forge": 'ngx.req.clear_header("Cookie") ngx.req.set_header("X-Subtoken-Sub", "root") ngx.req.set_header("X_Subtoken_Key", "root")',
+              "other": 'ngx.req.clear_header("A") ngx.req.set_header("B", "1") ngx.req.set_header("Cookie", "2")'}
+    locations = "".join("location /%s { rewrite_by_lua_block { %s } proxy_pass http://api; }" % each for each in bodies.items())
+    locations += "".join("location /by/%s { set_by_lua_block $x { %s } proxy_pass http://api; }" % each for each in bodies.items())
+    n = Nginx("subtoken on;" + LOOSE + locations, main=lua)
+    with n:
+        one, two = n.token(), n.token("--permissions", "account")
+        for at in ("/", "/by/"):
+            for more in ([], ["H%d: x" % i for i in range(30)]):  # a list of one part, and of two
+                assert identity_sent(n.ask(at + "set?t=" + two, *more, token=one)) == of_token(two), at
+                assert identity_sent(n.ask(at + "set?t=" + two, *more)) == of_token(two)
+                assert n.status(at + "clear", *more, token=one) == 401 and result(n) == "auth_missing"
+                assert n.status(at + "clear", *more, "A: 1", token=one) == 401
+                assert n.status(at + "key?t=" + two, *more, token=one) == 400 and result(n) == "auth_ambiguous"
+                assert identity_sent(n.ask(at + "key?t=" + two, *more, "X-API-Key: " + one)) == of_token(two)
+                assert identity_sent(n.ask(at + "key?t=" + two, *more, "X-API-Key: ")) == of_token(two)
+                for cookie in (["A: 1", "Cookie: t=" + two], ["Cookie: t=" + two, "A: 1"]):
+                    assert identity_sent(n.ask(at + "cookie", *more, *cookie)) == of_token(two), (at, more, cookie)
+                    assert identity_sent(n.ask(at + "forge", *cookie, *more, token=one)) == of_token(one)
+                    assert identity_sent(n.ask(at + "forge", *more, *cookie, token=one)) == of_token(one), (at, more, cookie)
+                    assert identity_sent(n.ask(at + "other", *more, *cookie, *FORGED, token=one)) == of_token(one)
+
+
+@test
 def a_variable_that_if_reads_refuses_nothing_where_the_module_is_off():
     """E1: a front page where subtoken is off gets the target as it came, though a variable was read before."""
     n = Nginx("""subtoken on; if ($subtoken_result = ok) { set $had 1; }
