@@ -36,11 +36,12 @@ SEES = {
     "edge/haproxy": [],
     "edge/wasm": [],
     "edge/apache": [],
+    "bindings/go": [],
 }
 # Embedders like any other: public headers and symbols alone.
-EMBEDDERS = {"edge/nginx", "edge/haproxy", "edge/apache"}
-# Built for another machine than this one: includes alone are looked at.
-NO_OBJECT = {"edge/wasm/subtoken_wasm"}
+EMBEDDERS = {"edge/nginx", "edge/haproxy", "edge/apache", "bindings/go"}
+# Built for another machine than this one, or by Go: includes alone are looked at.
+NO_OBJECT = {"edge/wasm/subtoken_wasm", "bindings/go/shim"}
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server

@@ -2,10 +2,11 @@
 said. One process of each serves all cases.
 
 What is told is {"status", "text", "challenge", "result", "who", "seen"}; what an edge does not show is left out."""
+import functools
 from installed import *
 from nginx import Nginx, jwt, sub_of
 from feed import FeedFiles
-from proxies import HaproxyModuleProxy, Offline, Proxy
+from proxies import ApacheProxy, HaproxyModuleProxy, Offline, Proxy
 from upstream import Upstream, ask, share, shared_dir
 
 FIVE = ["X-Subtoken-Sub", "X-Subtoken-Key", "X-Subtoken-Owner", "X-Subtoken-Permissions", "X-Subtoken-Expires"]
@@ -281,6 +282,14 @@ class HaproxyEdge(ProxyEdge):
         pass
 
 
+class ApacheEdge(ProxyEdge):
+    """Apache httpd with the module, and its configuration of the examples."""
+    name = "apache"
+
+    class Proxy(WorldFiles, ApacheProxy):
+        pass
+
+
 class GoEdge(ProxyEdge):
     """net/http with the handler of the Go package."""
     name = "go"
@@ -305,6 +314,7 @@ def go_env():
                 GOCACHE=os.path.join(os.path.dirname(PROGRAM), "go-cache"), PKG_CONFIG_PATH=os.path.join(lib, "pkgconfig"))
 
 
+@functools.lru_cache(None)
 def go_program():
     """Go keeps a package under its folder, and not under what pkg-config says: a copy is in another one each time."""
     d = shared_dir()

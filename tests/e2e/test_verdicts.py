@@ -1,8 +1,9 @@
-"""One table of requests (tests/vectors/edges.json), and every edge: C, Python, Lua, nginx, Node, workerd and the
+"""One table of requests (tests/vectors/edges.json), and every edge: C, Python, Lua, nginx, HAProxy, Apache httpd, Go, Node, workerd and the
 decision endpoint say the same about each. What one of them cannot see by its nature stands in the table, with what it
 says instead."""
 from edges import *
 
+go_program()  # first: it takes its time to build, and tokens of the table are good for half a minute
 WORLD = World()
 INVALID_REQUEST = 'Bearer error="invalid_request"'
 
@@ -74,7 +75,7 @@ def the_table_is_whole():
     for case in TABLE["cases"]:
         assert (case["status"] == 200) == ("text" not in case), case["name"]
         for edge, other in case.get("but", {}).items():
-            assert other and edge in ("server", "nginx", "haproxy", "go", "node", "workerd"), case["name"]
+            assert other and edge in ("server", "nginx", "haproxy", "apache", "go", "node", "workerd"), case["name"]
 
 
 @test
@@ -95,6 +96,11 @@ def nginx_decides_so():
 @test
 def haproxy_decides_so():
     hold(HaproxyEdge(WORLD))
+
+
+@test
+def apache_decides_so():
+    hold(ApacheEdge(WORLD))
 
 
 @test

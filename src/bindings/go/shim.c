@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-static int64_t st_go_now(void) { return (int64_t)time(NULL); }
+static int64_t st_go_now(void) {
+  return (int64_t)time(NULL);
+}
 
 static int64_t st_go_monotonic(void) {
   struct timespec at = {0, 0};
@@ -19,8 +21,7 @@ st_go_call *st_go_call_new(size_t cache_size) {
   st_go_call *call = calloc(1, sizeof *call);
   void *memory = cache_size > 0 ? calloc(1, cache_size) : NULL;
   if (call == NULL || (cache_size > 0 && memory == NULL) ||
-      (memory != NULL &&
-       subtoken_cache_init(&call->cache, memory, cache_size) != SUBTOKEN_OK)) {
+      (memory != NULL && subtoken_cache_init(&call->cache, memory, cache_size) != SUBTOKEN_OK)) {
     free(memory);
     free(call);
     return NULL;

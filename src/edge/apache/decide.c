@@ -29,7 +29,7 @@ static void decide_read_request(decide_call *call, const char *target) {
   request_rec *r = call->r;
   call->request = (subtoken_edge_request)SUBTOKEN_EDGE_REQUEST_DEFAULT;
   call->request.method = mod_subtoken_text(r->method);
-  call->request.target = mod_subtoken_request_target(target);
+  call->request.target = mod_subtoken_text(target);
   call->request.authorization = call->authorization;
   call->request.authorization_count =
       mod_subtoken_request_values(r, "Authorization", call->authorization, DECIDE_VALUES);

@@ -150,17 +150,6 @@ void mod_subtoken_request_remove_token(request_rec *r) {
 
 /* ---- what a decision is about ---- */
 
-/* Of the form with scheme and host what follows the host (RFC 9112 section 3.2.2). */
-subtoken_text mod_subtoken_request_target(const char *target) {
-  const char *host = target == NULL || *target == '/' ? NULL : strstr(target, "://");
-  if (host != NULL) {
-    host += 3;
-    host += strcspn(host, "/?#");
-    if (*host == '/') return mod_subtoken_text(host);
-  }
-  return mod_subtoken_text(target);
-}
-
 /* httpd has joined the values of headers that came more than once, with a comma and a blank, which
  * no credential has.
  */

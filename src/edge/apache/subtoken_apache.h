@@ -114,7 +114,6 @@ void mod_subtoken_request_begin(request_rec *r);
 void mod_subtoken_request_remove_identity(request_rec *r);
 void mod_subtoken_request_hide_token(request_rec *r);
 void mod_subtoken_request_remove_token(request_rec *r);
-subtoken_text mod_subtoken_request_target(const char *target);
 size_t mod_subtoken_request_values(request_rec *r, const char *name, subtoken_text *values,
                                    size_t max);
 
