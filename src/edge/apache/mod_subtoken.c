@@ -224,7 +224,7 @@ static const command_rec subtoken_directives[] = {
                   "the audience that a token must name"),
     AP_INIT_TAKE1("SubtokenCache", subtoken_set_cache, NULL, RSRC_CONF,
                   "memory for tokens that were seen, for each request at a time; 256K, 0 is none"),
-    {NULL}};
+    {.name = NULL}};
 
 /* ---- hooks ---- */
 
