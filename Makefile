@@ -306,6 +306,7 @@ $(STORE_TESTS:tests/unit/test_%.c=check-%): deps-postgres
 check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
+e2e-verdicts: wasm
 e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
