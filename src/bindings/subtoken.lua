@@ -89,6 +89,7 @@ typedef struct subtoken_claims {
   subtoken_slice permissions[64];
   subtoken_slice urls[64];
   char text[6144];
+  subtoken_slice aud;
 } subtoken_claims;
 typedef struct subtoken_secret {
   uint32_t inner[8];
@@ -113,6 +114,7 @@ typedef struct subtoken_verifier {
   void *revoked; /* a function; never set here, see decide */
   void *revoked_context;
   bool without_revocations;
+  void *cache; /* never set here */
 } subtoken_verifier;
 typedef struct subtoken_request {
   size_t size;

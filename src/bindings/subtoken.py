@@ -96,6 +96,7 @@ class _Claims(ctypes.Structure):
         ("permissions", _Slice * _PERMISSIONS_MAX),
         ("urls", _Slice * _URLS_MAX),
         ("text", ctypes.c_char * (_TOKEN_MAX // 4 * 3)),
+        ("aud", _Slice),
     ]
 
 
@@ -126,6 +127,7 @@ class _Verifier(ctypes.Structure):
         ("revoked", ctypes.c_void_p),  # never set here, see Verifier.verify
         ("revoked_context", ctypes.c_void_p),
         ("without_revocations", ctypes.c_bool),
+        ("cache", ctypes.c_void_p),  # never set here
     ]
 
 
