@@ -258,8 +258,8 @@ static subtoken_feed_result feed_apply(st_wasm_feed *feed) {
 }
 
 EXPORT(feed_start)
-subtoken_feed_result
-    st_wasm_feed_start(st_wasm_feed *feed, const subtoken_ring *ring, int changes) {
+subtoken_feed_result st_wasm_feed_start(st_wasm_feed *feed, const subtoken_ring *ring,
+                                        int changes) {
   subtoken_feed_result result = feed->fresh == NULL ? SUBTOKEN_FEED_ABSENT
                                 : changes           ? feed_apply(feed)
                                                     : SUBTOKEN_FEED_OK;
@@ -505,8 +505,8 @@ EXPORT(url_canonical) subtoken_result st_wasm_url_canonical(int len) {
 }
 
 EXPORT(url_allows)
-subtoken_result
-    st_wasm_url_allows(int entry_len, const char *method, int method_len, int target_len) {
+subtoken_result st_wasm_url_allows(int entry_len, const char *method, int method_len,
+                                   int target_len) {
   return subtoken_url_allows(text_at(io.token, entry_len), text_at(method, method_len),
                              text_at(io.target, target_len));
 }
