@@ -81,7 +81,9 @@ static void authorize_tell_permissions(st_reply *reply, const subtoken_claims *g
     st_write_view(&writer, subtoken_claims_text(grant, grant->permissions[i]));
   }
   bool whole = st_writer_end(&writer);
-  st_reply_header(reply, "X-Subtoken-Permissions", (subtoken_text){list, whole ? writer.len : 0});
+  /* An edge compares each with what a policy needs: a % of a permission stays one. */
+  st_reply_header_visible(reply, "X-Subtoken-Permissions",
+                          (subtoken_text){list, whole ? writer.len : 0});
 }
 
 static void authorize_tell_expiry(st_reply *reply, int64_t expires) {

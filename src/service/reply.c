@@ -61,7 +61,8 @@ void st_reply_oauth_problem(st_reply *reply, const char *code, const st_problem 
   reply_problem_end(reply, problem, &writer);
 }
 
-void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
+static void reply_header_escaped(st_reply *reply, const char *name, subtoken_text value,
+                                 char escape) {
   static const char hex[] = "0123456789ABCDEF";
   st_writer writer =
       st_writer_on(reply->headers + reply->headers_len, sizeof reply->headers - reply->headers_len);
@@ -69,7 +70,7 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
   st_write_literal(&writer, ": ");
   for (size_t i = 0; i < value.len; i++) {
     uint8_t c = (uint8_t)value.data[i];
-    if (c >= 0x21 && c <= 0x7E && c != '%') {
+    if (c >= 0x21 && c <= 0x7E && c != (uint8_t)escape) {
       st_write_char(&writer, (char)c);
     } else {
       st_write_char(&writer, '%');
@@ -79,6 +80,14 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
   }
   st_write_literal(&writer, "\r\n");
   if (st_writer_end(&writer)) reply->headers_len += writer.len;
+}
+
+void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
+  reply_header_escaped(reply, name, value, '%');
+}
+
+void st_reply_header_visible(st_reply *reply, const char *name, subtoken_text value) {
+  reply_header_escaped(reply, name, value, '\0');
 }
 
 void st_reply_sequence(st_reply *reply, int64_t sequence) {

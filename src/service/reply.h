@@ -21,6 +21,8 @@ void st_reply_end(st_reply *reply, int status, st_writer *writer);
  * be anything. What does not fit is left out.
  */
 void st_reply_header(st_reply *reply, const char *name, subtoken_text value);
+/* The same for a value that has visible ASCII alone, which it goes out as. */
+void st_reply_header_visible(st_reply *reply, const char *name, subtoken_text value);
 /* The header Subtoken-Seq. */
 void st_reply_sequence(st_reply *reply, int64_t sequence);
 

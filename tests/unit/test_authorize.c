@@ -412,6 +412,14 @@ static void the_identity_is_told_in_headers(void **state) {
            "%sX-Subtoken-Owner: \r\nX-Subtoken-Permissions: \r\nX-Subtoken-Expires: %lld\r\n",
            front, (long long)NOW + 60);
   check_headers(expected);
+  /* A permission stands there as it is: edges compare it. */
+  snprintf(stored->permissions, sizeof stored->permissions, "50%%,account,%%25");
+  assert_int_equal(get(ASK "/a", AS_KEY), 200);
+  snprintf(expected, sizeof expected,
+           "%sX-Subtoken-Owner: \r\nX-Subtoken-Permissions: 50%%,account,%%25\r\n"
+           "X-Subtoken-Expires: \r\n",
+           front);
+  check_headers(expected);
 }
 
 /* The longest owner and permissions that the store can hold all fit. */
