@@ -335,7 +335,7 @@ AARCH64 = B=build/aarch64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar OBJCO
 	OPT='-O2 -g -isystem $(CURDIR)/$(ARM64)/usr/include -L$(CURDIR)/$(ARM64)/usr/lib/aarch64-linux-gnu'
 .PHONY: deps-aarch64 aarch64-programs test-aarch64
 deps-aarch64:
-	@sh third_party/apt.sh cmd:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu cmd:qemu-aarch64=qemu-user
+	@sh third_party/apt.sh cmd:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmd:qemu-aarch64=qemu-user
 	@sh third_party/arm64.sh $(ARM64) libcmocka-dev libcmocka0
 
 # All that the vectors ask, without the store and its packages.
