@@ -104,7 +104,7 @@ static void decide_set_identity(decide_call *call, const subtoken_edge_answer *a
 /* answer: what the server said of nonce, or NULL. */
 static subtoken_edge_step decide_step(decide_call *call, subtoken_text nonce,
                                       const subtoken_edge_answer *answer) {
-  subtoken_cache *cache = answer == NULL ? mod_subtoken_files_take_cache() : NULL;
+  subtoken_cache *cache = answer == NULL ? mod_subtoken_caches_take() : NULL;
   subtoken_edge_step step;
   call->reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
   mod_subtoken_files_lock();
@@ -118,7 +118,7 @@ static subtoken_edge_step decide_step(decide_call *call, subtoken_text nonce,
                                              &call->claims, &call->reply);
   }
   mod_subtoken_files_unlock();
-  mod_subtoken_files_give_cache(cache);
+  mod_subtoken_caches_give(cache);
   if (step == SUBTOKEN_EDGE_ALLOW) decide_set_identity(call, answer);
   return step;
 }

@@ -26,7 +26,6 @@
 static apr_array_header_t *files_secrets, *files_policies, *files_feeds;
 
 static pthread_rwlock_t files_lock;
-static pthread_mutex_t files_cache_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t files_end_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t files_end_signal;
 static pthread_t files_thread;
@@ -396,52 +395,6 @@ bool mod_subtoken_files_check(server_rec *server) {
   return true;
 }
 
-/* ---- caches ---- */
-
-/* As many as there were requests at the same time. The one that was used last is used first, so
- * that few of them are warm and hit.
- */
-static subtoken_cache **files_caches;
-static size_t files_cache_count, files_cache_max, files_cache_size;
-
-static subtoken_cache *files_make_cache(void) {
-  subtoken_cache *cache = malloc(sizeof *cache);
-  void *memory = aligned_alloc(64, (files_cache_size + 63) / 64 * 64);
-  if (cache != NULL && memory != NULL &&
-      subtoken_cache_init(cache, memory, files_cache_size) == SUBTOKEN_OK) {
-    (void)madvise(memory, files_cache_size, MADV_DONTDUMP);
-    return cache;
-  }
-  free(memory);
-  free(cache);
-  return NULL;
-}
-
-static void files_free_cache(subtoken_cache *cache) {
-  void *memory = cache->memory;
-  subtoken_cache_wipe(cache);
-  free(memory);
-  free(cache);
-}
-
-subtoken_cache *mod_subtoken_files_take_cache(void) {
-  subtoken_cache *cache = NULL;
-  if (files_cache_size == 0) return NULL;
-  (void)pthread_mutex_lock(&files_cache_lock);
-  if (files_cache_count > 0) cache = files_caches[--files_cache_count];
-  (void)pthread_mutex_unlock(&files_cache_lock);
-  return cache != NULL ? cache : files_make_cache();
-}
-
-void mod_subtoken_files_give_cache(subtoken_cache *cache) {
-  if (cache == NULL) return;
-  (void)pthread_mutex_lock(&files_cache_lock);
-  bool kept = files_cache_count < files_cache_max;
-  if (kept) files_caches[files_cache_count++] = cache;
-  (void)pthread_mutex_unlock(&files_cache_lock);
-  if (!kept) files_free_cache(cache);
-}
-
 /* ---- in a process ---- */
 
 static bool files_wait(int milliseconds) {
@@ -499,10 +452,7 @@ static apr_status_t files_stop(void *unused) {
     if (feed->started) subtoken_feed_file_stop(&feed->file);
   }
   mod_subtoken_files_unlock();
-  (void)pthread_mutex_lock(&files_cache_lock);
-  while (files_cache_count > 0) files_free_cache(files_caches[--files_cache_count]);
-  files_cache_max = 0;
-  (void)pthread_mutex_unlock(&files_cache_lock);
+  mod_subtoken_caches_end();
   return APR_SUCCESS;
 }
 
@@ -557,9 +507,7 @@ void mod_subtoken_files_start(apr_pool_t *pchild, server_rec *server, size_t cac
   files_server = server;
   files_init_locks();
   if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads < 1) threads = 1;
-  files_cache_max = (size_t)threads;
-  files_caches = apr_palloc(pchild, files_cache_max * sizeof(subtoken_cache *));
-  files_cache_size = cache_size;
+  mod_subtoken_caches_begin(pchild, (size_t)threads, cache_size);
   if (files_secrets->nelts + files_policies->nelts > 0) {
     files_load();
     apr_pool_cleanup_register(pchild, NULL, files_stop, apr_pool_cleanup_null);

@@ -72,11 +72,16 @@ void mod_subtoken_files_start(apr_pool_t *pchild, server_rec *server, size_t cac
 void mod_subtoken_files_lock(void);
 void mod_subtoken_files_unlock(void);
 
-/* A cache that is nobody else's until it is given back; NULL: none. */
-subtoken_cache *mod_subtoken_files_take_cache(void);
-void mod_subtoken_files_give_cache(subtoken_cache *cache);
-
 int64_t mod_subtoken_files_monotonic(void);
+
+/* ---- caches.c ---- */
+
+void mod_subtoken_caches_begin(apr_pool_t *pchild, size_t max, size_t size); /* size 0: none */
+void mod_subtoken_caches_end(void);
+
+/* A cache that is nobody else's until it is given back; NULL: none. */
+subtoken_cache *mod_subtoken_caches_take(void);
+void mod_subtoken_caches_give(subtoken_cache *cache);
 
 /* ---- mod_subtoken.c: the configuration ---- */
 
