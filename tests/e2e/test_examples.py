@@ -144,6 +144,9 @@ def spoofed_headers_change_nothing(make):  # A1, A3
         for lines in [[line] for line in SPELLINGS] + [SPELLINGS, SPOOFED + SPELLINGS] + CONNECTIONS:
             answer = p.ask("/v2/account", auth(token), *lines)
             assert identity_passed(answer) == mine, (lines, identity_passed(answer))
+            # The next hop would take off what Connection names.
+            named = [v for n, v in json.loads(answer.body)["headers"] if n.lower() == "connection"]
+            assert "subtoken" not in str(named).lower(), (lines, named)
             assert "root" not in answer.body and "placeholder" not in answer.body, answer.body
             # A public route is told of nobody: not by a caller, nor by the text of a placeholder.
             answer = p.ask("/v2/items", *lines)
@@ -188,6 +191,23 @@ def spoofed_headers_change_nothing_through_caddy():
 @test
 def spoofed_headers_change_nothing_through_the_module():
     spoofed_headers_change_nothing(ModuleProxy)
+
+
+@test
+def haproxy_tells_all_of_an_identity_or_lets_nothing_pass():
+    """It drops a header for which its buffer has no room, and does not say so."""
+    many = ["p%02d%s" % (i, "x" * 30) for i in range(60)]
+    with Case() as c:
+        key = make_key(c.server.data, ",".join(["account"] + many))["key"]
+        for make in (HaproxyProxy, HaproxyModuleProxy):
+            seen = set()
+            with make(c) as p:
+                for size in (0, 6000, 9000, 10000, 11000, 11500, 12000, 12300, 12500, 12700, 13000, 14000):
+                    answer = p.ask("/v2/account", auth(key), "Cookie: " + "c" * size)
+                    seen.add(answer.status)
+                    told = identity_passed(answer) if answer.status == 200 else {}
+                    assert answer.status != 200 or told["x-subtoken-permissions"].count(",") == 60, (size, told.keys())
+            assert 200 in seen and seen - {200} and seen <= {200, 400, 500, 503}, seen
 
 
 def no_upgrade_hides_requests(make):

@@ -372,6 +372,22 @@ def files_are_read_again_below_a_chroot():
 
 
 @test
+def data_that_comes_below_a_chroot_is_taken_up():
+    """There was none when HAProxy started, outside of it."""
+    if not ROOT:
+        return "only root can change its root"
+    h = chrooted("jail/etc/subtoken", "jail")
+    for name in (h.feed.path, h.feed.path + ".alive"):
+        if os.path.exists(name):
+            os.rename(name, name + ".kept")
+    with h:
+        token = h.token()
+        assert h.status("/v2/account", token=token) == 503
+        wait(lambda: h.feed.publish([]) or h.status("/v2/account", token=token) == 200, "the data is taken up")
+        wait(lambda: h.feed.publish([sub_of(token)]) or h.status("/v2/account", token=token) == 401, "a revocation is taken up")
+
+
+@test
 def files_outside_of_a_chroot_are_told_and_become_too_old():
     if not ROOT:
         return "only root can change its root"
@@ -408,6 +424,8 @@ def wrong_settings_keep_haproxy_from_starting():
                            ("secrets=%s revocations=off max_age=1y" % h.secrets, "max_age=1y: must be"), ("secrets=/dev/null revocations=off", "not a regular file"),
                            ("secrets=%s revocations=off leeway=2h" % h.secrets, "leeway: must be 0 to 3600 seconds"),
                            ("secrets=%s revocations=off cache=9" % h.secrets, "cache: must be 0 or at least"),
+                           ("secrets=%s revocations=off cache=999999999999G" % h.secrets, "is too large"),
+                           ("secrets=%s revocations=off require=a ask=on" % h.secrets, "require: not with ask=on"),
                            ("secrets=%s revocations=off ask=yes" % h.secrets, "ask=yes: must be on or off"),
                            ("secrets=%s revocations=off require=a,,b" % h.secrets, "require: a permission has 1 to 64"),
                            ("secrets=%s revocations=%s" % (h.secrets, h.policy), "feed_"),

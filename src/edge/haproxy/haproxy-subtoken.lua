@@ -38,6 +38,13 @@ local function delete_identity(txn, given)
 	end
 end
 
+-- Whoever takes off what Connection names, as the next hop does, would take off what is set here.
+local function delete_connection(txn, given)
+	for _, value in ipairs(given["connection"] and values(given["connection"]) or {}) do
+		if value:lower():find("subtoken", 1, true) then txn.http:req_del_header("connection") end
+	end
+end
+
 -- Nobody decides about what follows a change of protocol. An API that accepts `Upgrade: h2c` would
 -- read whole requests there, with any X-Subtoken-* that a caller writes. So only the change to
 -- WebSocket is passed on.
@@ -108,11 +115,21 @@ local function ask(method, target, given, address)
 		timeout = TIMEOUT_MS })
 end
 
+-- HAProxy drops a header for which its buffer has no room, and does not tell Lua.
+local function is_told(txn, headers)
+	local set = txn.http:req_get_headers()
+	for _, name in ipairs(IDENTITY) do
+		if headers[name] and not (set[name] and set[name][0] == headers[name][0]) then return false end
+	end
+	return true
+end
+
 core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	local given = txn.http:req_get_headers()
 	-- The target as on the request line; of an absolute form, pathq leaves the host out.
 	local method, target = txn.sf:method(), txn.sf:pathq()
 	delete_identity(txn, given)
+	delete_connection(txn, given)
 	delete_upgrade(txn, given)
 	local ran, answer = pcall(ask, method, target, given, txn.sf:src())
 	local status = ran and answer and answer.status or 0
@@ -121,6 +138,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 		for _, name in ipairs(IDENTITY) do
 			if headers[name] then txn.http:req_set_header(name, headers[name][0]) end
 		end
+		if not is_told(txn, headers) then return deny(txn, 503, { ["retry-after"] = "5" }, UNDECIDED) end
 		local passed = without_token(target)
 		if passed ~= target then txn.http:req_set_uri(passed) end
 		txn:set_var("txn.subtoken", verdict(headers))

@@ -133,6 +133,7 @@ typedef struct st_haproxy_head {
   bool origin, request_method;
   bool identity; /* it has names that subtoken_edge_is_identity_header knows */
   bool upgrade;  /* it asks for a protocol other than WebSocket */
+  bool named;    /* Connection names such a header, so that the next hop would take it off */
 } st_haproxy_head;
 
 /* Read the headers as req.hdrs of HAProxy writes them: `name: value`, CR LF, and an empty line at

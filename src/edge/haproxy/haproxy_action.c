@@ -193,6 +193,8 @@ static void st_haproxy_action_clean(st_haproxy_call *c) {
   size_t at = 0;
   if (c->head.upgrade)
     st_haproxy_action_http(c, "req_del_header", (subtoken_text)SUBTOKEN_TEXT("upgrade"));
+  if (c->head.named)
+    st_haproxy_action_http(c, "req_del_header", (subtoken_text)SUBTOKEN_TEXT("connection"));
   if (!c->head.identity) return;
   for (;;) {
     subtoken_text name = st_haproxy_head_identity(c->headers, &at);
@@ -370,7 +372,7 @@ static int st_haproxy_action_convert(lua_State *L) {
   st_haproxy_log log = {L, lua_upvalueindex(ST_HAPROXY_UP_LOG)};
   if (!st_haproxy_action_split(&c, st_haproxy_action_text(L, 1)) ||
       st_haproxy_action_decide(&c, &log) != SUBTOKEN_EDGE_ALLOW || c.head.identity ||
-      c.head.upgrade || memchr(c.target.data, '?', c.target.len) != NULL ||
+      c.head.upgrade || c.head.named || memchr(c.target.data, '?', c.target.len) != NULL ||
       !st_haproxy_action_verdict(&c, verdict, &len)) {
     return 0;
   }

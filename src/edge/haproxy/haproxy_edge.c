@@ -353,19 +353,14 @@ static void st_haproxy_edge_rebase_file(st_haproxy_file *file, const char *conse
   st_haproxy_edge_say(log, ST_HAPROXY_ERROR, text);
 }
 
-/* By the name that the files have from here on. The data that was loaded stays if they cannot be
- * read.
+/* The name that the files have from here on: the end of the one before. What was loaded stays, with
+ * its sequence and time, until there is something newer under that name.
  */
 static void st_haproxy_edge_rebase_feed(st_haproxy_edge *edge) {
-  if (strcmp(edge->feed_name.path, edge->feed_name.named) == 0) return;
-  subtoken_feed_file *feed = st_haproxy_edge_start_feed(edge);
-  if (feed == NULL) return;
-  if (subtoken_feed_file_load(feed, edge->ring, st_haproxy_edge_clock(),
-                              st_haproxy_edge_monotonic()) == SUBTOKEN_FEED_OK) {
-    st_haproxy_edge_use_feed(edge, feed);
-  } else {
-    st_haproxy_edge_stop_feed(feed);
-  }
+  size_t len = strlen(edge->feed_name.path);
+  if (len > edge->feed->path_len) return;
+  memcpy(edge->feed->path, edge->feed_name.path, len);
+  edge->feed->path_len = len;
 }
 
 /* The first time that HAProxy works, with the root and the user that it has from here on. */

@@ -38,6 +38,18 @@ static bool st_haproxy_head_is_websocket(subtoken_text value) {
   return true;
 }
 
+/* `subtoken` in any case, anywhere. */
+static bool st_haproxy_head_has_subtoken(subtoken_text value) {
+  static const char word[] = "subtoken";
+  size_t len = sizeof word - 1;
+  for (size_t at = 0; at + len <= value.len; at++) {
+    size_t same = 0;
+    while (same < len && (value.data[at + same] | 0x20) == word[same]) same++;
+    if (same == len) return true;
+  }
+  return false;
+}
+
 static void st_haproxy_head_keep(subtoken_text values[ST_HAPROXY_VALUES_MAX], size_t *count,
                                  subtoken_text value) {
   if (*count < ST_HAPROXY_VALUES_MAX) values[*count] = value;
@@ -52,6 +64,11 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
         st_haproxy_head_keep(head->authorization, &head->authorization_count, value);
       } else if (ST_HAPROXY_HEAD_IS(name, "access-control-request-method")) {
         head->request_method = true;
+      }
+      break;
+    case 'c':
+      if (ST_HAPROXY_HEAD_IS(name, "connection") && st_haproxy_head_has_subtoken(value)) {
+        head->named = true;
       }
       break;
     case 'o': head->origin = head->origin || ST_HAPROXY_HEAD_IS(name, "origin"); break;
@@ -74,7 +91,7 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
 bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
   subtoken_text name, value;
   head->authorization_count = head->x_api_key_count = 0;
-  head->origin = head->request_method = head->identity = head->upgrade = false;
+  head->origin = head->request_method = head->identity = head->upgrade = head->named = false;
   for (size_t at = 0; at < text.len;) {
     if (!st_haproxy_head_line(text, &at, &name, &value)) return false;
     if (name.data == NULL) return at == text.len; /* nothing is behind the empty line */

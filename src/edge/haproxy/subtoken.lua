@@ -29,7 +29,9 @@ local function number(name, value, units)
 	if not digits or #digits > 12 or not (unit == "" or units:find(unit, 1, true)) then
 		error(("subtoken: %s=%s: must be a number, or one with a unit (%s)"):format(name, value, units), 0)
 	end
-	return math.tointeger(tonumber(digits) * UNITS[unit])
+	local whole = math.tointeger(tonumber(digits) * UNITS[unit])
+	if not whole then error(("subtoken: %s=%s: is too large"):format(name, value), 0) end
+	return whole
 end
 
 local function value_of(name, value)
@@ -55,6 +57,9 @@ local function settings_of(text)
 		settings[name] = value
 	end
 	if not settings.revocations then error("subtoken: revocations: must be a file, or off", 0) end
+	if settings.require and settings.ask then
+		error("subtoken: require: not with ask=on: of what is asked about, the server's policy alone decides", 0)
+	end
 	for _, name in ipairs({ "revocations", "policy" }) do
 		if settings[name] == "off" then settings[name] = nil end
 	end
