@@ -179,6 +179,27 @@ def one_process_a_request_works_too():
             wait(lambda: {p.ask("/v2/account", auth(token)).status for _ in range(10)} == {401}, "the revocation")
 
 
+class StatusProxy(ApacheProxy):
+    def places(self, endpoint):
+        own = "# The server authenticates its own calls."
+        status = ('LoadModule status_module /usr/lib/apache2/modules/mod_status.so\nExtendedStatus On\nProxyPass "/.status" "!"\n'
+                  '<Location "/.status">\n  SetHandler server-status\n  Subtoken off\n</Location>\n')
+        return super().places(endpoint) + [(own, status + own)]
+
+
+@test
+def the_scoreboard_has_no_token():
+    """mod_status shows request lines, also of what httpd refuses before any hook of the module."""
+    with Case() as c, StatusProxy(c) as p:
+        token = c.token()
+        target = "/v2/account?a=1&access_token=" + token
+        assert p.ask(target).status == 200
+        for lines in (["Bad Header: x"], ["Cookie: " + "c" * 9000]):
+            assert p.ask(target, *lines).status == 400, lines
+            shown = p.ask("/.status").body
+            assert "/v2/account?a=1" in shown and token.split(".")[1] not in shown, shown
+
+
 @test
 def many_at_once_are_decided_rightly():
     """Threads share ring, policy and revocation data, and take caches from each other, while files change."""

@@ -131,7 +131,9 @@ def haproxy_takes_access_token_off_with_the_module():
 SPELLINGS = ["X_Subtoken_Sub: root", "X-Subtoken_Sub: root", "X_Subtoken-Sub: root", "x_subtoken_key: root",
              "X_SUBTOKEN_OWNER: root", "x-subtoken-sub: root", "X-SUBTOKEN-PERMISSIONS: admin", "X_Subtoken_Expires: 9",
              "x_Subtoken_permissions: admin"]
-CONNECTIONS = [["Connection: close, X-Subtoken-Sub"], ["Connection: x-subtoken-sub , X-Subtoken-Permissions"],
+CONNECTIONS = [["Connection: close;X-Subtoken-Permissions"], ["Connection: a X-Subtoken-Sub"],
+               ["Connection: ;X-Subtoken-Expires X-Subtoken-Sub X-Subtoken-Permissions"],
+               ["Connection: close, X-Subtoken-Sub"], ["Connection: x-subtoken-sub , X-Subtoken-Permissions"],
                ["Connection: keep-alive", "Connection: X-SUBTOKEN-KEY,x-subtoken-owner"],
                ["Connection: Authorization2, X-Subtoken-Sub, X-Subtoken-Key, X-Subtoken-Owner, X-Subtoken-Permissions"]]
 

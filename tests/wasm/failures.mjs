@@ -170,6 +170,23 @@ async function withExpress() {
   const there = await listen(http.createServer(mounted));
   const response = await request(there, { target: `/v2/account?a=1&access_token=${token}` });
   same([response.status, response.body], [200, '/account?a=1 /v2/account?a=1'], 'where it is mounted it decides about the whole path');
+  const lax = express();
+  lax.use(mounted);
+  same((await request(await listen(http.createServer(lax)), { target: '/v2/account', headers: bearer(token) })).status, 503,
+    'an app that is mounted in one with its own routing is 503');
+}
+
+// What passes a request on takes off what Connection names.
+async function namedByConnection() {
+  const there = await listen(http.createServer(protect({ verifier }, (request_, response) => {
+    response.end(JSON.stringify([request_.rawHeaders, request_.headers]));
+  })));
+  for (const Connection of ['close, X-Subtoken-Sub', 'x-subtoken-permissions', 'a;X_SUBTOKEN_SUB']) {
+    const { status, body } = await request(there, { target: '/v2/account', headers: { ...bearer(token), Connection } });
+    const [raw, headers] = JSON.parse(body);
+    tap(status === 200 && headers['x-subtoken-sub'].length === 43 && headers.connection === undefined
+      && !raw.some((each) => /^connection$/i.test(each)), `Connection: ${Connection} is not passed on`, body);
+  }
 }
 
 async function withFastify() {
@@ -311,6 +328,7 @@ await inTheLibrary();
 await withExpress();
 await withFastify();
 await inWorkers();
+await namedByConnection();
 await upgrades();
 await overHttp2();
 await others();

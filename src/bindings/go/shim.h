@@ -1,6 +1,6 @@
 /* One C call for each question that the Go package asks. cgo forbids to pass Go memory that points
  * to Go memory, so the texts of a request come joined in one piece, with their lengths beside them.
- * Everything else here is C memory. Nothing of Go's is kept when a call returns.
+ * Everything else here is C memory. Nothing of Go's is read once a call has returned.
  */
 #ifndef SUBTOKEN_GO_SHIM_H
 #define SUBTOKEN_GO_SHIM_H

@@ -83,13 +83,14 @@ static void decide_prepare(decide_call *call, subtoken_cache *cache) {
 /* Whom it stands for is copied into the pool of r before the lock is given back, because the text
  * of a decision lies on the stack.
  */
-static void decide_set_identity(decide_call *call, const subtoken_edge_answer *answer) {
+static bool decide_set_identity(decide_call *call, const subtoken_edge_answer *answer) {
   request_rec *r = call->r;
   char memory[SUBTOKEN_EDGE_IDENTITY_MEMORY];
   subtoken_edge_header headers[SUBTOKEN_EDGE_IDENTITY_HEADERS];
   subtoken_result result =
       subtoken_edge_identity_headers(&call->claims, answer, memory, sizeof memory, headers);
-  for (size_t i = 0; result == SUBTOKEN_OK && i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) {
+  if (result != SUBTOKEN_OK) return false;
+  for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) {
     const char *name = apr_pstrmemdup(r->pool, headers[i].name.data, headers[i].name.len);
     apr_table_unset(r->headers_in, name);
     if (headers[i].value.len == 0) continue;
@@ -97,6 +98,7 @@ static void decide_set_identity(decide_call *call, const subtoken_edge_answer *a
     apr_table_setn(r->headers_in, name, value);
     if (i == 0) apr_table_setn(r->subprocess_env, "SUBTOKEN_SUB", value);
   }
+  return true;
 }
 
 /* ---- deciding ---- */
@@ -119,7 +121,9 @@ static subtoken_edge_step decide_step(decide_call *call, subtoken_text nonce,
   }
   mod_subtoken_files_unlock();
   mod_subtoken_caches_give(cache);
-  if (step == SUBTOKEN_EDGE_ALLOW) decide_set_identity(call, answer);
+  if (step == SUBTOKEN_EDGE_ALLOW && !decide_set_identity(call, answer)) {
+    step = subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &call->reply);
+  }
   return step;
 }
 

@@ -5,6 +5,7 @@
 #include "edge/apache/subtoken_apache.h"
 
 #include <http_connection.h>
+#include <scoreboard.h>
 
 #define KIB INT64_C(1024)
 #define CACHE_SIZE_DEFAULT ((size_t)(256 * KIB))
@@ -301,11 +302,16 @@ static int subtoken_check_access(request_rec *r) {
   return OK;
 }
 
-/* Before any log. A request that httpd itself refused has seen no other hook. */
+/* Before any log. A request that httpd itself refused has seen no other hook; mod_status shows it
+ * as the scoreboard has it.
+ */
 static int subtoken_before_log(request_rec *r) {
   for (request_rec *each = r; each != NULL; each = each->next) {
     mod_subtoken_request_hide_token(each);
     mod_subtoken_request_remove_token(each);
+  }
+  if (r->connection->sbh != NULL) {
+    (void)ap_update_child_status(r->connection->sbh, SERVER_BUSY_LOG, r);
   }
   return DECLINED;
 }

@@ -297,11 +297,16 @@ function fetchMessage(request, { address, waitUntil }) {
 
 // ---- the request that follows ----
 
+/** Whoever passes the request on takes off what Connection names: it must not name ours. */
+export function namesIdentity(name, value) {
+  return name.length === 10 && /^connection$/i.test(name) && /subtoken/i.test(value);
+}
+
 /** What the API is to see of the headers of a caller: [name, value], in their order. */
 export function passedHeaders(edge, headers) {
   const passed = [];
   for (const [name, value] of headers) {
-    if (isIdentityHeader(name)) continue;
+    if (isIdentityHeader(name) || namesIdentity(name, value)) continue;
     const strip = edge.strips && value.includes('?') && /^referer$/i.test(name);
     passed.push([name, strip ? withoutToken(value) : value]);
   }

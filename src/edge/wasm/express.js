@@ -7,7 +7,12 @@
 import { createEdge, decide } from './edge.js';
 import { nodeMessage, passNode, refuseNode } from './node.js';
 
+// Where an app is mounted in another, each routes a part of the path.
 function checkRouting(app) {
+  for (let each = app; each; each = each.parent) checkApp(each);
+}
+
+function checkApp(app) {
   for (const setting of ['case sensitive routing', 'strict routing']) {
     if (app?.enabled(setting) === false) {
       throw new Error(`app.enable(${JSON.stringify(setting)}) is missing: without it Express takes other paths for a `

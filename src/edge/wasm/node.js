@@ -1,7 +1,7 @@
 // The middleware for Node's http, on which that for Express and Fastify is built.
 //
 //   http.createServer(protect({ verifier }, (request, response) => { request.subtoken.sub … }))
-import { createEdge, decide, isIdentityHeader, passedHeaders } from './edge.js';
+import { createEdge, decide, isIdentityHeader, namesIdentity, passedHeaders } from './edge.js';
 
 // Each value of a header, as it came: request.headers joins some, and drops others.
 function rawValues(raw, name) {
@@ -70,7 +70,7 @@ function isTouched(edge, raw) {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i];
     if (name.length === 7 && edge.strips && raw[i + 1].includes('?') && name.toLowerCase() === 'referer') return true;
-    if (name.charCodeAt(0) === 58 || isIdentityHeader(name)) return true; // a colon: HTTP/2
+    if (name.charCodeAt(0) === 58 || isIdentityHeader(name) || namesIdentity(name, raw[i + 1])) return true; // a colon: HTTP/2
   }
   return false;
 }
