@@ -72,7 +72,7 @@ export function start(command, words, options = {}) {
     stream?.on('data', (data) => { child.text = (child.text + data).slice(-20000); });
   }
   child.on('error', (error) => { child.text += String(error); });
-  atEnd(() => child.kill('SIGKILL'));
+  atEnd(() => (options?.detached ? process.kill(-child.pid, 'SIGKILL') : child.kill('SIGKILL'))); // the whole group
   return child;
 }
 

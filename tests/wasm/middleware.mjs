@@ -186,7 +186,7 @@ async function inChromium() {
   await new Promise((done) => { pages.listen(0, '127.0.0.1', done); });
   atEnd(() => { pages.close(); pages.closeAllConnections(); });
   const child = start('chromium-headless-shell', ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
-    `--user-data-dir=${scratch()}`, '--remote-debugging-port=0', `http://127.0.0.1:${pages.address().port}/`]);
+    `--user-data-dir=${scratch()}`, '--remote-debugging-port=0', `http://127.0.0.1:${pages.address().port}/`], { detached: true }); // it has children
   const broken = new Promise((done) => { failed = done; });
   child.on('exit', () => failed(child.text));
   const gone = broken.then((why) => ({ status: 0, headers: {}, body: why }));
