@@ -3,7 +3,7 @@
 # every one of all builds, the unit tests of BUILD, these and the quickest end-to-end files, or those
 # that run on AArch64. Each prints TAP,
 # or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
-# JOBS of them (one more than there are processors: most of them wait) run at a time, of the heavy ones one.
+# JOBS of them (two more than there are processors: most of them wait) run at a time, of the heavy ones one.
 # ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
 # the unit tests may make databases: make runs us with a cluster of our own (tests/e2e/postgres.py).
 set -u
@@ -13,7 +13,7 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
-jobs=${JOBS:-$(($(nproc) + 1))}
+jobs=${JOBS:-$(($(nproc) + 2))}
 passed=0 failed=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -151,12 +151,10 @@ all)
 		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
-	for name in audit clients exchanges keys kill property revocations users; do on_postgres build "$name"; done
+	for name in audit exchanges keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these and load do not.
-	for name in held_requests revocations; do
-		end_to_end build/tsan "$name"
-	done
+	end_to_end build/tsan held_requests
 	on_aarch64 $aarch64
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what both need.

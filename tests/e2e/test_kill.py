@@ -4,7 +4,7 @@ import http.client, random, threading
 import stores
 from support import *
 
-KILLS = 60 if os.environ.get("SUBTOKEN_TEST_STORE") else 200
+KILLS = int(os.environ.get("SUBTOKEN_KILLS") or (60 if os.environ.get("SUBTOKEN_TEST_STORE") else 120))
 WRITERS = 4
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 
