@@ -50,7 +50,7 @@ void mod_subtoken_caches_give(subtoken_cache *cache) {
 }
 
 void mod_subtoken_caches_begin(apr_pool_t *pchild, size_t max, size_t size) {
-  caches_idle = apr_palloc(pchild, max * sizeof *caches_idle);
+  caches_idle = apr_palloc(pchild, max * sizeof(subtoken_cache *));
   caches_max = max;
   caches_size = size;
 }

@@ -306,10 +306,12 @@ static int subtoken_check_access(request_rec *r) {
  * as the scoreboard has it.
  */
 static int subtoken_before_log(request_rec *r) {
-  for (request_rec *each = r; each != NULL; each = each->next) {
+  request_rec *each = r;
+  do {
     mod_subtoken_request_hide_token(each);
     mod_subtoken_request_remove_token(each);
-  }
+    each = each->next;
+  } while (each != NULL);
   if (r->connection->sbh != NULL) {
     (void)ap_update_child_status(r->connection->sbh, SERVER_BUSY_LOG, r);
   }

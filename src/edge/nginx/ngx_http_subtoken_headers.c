@@ -110,7 +110,8 @@ void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtok
   *credential = (ngx_http_subtoken_credential_t){0};
   headers->elts = headers->source = NULL;
   headers->identity = false;
-  for (const ngx_list_part_t *part = first; part != NULL; part = part->next) {
+  const ngx_list_part_t *part = first;
+  do {
     const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
     for (; each < end; each++) {
       if (ngx_http_subtoken_headers_is_candidate(each->key.len)) {
@@ -118,7 +119,8 @@ void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtok
       }
       if (ngx_http_subtoken_headers_is_own(&each->key)) headers->identity = true;
     }
-  }
+    part = part->next;
+  } while (part != NULL);
   credential->preflight = count.origins > 0 && count.methods > 0;
   if (count.authorizations > 1) credential->state = NGX_HTTP_SUBTOKEN_CREDENTIAL_AMBIGUOUS;
   ngx_http_subtoken_headers_note(headers, first, forms, &count);
