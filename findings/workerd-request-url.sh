@@ -1,9 +1,8 @@
 #!/bin/sh
 # workerd, the runtime of Cloudflare Workers, gives request.url as the request line had it: dot
-# segments stay. `new Request(url).url`, and what every router of a Worker makes of it with new URL(),
-# has them resolved. So within one Worker two ways to read the path of one request differ, and code
-# that decides by the one and routes by the other decides about another path than it serves. The Fetch
-# standard makes a Request's url of a parsed URL, in which there are none.
+# segments stay. `new Request(url).url` and new URL(request.url) have them resolved, so that within one
+# Worker two ways to read the path of one request differ. The Fetch standard makes a Request's url of a
+# parsed URL, in which there are none.
 #
 # Seen 2026-11-29 (workerd 1.20261117.1):
 #   /a/../b: request.url /a/../b, new URL(request.url) /b, new Request(request.url).url /b
