@@ -34,7 +34,6 @@ class Site:
         self.manager = make_key(n.data, "keys")["key"]
         self.key_file = private_file(make_key(n.data, "revocations")["key"] + "\n")
         self.pull()
-        wait(lambda: os.path.exists(n.feed.path + ".alive"), "the first pull")
         n.configure(server=CONF.replace("PORT", str(self.server.port)))
         n.start()
         return self
@@ -44,12 +43,23 @@ class Site:
         self.stop_pull()
         self.server.stop(expect=None if kind else 0)
 
+    def written(self):
+        """What FILE.alive is: each pull puts another in its place."""
+        try:
+            at = os.stat(self.nginx.feed.path + ".alive")
+            return at.st_ino, at.st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def pull(self):
+        """Starts a pull, and waits for what it writes first: before, a signal would just end it."""
+        before = self.written()
         log = open(os.path.join(self.server.dir, "pull"), "ab")
         self.puller = subprocess.Popen(
             [PROGRAM, "pull", "--from", self.server.url + "/v2/revocations", "--to",
              self.nginx.feed.path, "--key-file", self.key_file, "--every", "1s"],
             stdout=log, stderr=log)
+        wait(lambda: self.written() != before, "the first pull")
 
     def stop_pull(self):
         self.puller.terminate()
