@@ -1,0 +1,92 @@
+// Applications that call tools, with the packages that they use: one JSON line in, which says what to do, one out, which says
+// what the application got to see. In: {"url", "mode": "default", "auto", "pin" or "sdk", "token" (as a header) or "login" (an
+// OAuth provider without a token), "accept", "release" (to ask on the first progress), "do": [[call, name, arguments] ...]}.
+// Out: {"era", "connect" (what was thrown), "results": [{"text"} or {"error"} ...], "requests": [[method, path, status] ...],
+// "authorize" (where the person is sent)}.
+import { createInterface } from 'node:readline';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client as SdkClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as SdkTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+const about = { name: 'agent', version: '1.0.0' };
+const modes = { auto: 'auto', pin: { pin: '2026-07-28' } };
+
+function error(thrown) {
+  const { code, status, requiredScope, message } = thrown;
+  return { class: thrown.constructor.name, code, status: status ?? thrown.data?.status, scope: requiredScope, message,
+    cause: thrown.cause?.message };
+}
+
+// A provider as the documents of the packages show it, with nothing to begin with.
+function provider(out) {
+  let client;
+  let verifier;
+  return {
+    redirectUrl: 'http://127.0.0.1/callback',
+    clientMetadata: { client_name: 'agent', redirect_uris: ['http://127.0.0.1/callback'] },
+    clientInformation: () => client,
+    saveClientInformation: (made) => { client = made; },
+    tokens: () => undefined,
+    saveTokens: () => {},
+    redirectToAuthorization: (url) => { out.authorize = String(url); },
+    saveCodeVerifier: (made) => { verifier = made; },
+    codeVerifier: () => verifier,
+  };
+}
+
+function transport(asked, out) {
+  const Transport = asked.mode === 'sdk' ? SdkTransport : StreamableHTTPClientTransport;
+  const options = {
+    fetch: async (url, init) => {
+      const answer = await fetch(url, init);
+      out.requests.push([init?.method ?? 'GET', new URL(url).pathname, answer.status]);
+      return answer;
+    },
+    requestInit: { headers: {} },
+  };
+  if (asked.token) options.requestInit.headers.Authorization = `Bearer ${asked.token}`;
+  if (asked.login) options.authProvider = provider(out);
+  return new Transport(new URL(asked.url), options);
+}
+
+async function call(client, asked, [what, name, given]) {
+  switch (what) {
+    case 'tool': {
+      const onprogress = asked.release ? () => { fetch(asked.release); } : undefined;
+      const called = { name, arguments: given ?? {} };
+      const options = { onprogress, timeout: 20_000 };
+      const got = asked.mode === 'sdk' ? await client.callTool(called, undefined, options) : await client.callTool(called, options);
+      return got.isError ? { isError: got.content[0].text } : { text: got.content[0].text };
+    }
+    case 'resource': return { text: (await client.readResource({ uri: name })).contents[0].text };
+    case 'prompt': return { text: (await client.getPrompt({ name })).messages[0].content.text };
+    case 'tools': return { text: (await client.listTools()).tools.map((tool) => tool.name).join(' ') };
+    case 'end': await client.transport.terminateSession(); return { text: client.transport.sessionId ?? 'ended' };
+    default: throw new Error(`what is ${what}?`);
+  }
+}
+
+async function run(asked) {
+  const out = { results: [], requests: [], errors: [] };
+  const client = asked.mode === 'sdk' ? new SdkClient(about)
+    : new Client(about, modes[asked.mode] ? { versionNegotiation: { mode: modes[asked.mode] } } : {});
+  client.onerror = (thrown) => out.errors.push(thrown.message);
+  try {
+    await client.connect(transport(asked, out), { timeout: 20_000 });
+    out.era = client.getNegotiatedProtocolVersion?.() ?? client.transport.protocolVersion;
+    out.session = Boolean(client.transport.sessionId);
+    for (const each of asked.do ?? []) {
+      try {
+        out.results.push(await call(client, asked, each));
+      } catch (thrown) {
+        out.results.push({ error: error(thrown) });
+      }
+    }
+  } catch (thrown) {
+    out.connect = error(thrown);
+  }
+  await client.close();
+  return out;
+}
+
+for await (const line of createInterface({ input: process.stdin })) console.log(JSON.stringify(await run(JSON.parse(line))));
