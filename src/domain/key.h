@@ -11,6 +11,8 @@
 #define ST_KEY_LEN 72    /* a whole key, in characters */
 #define ST_KEY_ID_LEN 36 /* its public id, the first characters */
 #define ST_SUB_LEN 43
+#define ST_TID_LEN 16 /* of a token: the first characters of its signature */
+#define ST_AUDIENCE_MAX 32
 #define ST_NAME_MAX 256 /* bytes of UTF-8, name and owner alike */
 #define ST_NEVER SUBTOKEN_TIME_MAX
 #define ST_PERMISSIONS_TEXT_MAX (SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1))
@@ -37,6 +39,17 @@ typedef struct st_key {
   int64_t used_at;    /* in a listing: when it was last used, at most a minute late; 0: never */
   bool disabled;
   bool suspended; /* its owner is a user who is disabled */
+  /* What is made with it is for this audience alone; empty: it is not bound. Never changes. */
+  char audience[ST_AUDIENCE_MAX + 1];
+  /* The secret before the last rotation is good until then; 0: it is not. It may be over. */
+  int64_t old_until;
+  /* In an answer by digest: it was that secret. */
+  bool by_old_digest;
+  /* In an answer by digest or sub: how many tokens of this sub are listed as revoked. 0: none is,
+   * and their tids need not be looked up. More than there are after a snapshot was restored: it
+   * listed hashes that may be of any token. */
+  int64_t tokens_revoked;
+  int64_t rotated_at; /* in a listing: when the secret was replaced last; 0: never */
   /* In a listing: which row it was made with, a key or a user; empty: the command line, or unknown.
    */
   char made_by[ST_KEY_ID_LEN + 1];
@@ -79,12 +92,15 @@ typedef struct st_grantor {
   const char *sub; /* as it was when the request was authenticated */
 } st_grantor;
 
-/* The two lookups that authenticating a request takes. Any thread may call. */
+/* The lookups that authenticating a request takes. Any thread may call. */
 typedef struct st_keys {
   void *store;
   /* digest: the 32 bytes of SHA-256 over the whole key. */
   st_store_status (*by_digest)(void *store, const uint8_t digest[32], st_key *key);
   st_store_status (*by_sub)(void *store, subtoken_text sub, st_key *key);
+  /* Is one of these tids listed as revoked? Asked when tokens_revoked of the row is not 0. */
+  st_store_status (*tokens_revoked)(void *store, const subtoken_text *tids, size_t count,
+                                    bool *revoked);
 } st_keys;
 
 /* What managing keys takes. now_us of the audit context is filled in by it. *sequence: the one at
@@ -109,6 +125,12 @@ typedef struct st_key_changes {
                                   bool disabled, int64_t *sequence);
   st_store_status (*revoke_subtokens)(void *context, const st_audit_context *audit, const char *id,
                                       int64_t *sequence);
+  /* Draws the second half; whole: as of create. The one before is good for `overlap` seconds. */
+  st_store_status (*rotate)(void *context, const st_audit_context *audit, const char *id,
+                            int64_t overlap, char *whole);
+  /* A token by its tid, of the row with a sub, that expires at exp: st_store_token_revoke. */
+  st_store_status (*revoke_token)(void *context, const st_audit_context *audit, subtoken_text sub,
+                                  subtoken_text tid, int64_t exp, int64_t *sequence);
 } st_key_changes;
 
 /* The grant of a key as claims that never were in a token. False when it does not

@@ -80,12 +80,19 @@ void st_store_interrupt(st_store *store);
 /* ---- what a request asks ---- */
 
 /* A key, user or session by the SHA-256 of its key, or by its sub. ST_STORE_REVOKED: it was here,
- * and ended or got another sub. *key is zeroed unless ST_STORE_OK. Of the members of st_key that
- * are said to be those of a listing none is set.
+ * and ended or got another sub or key. The key before the last rotation is found, with
+ * by_old_digest, until its overlap is over by the system's clock. *key is zeroed unless
+ * ST_STORE_OK. Of the members of st_key that are said to be those of a listing none is set.
  */
 st_store_status st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                    char *error) __attribute__((warn_unused_result));
 st_store_status st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
+    __attribute__((warn_unused_result));
+
+/* Is one of these tids listed as revoked? count may be 0. Each has any length; only those of
+ * ST_TID_LEN characters can be listed. */
+st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
+                                        bool *revoked, char *error)
     __attribute__((warn_unused_result));
 
 /* ---- keys ----
@@ -95,7 +102,8 @@ st_store_status st_store_by_sub(st_store *store, subtoken_text sub, st_key *key,
 
 /* digest: SHA-256 of the whole key. grantor NULL: the command line. ST_STORE_EXISTS: the id, sub or
  * digest is taken, or was. ST_STORE_DENIED: the grantor's row has gone, has another sub, is
- * disabled, suspended or expired, or lacks one of the permissions. A key for a user who is disabled
+ * disabled, suspended or expired, or lacks one of the permissions, or is bound to an audience that
+ * the key is not bound to. A key for a user who is disabled
  * is made suspended. Whoever registers chooses the username: a key for the owner of that name is
  * ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the user is meant, or the user
  * makes it. context->row is kept as what made it.
@@ -137,6 +145,14 @@ st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context
                                          const char *id, const char *sub, int64_t *sequence,
                                          char *error) __attribute__((warn_unused_result));
 
+/* The key gets another digest; id, sub and all that was made with it live on. The digest before is
+ * good until overlap_until, in seconds since 1970 (0: no longer), the one before that no longer.
+ * ST_STORE_EXISTS: the digest is of a key, or was.
+ */
+st_store_status st_store_key_rotate(st_store *store, const st_audit_context *context,
+                                    const char *id, const uint8_t digest[32], int64_t overlap_until,
+                                    char *error) __attribute__((warn_unused_result));
+
 /* When a row was used last. All in one transaction; an id that is not there is passed over. No line
  * in the audit log. */
 typedef struct st_key_use {
@@ -158,7 +174,8 @@ st_store_status st_store_user_list(st_store *store, const char *after, size_t li
 /* digest: 32 random bytes, the hash of nothing. registering: nobody makes the user, registration is
  * open. ST_STORE_EXISTS: the username is taken; also when a living key has it for an owner, unless
  * the grantor holds `keys` or is the operator: nobody comes to another's keys by registering, or by
- * making a user. ST_STORE_DENIED: as of st_store_key_create.
+ * making a user. ST_STORE_DENIED: as of st_store_key_create; a grantor that is bound to an audience
+ * makes no users.
  */
 st_store_status st_store_user_create(st_store *store, const st_audit_context *context,
                                      const st_grantor *grantor, bool registering,
@@ -222,11 +239,12 @@ st_store_status st_store_user_import(st_store *store, const st_audit_context *co
 
 /* ---- sessions ---- */
 
-/* session: id, sub and expires_at are given; kind, parent, name, owner, permissions and the bound
- * of expires_at come from the grantor's row, within the transaction, and are written back. seed: 32
- * random bytes. refresh: the first refresh token, of which the hash is kept. ST_STORE_DENIED: the
- * grantor is no longer in force, or is itself a session. most: how many sessions of the grantor
- * live afterwards, at least 1; the oldest end, each with a line in the audit log.
+/* session: id, sub and expires_at are given; kind, parent, name, owner, permissions, audience and
+ * the bound of expires_at come from the grantor's row, within the transaction, and are written
+ * back. seed: 32 random bytes. refresh: the first refresh token, of which the hash is kept.
+ * ST_STORE_DENIED: the grantor is no longer in force, or is itself a session. most: how many
+ * sessions of the grantor live afterwards, at least 1; the oldest end, each with a line in the
+ * audit log.
  */
 st_store_status st_store_session_begin(st_store *store, const st_audit_context *context,
                                        const st_grantor *grantor, int64_t most, st_key *session,
@@ -262,7 +280,7 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *cont
 /* ---- revocation data (subtoken/revocations.h) ----
  *
  * It lists the hash of each sub that is refused: of what ended, of what is disabled or suspended,
- * of a key before it got another sub.
+ * of a key before it got another sub; and of each tid of a token that was revoked by itself.
  */
 
 typedef struct st_revocation_state {
@@ -364,6 +382,18 @@ st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *con
                                     char id[ST_KEY_ID_LEN + 1], int64_t *sequence, char *error)
     __attribute__((warn_unused_result));
 
+/* List a token by its tid, with what was made from it, until it could no longer live: exp and two
+ * leeways of SUBTOKEN_LEEWAY_MAX. sub: that of the token. most: how many of a sub may be listed at
+ * a time. ST_STORE_OK also when it is listed already; the sequence is one that carries it.
+ * ST_STORE_NOT_FOUND: no living row has the sub, so the token is refused anyway. ST_STORE_FULL: as
+ * many are listed; a new sub ends all of them.
+ */
+#define ST_TOKENS_REVOKED_MAX 1000
+st_store_status st_store_token_revoke(st_store *store, const st_audit_context *context,
+                                      subtoken_text sub, subtoken_text tid, int64_t exp,
+                                      int64_t most, int64_t *sequence, char *error)
+    __attribute__((warn_unused_result));
+
 /* ---- upkeep ---- */
 
 /* A change of a user with many keys is in force when it is answered, and what edges are told of it
@@ -381,7 +411,8 @@ st_store_status st_store_continue(st_store *store, int64_t until_us, bool *left,
  * the uptime of servers, which is counted here: what monotonic_us, a clock that is never set, says
  * has passed since the last call with this handle. Also shortens the logs of changes and of
  * sequences, and removes sessions that ended that long ago and refresh tokens that have expired.
- * Takes a sequence only when something was taken off.
+ * Takes a sequence only when something was taken off. Tokens are taken off when they could no
+ * longer live, by a time that follows the clock back at once and forward only as servers run.
  */
 st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error)
     __attribute__((warn_unused_result));

@@ -18,7 +18,8 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   if (!st_writer_end(&writer)) abort();
 }
 
-void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
+/* All characters of a whole key, from 256 random bits. */
+static void draw_whole(char key[ST_KEY_LEN + 1]) {
   static const char hex[] = "0123456789ABCDEF";
   static const char shape[] =
       "00000000-0000-0000-0000-00000000000000000000-0000-0000-0000-000000000000";
@@ -32,11 +33,22 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
     digit++;
   }
   key[ST_KEY_LEN] = '\0';
+  subtoken_wipe(random, sizeof random);
+}
+
+void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
+  draw_whole(key);
   memcpy(into->id, key, ST_KEY_ID_LEN);
   into->id[ST_KEY_ID_LEN] = '\0';
   st_draw_sub(into->sub);
   if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
-  subtoken_wipe(random, sizeof random);
+}
+
+void st_draw_second_half(const char id[ST_KEY_ID_LEN], char key[ST_KEY_LEN + 1],
+                         uint8_t digest[32]) {
+  draw_whole(key);
+  memcpy(key, id, ST_KEY_ID_LEN);
+  if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
 }
 
 void st_draw_user(st_key *key, uint8_t digest[32]) {

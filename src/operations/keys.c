@@ -4,6 +4,7 @@
 #include "operations/keys.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "domain/key.h"
 #include "domain/store.h"
@@ -54,7 +55,26 @@ st_store_status st_keys_new_sub(st_store *store, const st_audit_context *context
   return op_keys_after_draws(status, error);
 }
 
-/* ---- the two look-ups of each request ---- */
+/* An id of another length is nobody's, and is not copied. */
+st_store_status st_keys_rotate(st_store *store, const st_audit_context *context, const char *id,
+                               int64_t overlap, char whole[ST_KEY_LEN + 1], char *error) {
+  uint8_t digest[32];
+  int64_t until = overlap > 0 ? context->now_us / 1000000 + overlap : 0;
+  st_store_status status = ST_STORE_EXISTS;
+  whole[0] = '\0';
+  if (strnlen(id, ST_KEY_ID_LEN + 1) != ST_KEY_ID_LEN) {
+    snprintf(error, ST_ERROR_MAX, "no such key");
+    return ST_STORE_NOT_FOUND;
+  }
+  for (int i = 0; i < DRAWS && status == ST_STORE_EXISTS; i++) {
+    st_draw_second_half(id, whole, digest);
+    status = st_store_key_rotate(store, context, id, digest, until, error);
+  }
+  if (status != ST_STORE_OK) subtoken_wipe(whole, ST_KEY_LEN + 1);
+  return op_keys_after_draws(status, error);
+}
+
+/* ---- the look-ups of each request ---- */
 
 static st_store_status op_keys_by_digest(void *store, const uint8_t digest[32], st_key *key) {
   char error[ST_ERROR_MAX];
@@ -66,8 +86,17 @@ static st_store_status op_keys_by_sub(void *store, subtoken_text sub, st_key *ke
   return st_status_log(st_store_by_sub(store, sub, key, error), error);
 }
 
+static st_store_status op_keys_tokens_revoked(void *store, const subtoken_text *tids, size_t count,
+                                              bool *revoked) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_tokens_revoked(store, tids, count, revoked, error), error);
+}
+
 st_keys st_keys_of(st_store *store) {
-  return (st_keys){.store = store, .by_digest = op_keys_by_digest, .by_sub = op_keys_by_sub};
+  return (st_keys){.store = store,
+                   .by_digest = op_keys_by_digest,
+                   .by_sub = op_keys_by_sub,
+                   .tokens_revoked = op_keys_tokens_revoked};
 }
 
 /* ---- for the service ---- */
@@ -128,6 +157,23 @@ static st_store_status op_keys_revoke_subtokens(void *store, const st_audit_cont
   return st_status_log(st_keys_new_sub(store, &now, id, sequence, error), error);
 }
 
+static st_store_status op_keys_rotate(void *store, const st_audit_context *context, const char *id,
+                                      int64_t overlap, char *whole) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(context);
+  return st_status_log(st_keys_rotate(store, &now, id, overlap, whole, error), error);
+}
+
+static st_store_status op_keys_revoke_token(void *store, const st_audit_context *context,
+                                            subtoken_text sub, subtoken_text tid, int64_t exp,
+                                            int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(context);
+  return st_status_log(
+      st_store_token_revoke(store, &now, sub, tid, exp, ST_TOKENS_REVOKED_MAX, sequence, error),
+      error);
+}
+
 st_key_changes st_keys_changes_of(st_store *store) {
   return (st_key_changes){.context = store,
                           .create = op_keys_create,
@@ -137,5 +183,7 @@ st_key_changes st_keys_changes_of(st_store *store) {
                           .rename = op_keys_rename,
                           .remove = op_keys_remove,
                           .set_disabled = op_keys_set_disabled,
-                          .revoke_subtokens = op_keys_revoke_subtokens};
+                          .revoke_subtokens = op_keys_revoke_subtokens,
+                          .rotate = op_keys_rotate,
+                          .revoke_token = op_keys_revoke_token};
 }

@@ -27,4 +27,10 @@ st_store_status st_keys_register(st_store *store, const st_audit_context *contex
 st_store_status st_keys_new_sub(st_store *store, const st_audit_context *context, const char *id,
                                 int64_t *sequence, char *error) __attribute__((warn_unused_result));
 
+/* Give a key another second half: whole is the caller's to wipe. The one before is good for so many
+ * seconds; 0: no longer. ST_STORE_NOT_FOUND leaves whole empty. */
+st_store_status st_keys_rotate(st_store *store, const st_audit_context *context, const char *id,
+                               int64_t overlap, char whole[ST_KEY_LEN + 1], char *error)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -201,6 +201,13 @@ st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context
   return st_transaction_run(store, make_new_sub, &change, error);
 }
 
+st_store_status st_store_key_rotate(st_store *store, const st_audit_context *context,
+                                    const char *id, const uint8_t digest[32], int64_t overlap_until,
+                                    char *error) {
+  (void)context, (void)id, (void)digest, (void)overlap_until;
+  return st_db_fail(error, "%s: not there yet", st_db_name(store));
+}
+
 /* ---- found and listed ---- */
 
 st_store_status st_store_key_find(st_store *store, const char *id, st_key *key, char *error) {
