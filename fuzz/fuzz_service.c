@@ -209,6 +209,15 @@ static st_store_status refresh_session(void *context, const st_audit_context *au
   return ST_STORE_OK;
 }
 
+static st_store_status find_refresh(void *context, subtoken_text token, int64_t now,
+                                    st_key *found) {
+  (void)context;
+  HOLD(token.len == ST_REFRESH_LEN && now == NOW);
+  if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_STORE_NOT_FOUND;
+  *found = rows[ROWS - 1];
+  return ST_STORE_OK;
+}
+
 static st_store_status end_session(void *context, const st_audit_context *audit, const char *id,
                                    int64_t *sequence) {
   (void)context;
@@ -243,6 +252,7 @@ static const st_users users = {.find = find_user,
                                .create = create_user,
                                .begin_session = begin_session,
                                .refresh_session = refresh_session,
+                               .find_refresh = find_refresh,
                                .end_session = end_session,
                                .list_audit = list_audit,
                                .note_use = note_used};

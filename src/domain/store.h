@@ -262,6 +262,13 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
                                          subtoken_text token, int64_t expires_at, int64_t retry,
                                          st_key *session, char successor[ST_REFRESH_LEN + 1],
                                          char *error) __attribute__((warn_unused_result));
+/* The session of a refresh token that has not expired, whether that has been used or not; nothing
+ * is changed. ST_STORE_NOT_FOUND: unknown, expired, its session ended or not in force. now: in
+ * seconds.
+ */
+st_store_status st_store_session_of_refresh(st_store *store, subtoken_text token, int64_t now,
+                                            st_key *session, char *error)
+    __attribute__((warn_unused_result));
 st_store_status st_store_session_end(st_store *store, const st_audit_context *context,
                                      const char *id, int64_t *sequence, char *error)
     __attribute__((warn_unused_result));

@@ -63,6 +63,9 @@ typedef struct st_users {
   st_store_status (*refresh_session)(void *context, const st_audit_context *audit,
                                      subtoken_text token, int64_t expires_at, int64_t retry,
                                      st_key *session, char successor[ST_REFRESH_LEN + 1]);
+  /* The session of a refresh token, used or not; nothing is changed. ST_STORE_NOT_FOUND: as of
+   * refresh_session. */
+  st_store_status (*find_refresh)(void *context, subtoken_text token, int64_t now, st_key *session);
   st_store_status (*end_session)(void *context, const st_audit_context *audit, const char *id,
                                  int64_t *sequence);
   /* Newest first, those before an id; 0: from the newest on. */

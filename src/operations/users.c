@@ -91,6 +91,12 @@ static st_store_status op_users_refresh_session(void *store, const st_audit_cont
       error);
 }
 
+static st_store_status op_users_find_refresh(void *store, subtoken_text token, int64_t now,
+                                             st_key *session) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_session_of_refresh(store, token, now, session, error), error);
+}
+
 static st_store_status op_users_end_session(void *store, const st_audit_context *context,
                                             const char *id, int64_t *sequence) {
   char error[ST_ERROR_MAX];
@@ -114,6 +120,7 @@ st_users st_users_of(st_store *store) {
                     .create = op_users_create,
                     .begin_session = op_users_begin_session,
                     .refresh_session = op_users_refresh_session,
+                    .find_refresh = op_users_find_refresh,
                     .end_session = op_users_end_session,
                     .list_audit = op_users_list_audit,
                     .note_use = st_uses_note};

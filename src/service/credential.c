@@ -104,3 +104,20 @@ const st_problem *st_credential_find(st_context *c) {
   if (problem != NULL) subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
   return problem;
 }
+
+const st_problem *st_credential_find_basic(st_context *c) {
+  size_t count = 0;
+  bool one = true;
+  st_credential_clear(&c->credential);
+  for (size_t i = 0; i < c->request->header_count && one; i++) {
+    const st_header *header = &c->request->headers[i];
+    if (!st_text_is_nocase(header->name, "Authorization")) continue;
+    one = credential_take_authorization(c, header->value, &count) && count <= 1;
+  }
+  if (!one) {
+    subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
+    return &ambiguous;
+  }
+  if (c->credential.forms != ST_FORM_BASIC) st_credential_clear(&c->credential);
+  return NULL;
+}

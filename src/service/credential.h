@@ -14,5 +14,9 @@ static inline void st_credential_clear(st_credential *credential) {
 
 /* Find it, or none. A problem: there is more than one, or it cannot be read. */
 const st_problem *st_credential_find(st_context *c) __attribute__((warn_unused_result));
+/* The same of Basic alone, where that says who an OAuth client is: all else is ignored, but for a
+ * second Authorization header.
+ */
+const st_problem *st_credential_find_basic(st_context *c) __attribute__((warn_unused_result));
 
 #endif

@@ -4,7 +4,7 @@
 #include "service/form.h"
 
 /* Decodes + and %XX. The decoded text is never longer than the raw one. */
-static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
+bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
   char *start = out->out + out->len, *to = start;
   const char *end = out->out + out->size;
   size_t i = 0;
@@ -37,8 +37,8 @@ static void form_read_pair(subtoken_text piece, st_writer *out, st_pair *pair) {
   st_cutter inner = {piece, false};
   (void)st_cut(&inner, '=', &pair->name);
   pair->value = inner.done ? (subtoken_text){piece.data + piece.len, 0} : inner.rest;
-  bool good = form_decode(pair->name, out, &pair->name);
-  pair->bad_escape = !form_decode(pair->value, out, &pair->value) || !good;
+  bool good = st_form_decode(pair->name, out, &pair->name);
+  pair->bad_escape = !st_form_decode(pair->value, out, &pair->value) || !good;
 }
 
 bool st_form_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair) {

@@ -19,4 +19,8 @@ bool st_form_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair);
 /* The same for the next pair of that name; most others are not decoded. */
 bool st_form_next_named(st_cutter *cutter, const char *name, st_writer *out, st_pair *pair);
 
+/* Decode one text in the same way. False: a % without two hex digits, or no room. */
+bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded)
+    __attribute__((warn_unused_result));
+
 #endif

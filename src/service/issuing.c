@@ -124,8 +124,9 @@ const st_problem *st_issuing_access_token(const st_service *service, const subto
 }
 
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
+                                           const subtoken_text *scope, size_t scope_count,
                                            int64_t now, st_access_token *access) {
   subtoken_claims grant;
   if (!st_key_grant(session, &grant)) return issuing_access_problem(SUBTOKEN_TOO_LARGE);
-  return issuing_access(service, &grant, NULL, 0, session->id, now, access);
+  return issuing_access(service, &grant, scope, scope_count, session->id, now, access);
 }

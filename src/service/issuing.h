@@ -29,8 +29,9 @@ const st_problem *st_issuing_access_token(const st_service *service, const subto
                                           const subtoken_text *scope, size_t scope_count,
                                           int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));
-/* Make the access token of a session, from its row. */
+/* Make the access token of a session, from its row, in the same way. */
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
+                                           const subtoken_text *scope, size_t scope_count,
                                            int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));
 

@@ -28,7 +28,7 @@ static const struct {
     {"/v1/auth/token", "POST, OPTIONS", POST, st_sessions_service},
     {"/v1/auth/refresh", "POST, OPTIONS", POST, st_sessions_refresh},
     {"/v1/auth/logout", "POST, OPTIONS", POST, st_sessions_log_out},
-    {"/oauth/token", "POST, OPTIONS", POST, st_token_exchange_answer},
+    {"/oauth/token", "POST, OPTIONS", POST, st_token_endpoint_answer},
     {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS", POST | SLASH,
      st_compat_exchange},
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},

@@ -2,6 +2,7 @@
  * with refresh tokens, ended. What a session may do is in its row in the store; its access token
  * says the same for a short while.
  */
+#include "service/sessions.h"
 #include "base/json.h"
 #include "domain/names.h"
 #include "service/access.h"
@@ -45,7 +46,8 @@ static const st_problem *sessions_end_unused(st_context *c, const st_audit_conte
 static const st_problem *sessions_answer_pair(st_context *c, const st_audit_context *audit,
                                               const st_key *row, const char *refresh) {
   st_access_token access;
-  const st_problem *problem = st_issuing_session_token(c->service, row, c->request->now, &access);
+  const st_problem *problem =
+      st_issuing_session_token(c->service, row, NULL, 0, c->request->now, &access);
   if (problem != NULL) return sessions_end_unused(c, audit, row, problem);
   sessions_write_pair(c, &access, refresh);
   subtoken_wipe(&access, sizeof access);
@@ -163,29 +165,62 @@ const st_problem *st_sessions_service(st_context *c) {
 
 /* ---- a session goes on, and ends ---- */
 
-static const st_problem *sessions_refresh_with(st_context *c, subtoken_text token) {
+static bool sessions_refresh_shaped(subtoken_text token) {
+  return token.len == ST_REFRESH_LEN && (st_text_class(token) & ST_CHAR_NAME) != 0;
+}
+
+const st_problem *st_sessions_of_refresh(st_context *c, subtoken_text token, st_key *session) {
+  static const st_problem unread = {.status = 503,
+                                    .event = "store_error",
+                                    .text = "the session cannot be looked up; try again later",
+                                    .retry_after = 5};
+  const st_users *users = c->service->users;
+  if (!sessions_refresh_shaped(token)) return sessions_unauthorized(c, "refresh_unknown");
+  switch (users->find_refresh(users->context, token, c->request->now, session)) {
+    case ST_STORE_OK: return NULL;
+    case ST_STORE_NOT_FOUND: return sessions_unauthorized(c, "refresh_unknown");
+    default: return &unread;
+  }
+}
+
+static const st_problem *sessions_continue(st_context *c, const st_audit_context *audit,
+                                           subtoken_text token, st_key *row,
+                                           char successor[ST_REFRESH_LEN + 1]) {
   const st_users *users = c->service->users;
   const st_settings *settings = c->service->settings;
-  char successor[ST_REFRESH_LEN + 1] = "";
+  int64_t until = c->request->now + settings->refresh_life;
+  st_store_status changed = ST_STORE_NOT_FOUND;
+  if (sessions_refresh_shaped(token)) {
+    changed = users->refresh_session(users->context, audit, token, until, settings->refresh_retry,
+                                     row, successor);
+  }
+  switch (changed) {
+    case ST_STORE_OK: memcpy(c->reply->event.key_id, row->id, sizeof row->id); return NULL;
+    case ST_STORE_NOT_FOUND: return sessions_unauthorized(c, "refresh_unknown");
+    case ST_STORE_DENIED: return sessions_unauthorized(c, "refresh_reused");
+    default: return st_problem_change(changed);
+  }
+}
+
+const st_problem *st_sessions_continue(st_context *c, subtoken_text token,
+                                       const subtoken_text *scope, size_t scope_count,
+                                       st_access_token *access,
+                                       char successor[ST_REFRESH_LEN + 1]) {
   st_key row;
   st_audit_buffers buffers;
   st_audit_context audit = st_access_audit_context(c, NULL, &buffers);
-  int64_t until = c->request->now + settings->refresh_life;
-  st_store_status changed = ST_STORE_NOT_FOUND;
-  const st_problem *problem;
-  if (token.len == ST_REFRESH_LEN && (st_text_class(token) & ST_CHAR_NAME) != 0) {
-    changed = users->refresh_session(users->context, &audit, token, until, settings->refresh_retry,
-                                     &row, successor);
-  }
-  switch (changed) {
-    case ST_STORE_OK:
-      memcpy(c->reply->event.key_id, row.id, sizeof row.id);
-      problem = sessions_answer_pair(c, &audit, &row, successor);
-      break;
-    case ST_STORE_NOT_FOUND: problem = sessions_unauthorized(c, "refresh_unknown"); break;
-    case ST_STORE_DENIED: problem = sessions_unauthorized(c, "refresh_reused"); break;
-    default: problem = st_problem_change(changed);
-  }
+  const st_problem *problem = sessions_continue(c, &audit, token, &row, successor);
+  if (problem != NULL) return problem;
+  problem = st_issuing_session_token(c->service, &row, scope, scope_count, c->request->now, access);
+  return problem == NULL ? NULL : sessions_end_unused(c, &audit, &row, problem);
+}
+
+static const st_problem *sessions_refresh_with(st_context *c, subtoken_text token) {
+  char successor[ST_REFRESH_LEN + 1] = "";
+  st_access_token access;
+  const st_problem *problem = st_sessions_continue(c, token, NULL, 0, &access, successor);
+  if (problem == NULL) sessions_write_pair(c, &access, successor);
+  subtoken_wipe(&access, sizeof access);
   subtoken_wipe(successor, sizeof successor);
   return problem;
 }

@@ -240,6 +240,24 @@ static st_store_status make_refreshed(st_db *db, const st_change *change) {
   return status != ST_STORE_OK || retry ? status : end_reused(db, change, r);
 }
 
+static st_store_status find_session(st_store *store, const uint8_t hash[ST_HASH_LEN], int64_t now,
+                                    st_key *session, char *error) {
+  return st_query_one(store, ST_SQL_REFRESH_SESSION,
+                      ST_VALUES(st_db_bytes(hash, ST_HASH_LEN), st_db_number(now)), session,
+                      sizeof *session, st_key_row_take, error);
+}
+
+st_store_status st_store_session_of_refresh(st_store *store, subtoken_text token, int64_t now,
+                                            st_key *session, char *error) {
+  uint8_t hash[ST_HASH_LEN];
+  if (token.len != ST_REFRESH_LEN) {
+    (void)st_db_fail(error, "not a refresh token");
+    return ST_STORE_NOT_FOUND;
+  }
+  if (!hash_token(token, hash)) return fail_session(store, error);
+  return find_session(store, hash, now, session, error);
+}
+
 /* Anybody can send 43 characters, so whether a session has the token is found by reading, before
  * this waits for its turn to write.
  */
@@ -250,7 +268,6 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
   refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
   st_change change = st_transaction_change(context, NULL, NULL);
   change.data = &r;
-  int64_t known = 0;
   successor[0] = '\0';
   if (token.len != ST_REFRESH_LEN) {
     (void)st_db_fail(error, "not a refresh token");
@@ -259,9 +276,7 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
     return fail_session(store, error);
   }
-  st_store_status status = st_query_integer(
-      store, ST_SQL_REFRESH_KNOWN,
-      ST_VALUES(st_db_bytes(r.hash, sizeof r.hash), st_db_number(change.now)), &known, error);
+  st_store_status status = find_session(store, r.hash, change.now, &r.session, error);
   if (status == ST_STORE_OK) status = st_transaction_run(store, make_refreshed, &change, error);
   if (status == ST_STORE_OK && r.reused) {
     (void)st_db_fail(error, "%s: a refresh token was used before", st_db_name(store));

@@ -44,8 +44,8 @@ typedef enum st_sql {
   ST_SQL_SESSION_GRANT, /* the permissions of a row's sessions */
   ST_SQL_REFRESH_INSERT,
   ST_SQL_REFRESH_FIND,
-  ST_SQL_REFRESH_USE,   /* used from now on */
-  ST_SQL_REFRESH_KNOWN, /* is it of a session that is in force? */
+  ST_SQL_REFRESH_USE,     /* used from now on */
+  ST_SQL_REFRESH_SESSION, /* its session, if that is in force */
 
   /* The set of rows that a change is about (row_set.h). */
   ST_SQL_SET_CLEAR,

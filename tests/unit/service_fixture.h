@@ -257,6 +257,23 @@ static inline st_store_status fixture_refresh(void *context, const st_audit_cont
   return ST_STORE_NOT_FOUND;
 }
 
+static inline st_store_status fixture_find_refresh(void *context, subtoken_text token, int64_t now,
+                                                   st_key *session) {
+  assert_ptr_equal(context, &fixture);
+  assert_int_equal(token.len, ST_REFRESH_LEN);
+  assert_true(now == fixture.now);
+  if (fixture.broken) return ST_STORE_FAILED;
+  unsigned long asked = strtoul(token.data, NULL, 10);
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    const fixture_row *row = &fixture.rows[i];
+    unsigned long good = strtoul(row->refresh, NULL, 10);
+    if (row->refresh[0] == '\0' || row->ended || asked / 1000 != good / 1000) continue;
+    *session = row->key;
+    return ST_STORE_OK;
+  }
+  return ST_STORE_NOT_FOUND;
+}
+
 static inline st_store_status fixture_log_out(void *context, const st_audit_context *audit,
                                               const char *id, int64_t *sequence) {
   assert_ptr_equal(context, &fixture);
@@ -444,6 +461,7 @@ static const st_users fixture_users = {.context = &fixture,
                                        .create = fixture_create,
                                        .begin_session = fixture_log_in,
                                        .refresh_session = fixture_refresh,
+                                       .find_refresh = fixture_find_refresh,
                                        .end_session = fixture_log_out,
                                        .list_audit = fixture_audit,
                                        .note_use = fixture_used};

@@ -10,6 +10,9 @@
 #define TYPE "urn:ietf:params:oauth:token-type:"
 #define SUBJECT(token) "&subject_token=" token "&subject_token_type=" TYPE "access_token"
 #define GOOD GRANT SUBJECT(KEY)
+#define GRANT_TYPES                                                       \
+  "grant_type: must be urn:ietf:params:oauth:grant-type:token-exchange, " \
+  "client_credentials or refresh_token"
 #define NOT_GOOD "subject_token: not accepted"
 
 /* Claims of an access token that was exchanged: no login's, and as short as it has to be. */
@@ -155,10 +158,8 @@ static void bad_requests_have_oauth_errors(void **state) {
       {"", "", "invalid_request", "grant_type: is missing"},
       {AS_FORM, SUBJECT(KEY), "invalid_request", "grant_type: is missing"},
       {AS_FORM, "grant_type=" SUBJECT(KEY), "invalid_request", "grant_type: is missing"},
-      {AS_FORM, "grant_type=client_credentials" SUBJECT(KEY), "unsupported_grant_type",
-       "grant_type: must be urn:ietf:params:oauth:grant-type:token-exchange"},
-      {AS_FORM, GRANT "x" SUBJECT(KEY), "unsupported_grant_type",
-       "grant_type: must be urn:ietf:params:oauth:grant-type:token-exchange"},
+      {AS_FORM, "grant_type=password" SUBJECT(KEY), "unsupported_grant_type", GRANT_TYPES},
+      {AS_FORM, GRANT "x" SUBJECT(KEY), "unsupported_grant_type", GRANT_TYPES},
       {AS_FORM, GOOD "&" GRANT, "invalid_request", "a parameter is given more than once"},
       {AS_FORM, GOOD "&subject_token=" KEY, "invalid_request",
        "a parameter is given more than once"},

@@ -103,13 +103,13 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL("SELECT key_id, expires_at, used_at FROM refresh_tokens WHERE hash = $1"),
     [ST_SQL_REFRESH_USE] =
         SQL("UPDATE refresh_tokens SET used_at = $2 WHERE hash = $1 AND used_at IS NULL"),
-    /* For a reader: does it belong to a session that lives? What follows from it, the change
-     * finds out. */
-    [ST_SQL_REFRESH_KNOWN] =
-        SQL("SELECT 1 FROM refresh_tokens AS r JOIN keys AS k ON k.id = r.key_id WHERE r.hash = $1"
-            " AND r.expires_at > $2 AND " IN_FORCE(
-                "k") " AND k.disabled + k.suspended = 0"
-                     " AND (k.expires_at IS NULL OR k.expires_at > $2)"),
+    /* For a reader: of which session that lives is it? What follows from it, the change finds
+     * out. */
+    [ST_SQL_REFRESH_SESSION] =
+        SQL("SELECT " LISTED_COLUMNS " FROM keys"
+            " WHERE id = (SELECT key_id FROM refresh_tokens WHERE hash = $1 AND expires_at > $2)"
+            " AND " IN_FORCE("keys") " AND disabled + suspended = 0"
+                                     " AND (expires_at IS NULL OR expires_at > $2)"),
 
     [ST_SQL_SET_CLEAR] = HERE,
     [ST_SQL_SET_ADD_ROW] = HERE,

@@ -91,7 +91,7 @@ static bool prepare_queries(st_sqlite_db *db) {
                                  ST_SQL_USER_LIST,
                                  ST_SQL_AUDIT_LIST,
                                  ST_SQL_USER_WAS_DELETED,
-                                 ST_SQL_REFRESH_KNOWN,
+                                 ST_SQL_REFRESH_SESSION,
                                  ST_SQL_COPY_BEGIN,
                                  ST_SQL_COPY_END,
                                  ST_SQL_COPY_READ_SETTINGS,

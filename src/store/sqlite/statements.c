@@ -185,12 +185,13 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "INSERT INTO refresh (hash, key_id, expires_at, used_at) VALUES (?1, ?2, ?3, NULL)",
     [ST_SQL_REFRESH_FIND] = "SELECT key_id, expires_at, used_at FROM refresh WHERE hash = ?1",
     [ST_SQL_REFRESH_USE] = "UPDATE refresh SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL",
-    /* For a reader: does it belong to a session that lives? What follows from it, the change
-     * finds out. */
-    [ST_SQL_REFRESH_KNOWN] =
-        "SELECT 1 FROM refresh CROSS JOIN keys WHERE hash = ?1 AND keys.id = refresh.key_id"
-        " AND refresh.expires_at > ?2 AND " IN_FORCE("keys") " AND disabled + suspended = 0"
-        " AND (keys.expires_at IS NULL OR keys.expires_at > ?2)",
+    /* For a reader: of which session that lives is it? What follows from it, the change finds
+     * out. */
+    [ST_SQL_REFRESH_SESSION] =
+        "SELECT " LISTED_COLUMNS " FROM keys"
+        " WHERE id = (SELECT key_id FROM refresh WHERE hash = ?1 AND expires_at > ?2)"
+        " AND " IN_FORCE("keys") " AND disabled + suspended = 0"
+        " AND (expires_at IS NULL OR expires_at > ?2)",
 
     [ST_SQL_SET_CLEAR] = "DELETE FROM temp.row_set",
     [ST_SQL_SET_ADD_ROW] = "INSERT INTO temp.row_set (id) VALUES (?1)",
