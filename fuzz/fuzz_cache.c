@@ -73,8 +73,10 @@ static bool same(const subtoken_claims *a, const subtoken_claims *b) {
          a->aud.len == b->aud.len;
 }
 
-static subtoken_result revoked_if(void *context, subtoken_text sub) {
+static subtoken_result revoked_if(void *context, const subtoken_text *names, size_t count) {
   const unsigned *which = context;
+  subtoken_text sub = names[0];
+  (void)count;
   return (unsigned)(uint8_t)sub.data[sub.len - 1] % 8U == *which ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
 }
 

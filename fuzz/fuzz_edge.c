@@ -44,8 +44,10 @@ static struct {
 
 /* ---- before all ---- */
 
-static subtoken_result is_revoked(void *context, subtoken_text sub) {
+static subtoken_result is_revoked(void *context, const subtoken_text *names, size_t count) {
   HOLD(context == &ring && subtoken_sub_valid(sub));
+  subtoken_text sub = names[0];
+  (void)count;
   return st_text_is(sub, "revoked") ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
 }
 

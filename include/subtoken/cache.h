@@ -13,8 +13,8 @@
  *   subtoken_cache_wipe(&cache);              // it holds tokens
  *
  * What is kept      Tokens that were good under the ring, whole, with their claims. Never one that
- *                   was refused. A token of 360 characters needs about 700 bytes, so that 1 MiB
- *                   keeps about 1,500. A token that needs more than a quarter of the memory is
+ *                   was refused. A token of 360 characters needs about 720 bytes, so that 1 MiB
+ *                   keeps about 1,400. A token that needs more than a quarter of the memory is
  *                   not kept.
  * What is found     An entry is found by the last 8 characters of the token, which are of its
  *                   signature, and taken only when all bytes of the token are equal. The time of

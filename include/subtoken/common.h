@@ -48,8 +48,8 @@ extern "C" {
 /* The version of these headers, MAJOR.MINOR.PATCH, and the same as a number:
  * 1000000 * MAJOR + 1000 * MINOR + PATCH. libsubtoken(3) says what each of them may change.
  */
-#define SUBTOKEN_VERSION "0.2.0"
-#define SUBTOKEN_VERSION_NUMBER 2000
+#define SUBTOKEN_VERSION "0.3.0"
+#define SUBTOKEN_VERSION_NUMBER 3000
 
 /* Limits, in bytes unless said otherwise. */
 #define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not read */
@@ -63,6 +63,9 @@ extern "C" {
 #define SUBTOKEN_PATH_MAX 4096      /* the path of a request target */
 #define SUBTOKEN_SUB_MAX 128        /* the sub claim */
 #define SUBTOKEN_SID_MAX 64         /* the sid claim */
+#define SUBTOKEN_AUD_MAX 32         /* an audience that secrets are derived for */
+#define SUBTOKEN_TID_LEN 16         /* the id of a token, exactly */
+#define SUBTOKEN_VIA_MAX 8          /* ids in the via claim, a count */
 #define SUBTOKEN_KID_MAX 64         /* the name of a signing secret */
 #define SUBTOKEN_SECRET_MIN 32      /* RFC 7518 section 3.2 */
 #define SUBTOKEN_SECRET_MAX 64
@@ -112,8 +115,10 @@ typedef enum subtoken_result {
   SUBTOKEN_NOT_YET,        /* nbf is further ahead than the leeway */
   SUBTOKEN_EXPIRED,        /* now is exp plus leeway, or later */
   SUBTOKEN_ISS,            /* iss is not the verifier's issuer */
-  SUBTOKEN_AUD,            /* aud does not have the verifier's audience */
-  SUBTOKEN_REVOKED,        /* its sub is revoked, or the issuer does not know it */
+  SUBTOKEN_AUD,            /* aud does not have the verifier's audience, or not the one whose
+                              derived secret has signed the token */
+  SUBTOKEN_REVOKED,        /* its sub, itself or a token that it was made from is revoked, or the
+                              issuer does not know its sub */
   SUBTOKEN_REVOCATION_UNKNOWN, /* no trustworthy revocation data: cannot decide */
   SUBTOKEN_BAD_TARGET,         /* the request target can be read in more than one way */
   SUBTOKEN_URL,                /* the urls of the token do not list the target */
@@ -133,6 +138,13 @@ typedef enum subtoken_result {
   SUBTOKEN_TOO_MANY_URLS,        /* more than SUBTOKEN_URLS_MAX asked for, or none */
   SUBTOKEN_BAD_URL,              /* an entry that is no path (see subtoken_fault) */
   SUBTOKEN_URL_WIDER,            /* an entry that the parent does not allow */
+  SUBTOKEN_BAD_AUD,              /* not 1 to 32 characters A-Za-z0-9_- */
+  SUBTOKEN_AUD_WIDER,            /* an audience other than that of the parent */
+  SUBTOKEN_TOO_DEEP,             /* made from too many tokens, one after the other: more than
+                                    SUBTOKEN_VIA_MAX */
+  SUBTOKEN_RING_MIXED,           /* plain and derived secrets in one ring, or derived ones for
+                                    several audiences */
+  SUBTOKEN_RING_DERIVED,         /* the ring is derived already: nothing is derived from it */
 } subtoken_result;
 
 /* What is wrong with a path or an entry of the URL allowlist. */
@@ -158,26 +170,35 @@ typedef enum subtoken_fault {
 
 /* The claims of a token (RFC 7519 section 4), or what a parent key grants: one type, so that a
  * subtoken of a subtoken follows the rules of a subtoken of a key. About 7 KiB. Zeroed claims
- * allow nothing: "every path" is an explicit flag. Read the text with subtoken_claims_text.
+ * allow nothing: "every path" is an explicit flag. Read the text with subtoken_claims_text, and the
+ * audiences with subtoken_claims_audience.
+ *
+ * The id of a token, its tid, is the first SUBTOKEN_TID_LEN characters of its signature. It is no
+ * claim: subtoken_authenticate and subtoken_inspect set it. The via claim has the tids of the
+ * tokens that a token was made from, the oldest first. Revocation data lists a tid as it lists a
+ * sub, and a verifier asks for the sub, the tid and each of via.
  */
 typedef struct subtoken_claims {
   int64_t iat;
   int64_t exp;
-  int64_t nbf;    /* 0 when absent (RFC 7519 section 4.1.5) */
-  bool every_url; /* no urls claim: any path */
-  bool aud_named; /* aud is, or lists, the audience that was asked for */
+  int64_t nbf;      /* 0 when absent (RFC 7519 section 4.1.5) */
+  bool every_url;   /* no urls claim: any path */
+  bool aud_named;   /* aud is, or lists, the audience that was asked for */
+  bool aud_derived; /* signed under the secret that is derived for its only audience */
   uint16_t permission_count;
   uint16_t url_count;
   uint16_t text_len;
+  uint16_t via_count;
   subtoken_slice sub;
+  subtoken_slice tid; /* len 0: these are no claims of a token */
+  subtoken_slice aud; /* packed: read it with subtoken_claims_audience. len 0 when absent */
   subtoken_slice iss; /* len 0 when absent */
   subtoken_slice sid; /* the session that the token belongs to; len 0 when absent. A subtoken of
                          such a token has none. The server checks it, a verifier does not */
   subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_slice urls[SUBTOKEN_URLS_MAX];
+  subtoken_slice via[SUBTOKEN_VIA_MAX];
   char text[SUBTOKEN_TOKEN_MAX / 4 * 3];
-  subtoken_slice aud; /* the library's: the audiences, packed; for subtoken_decide. It lies where
-                         earlier versions had padding */
 } subtoken_claims;
 
 /* A view of one piece of claims; valid as long as the claims are. */
@@ -194,6 +215,26 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_permission_valid(subtoken_text p
 
 /* Is this text of the form of a sub claim? 1 to 128 characters A-Za-z0-9_-. */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_sub_valid(subtoken_text sub);
+
+/* Is this text of the form of an audience that secrets are derived for? 1 to 32 characters
+ * A-Za-z0-9_-. The aud claim of a token that another issuer has made may have others.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_audience_valid(subtoken_text audience);
+
+/* The audiences of these claims, one after the other: start with *at = 0. Absent (data is NULL)
+ * behind the last one, and when claims is NULL or out of range.
+ *
+ *   size_t at = 0;
+ *   for (subtoken_text audience; (audience = subtoken_claims_audience(claims, &at)).data != NULL;)
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_text
+subtoken_claims_audience(const subtoken_claims *claims, size_t *at);
+
+/* Is this one of the audiences of these claims, byte for byte? False when claims is NULL or out of
+ * range.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_claims_has_audience(const subtoken_claims *claims,
+                                                                    subtoken_text audience);
 
 /* Do these claims have this permission, byte for byte? False when claims is NULL, or its counts
  * or slices are out of range.
@@ -215,10 +256,16 @@ subtoken_claims_check_needs(const subtoken_claims *claims, const subtoken_text *
 /* A signing secret, kept as the two SHA-256 states that HMAC starts from (RFC 2104 section 4), so
  * that the padded secret is hashed once. It names the processor's instructions that it uses: use it
  * on the machine that made it. Its members are the library's.
+ *
+ * For the audience A a secret K has a derived one, HKDF-SHA-256 (RFC 5869) of K without salt, with
+ * the info `subtoken aud 1:` and A, 32 bytes. Its kid is that of K, a dot and A. Whoever has it can
+ * make tokens for A, and can neither compute K nor the secret for another audience.
  */
 typedef struct subtoken_secret {
   uint32_t inner[8];
   uint32_t outer[8];
+  uint32_t derive_inner[8]; /* the same of HKDF's pseudorandom key; zero in a derived secret */
+  uint32_t derive_outer[8];
   uint8_t cpu;     /* the instructions that it uses; 0: plain C, which every machine has */
   uint8_t kid_len; /* 0: the unnamed secret */
   uint8_t header_len;
@@ -226,17 +273,20 @@ typedef struct subtoken_secret {
   char header[SUBTOKEN_KID_MAX + 72]; /* the first part of each token that it signs */
 } subtoken_secret;
 
-/* The signing secrets: the first one signs, all of them verify. Wipe it after use. */
+/* The signing secrets: the first one signs, all of them verify. Wipe it after use. A ring is plain,
+ * or all its secrets are derived for one audience.
+ */
 typedef struct subtoken_ring {
   size_t count;
   subtoken_secret secrets[SUBTOKEN_RING_MAX];
 } subtoken_ring;
 
 /* Add a secret of 32 to 64 bytes (RFC 7518 section 3.2) under a kid, or with kid.len 0 as the
- * unnamed one. The bytes are copied in another form and not kept. SUBTOKEN_BAD_SECRET for another
+ * unnamed one. A kid with a dot, such as `winter.eu` and `.eu`, is that of a derived secret, which
+ * has 32 bytes. The bytes are copied in another form and not kept. SUBTOKEN_BAD_SECRET for another
  * length, for one pattern repeated and for secrets that are printed in documentation;
- * SUBTOKEN_BAD_KID; SUBTOKEN_KID_TAKEN; SUBTOKEN_RING_FULL; SUBTOKEN_INVALID_ARGUMENT when ring or
- * secret is NULL. On failure the ring is as it was.
+ * SUBTOKEN_BAD_KID; SUBTOKEN_KID_TAKEN; SUBTOKEN_RING_FULL; SUBTOKEN_RING_MIXED;
+ * SUBTOKEN_INVALID_ARGUMENT when ring or secret is NULL. On failure the ring is as it was.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_ring *ring,
                                                                     subtoken_text kid,
@@ -251,6 +301,20 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_rin
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_read(subtoken_ring *ring,
                                                                      subtoken_text text,
                                                                      size_t *line);
+
+/* Make the ring of an edge for this audience: the secret that is derived of each secret of a plain
+ * ring, in their order. out must be another object. SUBTOKEN_BAD_AUD; SUBTOKEN_NO_SECRET when the
+ * ring is empty; SUBTOKEN_RING_DERIVED; SUBTOKEN_BAD_KID when a kid, a dot and the audience are
+ * more than SUBTOKEN_KID_MAX characters; SUBTOKEN_INVALID_ARGUMENT. On failure *out is empty.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_derive(const subtoken_ring *ring,
+                                                                       subtoken_text audience,
+                                                                       subtoken_ring *out);
+
+/* The audience that the secrets of this ring are derived for, a view of the ring. Absent (data is
+ * NULL) for a plain ring, an empty one and NULL.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_text subtoken_ring_audience(const subtoken_ring *ring);
 
 /* What is wrong with that line, to print behind its number: `ends with a carriage return
  * (CRLF): lines end with a line feed alone`. With line 0, what is wrong with the whole text. Pass

@@ -18,21 +18,25 @@ extern "C" {
  *
  * sub        1 to 128 characters A-Za-z0-9_- (subtoken_sub_valid)
  * sid        the session that the token belongs to: 1 to 64 of the same characters
+ * audience   the only one (subtoken_audience_valid); the token is signed under the secret that is
+ *            derived for it
  * permission 1 to 64 characters of a scope-token (RFC 6749 section 3.3) without the comma
  *            (subtoken_permission_valid)
  * entry      of the URL allowlist (url.h); its canonical text is stored
  *
  * A permission or entry that the claims have already is not added again. SUBTOKEN_CLAIMS for a
- * text of another form; SUBTOKEN_BAD_URL, with what is wrong in *fault (may be NULL);
- * SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_TOO_MANY_URLS; SUBTOKEN_TOO_LARGE when the text of the
- * claims is full; SUBTOKEN_INVALID_ARGUMENT when claims or the text is absent, or the claims are
- * out of range. On failure the claims are as they were. subtoken_claims_add_url uses about 6 KiB of
- * stack.
+ * text of another form; SUBTOKEN_BAD_AUD; SUBTOKEN_BAD_URL, with what is wrong in *fault (may be
+ * NULL); SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_TOO_MANY_URLS; SUBTOKEN_TOO_LARGE when the text of
+ * the claims is full; SUBTOKEN_INVALID_ARGUMENT when claims or the text is absent, or the claims
+ * are out of range. On failure the claims are as they were. subtoken_claims_add_url uses about 6
+ * KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sub(subtoken_claims *claims,
                                                                           subtoken_text sub);
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sid(subtoken_claims *claims,
                                                                           subtoken_text sid);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_aud(subtoken_claims *claims,
+                                                                          subtoken_text audience);
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission);
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtoken_claims *claims,
@@ -40,7 +44,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtok
                                                                           subtoken_fault *fault);
 
 /* What a new token is requested to have. The default requests no permission, the urls of the
- * parent and the default life. It points to the caller's texts.
+ * parent, its audience and the default life. It points to the caller's texts.
  */
 typedef struct subtoken_issue_request {
   size_t size; /* of this structure (common.h, Sizes) */
@@ -51,10 +55,15 @@ typedef struct subtoken_issue_request {
   bool has_urls;             /* false: the parent's. true with url_count 0 is refused */
   const subtoken_text *urls; /* entries, percent-encoded; they need not be canonical */
   size_t url_count;
+  subtoken_text audience; /* absent: the parent's */
 } subtoken_issue_request;
 
-#define SUBTOKEN_ISSUE_REQUEST_DEFAULT \
-  { sizeof(subtoken_issue_request), false, 0, NULL, 0, false, NULL, 0 }
+#define SUBTOKEN_ISSUE_REQUEST_DEFAULT                                   \
+  {                                                                      \
+    sizeof(subtoken_issue_request), false, 0, NULL, 0, false, NULL, 0, { \
+      NULL, 0                                                            \
+    }                                                                    \
+  }
 
 typedef struct subtoken_limits {
   size_t size;          /* of this structure (common.h, Sizes) */
@@ -86,23 +95,30 @@ typedef struct subtoken_narrow_report {
  * urls         each requested entry must be covered by one of the parent's (subtoken_url_covers)
  * iat          now, also when the iat of the parent is later because a clock differs
  * sid          none: a child does not belong to the session of its parent
+ * aud          the one that is requested, else the parent's. From a parent that has one, only the
+ *              same
+ * via          of a parent with a tid, its via and its tid; of the grant of a key, none
  *
  * The leeway of a verifier does not count here: SUBTOKEN_PARENT_EXPIRED when the exp of the parent
  * is now or earlier, SUBTOKEN_NOT_YET when its nbf is later. SUBTOKEN_EXPIRE_PAST when the
  * requested expiry is now or earlier; SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_TOO_MANY_URLS, also
- * for an empty list; SUBTOKEN_BAD_URL; SUBTOKEN_URL_WIDER; SUBTOKEN_TOO_LARGE;
- * SUBTOKEN_INVALID_ARGUMENT. On failure *child is zeroed. report may be NULL. About 10 KiB of
- * stack.
+ * for an empty list; SUBTOKEN_BAD_URL; SUBTOKEN_URL_WIDER; SUBTOKEN_BAD_AUD; SUBTOKEN_AUD_WIDER,
+ * also when the parent has several audiences or one of another form; SUBTOKEN_TOO_DEEP;
+ * SUBTOKEN_TOO_LARGE; SUBTOKEN_INVALID_ARGUMENT. On failure *child is zeroed. report may be NULL.
+ * About 10 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
                 subtoken_narrow_report *report);
 
-/* Sign claims with the first secret of the ring. out gets the token, *out_len bytes and a NUL; an
- * out_size of SUBTOKEN_ISSUED_MAX + 1 is always enough.
+/* Sign claims with the first secret of the ring; claims with an audience, with the secret that is
+ * derived of it for that audience. A derived ring signs nothing but claims for its own. out gets
+ * the token, *out_len bytes and a NUL; an out_size of SUBTOKEN_ISSUED_MAX + 1 is always enough.
  *
- * Claims that no verifier would accept are refused: SUBTOKEN_CLAIMS; SUBTOKEN_BAD_URL;
+ * Claims that no verifier would accept are refused: SUBTOKEN_CLAIMS, also for several audiences;
+ * SUBTOKEN_AUD when a derived ring is of another audience; SUBTOKEN_BAD_KID when the kid of the
+ * derived secret is longer than SUBTOKEN_KID_MAX; SUBTOKEN_BAD_URL;
  * SUBTOKEN_TOO_MANY_URLS for an empty list without every_url; SUBTOKEN_INVALID_ARGUMENT for times
  * that are out of order or out of range, and for an nbf later than iat, because the token has no
  * nbf. SUBTOKEN_NO_SECRET when the ring is empty or its first secret was never set;

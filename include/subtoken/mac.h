@@ -36,6 +36,13 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_secret_set(subtoken_s
                                                                       const void *bytes,
                                                                       size_t len);
 
+/* The bytes of the secret that is derived of a secret for an audience (common.h, subtoken_secret),
+ * to hand to an edge. SUBTOKEN_BAD_SECRET as subtoken_secret_set; SUBTOKEN_BAD_AUD;
+ * SUBTOKEN_INVALID_ARGUMENT. On failure out is zeroed. Wipe it after use.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_secret_derive(
+    const void *secret, size_t len, subtoken_text audience, uint8_t out[SUBTOKEN_MAC_LEN]);
+
 /* The MAC of data. data may be NULL when len is 0. SUBTOKEN_INVALID_ARGUMENT for another NULL;
  * SUBTOKEN_NO_SECRET for a secret that was never set or has been wiped, because everybody knows
  * the zeroed one.
@@ -61,7 +68,9 @@ SUBTOKEN_EXPORT void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOK
 
 /* Verify the signature of a JWS and write its payload to out. These are the rules of
  * subtoken_verify up to the MAC: a strict header, alg HS256 (it selects nothing, RFC 8725 section
- * 3.1), typ JWT or none, a kid of the ring. The payload is not read. SUBTOKEN_TOO_LARGE,
+ * 3.1), typ JWT or none, a kid of the ring as it stands: under a plain ring a token that was signed
+ * under a derived secret is SUBTOKEN_KID, because its payload is not read and so its audience not
+ * compared. SUBTOKEN_TOO_LARGE,
  * SUBTOKEN_MALFORMED, SUBTOKEN_ALG, SUBTOKEN_HEADER, SUBTOKEN_KID, SUBTOKEN_MAC,
  * SUBTOKEN_BUFFER_TOO_SMALL, SUBTOKEN_INVALID_ARGUMENT. An out_size of SUBTOKEN_TOKEN_MAX is always
  * enough; there is no NUL behind the payload. About 12 KiB of stack.

@@ -235,6 +235,13 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_revocations_open
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub);
 
+/* Is one of these names, subs and tids, listed? As subtoken_revocations_find, but the accesses to
+ * memory overlap. SUBTOKEN_OK when count is 0; SUBTOKEN_REVOCATION_UNKNOWN also when names is NULL
+ * with a count.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_revocations_find_any(
+    const subtoken_revocations *view, const subtoken_text *names, size_t count);
+
 /* ---- a filter, for views that are large ---- */
 
 /* Nearly every sub that is looked up is not listed. For 31 of 32 of these a filter answers from one
@@ -376,10 +383,11 @@ typedef struct subtoken_feed_clock {
 } subtoken_feed_clock;
 
 /* A subtoken_revoked_fn (verify.h); clock is a subtoken_feed_clock. SUBTOKEN_REVOCATION_UNKNOWN
- * when the feed may not decide, else what subtoken_revocations_find returns.
+ * when the feed may not decide, else what subtoken_revocations_find_any returns.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_feed_revoked(void *clock,
-                                                                        subtoken_text sub);
+                                                                        const subtoken_text *names,
+                                                                        size_t count);
 
 #ifdef __cplusplus
 }

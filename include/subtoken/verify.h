@@ -32,12 +32,16 @@
 extern "C" {
 #endif
 
-/* Is this sub revoked? Return SUBTOKEN_OK when it is known not to be, SUBTOKEN_REVOKED when it is,
- * and SUBTOKEN_REVOCATION_UNKNOWN when that cannot be known; every other value counts as the last.
- * It is called on the thread that verifies, at most once a token, and only when the signature, the
- * times, the issuer and the audience are good.
+/* Is one of these revoked? names[0] is the sub of the token; behind it come its tid and each of its
+ * via (common.h, subtoken_claims), so that count is 1 to SUBTOKEN_VIA_MAX + 2, and 1 when the
+ * claims are of a whole key. Return SUBTOKEN_OK when none is known to be, SUBTOKEN_REVOKED when one
+ * is, and SUBTOKEN_REVOCATION_UNKNOWN when that cannot be known; every other value counts as the
+ * last. It is called on the thread that verifies, at most once a token, and only when the
+ * signature, the times, the issuer and the audience are good. subtoken_feed_revoked (revocations.h)
+ * is one.
  */
-typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
+typedef subtoken_result subtoken_revoked_fn(void *context, const subtoken_text *names,
+                                            size_t count);
 
 /* How to verify tokens. The library does not change it, and without a cache one serves all threads.
  * It points to the ring, to what .revoked_context is and to the cache: the caller keeps them. A
@@ -51,19 +55,23 @@ typedef struct subtoken_verifier {
                         than the expiry and that. Else SUBTOKEN_INVALID_ARGUMENT */
   int64_t max_life;  /* the largest exp - iat, seconds */
   subtoken_text iss; /* absent: any issuer (RFC 7519 section 4.1.1) */
-  subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3) */
+  subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3), but a token that is signed
+                        under a derived secret is taken by a plain ring only with its audience here.
+                        A derived ring takes tokens for its own audience alone, with or without */
   subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_REVOCATION_UNKNOWN, unless: */
   void *revoked_context;
   bool without_revocations; /* true: revocation is not checked */
   subtoken_cache *cache; /* of authenticated tokens (cache.h), or NULL. A verifier that has one is
                             used by one thread at a time */
+  bool any_audience;     /* true: of tokens under derived secrets, those for every audience are
+                            taken, as the issuer itself does; .aud is not compared */
 } subtoken_verifier;
 
 /* 60 s of leeway, at most 365 days of life; set .ring and .revoked. */
 // clang-format off
 #define SUBTOKEN_VERIFIER_DEFAULT \
   { sizeof(subtoken_verifier), NULL, 60, INT64_C(365) * 86400, {NULL, 0}, {NULL, 0}, \
-    NULL, NULL, false, NULL }
+    NULL, NULL, false, NULL, false }
 // clang-format on
 
 /* The request that a token came with. */
@@ -95,7 +103,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken
 /* The two parts of subtoken_verify, which is the one after the other.
  *
  * subtoken_authenticate applies what depends on the token and the ring alone: the results from
- * SUBTOKEN_TOO_LARGE to SUBTOKEN_CLAIMS. On SUBTOKEN_OK *claims are those of subtoken_verify but
+ * SUBTOKEN_TOO_LARGE to SUBTOKEN_CLAIMS, and SUBTOKEN_AUD for a token under a derived secret whose
+ * aud is not exactly that audience. On SUBTOKEN_OK *claims are those of subtoken_verify but
  * for .aud_named, which is false; they say nothing yet about a request. cache may be NULL. When the
  * cache has the token, its signature is not computed again (cache.h says what that depends on);
  * when not, and the token is good, the cache gets it. SUBTOKEN_INVALID_ARGUMENT when another

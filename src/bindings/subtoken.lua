@@ -57,11 +57,11 @@ local bit = require "bit"
 local ffi = require "ffi"
 
 local M = {
-  _VERSION = "0.2.0", -- of the library whose structs are mirrored here, or a later patch of it
+  _VERSION = "0.3.0", -- of the library whose structs are mirrored here, or a later patch of it
   CHALLENGE = "Bearer", -- the WWW-Authenticate for a request without any credential
 }
 
-local SONAME = "libsubtoken.so.0.2"
+local SONAME = "libsubtoken.so.0.3"
 
 -- A second copy of this file in one Lua state finds them declared.
 if not pcall(ffi.typeof, "struct subtoken_verifier") then
@@ -200,7 +200,7 @@ end
 local function candidates()
   local named = os.getenv "SUBTOKEN_LIBRARY" -- in nginx only with `env SUBTOKEN_LIBRARY;`
   if named and named ~= "" then return { named } end
-  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0.2. From anywhere else,
+  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0.3. From anywhere else,
   -- and from a path that depends on the working directory, nothing is concluded.
   local prefix = debug.getinfo(1, "S").source:match "^@(/.*)share/lua/5%.1/[^/]+$"
   if prefix and prefix:sub(-1) == "/" then

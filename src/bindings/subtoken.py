@@ -42,8 +42,8 @@ import weakref
 from dataclasses import dataclass, field
 from typing import AbstractSet, Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
 
-__version__ = "0.2.0"  # of the library whose structs are mirrored here, or a later patch of it
-_SONAME = "libsubtoken.so.0.2"
+__version__ = "0.3.0"  # of the library whose structs are mirrored here, or a later patch of it
+_SONAME = "libsubtoken.so.0.3"
 __all__ = [
     "CHALLENGE", "Answer", "Claims", "Error", "Inspection", "Ring", "RingError", "Secret",
     "UrlError", "Verdict", "Verifier", "inspect", "load", "mac", "mac_check", "target_path",
@@ -182,7 +182,7 @@ def _candidates() -> List[str]:
     named = os.environ.get("SUBTOKEN_LIBRARY")
     if named:
         return [named]
-    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0.2. From
+    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0.3. From
     # anywhere else, and from a path that depends on the working directory, nothing is
     # concluded.
     here = os.path.realpath(__file__) if os.path.isabs(__file__) else ""

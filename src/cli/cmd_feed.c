@@ -98,8 +98,8 @@ static int feed_status(const char *path, const feed_options *given,
   if (subtoken_feed_file_start(&file, path, settings) != SUBTOKEN_FEED_OK) {
     return st_print_error(ST_EXIT_USAGE, "feed status: the name of FILE is empty or too long");
   }
-  if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
-      NULL) {
+  if (st_keyring_file_load_edge(given->secrets != NULL ? given->secrets : data.secrets, &ring,
+                                error) != NULL) {
     return st_print_error(ST_EXIT_FAILED, "feed status: %s", error);
   }
   int code;

@@ -12,12 +12,11 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
-#include "core/claims.h"
-#include "core/jws.h"
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
 #include "os/error.h"
+#include "subtoken/verify.h"
 
 typedef struct revoke_command {
   st_store *store;
@@ -34,12 +33,7 @@ static int revoke_worse(int a, int b) {
 /* Its MAC alone decides; its times do not matter. */
 static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_text token,
                                          subtoken_claims *claims) {
-  size_t len;
-  memset(claims, 0, sizeof *claims);
-  subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
-  if (result != SUBTOKEN_OK) return result;
-  claims->text_len = (uint16_t)len;
-  return st_claims_read(0, claims, NULL);
+  return subtoken_authenticate(ring, NULL, token, claims);
 }
 
 static void revoke_print_refused(const revoke_command *s, size_t line, subtoken_result result) {

@@ -345,8 +345,8 @@ static int verify_with_ring(const verify_options *given, subtoken_verifier *veri
   int code;
   int found = st_data_dir_find(&given->data, &data, error);
   if (found != ST_EXIT_DONE) return st_print_error(found, "verify: %s", error);
-  if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
-      NULL) {
+  if (st_keyring_file_load_edge(given->secrets != NULL ? given->secrets : data.secrets, &ring,
+                                error) != NULL) {
     return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   }
   verifier->ring = &ring;

@@ -16,10 +16,11 @@ static bool verify_files_is_too_early(const st_verify_files *source) {
   return source->clock.now + source->file.feed.leeway < source->file.feed.time;
 }
 
-static subtoken_result verify_files_revoked(void *context, subtoken_text sub) {
+static subtoken_result verify_files_revoked(void *context, const subtoken_text *names,
+                                            size_t count) {
   st_verify_files *source = context;
   return verify_files_is_too_early(source) ? SUBTOKEN_REVOCATION_UNKNOWN
-                                           : subtoken_feed_revoked(&source->clock, sub);
+                                           : subtoken_feed_revoked(&source->clock, names, count);
 }
 
 bool st_verify_files_start(st_verify_files *source, const char *path,

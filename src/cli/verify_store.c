@@ -14,9 +14,11 @@ static const char *verify_store_reason(const st_verify_store *source, st_store_s
   return source->key.expires_at <= source->now ? "its key has expired" : NULL;
 }
 
-static subtoken_result verify_store_revoked(void *context, subtoken_text sub) {
+static subtoken_result verify_store_revoked(void *context, const subtoken_text *names,
+                                            size_t count) {
   st_verify_store *source = context;
-  st_store_status found = source->keys.by_sub(source->keys.store, sub, &source->key);
+  (void)count;
+  st_store_status found = source->keys.by_sub(source->keys.store, names[0], &source->key);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }

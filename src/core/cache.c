@@ -35,14 +35,14 @@ typedef struct cache_state {
   subtoken_secret secrets[SUBTOKEN_RING_MAX]; /* those of the ring */
 } cache_state;
 
-/* An entry: this, and behind it the token, the text of the claims, and the slices of permissions
- * and of urls. Each begins with a unit, and zeros fill its last one. */
+/* An entry: this, and behind it the token, the text of the claims, and the slices of permissions,
+ * of urls and of via. Each begins with a unit, and zeros fill its last one. */
 typedef struct cache_entry {
   uint64_t hash;
   uint32_t units; /* of the whole entry */
   uint32_t token_len;
   char head[offsetof(subtoken_claims, permissions)]; /* of the claims */
-  subtoken_slice aud;
+  char filled[8];
 } cache_entry;
 
 _Static_assert(sizeof(cache_entry) % UNIT == 0 && sizeof(((subtoken_claims *)0)->text) % UNIT == 0,
@@ -118,8 +118,8 @@ static inline cache_view view_of(const subtoken_cache *cache) {
 }
 
 size_t subtoken_cache_size(size_t tokens) {
-  /* An entry of 43 units, the slots for it, and what is left over at the end of the log. */
-  const size_t each = (size_t)43 * UNIT + 2 * sizeof(cache_set), more = STATE_LEN + 4096;
+  /* An entry of 45 units, the slots for it, and what is left over at the end of the log. */
+  const size_t each = (size_t)45 * UNIT + 2 * sizeof(cache_set), more = STATE_LEN + 4096;
   if (tokens > (SIZE_MAX - more) / each) return 0;
   size_t size = tokens * each + more;
   return size < SUBTOKEN_CACHE_MIN ? SUBTOKEN_CACHE_MIN : size;
@@ -206,30 +206,32 @@ static cache_slot *free_slot(const cache_view *view, uint64_t hash) {
   return &set->slots[hash / 2 % WAYS];
 }
 
-static inline size_t entry_len(size_t token, size_t text, size_t permissions, size_t urls) {
+static inline size_t entry_len(size_t token, size_t text, size_t permissions, size_t urls,
+                               size_t via) {
   return sizeof(cache_entry) + rounded(token) + rounded(text) + rounded(permissions) +
-         rounded(urls);
+         rounded(urls) + rounded(via);
 }
 
 /* ---- finding ---- */
 
 /* Copies the claims of an entry. False when its lengths are not those of an entry. */
 static inline bool read_entry(const cache_entry *entry, subtoken_claims *claims) {
-  uint16_t counts[3]; /* permissions, urls, text */
+  uint16_t counts[4]; /* permissions, urls, text, via */
   memcpy(counts, entry->head + offsetof(subtoken_claims, permission_count), sizeof counts);
   size_t permissions = rounded(counts[0] * sizeof(subtoken_slice));
   size_t urls = rounded(counts[1] * sizeof(subtoken_slice)), text = rounded(counts[2]);
+  size_t via = rounded(counts[3] * sizeof(subtoken_slice));
   const char *at = (const char *)(entry + 1) + rounded(entry->token_len);
   if (permissions > sizeof claims->permissions || urls > sizeof claims->urls ||
-      text > sizeof claims->text ||
-      entry_len(entry->token_len, text, permissions, urls) != entry->units * (size_t)UNIT) {
+      text > sizeof claims->text || via > sizeof claims->via ||
+      entry_len(entry->token_len, text, permissions, urls, via) != entry->units * (size_t)UNIT) {
     return false;
   }
   memcpy(claims, entry->head, sizeof entry->head);
-  claims->aud = entry->aud;
   copy_units(claims->text, at, text);
   copy_units((char *)claims->permissions, at + text, permissions);
   copy_units((char *)claims->urls, at + text + permissions, urls);
+  copy_units((char *)claims->via, at + text + permissions + urls, via);
   return true;
 }
 
@@ -308,19 +310,19 @@ static char *write_piece(char *to, const void *from, size_t len) {
 
 static void write_entry(cache_entry *entry, subtoken_text token, const subtoken_claims *claims) {
   memcpy(entry->head, claims, sizeof entry->head);
-  entry->aud = claims->aud;
   char *at = write_piece((char *)(entry + 1), token.data, token.len);
   at = write_piece(at, claims->text, claims->text_len);
   at = write_piece(at, claims->permissions, claims->permission_count * sizeof(subtoken_slice));
-  write_piece(at, claims->urls, claims->url_count * sizeof(subtoken_slice));
+  at = write_piece(at, claims->urls, claims->url_count * sizeof(subtoken_slice));
+  write_piece(at, claims->via, claims->via_count * sizeof(subtoken_slice));
 }
 
 void st_cache_keep(const subtoken_cache *cache, subtoken_text token,
                    const subtoken_claims *claims) {
   cache_view view = view_of(cache);
-  size_t len =
-      entry_len(token.len, claims->text_len, claims->permission_count * sizeof(subtoken_slice),
-                claims->url_count * sizeof(subtoken_slice));
+  size_t len = entry_len(
+      token.len, claims->text_len, claims->permission_count * sizeof(subtoken_slice),
+      claims->url_count * sizeof(subtoken_slice), claims->via_count * sizeof(subtoken_slice));
   if (token.len < UNIT || token.len > SUBTOKEN_TOKEN_MAX || view.state->ring_count == 0) return;
   if (len / UNIT > view.log_units / 4) return;
   uint32_t units = (uint32_t)(len / UNIT);

@@ -19,6 +19,10 @@ bool subtoken_sub_valid(subtoken_text sub) {
   return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX && (st_text_class(sub) & ST_CHAR_NAME) != 0;
 }
 
+bool st_claims_tid_valid(subtoken_text tid) {
+  return tid.len == SUBTOKEN_TID_LEN && (st_text_class(tid) & ST_CHAR_NAME) != 0;
+}
+
 bool st_claims_sid_valid(subtoken_text sid) {
   return sid.len >= 1 && sid.len <= SUBTOKEN_SID_MAX && (st_text_class(sid) & ST_CHAR_NAME) != 0;
 }
@@ -39,10 +43,10 @@ bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url) {
   return claims_list_has(claims, claims->urls, claims->url_count, url);
 }
 
-/* Earlier versions have the same size, and padding where .aud is. */
-_Static_assert(offsetof(subtoken_claims, aud) % 8 == 4 &&
-                   sizeof(subtoken_claims) == offsetof(subtoken_claims, aud) + 4,
-               "claims must not get larger");
+bool subtoken_audience_valid(subtoken_text audience) {
+  return audience.len >= 1 && audience.len <= SUBTOKEN_AUD_MAX &&
+         (st_text_class(audience) & ST_CHAR_NAME) != 0;
+}
 
 static subtoken_slice slice_of(const subtoken_claims *claims, subtoken_text text) {
   return (subtoken_slice){(uint16_t)(text.data - claims->text), (uint16_t)text.len};
@@ -55,8 +59,13 @@ static bool slice_in_bounds(subtoken_slice slice) {
 bool st_claims_in_bounds(const subtoken_claims *claims) {
   if (claims == NULL || claims->permission_count > SUBTOKEN_PERMISSIONS_MAX ||
       claims->url_count > SUBTOKEN_URLS_MAX || claims->text_len > sizeof claims->text ||
-      !slice_in_bounds(claims->sub) || !slice_in_bounds(claims->sid)) {
+      claims->via_count > SUBTOKEN_VIA_MAX || !slice_in_bounds(claims->sub) ||
+      !slice_in_bounds(claims->sid) || !slice_in_bounds(claims->tid) ||
+      !slice_in_bounds(claims->aud)) {
     return false;
+  }
+  for (size_t i = 0; i < claims->via_count; i++) {
+    if (!slice_in_bounds(claims->via[i])) return false;
   }
   for (size_t i = 0; i < claims->permission_count; i++) {
     if (!slice_in_bounds(claims->permissions[i])) return false;
@@ -69,8 +78,8 @@ bool st_claims_in_bounds(const subtoken_claims *claims) {
 
 bool st_claims_decidable(const subtoken_claims *claims) {
   return st_claims_in_bounds(claims) && slice_in_bounds(claims->iss) &&
-         slice_in_bounds(claims->aud) && (uint64_t)claims->iat <= SUBTOKEN_TIME_MAX &&
-         (uint64_t)claims->exp <= SUBTOKEN_TIME_MAX && (uint64_t)claims->nbf <= SUBTOKEN_TIME_MAX;
+         (uint64_t)claims->iat <= SUBTOKEN_TIME_MAX && (uint64_t)claims->exp <= SUBTOKEN_TIME_MAX &&
+         (uint64_t)claims->nbf <= SUBTOKEN_TIME_MAX;
 }
 
 /* ---- what callers ask of claims ---- */
@@ -101,16 +110,48 @@ subtoken_result subtoken_claims_check_needs(const subtoken_claims *claims,
   return SUBTOKEN_PERM;
 }
 
+/* Two bytes for its length, and the text. */
+static subtoken_text next_audience(const subtoken_claims *claims, size_t *at) {
+  const char *from = claims->text + claims->aud.at + *at;
+  if (*at > claims->aud.len || claims->aud.len - *at < 2) return (subtoken_text){NULL, 0};
+  size_t len = (uint8_t)from[0] | (size_t)(uint8_t)from[1] << 8;
+  if (len > claims->aud.len - *at - 2) return (subtoken_text){NULL, 0};
+  *at += 2 + len;
+  return (subtoken_text){from + 2, len};
+}
+
 bool st_claims_has_audience(const subtoken_claims *claims, subtoken_text aud) {
-  const char *at = claims->text + claims->aud.at;
-  for (size_t left = claims->aud.len; left >= 2;) {
-    size_t len = (uint8_t)at[0] | (size_t)(uint8_t)at[1] << 8;
-    if (len > left - 2) return false;
-    if (st_text_equal((subtoken_text){at + 2, len}, aud)) return true;
-    at += 2 + len;
-    left -= 2 + len;
+  size_t at = 0;
+  for (subtoken_text one; (one = next_audience(claims, &at)).data != NULL;) {
+    if (st_text_equal(one, aud)) return true;
   }
   return false;
+}
+
+bool st_claims_only_audience(const subtoken_claims *claims, subtoken_text audience) {
+  size_t at = 0;
+  subtoken_text one = next_audience(claims, &at);
+  return one.data != NULL && at == claims->aud.len && st_text_equal(one, audience);
+}
+
+subtoken_text subtoken_claims_audience(const subtoken_claims *claims, size_t *at) {
+  if (at == NULL || !st_claims_in_bounds(claims)) return (subtoken_text){NULL, 0};
+  return next_audience(claims, at);
+}
+
+bool subtoken_claims_has_audience(const subtoken_claims *claims, subtoken_text audience) {
+  return st_claims_in_bounds(claims) && audience.data != NULL &&
+         st_claims_has_audience(claims, audience);
+}
+
+size_t st_claims_names(const subtoken_claims *claims, subtoken_text names[ST_CLAIMS_NAMES_MAX]) {
+  size_t count = 0;
+  names[count++] = subtoken_claims_text(claims, claims->sub);
+  if (claims->tid.len > 0) names[count++] = subtoken_claims_text(claims, claims->tid);
+  for (size_t i = 0; i < claims->via_count && i < SUBTOKEN_VIA_MAX; i++) {
+    names[count++] = subtoken_claims_text(claims, claims->via[i]);
+  }
+  return count;
 }
 
 /* ---- reading ---- */
@@ -191,6 +232,19 @@ static bool read_sid(st_json *json, subtoken_claims *claims) {
   return true;
 }
 
+static bool read_via(st_json *json, subtoken_claims *claims) {
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    subtoken_text text;
+    if (!st_json_string(json, &text) || claims->via_count == SUBTOKEN_VIA_MAX ||
+        !st_claims_tid_valid(text)) {
+      return false;
+    }
+    claims->via[claims->via_count++] = slice_of(claims, text);
+  }
+  return !json->failed && claims->via_count > 0;
+}
+
 /* The required claims, as bits of those that were read. */
 enum { SUB = 1, IAT = 2, EXP = 4, PERMISSIONS = 8, REQUIRED = 15 };
 
@@ -219,6 +273,7 @@ static bool read_claim(st_json *json, subtoken_text name, subtoken_claims *claim
   if (st_text_is(name, "iss")) return read_iss(json, claims);
   if (st_text_is(name, "aud")) return read_aud(json, claims);
   if (st_text_is(name, "sid")) return read_sid(json, claims);
+  if (st_text_is(name, "via")) return read_via(json, claims);
   return st_json_skip(json);
 }
 
@@ -281,6 +336,24 @@ bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
   return claims_append(claims, sid, &claims->sid);
 }
 
+bool st_claims_add_via(subtoken_claims *claims, subtoken_text tid) {
+  return claims->via_count < SUBTOKEN_VIA_MAX &&
+         claims_append(claims, tid, &claims->via[claims->via_count]) && ++claims->via_count > 0;
+}
+
+bool st_claims_set_tid(subtoken_claims *claims, subtoken_text token) {
+  const char *mac = token.data + token.len - ST_CLAIMS_MAC_CHARS;
+  return claims_append(claims, (subtoken_text){mac, SUBTOKEN_TID_LEN}, &claims->tid);
+}
+
+bool st_claims_set_aud(subtoken_claims *claims, subtoken_text audience) {
+  if (audience.len + 2 > sizeof claims->text - claims->text_len) return false;
+  claims->aud = (subtoken_slice){claims->text_len, 0};
+  claims->text_len = (uint16_t)(claims->text_len + 2 + audience.len);
+  pack_audience(claims, audience);
+  return true;
+}
+
 static subtoken_result claims_added(bool fits) {
   return fits ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE;
 }
@@ -295,6 +368,12 @@ subtoken_result subtoken_claims_set_sid(subtoken_claims *claims, subtoken_text s
   if (!st_claims_in_bounds(claims) || sid.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!st_claims_sid_valid(sid)) return SUBTOKEN_CLAIMS;
   return claims_added(st_claims_set_sid(claims, sid));
+}
+
+subtoken_result subtoken_claims_set_aud(subtoken_claims *claims, subtoken_text audience) {
+  if (!st_claims_in_bounds(claims) || audience.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!subtoken_audience_valid(audience)) return SUBTOKEN_BAD_AUD;
+  return claims_added(st_claims_set_aud(claims, audience));
 }
 
 subtoken_result subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
@@ -342,7 +421,6 @@ subtoken_result subtoken_claims_from_identity(subtoken_claims *claims, subtoken_
                                               subtoken_text permissions, int64_t expires) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(claims, 0, offsetof(subtoken_claims, text));
-  claims->aud = (subtoken_slice){0, 0};
   claims->every_url = true;
   claims->exp = expires;
   bool in_range = expires >= 0 && expires <= SUBTOKEN_TIME_MAX;
@@ -385,11 +463,23 @@ void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
   st_write_int(writer, claims->iat);
   st_write_literal(writer, ",\"exp\":");
   st_write_int(writer, claims->exp);
-  st_write_literal(writer, ",\"permissions\":");
+  if (claims->aud.len > 0) {
+    st_write_literal(writer, ",\"aud\":");
+    write_quoted(writer, claims,
+                 (subtoken_slice){(uint16_t)(claims->aud.at + 2), (uint16_t)(claims->aud.len - 2)},
+                 ',');
+    st_write_literal(writer, "\"permissions\":");
+  } else {
+    st_write_literal(writer, ",\"permissions\":");
+  }
   write_list(writer, claims, claims->permissions, claims->permission_count);
   if (!claims->every_url) {
     st_write_literal(writer, ",\"urls\":");
     write_list(writer, claims, claims->urls, claims->url_count);
+  }
+  if (claims->via_count > 0) {
+    st_write_literal(writer, ",\"via\":");
+    write_list(writer, claims, claims->via, claims->via_count);
   }
   if (claims->sid.len == 0) {
     st_write_char(writer, '}');

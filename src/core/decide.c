@@ -25,16 +25,22 @@ static subtoken_result decide_parties(const subtoken_verifier *verifier,
       !st_text_equal(subtoken_claims_text(claims, claims->iss), verifier->iss)) {
     return SUBTOKEN_ISS;
   }
-  bool named = verifier->aud.data == NULL || st_claims_has_audience(claims, verifier->aud);
-  return named ? SUBTOKEN_OK : SUBTOKEN_AUD;
+  if (verifier->any_audience) return SUBTOKEN_OK;
+  if (verifier->aud.data != NULL) {
+    return st_claims_has_audience(claims, verifier->aud) ? SUBTOKEN_OK : SUBTOKEN_AUD;
+  }
+  /* A derived ring has authenticated nothing but tokens for its own audience. */
+  return !claims->aud_derived || subtoken_ring_audience(verifier->ring).data != NULL ? SUBTOKEN_OK
+                                                                                     : SUBTOKEN_AUD;
 }
 
 static subtoken_result decide_revoked(const subtoken_verifier *verifier,
                                       const subtoken_claims *claims) {
   if (verifier->without_revocations) return SUBTOKEN_OK;
   if (verifier->revoked == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
-  subtoken_result result =
-      verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
+  subtoken_text names[ST_CLAIMS_NAMES_MAX];
+  size_t count = st_claims_names(claims, names);
+  subtoken_result result = verifier->revoked(verifier->revoked_context, names, count);
   return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 

@@ -132,7 +132,7 @@ static subtoken_result edge_check_revoked(const edge_evaluation *e) {
   if (verifier->without_revocations) return SUBTOKEN_OK;
   if (verifier->revoked == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
   subtoken_text sub = subtoken_claims_text(e->claims, e->claims->sub);
-  subtoken_result result = verifier->revoked(verifier->revoked_context, sub);
+  subtoken_result result = verifier->revoked(verifier->revoked_context, &sub, 1);
   return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 

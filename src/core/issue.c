@@ -7,6 +7,7 @@
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
+#include "core/ring.h"
 
 /* The longest payload whose token can be short enough. */
 #define PAYLOAD_MAX ST_BASE64URL_BYTES(SUBTOKEN_ISSUED_MAX)
@@ -47,6 +48,16 @@ static bool sid_valid(uint8_t cpu, const subtoken_claims *claims) {
   return sid.len <= SUBTOKEN_SID_MAX && all_in_class(cpu, sid, ST_CHAR_NAME);
 }
 
+/* Checks the ids of the tokens that it was made from, and its audience. */
+static bool origin_valid(const subtoken_claims *claims) {
+  size_t at = 0;
+  for (size_t i = 0; i < claims->via_count; i++) {
+    if (!st_claims_tid_valid(subtoken_claims_text(claims, claims->via[i]))) return false;
+  }
+  subtoken_text audience = subtoken_claims_audience(claims, &at);
+  return claims->aud.len == 0 || (subtoken_audience_valid(audience) && at == claims->aud.len);
+}
+
 /* Refuses claims that no verifier would accept. */
 static subtoken_result issue_check(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
@@ -56,10 +67,30 @@ static subtoken_result issue_check(uint8_t cpu, const subtoken_claims *claims) {
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_in_class(cpu, sub, ST_CHAR_NAME) ||
-      !permissions_valid(cpu, claims) || !sid_valid(cpu, claims)) {
+      !permissions_valid(cpu, claims) || !sid_valid(cpu, claims) || !origin_valid(claims)) {
     return SUBTOKEN_CLAIMS;
   }
   return claims->every_url || urls_valid(cpu, claims) ? SUBTOKEN_OK : SUBTOKEN_BAD_URL;
+}
+
+/* Claims for an audience are signed under the derived secret: of this ring, or derived here. */
+static __attribute__((noinline)) subtoken_result seal_for(const subtoken_ring *ring,
+                                                          const subtoken_claims *claims,
+                                                          subtoken_text payload, char *out,
+                                                          size_t out_size, size_t *out_len) {
+  size_t at = 0;
+  subtoken_secret derived;
+  subtoken_text audience = subtoken_claims_audience(claims, &at);
+  subtoken_text of_ring = subtoken_ring_audience(ring);
+  if (of_ring.data != NULL) {
+    if (!st_text_equal(of_ring, audience)) return SUBTOKEN_AUD;
+    return st_jws_seal(&ring->secrets[0], payload, SUBTOKEN_ISSUED_MAX, out, out_size, out_len);
+  }
+  if (!st_ring_derive_secret(&ring->secrets[0], audience, &derived)) return SUBTOKEN_BAD_KID;
+  subtoken_result result =
+      st_jws_seal(&derived, payload, SUBTOKEN_ISSUED_MAX, out, out_size, out_len);
+  subtoken_wipe(&derived, sizeof derived);
+  return result;
 }
 
 subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims *claims, char *out,
@@ -74,6 +105,8 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
   st_writer text = st_writer_on(payload, sizeof payload);
   st_claims_write(&text, claims);
   if (text.overflow) return SUBTOKEN_TOO_LARGE;
-  return st_jws_seal(ring, (subtoken_text){payload, text.len}, SUBTOKEN_ISSUED_MAX, out, out_size,
-                     out_len);
+  subtoken_text written = {payload, text.len};
+  if (claims->aud.len > 0) return seal_for(ring, claims, written, out, out_size, out_len);
+  if (subtoken_ring_audience(ring).data != NULL) return SUBTOKEN_AUD;
+  return st_jws_seal(&ring->secrets[0], written, SUBTOKEN_ISSUED_MAX, out, out_size, out_len);
 }

@@ -93,8 +93,19 @@ static void read_member(st_json *json, subtoken_text name, header_members *membe
   }
 }
 
+/* Finds the secret that a kid names, or derives it into *derived. */
+static const subtoken_secret *secret_of_kid(const subtoken_ring *ring, subtoken_text kid,
+                                            subtoken_secret *derived) {
+  subtoken_text plain, audience;
+  const subtoken_secret *found = st_ring_find(ring, kid);
+  st_ring_split_kid(kid, &plain, &audience);
+  if (found != NULL || audience.data == NULL || derived == NULL) return found;
+  found = st_ring_find(ring, plain);
+  return found != NULL && st_ring_derive_secret(found, audience, derived) ? derived : NULL;
+}
+
 static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
-                                   const subtoken_secret **secret) {
+                                   subtoken_secret *derived, const subtoken_secret **secret) {
   char text[ST_BASE64URL_BYTES(SUBTOKEN_HEADER_MAX)];
   size_t len;
   *secret = NULL;
@@ -110,34 +121,71 @@ static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
   if (!members.alg_good) return SUBTOKEN_ALG;
   if (!members.typ_good || members.forbidden) return SUBTOKEN_HEADER;
   if (members.has_kid && !members.kid_good) return SUBTOKEN_KID;
-  *secret = st_ring_find(ring, members.kid);
+  *secret = secret_of_kid(ring, members.kid, derived);
   return *secret != NULL ? SUBTOKEN_OK : SUBTOKEN_KID;
 }
 
 /* The payload is decoded before the MAC is checked, because text that is not canonical base64url is
- * malformed whatever its MAC is. It is parsed only after. */
-subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
-                            size_t out_size, size_t *out_len) {
-  st_jws jws;
-  uint8_t mac[ST_HASH_LEN];
+ * malformed whatever its MAC is. It is parsed only after. mac gets the signature, and *whole says
+ * whether it has the right length. */
+static subtoken_result decode_parts(const st_jws *jws, void *out, size_t out_size, size_t *out_len,
+                                    uint8_t mac[ST_HASH_LEN], bool *whole) {
   size_t len;
-  subtoken_result result = st_jws_split(token, ring, &jws);
-  if (result != SUBTOKEN_OK) return result;
-  bool whole = jws.mac.len == MAC_CHARS;
-  uint8_t cpu = jws.secret != NULL ? jws.secret->cpu : 0;
+  uint8_t cpu = jws->secret != NULL ? jws->secret->cpu : 0;
   st_vector_clean(cpu);
-  if (whole ? !st_base64url_decode_by(cpu, jws.mac, mac, sizeof mac, &len)
-            : !st_base64url_valid(jws.mac)) {
+  *whole = jws->mac.len == MAC_CHARS;
+  if (*whole ? !st_base64url_decode_by(cpu, jws->mac, mac, ST_HASH_LEN, &len)
+             : !st_base64url_valid(jws->mac)) {
     return SUBTOKEN_MALFORMED;
   }
-  if (ST_BASE64URL_BYTES(jws.payload.len) > out_size) {
-    return st_base64url_valid(jws.payload) ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_MALFORMED;
+  if (ST_BASE64URL_BYTES(jws->payload.len) > out_size) {
+    return st_base64url_valid(jws->payload) ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_MALFORMED;
   }
-  if (!st_base64url_decode_by(cpu, jws.payload, out, out_size, out_len)) return SUBTOKEN_MALFORMED;
-  if (jws.secret == NULL) result = find_secret(&jws, ring, &jws.secret);
-  if (result != SUBTOKEN_OK) return result;
+  return st_base64url_decode_by(cpu, jws->payload, out, out_size, out_len) ? SUBTOKEN_OK
+                                                                           : SUBTOKEN_MALFORMED;
+}
+
+static subtoken_result check_mac(const st_jws *jws, const subtoken_secret *secret, bool whole,
+                                 const uint8_t mac[ST_HASH_LEN]) {
   if (!whole) return SUBTOKEN_MAC;
-  return subtoken_mac_check(jws.secret, jws.signed_part.data, jws.signed_part.len, mac);
+  return subtoken_mac_check(secret, jws->signed_part.data, jws->signed_part.len, mac);
+}
+
+static void tell_audience(const subtoken_secret *secret, st_jws_audience *audience) {
+  subtoken_text plain, text;
+  if (audience == NULL) return;
+  st_ring_split_kid(st_ring_kid(secret), &plain, &text);
+  audience->len = (uint8_t)text.len;
+  if (text.len > 0) memcpy(audience->text, text.data, text.len);
+}
+
+/* For a token whose header is another one than that of each secret. Not inline: the others need
+ * none of its stack. */
+static __attribute__((noinline)) subtoken_result check_by_kid(const st_jws *jws,
+                                                              const subtoken_ring *ring, bool whole,
+                                                              const uint8_t mac[ST_HASH_LEN],
+                                                              st_jws_audience *audience) {
+  subtoken_secret derived;
+  const subtoken_secret *secret;
+  subtoken_result result = find_secret(jws, ring, audience != NULL ? &derived : NULL, &secret);
+  if (result != SUBTOKEN_OK) return result;
+  result = check_mac(jws, secret, whole, mac);
+  tell_audience(secret, audience);
+  if (secret == &derived) subtoken_wipe(&derived, sizeof derived);
+  return result;
+}
+
+subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
+                            size_t out_size, size_t *out_len, st_jws_audience *audience) {
+  st_jws jws;
+  uint8_t mac[ST_HASH_LEN];
+  bool whole;
+  subtoken_result result = st_jws_split(token, ring, &jws);
+  if (result == SUBTOKEN_OK) result = decode_parts(&jws, out, out_size, out_len, mac, &whole);
+  if (result != SUBTOKEN_OK) return result;
+  if (jws.secret == NULL) return check_by_kid(&jws, ring, whole, mac, audience);
+  tell_audience(jws.secret, audience);
+  return check_mac(&jws, jws.secret, whole, mac);
 }
 
 subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
@@ -145,7 +193,7 @@ subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   size_t len = 0;
   subtoken_result result = ring != NULL && token.data != NULL
-                               ? st_jws_open(ring, token, out, out_size, &len)
+                               ? st_jws_open(ring, token, out, out_size, &len, NULL)
                                : SUBTOKEN_INVALID_ARGUMENT;
   if (result == SUBTOKEN_OK) {
     *out_len = len;
@@ -155,10 +203,9 @@ subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token
   return result;
 }
 
-subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, size_t most,
+subtoken_result st_jws_seal(const subtoken_secret *secret, subtoken_text payload, size_t most,
                             char *out, size_t out_size, size_t *out_len) {
   uint8_t mac[ST_HASH_LEN];
-  const subtoken_secret *secret = &ring->secrets[0];
   size_t signed_len = secret->header_len + 1 + ST_BASE64URL_LEN(payload.len);
   if (signed_len + 1 + MAC_CHARS > most) return SUBTOKEN_TOO_LARGE;
   if (signed_len + 1 + MAC_CHARS >= out_size) return SUBTOKEN_BUFFER_TOO_SMALL;
@@ -181,6 +228,6 @@ subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload
   if (ring == NULL || payload == NULL || len == 0) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_NO_SECRET;
   if (len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
-  return st_jws_seal(ring, (subtoken_text){payload, len}, SUBTOKEN_TOKEN_MAX, out, out_size,
-                     out_len);
+  return st_jws_seal(&ring->secrets[0], (subtoken_text){payload, len}, SUBTOKEN_TOKEN_MAX, out,
+                     out_size, out_len);
 }

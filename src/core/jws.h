@@ -23,14 +23,23 @@ subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_
 /* Is this the name of a header member that would change what the token means? */
 bool st_jws_forbidden(subtoken_text name);
 
-/* Check the three parts, the header, and the MAC under the secret that the header names; alg
- * selects nothing. out gets the payload, which is verified only with SUBTOKEN_OK. */
-subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
-                            size_t out_size, size_t *out_len) __attribute__((warn_unused_result));
+/* The audience of the derived secret that a token was signed under; len 0: of a plain one. */
+typedef struct st_jws_audience {
+  uint8_t len;
+  char text[SUBTOKEN_AUD_MAX];
+} st_jws_audience;
 
-/* Write `header.payload.mac` under the first secret of the ring, which must have one, and a NUL.
+/* Check the three parts, the header, and the MAC under the secret that the header names; alg
+ * selects nothing. out gets the payload, which is verified only with SUBTOKEN_OK. With audience, a
+ * plain ring derives the secret that the header names; it says for which audience, and the payload
+ * is worth nothing but for that. Without (NULL), the ring has to have the secret itself. */
+subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
+                            size_t out_size, size_t *out_len, st_jws_audience *audience)
+    __attribute__((warn_unused_result));
+
+/* Write `header.payload.mac` under a secret that is set, and a NUL.
  * SUBTOKEN_TOO_LARGE for a token of more than `most` bytes. On failure nothing is written. */
-subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, size_t most,
+subtoken_result st_jws_seal(const subtoken_secret *secret, subtoken_text payload, size_t most,
                             char *out, size_t out_size, size_t *out_len)
     __attribute__((warn_unused_result));
 

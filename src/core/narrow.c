@@ -40,6 +40,37 @@ static subtoken_result narrow_permissions(const subtoken_claims *parent,
   return SUBTOKEN_OK;
 }
 
+/* A parent whose aud is of another form than ours has no children: a child would be taken where the
+ * parent is not. */
+static subtoken_result narrow_audience(const subtoken_claims *parent,
+                                       const subtoken_issue_request *request,
+                                       subtoken_claims *child) {
+  size_t at = 0;
+  subtoken_text given = subtoken_claims_audience(parent, &at), asked = request->audience;
+  if (asked.data != NULL && !subtoken_audience_valid(asked)) return SUBTOKEN_BAD_AUD;
+  if (parent->aud.len > 0) {
+    subtoken_text wanted = asked.data != NULL ? asked : given;
+    if (given.data == NULL || !subtoken_audience_valid(given) ||
+        !st_claims_only_audience(parent, wanted)) {
+      return SUBTOKEN_AUD_WIDER;
+    }
+    asked = given;
+  }
+  return asked.data == NULL || st_claims_set_aud(child, asked) ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE;
+}
+
+static subtoken_result narrow_via(const subtoken_claims *parent, subtoken_claims *child) {
+  if (parent->tid.len == 0) return SUBTOKEN_OK;
+  if (parent->via_count >= SUBTOKEN_VIA_MAX) return SUBTOKEN_TOO_DEEP;
+  for (size_t i = 0; i < parent->via_count; i++) {
+    if (!st_claims_add_via(child, subtoken_claims_text(parent, parent->via[i]))) {
+      return SUBTOKEN_TOO_LARGE;
+    }
+  }
+  return st_claims_add_via(child, subtoken_claims_text(parent, parent->tid)) ? SUBTOKEN_OK
+                                                                             : SUBTOKEN_TOO_LARGE;
+}
+
 static bool parent_covers(const subtoken_claims *parent, const st_entry *entry) {
   st_entry outer;
   if (parent->every_url) return true;
@@ -104,7 +135,6 @@ static subtoken_result narrow_claims(const subtoken_claims *parent,
                                      const subtoken_limits *limits, int64_t now,
                                      subtoken_claims *child, subtoken_narrow_report *report) {
   memset(child, 0, offsetof(subtoken_claims, text));
-  child->aud = (subtoken_slice){0, 0};
   subtoken_result result = narrow_life(parent, request, limits, now, child, report);
   if (result == SUBTOKEN_OK &&
       !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {
@@ -112,6 +142,8 @@ static subtoken_result narrow_claims(const subtoken_claims *parent,
   }
   if (result == SUBTOKEN_OK) result = narrow_permissions(parent, request, child, report);
   if (result == SUBTOKEN_OK) result = narrow_urls(parent, request, child, report);
+  if (result == SUBTOKEN_OK) result = narrow_audience(parent, request, child);
+  if (result == SUBTOKEN_OK) result = narrow_via(parent, child);
   return result;
 }
 

@@ -42,6 +42,11 @@ static const struct {
     [SUBTOKEN_TOO_MANY_URLS] = {"too_many_urls", 500},
     [SUBTOKEN_BAD_URL] = {"bad_url", 500},
     [SUBTOKEN_URL_WIDER] = {"url_wider", 500},
+    [SUBTOKEN_BAD_AUD] = {"bad_aud", 500},
+    [SUBTOKEN_AUD_WIDER] = {"aud_wider", 500},
+    [SUBTOKEN_TOO_DEEP] = {"too_deep", 500},
+    [SUBTOKEN_RING_MIXED] = {"ring_mixed", 500},
+    [SUBTOKEN_RING_DERIVED] = {"ring_derived", 500},
 };
 
 #define RESULTS (sizeof results / sizeof results[0])

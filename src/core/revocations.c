@@ -83,6 +83,20 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
   return SUBTOKEN_OK;
 }
 
+/* The filter, or else the index, is asked for all of them before the answer to the first is used.
+ */
+subtoken_result subtoken_revocations_find_any(const subtoken_revocations *view,
+                                              const subtoken_text *names, size_t count) {
+  if (view == NULL || view->index == NULL || (names == NULL && count > 0)) {
+    return SUBTOKEN_REVOCATION_UNKNOWN;
+  }
+  for (size_t i = 0; i < count; i++) {
+    subtoken_result result = subtoken_revocations_find(view, names[i]);
+    if (result != SUBTOKEN_OK) return result;
+  }
+  return SUBTOKEN_OK;
+}
+
 /* ---- opening ---- */
 
 /* Reads the fields that only a snapshot has, and checks its lengths against its count. */

@@ -186,13 +186,13 @@ subtoken_feed_result subtoken_feed_check(const subtoken_feed *feed, int64_t now,
   return check_feed(feed, now, monotonic);
 }
 
-subtoken_result subtoken_feed_revoked(void *clock, subtoken_text sub) {
+subtoken_result subtoken_feed_revoked(void *clock, const subtoken_text *names, size_t count) {
   const subtoken_feed_clock *at = clock;
   if (at == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
   subtoken_feed_result result = check_feed(at->feed, at->now, at->monotonic);
   if (result != SUBTOKEN_FEED_OK && result != SUBTOKEN_FEED_OLD_ALLOWED)
     return SUBTOKEN_REVOCATION_UNKNOWN;
-  return subtoken_revocations_find(&at->feed->snapshot, sub);
+  return subtoken_revocations_find_any(&at->feed->snapshot, names, count);
 }
 
 /* ---- names and sentences ---- */

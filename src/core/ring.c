@@ -1,5 +1,6 @@
-/* The signing secrets: adds them to a ring, reads a ring from the text of a secrets file, and says
- * what is wrong with a line of it. Files are read elsewhere (operations/keyring_file.c, edges).
+/* The signing secrets: adds them to a ring, derives those for an audience, reads a ring from the
+ * text of a secrets file, and says what is wrong with a line of it. Files are read elsewhere
+ * (operations/keyring_file.c, edges).
  */
 #include "core/ring.h"
 
@@ -15,8 +16,21 @@ const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid
   return NULL;
 }
 
+void st_ring_split_kid(subtoken_text kid, subtoken_text *plain, subtoken_text *audience) {
+  const char *dot = kid.len > 0 ? memchr(kid.data, '.', kid.len) : NULL;
+  *plain = kid;
+  *audience = (subtoken_text){NULL, 0};
+  if (dot == NULL) return;
+  plain->len = (size_t)(dot - kid.data);
+  *audience = (subtoken_text){dot + 1, kid.len - plain->len - 1};
+}
+
 bool st_ring_kid_valid(subtoken_text kid) {
-  return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX && (st_text_class(kid) & ST_CHAR_NAME) != 0;
+  subtoken_text plain, audience;
+  if (kid.len < 1 || kid.len > SUBTOKEN_KID_MAX) return false;
+  st_ring_split_kid(kid, &plain, &audience);
+  return (st_text_class(plain) & ST_CHAR_NAME) != 0 &&
+         (audience.data == NULL || subtoken_audience_valid(audience));
 }
 
 /* Secrets from documentation that is often copied: jwt.io, RFC 7515 appendix A.1, RFC 7520 section
@@ -66,13 +80,123 @@ static void set_header(subtoken_secret *secret) {
 _Static_assert(sizeof(((subtoken_secret *)0)->header) >= ST_BASE64URL_LEN(36 + SUBTOKEN_KID_MAX),
                "a header with the longest kid has to fit");
 
+/* ---- derived secrets: HKDF-SHA-256 (RFC 5869) ---- */
+
+/* Section 2.2: the key is HMAC under zeros over the secret, which begins it anew as a key of HMAC.
+ * Its states stand in the secret. */
+static bool set_pseudorandom_key(subtoken_secret *secret, const void *bytes, size_t len) {
+  static const uint8_t salt[ST_HASH_LEN];
+  subtoken_secret key = {0};
+  uint8_t pseudorandom[ST_HASH_LEN];
+  bool good = st_hmac_key(&key, salt, sizeof salt);
+  if (good) {
+    st_hmac(&key, bytes, len, pseudorandom);
+    good = st_hmac_key(&key, pseudorandom, sizeof pseudorandom);
+    memcpy(secret->derive_inner, key.inner, sizeof key.inner);
+    memcpy(secret->derive_outer, key.outer, sizeof key.outer);
+  }
+  subtoken_wipe(pseudorandom, sizeof pseudorandom);
+  subtoken_wipe(&key, sizeof key);
+  return good;
+}
+
+/* Section 2.3, the first and only block. */
+static void expand(const subtoken_secret *secret, subtoken_text audience,
+                   uint8_t out[ST_HASH_LEN]) {
+  static const char label[] = "subtoken aud 1:";
+  subtoken_mac mac = {.cpu = secret->cpu};
+  memcpy(mac.state, secret->derive_inner, sizeof mac.state);
+  memcpy(mac.outer, secret->derive_outer, sizeof mac.outer);
+  subtoken_mac_update(&mac, label, sizeof label - 1);
+  subtoken_mac_update(&mac, audience.data, audience.len);
+  subtoken_mac_update(&mac, "\1", 1);
+  subtoken_mac_finish(&mac, out);
+}
+
 bool st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
+  subtoken_text plain, audience;
+  st_ring_split_kid(kid, &plain, &audience);
   memset(secret, 0, sizeof *secret);
-  if (!st_hmac_key(secret, key, len)) return false;
+  if (!st_hmac_key(secret, key, len) ||
+      (audience.data == NULL && !set_pseudorandom_key(secret, key, len))) {
+    subtoken_wipe(secret, sizeof *secret);
+    return false;
+  }
   secret->kid_len = (uint8_t)kid.len;
   if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
   set_header(secret);
   return true;
+}
+
+bool st_ring_derive_secret(const subtoken_secret *secret, subtoken_text audience,
+                           subtoken_secret *out) {
+  char text[SUBTOKEN_KID_MAX];
+  uint8_t key[ST_HASH_LEN];
+  st_writer kid = st_writer_on(text, sizeof text);
+  st_write(&kid, secret->kid, secret->kid_len);
+  st_write_char(&kid, '.');
+  st_write(&kid, audience.data, audience.len);
+  if (kid.overflow) return false;
+  expand(secret, audience, key);
+  bool good = st_ring_fill_secret(out, (subtoken_text){text, kid.len}, key, sizeof key);
+  subtoken_wipe(key, sizeof key);
+  return good;
+}
+
+subtoken_result subtoken_secret_derive(const void *secret, size_t len, subtoken_text audience,
+                                       uint8_t out[SUBTOKEN_MAC_LEN]) {
+  subtoken_secret plain;
+  if (out == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(out, 0, SUBTOKEN_MAC_LEN);
+  if (secret == NULL || audience.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!subtoken_audience_valid(audience)) return SUBTOKEN_BAD_AUD;
+  subtoken_result result = subtoken_secret_set(&plain, (subtoken_text){NULL, 0}, secret, len);
+  if (result == SUBTOKEN_OK) expand(&plain, audience, out);
+  subtoken_wipe(&plain, sizeof plain);
+  return result;
+}
+
+subtoken_result subtoken_ring_derive(const subtoken_ring *ring, subtoken_text audience,
+                                     subtoken_ring *out) {
+  if (out == NULL || out == ring) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(out, 0, sizeof *out);
+  if (ring == NULL || audience.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!subtoken_audience_valid(audience)) return SUBTOKEN_BAD_AUD;
+  if (ring->count == 0 || ring->count > SUBTOKEN_RING_MAX) return SUBTOKEN_NO_SECRET;
+  if (subtoken_ring_audience(ring).data != NULL) return SUBTOKEN_RING_DERIVED;
+  subtoken_result result = SUBTOKEN_OK;
+  for (size_t i = 0; i < ring->count && result == SUBTOKEN_OK; i++) {
+    if (ring->secrets[i].header_len == 0) {
+      result = SUBTOKEN_NO_SECRET;
+    } else if (!st_ring_derive_secret(&ring->secrets[i], audience, &out->secrets[i])) {
+      result = SUBTOKEN_BAD_KID;
+    }
+  }
+  if (result == SUBTOKEN_OK) {
+    out->count = ring->count;
+  } else {
+    subtoken_wipe(out, sizeof *out);
+  }
+  return result;
+}
+
+subtoken_text subtoken_ring_audience(const subtoken_ring *ring) {
+  subtoken_text plain, audience = {NULL, 0};
+  if (ring != NULL && ring->count > 0 && ring->secrets[0].kid_len <= SUBTOKEN_KID_MAX) {
+    st_ring_split_kid(st_ring_kid(&ring->secrets[0]), &plain, &audience);
+  }
+  return audience;
+}
+
+/* ---- adding ---- */
+
+/* Is a secret of this kid for the same audience as the ring, or as plain? */
+static bool is_same_kind(const subtoken_ring *ring, subtoken_text kid) {
+  subtoken_text plain, audience, of_ring = subtoken_ring_audience(ring);
+  st_ring_split_kid(kid, &plain, &audience);
+  return ring->count == 0 ||
+         (of_ring.data == NULL ? audience.data == NULL
+                               : audience.data != NULL && st_text_equal(of_ring, audience));
 }
 
 subtoken_result subtoken_secret_set(subtoken_secret *secret, subtoken_text kid, const void *bytes,
@@ -84,6 +208,9 @@ subtoken_result subtoken_secret_set(subtoken_secret *secret, subtoken_text kid, 
     return SUBTOKEN_BAD_SECRET;
   }
   if (kid.len > 0 && !st_ring_kid_valid(kid)) return SUBTOKEN_BAD_KID;
+  subtoken_text plain, audience;
+  st_ring_split_kid(kid, &plain, &audience);
+  if (audience.data != NULL && len != ST_HASH_LEN) return SUBTOKEN_BAD_SECRET;
   return st_ring_fill_secret(secret, kid, bytes, len) ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
 }
 
@@ -93,6 +220,7 @@ subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const 
   subtoken_secret added;
   subtoken_result result = subtoken_secret_set(&added, kid, secret, secret_len);
   if (result == SUBTOKEN_OK && st_ring_find(ring, kid) != NULL) result = SUBTOKEN_KID_TAKEN;
+  if (result == SUBTOKEN_OK && !is_same_kind(ring, kid)) result = SUBTOKEN_RING_MIXED;
   if (result == SUBTOKEN_OK && ring->count >= SUBTOKEN_RING_MAX) result = SUBTOKEN_RING_FULL;
   if (result == SUBTOKEN_OK) ring->secrets[ring->count++] = added;
   subtoken_wipe(&added, sizeof added);
@@ -156,6 +284,25 @@ static const char *line_problem(subtoken_text line) {
   return NULL;
 }
 
+/* Does the line begin with the kid of a derived secret? */
+static bool line_is_derived(subtoken_text line) {
+  st_cutter cutter = {line, line.data == NULL};
+  subtoken_text kid = {NULL, 0};
+  return st_cut(&cutter, ':', &kid) && kid.len > 0 && memchr(kid.data, '.', kid.len) != NULL;
+}
+
+static const char *bad_secret(subtoken_text line) {
+  return line_is_derived(line) ? "is not 32 bytes as a derived secret is, or is easy to guess"
+                               : "is not 32 to 64 bytes, or is easy to guess";
+}
+
+static const char *bad_kid(subtoken_text line) {
+  return line_is_derived(line)
+             ? "has a kid that is not up to 64 characters A-Za-z0-9_- with one dot before an "
+               "audience of 1 to 32 characters"
+             : "has a kid that is not up to 64 characters A-Za-z0-9_-";
+}
+
 const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result result) {
   st_cutter cutter = {text, text.data == NULL || line == 0};
   subtoken_text piece = {NULL, 0};
@@ -167,8 +314,11 @@ const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result
   switch (result) {
     case SUBTOKEN_NO_SECRET: return "holds no secret";
     case SUBTOKEN_MALFORMED: return "is not `kid:base64url`";
-    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or is easy to guess";
-    case SUBTOKEN_BAD_KID: return "has a kid that is not up to 64 characters A-Za-z0-9_-";
+    case SUBTOKEN_BAD_SECRET: return bad_secret(piece);
+    case SUBTOKEN_BAD_KID: return bad_kid(piece);
+    case SUBTOKEN_RING_MIXED:
+      return "is for another audience than the first: a ring is plain, or all its secrets are "
+             "derived for one audience";
     case SUBTOKEN_KID_TAKEN: return "repeats the kid of an earlier one";
     case SUBTOKEN_RING_FULL: return "is one secret too many: at most 16";
     default: return "cannot be read";

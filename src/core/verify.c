@@ -17,9 +17,9 @@ static bool time_in_range(int64_t value) {
 /* Makes claims as empty as zeroed ones: the text can be reached through these members only. */
 static void clear_claims(subtoken_claims *claims) {
   claims->iat = claims->exp = claims->nbf = 0;
-  claims->every_url = claims->aud_named = false;
-  claims->permission_count = claims->url_count = claims->text_len = 0;
-  claims->sub = claims->iss = claims->sid = claims->aud = (subtoken_slice){0, 0};
+  claims->every_url = claims->aud_named = claims->aud_derived = false;
+  claims->permission_count = claims->url_count = claims->via_count = claims->text_len = 0;
+  claims->sub = claims->tid = claims->aud = claims->iss = claims->sid = (subtoken_slice){0, 0};
 }
 
 /* Not inline, so that a token which the cache has pays for none of it. */
@@ -27,11 +27,20 @@ static __attribute__((noinline)) subtoken_result open_token(const subtoken_ring 
                                                             subtoken_text token,
                                                             subtoken_claims *claims) {
   size_t len;
+  st_jws_audience audience;
   clear_claims(claims);
-  subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
+  subtoken_result result =
+      st_jws_open(ring, token, claims->text, sizeof claims->text, &len, &audience);
   if (result != SUBTOKEN_OK) return result;
   claims->text_len = (uint16_t)len;
-  return st_claims_read(ring->secrets[0].cpu, claims, NULL);
+  result = st_claims_read(ring->secrets[0].cpu, claims, NULL);
+  if (result != SUBTOKEN_OK) return result;
+  if (!st_claims_set_tid(claims, token)) return SUBTOKEN_TOO_LARGE; /* cannot happen: it fits */
+  if (audience.len == 0) return SUBTOKEN_OK;
+  claims->aud_derived = true;
+  return st_claims_only_audience(claims, (subtoken_text){audience.text, audience.len})
+             ? SUBTOKEN_OK
+             : SUBTOKEN_AUD;
 }
 
 /* The rules for the token alone. The cache is valid or NULL; on failure the claims are unspecified.
@@ -129,7 +138,12 @@ static subtoken_result inspect_token(subtoken_text token, char *header, size_t h
     return SUBTOKEN_MALFORMED;
   }
   claims->text_len = (uint16_t)len;
-  return st_claims_read(0, claims, NULL);
+  result = st_claims_read(0, claims, NULL);
+  bool whole = jws.mac.len == ST_CLAIMS_MAC_CHARS;
+  if (result == SUBTOKEN_OK && whole && !st_claims_set_tid(claims, token)) {
+    result = SUBTOKEN_TOO_LARGE;
+  }
+  return result;
 }
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,

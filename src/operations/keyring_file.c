@@ -26,8 +26,8 @@ bool st_keyring_file_make(const char *path, char *error) {
   return made;
 }
 
-const char *st_keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX], size_t *len,
-                                 subtoken_ring *ring, char *error) {
+static const char *keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX], size_t *len,
+                                     subtoken_ring *ring, char *error) {
   size_t line;
   if (!st_secret_file_read(path, text, ST_KEYRING_FILE_MAX, len, error)) return "keyfile_perm";
   subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, *len}, &line);
@@ -43,10 +43,35 @@ const char *st_keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX
   return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
 }
 
+const char *st_keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX], size_t *len,
+                                 subtoken_ring *ring, char *error) {
+  const char *event = keyring_file_read(path, text, len, ring, error);
+  if (event != NULL) return event;
+  subtoken_text audience = subtoken_ring_audience(ring);
+  if (audience.data == NULL) return NULL;
+  char of_ring[SUBTOKEN_AUD_MAX + 1];
+  snprintf(of_ring, sizeof of_ring, "%.*s", (int)audience.len, audience.data);
+  snprintf(error, ST_ERROR_MAX,
+           "%.300s holds secrets derived for the audience %.32s: use the ring that they come from",
+           path, of_ring);
+  subtoken_wipe(text, ST_KEYRING_FILE_MAX);
+  subtoken_wipe(ring, sizeof *ring);
+  *len = 0;
+  return "keyfile_bad";
+}
+
 const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error) {
   char text[ST_KEYRING_FILE_MAX];
   size_t len = 0;
   const char *event = st_keyring_file_read(path, text, &len, ring, error);
+  subtoken_wipe(text, sizeof text);
+  return event;
+}
+
+const char *st_keyring_file_load_edge(const char *path, subtoken_ring *ring, char *error) {
+  char text[ST_KEYRING_FILE_MAX];
+  size_t len = 0;
+  const char *event = keyring_file_read(path, text, &len, ring, error);
   subtoken_wipe(text, sizeof text);
   return event;
 }

@@ -62,11 +62,13 @@ typedef struct identity_lookup {
   bool store_error;
 } identity_lookup;
 
-static subtoken_result identity_sub_revoked(void *context, subtoken_text sub) {
+/* names[0] is the sub. */
+static subtoken_result identity_revoked(void *context, const subtoken_text *names, size_t count) {
+  (void)count;
   identity_lookup *lookup = context;
   const st_keys *keys = &lookup->service->keys;
   const st_key *key = lookup->key;
-  switch (keys->by_sub(keys->store, sub, lookup->key)) {
+  switch (keys->by_sub(keys->store, names[0], lookup->key)) {
     case ST_STORE_OK: break;
     case ST_STORE_NOT_FOUND:
     case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
@@ -120,7 +122,8 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   verifier.ring = service->ring;
   verifier.leeway = service->settings->leeway;
   verifier.max_life = service->settings->max_life;
-  verifier.revoked = identity_sub_revoked;
+  verifier.any_audience = true;
+  verifier.revoked = identity_revoked;
   verifier.revoked_context = &lookup;
   subtoken_request request = {
       .size = sizeof request, .now = now, .method = method, .target = target};

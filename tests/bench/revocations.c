@@ -80,7 +80,7 @@ static char *draw_lookups(uint32_t count) {
 
 static subtoken_result look(const char *subs, size_t i) {
   subtoken_text sub = {subs + SUB_LEN * i, SUB_LEN};
-  return subtoken_feed_revoked(&feed_clock, sub);
+  return subtoken_feed_revoked(&feed_clock, &sub, 1);
 }
 
 /* Each waits for the one before; how many were listed. */

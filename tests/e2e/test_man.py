@@ -460,8 +460,9 @@ static subtoken_result inspect(const char *s, size_t size) {
   child.exp = 7;
   return subtoken_inspect(text(s), header, size, &child);
 }
-static subtoken_result says(void *context, subtoken_text who) {
-  (void)who;
+static subtoken_result says(void *context, const subtoken_text *names, size_t count) {
+  (void)names;
+  (void)count;
   return *(subtoken_result *)context;
 }
 static subtoken_result verify_with(subtoken_result answer) {

@@ -173,8 +173,10 @@ static void put_claims(const subtoken_claims *claims, subtoken_result result) {
 
 /* ---- questions ---- */
 
-static subtoken_result ask_subs(void *context, subtoken_text sub) {
+static subtoken_result ask_subs(void *context, const subtoken_text *names, size_t count) {
   if (context != &subs) abort();
+  subtoken_text sub = names[0];
+  (void)count;
   for (size_t i = 0; i < subs_count; i++) {
     if (subs[i].sub.len == sub.len && memcmp(subs[i].sub.data, sub.data, sub.len) == 0) {
       return subs[i].state;

@@ -27,8 +27,10 @@ static subtoken_edge_reply edge_reply;
 static subtoken_edge_answer edge_answer; /* the last; its texts lie in the reply's copy */
 static size_t edge_asked;                /* how often the service was */
 
-static subtoken_result edge_revoked(void *context, subtoken_text sub) {
+static subtoken_result edge_revoked(void *context, const subtoken_text *names, size_t count) {
   assert_ptr_equal(context, &edge);
+  subtoken_text sub = names[0];
+  (void)count;
   if (st_text_is(sub, EDGE_ENDED_SUB)) return SUBTOKEN_REVOKED;
   return st_text_is(sub, "unsure") ? SUBTOKEN_REVOCATION_UNKNOWN : SUBTOKEN_OK;
 }

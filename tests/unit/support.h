@@ -142,12 +142,16 @@ static inline bool claims_are_zero(const subtoken_claims *claims) {
 
 /* All of claims that may be read: not what is behind the counts and behind text_len. */
 static inline bool claims_are_same(const subtoken_claims *a, const subtoken_claims *b) {
-  return memcmp(a, b, offsetof(subtoken_claims, permissions)) == 0 &&
+  size_t from = offsetof(subtoken_claims, permission_count); /* before it there is padding */
+  return memcmp(a, b, offsetof(subtoken_claims, every_url)) == 0 && a->every_url == b->every_url &&
+         a->aud_named == b->aud_named && a->aud_derived == b->aud_derived &&
+         memcmp((const char *)a + from, (const char *)b + from,
+                offsetof(subtoken_claims, permissions) - from) == 0 &&
          memcmp(a->permissions, b->permissions, a->permission_count * sizeof(subtoken_slice)) ==
              0 &&
          memcmp(a->urls, b->urls, a->url_count * sizeof(subtoken_slice)) == 0 &&
-         memcmp(a->text, b->text, a->text_len) == 0 && a->aud.at == b->aud.at &&
-         a->aud.len == b->aud.len;
+         memcmp(a->via, b->via, a->via_count * sizeof(subtoken_slice)) == 0 &&
+         memcmp(a->text, b->text, a->text_len) == 0;
 }
 
 /* subtoken_verify in every way in which it can be asked: without a cache, with one that may have

@@ -157,8 +157,9 @@ static void each_result_has_its_sentence(void **state) {
   }
 }
 
-static subtoken_result revoke(void *context, subtoken_text sub) {
-  (void)sub;
+static subtoken_result revoke(void *context, const subtoken_text *names, size_t count) {
+  (void)names;
+  (void)count;
   return *(subtoken_result *)context;
 }
 

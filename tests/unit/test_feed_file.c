@@ -246,8 +246,8 @@ static void taken_as_they_come(void **state) {
   in_force(SEQUENCE, MANY);
   assert_int_equal(subtoken_feed_age(&file.feed, NOW, 0), 5);
   subtoken_feed_clock clock = {&file.feed, NOW, 0};
-  assert_int_equal(subtoken_feed_revoked(&clock, ST_TEXT("sub3")), SUBTOKEN_REVOKED);
-  assert_int_equal(subtoken_feed_revoked(&clock, ST_TEXT("other")), SUBTOKEN_OK);
+  assert_int_equal(subtoken_feed_revoked(&clock, &ST_TEXT("sub3"), 1), SUBTOKEN_REVOKED);
+  assert_int_equal(subtoken_feed_revoked(&clock, &ST_TEXT("other"), 1), SUBTOKEN_OK);
   free(s.bytes);
 }
 

@@ -344,7 +344,9 @@ static void a_secret_has_32_to_64_bytes(void **state) {
       {"", TEST_SECRET OTHER_SECRET, 64, SUBTOKEN_OK},
       {"", "00000000000000000000000000000000", 32, SUBTOKEN_BAD_SECRET},
       {"", "a-string-secret-at-least-256-bits-long", 38, SUBTOKEN_BAD_SECRET},
-      {"a.b", TEST_SECRET, 32, SUBTOKEN_BAD_KID},
+      {"a.b", TEST_SECRET, 32, SUBTOKEN_OK}, /* derived for b */
+      {"a.b", TEST_SECRET OTHER_SECRET, 64, SUBTOKEN_BAD_SECRET},
+      {"a.b.c", TEST_SECRET, 32, SUBTOKEN_BAD_KID},
       {"a b", TEST_SECRET, 32, SUBTOKEN_BAD_KID},
       {"a.b", TEST_SECRET, 31, SUBTOKEN_BAD_SECRET},
   };

@@ -326,9 +326,9 @@ static void a_token_is_written_byte_for_byte(void **state) {
         st_text(named ? "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"2026_a-Z\"}" : HEADER),
         ST_TEXT("{\"a\":1}"));
     memset(out, 'x', sizeof out);
-    assert_int_equal(
-        st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, out, sizeof out, &len),
-        SUBTOKEN_OK);
+    assert_int_equal(st_jws_seal(&ring.secrets[0], ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, out,
+                                 sizeof out, &len),
+                     SUBTOKEN_OK);
     assert_true(len == token.len && memcmp(out, token.data, len) == 0);
     assert_true(out[len] == '\0' && out[len + 1] == 'x');
     assert_int_equal(check_token(token), SUBTOKEN_OK);
@@ -336,8 +336,8 @@ static void a_token_is_written_byte_for_byte(void **state) {
       char *small = malloc(room);
       memset(small, 'x', room);
       len = 99;
-      CHECK(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, small, room, &len) ==
-                SUBTOKEN_BUFFER_TOO_SMALL,
+      CHECK(st_jws_seal(&ring.secrets[0], ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, small, room,
+                        &len) == SUBTOKEN_BUFFER_TOO_SMALL,
             "room for %zu", room);
       CHECK(len == 99 && (room == 0 || small[0] == 'x'), "room for %zu", room);
       len = 99;
@@ -348,12 +348,14 @@ static void a_token_is_written_byte_for_byte(void **state) {
       free(small);
     }
     char *fits = malloc(token.len + 1);
-    assert_int_equal(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), token.len, fits, token.len + 1, &len),
-                     SUBTOKEN_OK);
+    assert_int_equal(
+        st_jws_seal(&ring.secrets[0], ST_TEXT("{\"a\":1}"), token.len, fits, token.len + 1, &len),
+        SUBTOKEN_OK);
     assert_int_equal(len, token.len);
     /* A limit of its own, which goes before the room. */
-    assert_int_equal(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), token.len - 1, fits, 0, &len),
-                     SUBTOKEN_TOO_LARGE);
+    assert_int_equal(
+        st_jws_seal(&ring.secrets[0], ST_TEXT("{\"a\":1}"), token.len - 1, fits, 0, &len),
+        SUBTOKEN_TOO_LARGE);
     free(fits);
     release(token);
   }

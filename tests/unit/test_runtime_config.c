@@ -301,7 +301,8 @@ static void a_start_without_a_ring_fails(void **state) {
       {LINE_A "x\n", 0600, "line 2 is not `kid:base64url`"},
       {LINE_A ":c2hvcnQ\n", 0600, "line 2 "},
       {LINE_A LINE_A, 0600, "line 2 "},
-      {"a.b" LINE_A, 0600, "line 1 has a kid"},
+      {"a/b" LINE_A, 0600, "line 1 has a kid"},
+      {"a.b" LINE_A, 0600, "derived for the audience b"},
       {"\xEF\xBB\xBF" LINE_A, 0600, "line 1 starts with a byte-order mark"}, /* F6 */
       {LINE_A "\r\n", 0600, "line 2 ends with a carriage return (CRLF)"},
       {LINE_A, 0644, path},

@@ -38,9 +38,10 @@ static subtoken_verifier verifier_of(void) {
   return verifier;
 }
 
-static subtoken_result good(void *context, subtoken_text sub) {
+static subtoken_result good(void *context, const subtoken_text *names, size_t count) {
   (void)context;
-  (void)sub;
+  (void)names;
+  (void)count;
   return SUBTOKEN_OK;
 }
 

@@ -118,8 +118,10 @@ typedef struct scene {
   const cJSON *parents;
 } scene;
 
-static subtoken_result parent_state(void *context, subtoken_text sub) {
+static subtoken_result parent_state(void *context, const subtoken_text *names, size_t count) {
   const scene *at = context;
+  subtoken_text sub = names[0];
+  (void)count;
   const cJSON *parent;
   cJSON_ArrayForEach(parent, at->parents) {
     if (st_text_is(sub, parent->string)) {

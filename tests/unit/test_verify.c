@@ -20,9 +20,10 @@ static subtoken_result verify_with(const subtoken_verifier *verifier, subtoken_t
   return result;
 }
 
-static subtoken_result refuse_all(void *context, subtoken_text sub) {
+static subtoken_result refuse_all(void *context, const subtoken_text *names, size_t count) {
   (void)context;
-  (void)sub;
+  (void)names;
+  (void)count;
   return SUBTOKEN_REVOKED;
 }
 
@@ -358,8 +359,9 @@ static void all_processors_give_the_same_results(void **state) {
   assert_true(good >= 299);
 }
 
-static subtoken_result answer_with(void *context, subtoken_text sub) {
-  (void)sub;
+static subtoken_result answer_with(void *context, const subtoken_text *names, size_t count) {
+  (void)names;
+  (void)count;
   return *(const subtoken_result *)context;
 }
 

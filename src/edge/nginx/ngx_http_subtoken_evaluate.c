@@ -61,6 +61,7 @@ static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e
   e->verifier.revoked_context = NULL;
   e->verifier.without_revocations = false;
   e->verifier.cache = ngx_http_subtoken_evaluate_prepare_cache(conf);
+  e->verifier.any_audience = false;
   e->decision.size = sizeof e->decision;
   e->decision.access = SUBTOKEN_ACCESS_TOKEN;
   e->decision.json_rpc = false;
@@ -201,7 +202,7 @@ static subtoken_result ngx_http_subtoken_evaluate_check_identity(
   }
   if (!e->verifier.without_revocations) {
     subtoken_text sub = subtoken_claims_text(&e->claims, e->claims.sub);
-    subtoken_result result = subtoken_feed_revoked(&e->clock, sub);
+    subtoken_result result = subtoken_feed_revoked(&e->clock, &sub, 1);
     if (result != SUBTOKEN_OK) return result;
   }
   if (e->claims.exp <= e->request.now) return SUBTOKEN_EXPIRED;
