@@ -8,9 +8,9 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
     local subtoken = require "subtoken"
     verifier = subtoken.verifier {
       ring = assert(subtoken.read_ring "/etc/subtoken/secrets"),
-      revoked = function(sub)
+      revoked = function(name)
         local list = ngx.shared.revoked
-        local entry, err = list:get(sub)
+        local entry, err = list:get(name)
         if entry ~= nil then return true end
         if err or not list:get ":fresh" then return nil end -- feed_stale: it is not known
         return false
@@ -33,10 +33,11 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
     ngx.var.sub = verdict.claims.sub
   }
 
-A sub that is not in the list is good only while the list is complete and up to date. Fill it
-(`lua_shared_dict revoked 1m;`, in a timer, for example) with safe_set(sub, true), which drops
-no other entry when memory is short; set, add and incr do. When every call has returned true,
-set the mark, which is no sub, for a while: safe_set(":fresh", true, 60), and again before
+A name, which is the sub of a token, its tid or one of its via, is good when it is not in the
+list, but only while the list is complete and up to date. Fill it (`lua_shared_dict revoked
+1m;`, in a timer, for example) with safe_set(name, true), which drops no other entry when
+memory is short; set, add and incr do. When every call has returned true, set the mark, which
+is no name, for a while: safe_set(":fresh", true, 60), and again before
 that time has passed. After a restart, when memory is short, or when nothing comes in any
 more, the mark is missing and every token is refused.
 
@@ -80,20 +81,26 @@ typedef struct subtoken_claims {
   int64_t nbf;
   bool every_url;
   bool aud_named;
+  bool aud_derived;
   uint16_t permission_count;
   uint16_t url_count;
   uint16_t text_len;
+  uint16_t via_count;
   subtoken_slice sub;
+  subtoken_slice tid;
+  subtoken_slice aud;
   subtoken_slice iss;
   subtoken_slice sid;
   subtoken_slice permissions[64];
   subtoken_slice urls[64];
+  subtoken_slice via[8];
   char text[6144];
-  subtoken_slice aud;
 } subtoken_claims;
 typedef struct subtoken_secret {
   uint32_t inner[8];
   uint32_t outer[8];
+  uint32_t derive_inner[8];
+  uint32_t derive_outer[8];
   uint8_t cpu;
   uint8_t kid_len;
   uint8_t header_len;
@@ -115,6 +122,7 @@ typedef struct subtoken_verifier {
   void *revoked_context;
   bool without_revocations;
   void *cache; /* never set here */
+  bool any_audience; /* never set here: it is for an issuer */
 } subtoken_verifier;
 typedef struct subtoken_request {
   size_t size;
@@ -140,6 +148,7 @@ int subtoken_url_match(const subtoken_claims *, subtoken_text, subtoken_text);
 int subtoken_secret_set(subtoken_secret *, subtoken_text, const char *, size_t);
 int subtoken_mac_compute(const subtoken_secret *, const char *, size_t, uint8_t *);
 int subtoken_mac_check(const subtoken_secret *, const char *, size_t, const char *);
+subtoken_text subtoken_claims_audience(const subtoken_claims *, size_t *);
 const char *subtoken_result_name(int);
 int subtoken_result_status(int);
 const char *subtoken_result_challenge(int);
@@ -327,9 +336,27 @@ local function listed(claims, slices, n)
   return values
 end
 
+local function read_audiences(claims)
+  local at, found = ffi.new "size_t[1]", {}
+  while true do
+    local one = C.subtoken_claims_audience(claims, at)
+    if one.data == nil then return found end
+    found[#found + 1] = ffi.string(one.data, one.len)
+  end
+end
+
+-- What may be revoked of a token: the sub, the tid and each of via.
+local function read_names(claims)
+  local names = listed(claims, claims.via, claims.via_count)
+  if claims.tid.len > 0 then table.insert(names, 1, cut(claims, claims.tid)) end
+  table.insert(names, 1, cut(claims, claims.sub))
+  return names
+end
+
 -- claims: sub, iat, exp, nbf and iss (nil when absent), sid (the login that the token was
--- made in; nil when in none), permissions, and either urls or every_url = true. That urls
--- are missing opens nothing.
+-- made in; nil when in none), aud (a list; nil when for none), permissions, tid (the id of the
+-- token), via (those of the tokens that it was made from, the oldest first; nil for none), and
+-- either urls or every_url = true. That urls are missing opens nothing.
 local function read_claims(claims)
   local nbf, iss = tonumber(claims.nbf), cut(claims, claims.iss)
   local sid = cut(claims, claims.sid)
@@ -340,6 +367,9 @@ local function read_claims(claims)
     nbf = nbf ~= 0 and nbf or nil,
     iss = iss ~= "" and iss or nil,
     sid = sid ~= "" and sid or nil,
+    aud = claims.aud.len > 0 and read_audiences(claims) or nil,
+    tid = claims.tid.len > 0 and cut(claims, claims.tid) or nil,
+    via = claims.via_count > 0 and listed(claims, claims.via, claims.via_count) or nil,
     permissions = listed(claims, claims.permissions, claims.permission_count),
     every_url = claims.every_url,
     urls = not claims.every_url and listed(claims, claims.urls, claims.url_count) or nil,
@@ -535,40 +565,43 @@ local function call(self, buffers, token, asked, level)
   return C.subtoken_verify(self.raw, buffers.a, request, buffers.claims)
 end
 
--- code, when the sub is known to be good.
-local function check_revoked(self, sub, code)
-  local ran, revoked = pcall(self.revoked, sub)
-  if not ran then return codes.feed_stale, revoked end
-  if revoked == false then return code end
-  if revoked == true then return codes.revoked end
-  if revoked == nil then return codes.feed_stale end
-  return codes.feed_stale, "revoked must return true, false or nil, not a " .. type(revoked)
+-- code, when all names are known to be good.
+local function check_revoked(self, names, code)
+  for _, name in ipairs(names) do
+    local ran, revoked = pcall(self.revoked, name)
+    if not ran then return codes.feed_stale, revoked end
+    if revoked == true then return codes.revoked end
+    if revoked == nil then return codes.feed_stale end
+    if revoked ~= false then
+      return codes.feed_stale, "revoked must return true, false or nil, not a " .. type(revoked)
+    end
+  end
+  return code
 end
 
 -- `revoked` is called from here and not by the library: a callback out of C is slow, cannot
 -- be called from compiled code, cannot yield and cannot let an error pass. The answer is
 -- the library's own. Told without_revocations it applies its rules in the same order.
 -- Refused by one that is before revocation, the function would not have been called. Refused by
--- one that stands behind it, revocation would have been the answer, if revoked: so the sub
--- is read again (the claims are not given out with a refusal), which is reading the same
+-- one that stands behind it, revocation would have been the answer, if revoked: so the names
+-- are read again (the claims are not given out with a refusal), which is reading the same
 -- bytes, by now authenticated, in the same way. It may yield to another request, so the buffers
 -- are released before it is called.
 local function decide(self, token, asked)
   local buffers = acquire()
   local code = call(self, buffers, token, asked, 4)
-  local claims, got, sub, err = buffers.claims, nil, nil, nil
+  local claims, got, names, err = buffers.claims, nil, nil, nil
   if code == codes.ok then
-    got = read_claims(claims)
-    sub = got.sub
+    got, names = read_claims(claims), read_names(claims)
   elseif self.revoked and after_revoked[code] then
     if C.subtoken_inspect(buffers.a, buffers.out, OUT_SIZE, claims) == codes.ok then
-      sub = cut(claims, claims.sub)
+      names = read_names(claims)
     else
       code = codes.feed_stale
     end
   end
   release(buffers)
-  if sub and self.revoked then code, err = check_revoked(self, sub, code) end
+  if names and self.revoked then code, err = check_revoked(self, names, code) end
   return code, code == codes.ok and got or nil, err
 end
 
@@ -577,10 +610,13 @@ local methods = {}
 Verifier.__index = methods
 
 -- verifier { ring =, leeway = 60 (3600 at most), max_life = 365 days, iss =, aud =, and either
---   revoked = function(sub): true when it is revoked, false when it is known to be good,
---     nil when that cannot be known (feed_stale, as is any other answer and an error),
+--   revoked = function(name): true when it is revoked, false when it is known to be good,
+--     nil when that cannot be known (feed_stale, as is any other answer and an error). It is
+--     called with the sub, then with the tid and each of via, until one is not false; a tid has
+--     16 characters, a sub of the server 43,
 --   or without_revocations = true: tokens of deleted keys are accepted }
--- iss and aud are the issuer and the audience that a token must name.
+-- iss and aud are the issuer and the audience that a token must name. With a ring of derived
+-- secrets aud may be left out: it takes tokens for its own audience alone.
 local verifier_names = {
   ring = true, leeway = true, max_life = true, iss = true, aud = true, revoked = true,
   without_revocations = true,
@@ -731,8 +767,8 @@ function M.url_covers(outer, inner)
 end
 
 local claim_names = {
-  sub = true, iat = true, exp = true, nbf = true, iss = true, sid = true, permissions = true,
-  every_url = true, urls = true,
+  sub = true, iat = true, exp = true, nbf = true, iss = true, sid = true, aud = true, tid = true,
+  via = true, permissions = true, every_url = true, urls = true,
 }
 
 -- url_match(claims, target, method): would these claims allow them? Of the claims only

@@ -4,7 +4,7 @@ A thin face over libsubtoken, whose headers are the manual. One file, nothing bu
 the standard library.
 
     ring = subtoken.Ring.read("/etc/subtoken/secrets")
-    verifier = subtoken.Verifier(ring, revoked=lambda sub: sub in my_list)
+    verifier = subtoken.Verifier(ring, revoked=lambda name: name in my_list)
 
     verdict = verifier.verify(token, method="GET", target="/v2/account?v=latest",
                               needs=["account"])
@@ -57,6 +57,7 @@ Texts = Union[Sequence[Text], AbstractSet[Text]]  # no single text, no dict, no 
 
 _TOKEN_MAX = 8192
 _PERMISSIONS_MAX = _URLS_MAX = 64
+_VIA_MAX = 8
 _URL_MAX = 1024
 _PATH_MAX = 4096
 _KID_MAX = 64
@@ -76,6 +77,12 @@ class _Text(ctypes.Structure):
     _fields_ = [("data", ctypes.c_char_p), ("len", ctypes.c_size_t)]
 
 
+class _View(ctypes.Structure):
+    """A subtoken_text that C returns: no NUL ends it."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+
+
 class _Slice(ctypes.Structure):
     _fields_ = [("at", ctypes.c_uint16), ("len", ctypes.c_uint16)]
 
@@ -87,16 +94,20 @@ class _Claims(ctypes.Structure):
         ("nbf", ctypes.c_int64),
         ("every_url", ctypes.c_bool),
         ("aud_named", ctypes.c_bool),
+        ("aud_derived", ctypes.c_bool),
         ("permission_count", ctypes.c_uint16),
         ("url_count", ctypes.c_uint16),
         ("text_len", ctypes.c_uint16),
+        ("via_count", ctypes.c_uint16),
         ("sub", _Slice),
+        ("tid", _Slice),
+        ("aud", _Slice),
         ("iss", _Slice),
         ("sid", _Slice),
         ("permissions", _Slice * _PERMISSIONS_MAX),
         ("urls", _Slice * _URLS_MAX),
+        ("via", _Slice * _VIA_MAX),
         ("text", ctypes.c_char * (_TOKEN_MAX // 4 * 3)),
-        ("aud", _Slice),
     ]
 
 
@@ -104,6 +115,8 @@ class _Secret(ctypes.Structure):
     _fields_ = [
         ("inner", ctypes.c_uint32 * 8),
         ("outer", ctypes.c_uint32 * 8),
+        ("derive_inner", ctypes.c_uint32 * 8),
+        ("derive_outer", ctypes.c_uint32 * 8),
         ("cpu", ctypes.c_uint8),
         ("kid_len", ctypes.c_uint8),
         ("header_len", ctypes.c_uint8),
@@ -128,6 +141,7 @@ class _Verifier(ctypes.Structure):
         ("revoked_context", ctypes.c_void_p),
         ("without_revocations", ctypes.c_bool),
         ("cache", ctypes.c_void_p),  # never set here
+        ("any_audience", ctypes.c_bool),  # never set here: it is for an issuer
     ]
 
 
@@ -169,6 +183,7 @@ _PROTOTYPES: List[Tuple[str, Any, List[Any]]] = [
      [ctypes.POINTER(_Secret), ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]),
     ("subtoken_mac_check", ctypes.c_int,
      [ctypes.POINTER(_Secret), ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]),
+    ("subtoken_claims_audience", _View, [ctypes.POINTER(_Claims), _size_p]),
     ("subtoken_result_name", ctypes.c_char_p, [ctypes.c_int]),
     ("subtoken_result_status", ctypes.c_int, [ctypes.c_int]),
     ("subtoken_result_challenge", ctypes.c_char_p, [ctypes.c_int]),
@@ -352,7 +367,9 @@ class UrlError(Error):
 @dataclass(frozen=True)
 class Claims:
     """What a token says. urls None: it opens every URL. sid names the login that it was
-    made in, when it was; a verifier takes no notice of it."""
+    made in, when it was; a verifier takes no notice of it. aud: the audiences that it is
+    for, None without any. tid: the id of the token, which is of its signature; via: those of
+    the tokens that it was made from, the oldest first."""
 
     sub: str
     iat: int
@@ -362,6 +379,13 @@ class Claims:
     permissions: Tuple[str, ...]
     urls: Optional[Tuple[str, ...]]
     sid: Optional[str] = None
+    aud: Optional[Tuple[str, ...]] = None
+    via: Tuple[str, ...] = ()
+    tid: Optional[str] = None
+
+    def names(self) -> Tuple[str, ...]:
+        """What may be revoked of it: the sub, the tid and each of via."""
+        return (self.sub, *((self.tid,) if self.tid else ()), *self.via)
 
 
 @dataclass(frozen=True)
@@ -400,6 +424,15 @@ class Inspection:
         raise TypeError("nothing was verified: use a Verifier")
 
 
+def _audiences(raw: _Claims) -> Tuple[str, ...]:
+    at, found = ctypes.c_size_t(0), []
+    while True:
+        one = _library().c.subtoken_claims_audience(raw, at)
+        if one.data is None:
+            return tuple(found)
+        found.append(_str(ctypes.string_at(one.data, one.len)))
+
+
 def _claims_of(raw: _Claims) -> Claims:
     text = ctypes.string_at(ctypes.addressof(raw) + _Claims.text.offset, raw.text_len)
 
@@ -407,7 +440,7 @@ def _claims_of(raw: _Claims) -> Claims:
         at: int = piece.at
         return _str(text[at:at + piece.len])
 
-    permissions, urls = raw.permissions, raw.urls
+    permissions, urls, via = raw.permissions, raw.urls, raw.via
     return Claims(
         sub=cut(raw.sub),
         iat=raw.iat,
@@ -417,6 +450,9 @@ def _claims_of(raw: _Claims) -> Claims:
         permissions=tuple([cut(permissions[i]) for i in range(raw.permission_count)]),
         urls=None if raw.every_url else tuple([cut(urls[i]) for i in range(raw.url_count)]),
         sid=cut(raw.sid) or None,
+        aud=_audiences(raw) if raw.aud.len else None,
+        via=tuple([cut(via[i]) for i in range(raw.via_count)]),
+        tid=cut(raw.tid) or None,
     )
 
 
@@ -596,12 +632,15 @@ class Verifier:
 
     leeway    seconds by which clocks may differ, both ways, at most 3600
     max_life  seconds that a token may live at most
-    iss, aud  the issuer and the audience that a token must name, or None
-    revoked   called with the sub of tokens whose signature and times are good, on the
-              thread that verifies: True when it is revoked, False when it is known to be
-              good, None when that cannot be known. None, any other answer and any
-              exception deny with feed_stale; the exception is in Verdict.error and is
-              logged by the logger "subtoken". (KeyboardInterrupt and the like propagate.)
+    iss, aud  the issuer and the audience that a token must name, or None. With a ring of
+              derived secrets, and only then, aud may be None for tokens of that audience
+    revoked   called for tokens whose signature and times are good, on the thread that
+              verifies: with the sub, then with the tid and each of via, until one is not
+              False. True when that name is revoked, False when it is known to be good, None
+              when that cannot be known. A tid has 16 characters, a sub of the server 43. None,
+              any other answer and any exception deny with feed_stale; the exception is in
+              Verdict.error and is logged by the logger "subtoken". (KeyboardInterrupt and the
+              like propagate.)
     without_revocations
               True instead of `revoked`: tokens of deleted keys are accepted.
               With neither of the two, every good token is feed_stale.
@@ -616,7 +655,7 @@ class Verifier:
         if not isinstance(ring, Ring):
             raise TypeError("ring must be a Ring")
         if revoked is not None and not callable(revoked):
-            raise TypeError("revoked must be a function of a sub")
+            raise TypeError("revoked must be a function of a name")
         if revoked is not None and without_revocations:
             raise ValueError("revoked and without_revocations exclude each other")
         if _seconds(leeway, "leeway") > 3600:
@@ -649,7 +688,7 @@ class Verifier:
     # the library's own. Told without_revocations it applies its rules in the same order.
     # Refused by one that is before revocation, it would not have been called. Refused
     # by one that stands behind it, revocation would have been the answer, if revoked: so
-    # the sub is read again (the claims are not given out with a refusal), which is
+    # the names are read again (the claims are not given out with a refusal), which is
     # reading the same bytes, by now authenticated, in the same way.
     def _verify(self, token: _Text, request: _Request) -> Verdict:
         library = _library()
@@ -662,26 +701,31 @@ class Verifier:
             claims = _claims_of(raw)
             if self._revoked is None:
                 return Verdict(True, *library.results[code], claims)
-            code, error = self._check_revoked(claims.sub, code)
+            code, error = self._check_revoked(claims.names(), code)
             if code == library.good:
                 return Verdict(True, *library.results[code], claims)
         elif self._revoked is not None and code in library.after_revoked:
             header = ctypes.create_string_buffer(_TOKEN_MAX)
             if library.c.subtoken_inspect(token, header, _TOKEN_MAX, raw) == library.good:
-                code, error = self._check_revoked(_claims_of(raw).sub, code)
+                code, error = self._check_revoked(_claims_of(raw).names(), code)
             else:
                 code = library.codes["feed_stale"]
         return Verdict(False, *library.results[code], None, error)
 
-    def _check_revoked(self, sub: str, code: int) -> Tuple[int, Optional[Exception]]:
-        """code, when the sub is known to be good."""
+    def _check_revoked(self, names: Sequence[str],
+                       code: int) -> Tuple[int, Optional[Exception]]:
+        """code, when all of them are known to be good."""
         codes = _library().codes
         assert self._revoked is not None
+        revoked: Optional[bool] = False
         try:
-            revoked = self._revoked(sub)
-            if revoked is not None and revoked is not True and revoked is not False:
-                raise TypeError("revoked must return True, False or None, not %s"
-                                % type(revoked).__name__)
+            for name in names:
+                revoked = self._revoked(name)
+                if revoked is not None and revoked is not True and revoked is not False:
+                    raise TypeError("revoked must return True, False or None, not %s"
+                                    % type(revoked).__name__)
+                if revoked is not False:
+                    break
         except Exception as error:
             _log.error("revoked() failed; the token is refused as feed_stale", exc_info=True)
             return codes["feed_stale"], error

@@ -73,6 +73,10 @@ STATUS = {"ok": 200, "feed_stale": 503, "bad_target": 400, "url": 403, "perm": 4
 CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}
 
 
+def tid_of(token):
+    return (token if isinstance(token, str) else token.decode()).rpartition(".")[2][:16]
+
+
 def decision(answer, token, what):
     """What has to hold for any answer to verify; returns the result."""
     result, status, challenge, claims = answer
@@ -84,7 +88,9 @@ def decision(answer, token, what):
     said = json.loads(unb64((token if isinstance(token, str) else token.decode()).split(".")[1]))
     expected = [text(said["sub"]), str(said["iat"]), str(said["exp"]), str(said.get("nbf", 0)),
                 text(said.get("iss")), texts(said["permissions"]), texts(said.get("urls")),
-                text(said.get("sid"))]
+                text(said.get("sid")),
+                texts([said["aud"]] if isinstance(said.get("aud"), str) else said.get("aud")),
+                texts(said.get("via", [])), text(tid_of(token))]
     assert claims.split(";") == expected, (what, claims, expected)
     return result
 
@@ -227,6 +233,64 @@ def all_languages_show_a_sid_that_decides_nothing():
         assert decision(verdict, token, token) == ("ok" if i < len(good) else "claims"), verdict
         if i < len(good):
             assert inspected[0] == "ok" and inspected[2] == verdict[3], inspected
+
+
+@test
+def all_languages_ask_for_each_name_of_a_token():
+    base = {"sub": "p_good", "iat": NOW - 10, "exp": NOW + 100, "permissions": ["account"]}
+    lines, wanted = [], []
+    for which in range(-1, 4):
+        for state, want in (("good", "ok"), ("revoked", "revoked"), ("unsure", "feed_stale")):
+            # Names of its own, because those of before are known still.
+            via = ["oldest-%s%08d" % (state[0], which + 1), "newer_-%s%08d" % (state[0], which + 1)]
+            token = sign(KEY, base | {"via": via, "sub": "p%d%s" % (which, state)})
+            names = ["p%d%s" % (which, state), tid_of(token), *via]
+            known = {names[0]: "good"} | ({names[which]: state} if which >= 0 else {})
+            want = want if which >= 0 else "ok"
+            for needs, result in (("account",), want), (("bank",), want if want != "ok" else "perm"):
+                lines += setup(**known) + [question("verify", token, needs=needs)]
+                wanted.append((len(lines) - 1, result))
+    answers = ask(lines)
+    for at, result in wanted:
+        assert answers[at][0] == result, (lines[at], answers[at], result)
+    for wrong in ([], ["short"], ["x" * 17], ["x" * 15 + "."], "x" * 16, ["x" * 16] * 9, [1], None, {}):
+        lines = setup(p_good="good") + [question("verify", sign(KEY, base | {"via": wrong}))]
+        assert ask(lines)[-1][0] == "claims", wrong
+
+
+def derived(key, audience):
+    """HKDF-SHA-256, by RFC 5869's own words."""
+    first = hmac.new(bytes(32), key, "sha256").digest()
+    return hmac.new(first, b"subtoken aud 1:" + audience.encode() + b"\1", "sha256").digest()
+
+
+@test
+def all_languages_take_tokens_under_derived_secrets_alike():
+    base = {"sub": "p_good", "iat": NOW - 10, "exp": NOW + 100}
+    rest = {"permissions": ["account"]}
+    eu, us = derived(KEY, "eu"), derived(KEY, "us")
+    header = {"alg": "HS256", "typ": "JWT", "kid": "k1.eu"}
+    good = sign(eu, base | {"aud": "eu"} | rest, header)
+    plain, unbound = sign(KEY, base | {"aud": "eu"} | rest), sign(KEY, base | rest)
+    wrong = {"aud": sign(eu, base | {"aud": "us"} | rest, header),
+             "both": sign(eu, base | {"aud": ["eu", "us"]} | rest, header),
+             "none": sign(eu, base | rest, header),
+             "plain": sign(KEY, base | {"aud": "eu"} | rest, header | {"kid": "k1"}),
+             "mac": sign(us, base | {"aud": "eu"} | rest, header)}
+    whole, edge = ring_text(), "k1.eu:%s\n" % b64(eu)
+    rows = [(whole, "eu", good, "ok"), (whole, None, good, "aud"), (whole, "us", good, "aud"),
+            (whole, "eu", plain, "ok"), (whole, None, plain, "ok"), (whole, "eu", unbound, "aud"),
+            (edge, None, good, "ok"), (edge, "eu", good, "ok"), (edge, "us", good, "aud"),
+            (edge, None, unbound, "kid"), (edge, None, plain, "kid"), (edge, None, wrong["plain"], "kid")]
+    rows += [(ring, aud, wrong[w], want) for ring in (whole, edge) for aud in ("eu", None)
+             for w, want in (("aud", "aud"), ("both", "aud"), ("none", "aud"), ("mac", "mac"))]
+    lines = []
+    for ring, aud, token, _ in rows:
+        lines += [("ring", text(ring)), ("sub", text("p_good"), "good"), settings("asks", aud=aud),
+                  question("verify", token)]
+    answers = ask(lines)
+    for i, (ring, aud, token, want) in enumerate(rows):
+        assert decision(answers[4 * i + 3], token, i) == want, (i, answers[4 * i + 3], want)
 
 
 @test
@@ -414,7 +478,8 @@ def the_known_answers_hold():
             c = row["claims"]
             assert result == "ok" and json.loads(bytes.fromhex(header)) == row["header"], row["id"]
             assert claims.split(";") == [text(c["sub"]), str(c["iat"]), str(c["exp"]), "0", "-",
-                                         texts(c["permissions"]), texts(c.get("urls")), "-"], row["id"]
+                                         texts(c["permissions"]), texts(c.get("urls")), "-", "-", "",
+                                         text(tid_of(row["token"]))], row["id"]
     assert len(checks) == 5
 
 

@@ -185,10 +185,11 @@ def denies():
     raises(KeyboardInterrupt, subtoken.Verifier(ring, revoked=leaving).verify, GOOD, **ASKED)
     seen = []
     good = subtoken.Verifier(ring, revoked=lambda sub: bool(seen.append(sub)))
-    assert good.verify(GOOD, **ASKED) and seen == ["pk_active"]
+    names = ["pk_active", GOOD.rpartition(".")[2][:16]]
+    assert good.verify(GOOD, **ASKED) and seen == names
     for token in ("", "a.b.c", GOOD[:-1], GOOD + "x", "\ud800" + GOOD, "\udcff", "é"):
         assert not good.verify(token, **ASKED), token
-    assert seen == ["pk_active"]  # nobody is asked about a token that is not ours
+    assert seen == names  # nobody is asked about a token that is not ours
     raises(ValueError, subtoken.Verifier, ring, revoked=bool, without_revocations=True)
     raises(TypeError, subtoken.Verifier, ring, revoked=True)
     raises(TypeError, subtoken.Verifier, None)

@@ -137,6 +137,15 @@ static void put_list(const subtoken_claims *claims, const subtoken_slice *list, 
   }
 }
 
+static void put_audiences(const subtoken_claims *claims) {
+  size_t at = 0;
+  if (claims->aud.len == 0) putchar('-');
+  for (subtoken_text one; (one = subtoken_claims_audience(claims, &at)).data != NULL;) {
+    put_text(one);
+    putchar(',');
+  }
+}
+
 static void put_claims(const subtoken_claims *claims, subtoken_result result) {
   if (result != SUBTOKEN_OK) {
     /* The contract: zeroed, so nothing that they could open. */
@@ -169,20 +178,30 @@ static void put_claims(const subtoken_claims *claims, subtoken_result result) {
   } else {
     putchar('-');
   }
+  putchar(';');
+  put_audiences(claims);
+  putchar(';');
+  put_list(claims, claims->via, claims->via_count);
+  putchar(';');
+  put_text(subtoken_claims_text(claims, claims->tid));
 }
 
 /* ---- questions ---- */
 
 static subtoken_result ask_subs(void *context, const subtoken_text *names, size_t count) {
   if (context != &subs) abort();
-  subtoken_text sub = names[0];
-  (void)count;
-  for (size_t i = 0; i < subs_count; i++) {
-    if (subs[i].sub.len == sub.len && memcmp(subs[i].sub.data, sub.data, sub.len) == 0) {
-      return subs[i].state;
+  subtoken_result result = SUBTOKEN_OK;
+  for (size_t at = 0; at < count && result == SUBTOKEN_OK; at++) {
+    result = at == 0 ? SUBTOKEN_REVOKED : SUBTOKEN_OK; /* of a name that is not known */
+    for (size_t i = subs_count; i-- > 0;) {
+      if (subs[i].sub.len == names[at].len &&
+          memcmp(subs[i].sub.data, names[at].data, names[at].len) == 0) {
+        result = subs[i].state;
+        break;
+      }
     }
   }
-  return SUBTOKEN_REVOKED;
+  return result;
 }
 
 static void set_ring(char **field) {

@@ -32,12 +32,14 @@ end
 local function claims_of(c)
   if c == nil then return "-" end
   assert(c.every_url == (c.urls == nil))
-  return ("%s;%d;%d;%d;%s;%s;%s;%s"):format(hex(c.sub), c.iat, c.exp, c.nbf or 0, hex(c.iss),
-    listed(c.permissions), listed(c.urls), hex(c.sid))
+  return ("%s;%d;%d;%d;%s;%s;%s;%s;%s;%s;%s"):format(hex(c.sub), c.iat, c.exp, c.nbf or 0,
+    hex(c.iss), listed(c.permissions), listed(c.urls), hex(c.sid), listed(c.aud),
+    listed(c.via or {}), hex(c.tid))
 end
 
-local function revoked(sub)
-  local state = subs[sub] or "revoked"
+-- The names of the tests are no tids but where they mean one.
+local function revoked(name)
+  local state = subs[name] or (#name == 16 and "good" or "revoked")
   if state == "raise" then error "no list" end
   if state == "good" then return false end
   if state == "revoked" then return true end
