@@ -328,7 +328,8 @@ static void decide_body(subtoken_text body) {
   subtoken_edge_reply reply = SUBTOKEN_EDGE_REPLY_DEFAULT;
   char *scratch = malloc(body.len + 1);
   if (scratch == NULL) abort();
-  subtoken_edge_step step = subtoken_edge_decide_body(&claims, body, scratch, body.len, &reply);
+  subtoken_edge_step step =
+      subtoken_edge_decide_body(&edge, &one.request, &claims, body, scratch, body.len, &reply);
   check_reply(step, &reply, reply.status == 403);
   bool allowed = subtoken_rpc_read(body, scratch, body.len, &rpc) == SUBTOKEN_OK &&
                  subtoken_rpc_allowed(&rpc, &claims, NULL) == SUBTOKEN_OK;

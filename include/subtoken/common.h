@@ -24,10 +24,10 @@
  * Sizes     A structure that may get members in a later version has its own size as its
  *           first member: subtoken_verifier, subtoken_request, subtoken_issue_request,
  *           subtoken_limits, subtoken_narrow_report, subtoken_decision, subtoken_cache,
- *           subtoken_edge, subtoken_edge_request, subtoken_edge_reply, subtoken_edge_answer and
- *           subtoken_feed_settings. Start with its SUBTOKEN_..._DEFAULT, or set .size to
- *           its sizeof. A program that was built with earlier headers passes a shorter
- *           structure: members that it lacks have their default, and the library neither
+ *           subtoken_edge, subtoken_edge_request, subtoken_edge_reply, subtoken_edge_answer,
+ *           subtoken_mcp_call, subtoken_mcp and subtoken_feed_settings. Start with its
+ * SUBTOKEN_..._DEFAULT, or set .size to its sizeof. A program that was built with earlier headers
+ * passes a shorter structure: members that it lacks have their default, and the library neither
  *           reads nor writes behind its end. A size that is 0, that no version has, or that
  *           is larger than the library's own is "invalid argument". All other structures
  *           stay as they are within a minor version (libsubtoken(3), Versions).
@@ -145,6 +145,8 @@ typedef enum subtoken_result {
   SUBTOKEN_RING_MIXED,           /* plain and derived secrets in one ring, or derived ones for
                                     several audiences */
   SUBTOKEN_RING_DERIVED,         /* the ring is derived already: nothing is derived from it */
+
+  SUBTOKEN_MCP_MISMATCH, /* headers of MCP that do not agree with the body (policy.h): 400 */
 } subtoken_result;
 
 /* What is wrong with a path or an entry of the URL allowlist. */

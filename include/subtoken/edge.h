@@ -58,14 +58,19 @@ typedef struct subtoken_edge {
   bool may_ask;      /* the caller can ask the server: see SUBTOKEN_EDGE_ASK. false: a credential
                         that is no subtoken is 401 */
   bool reads_bodies; /* the caller can read a body: see SUBTOKEN_EDGE_BODY. false: a route with
-                        json_rpc is 403 */
+                        json_rpc is 403, and one with mcp is decided by headers or 403 (policy.h) */
   const subtoken_text *needs; /* permissions that each request needs, besides those of the policy */
   size_t needs_count;
+  subtoken_text issuer; /* the https URL of the authorization server, the server's setting `issuer`;
+                           absent: none. Where a route has "resource" a 401 then names the document
+                           of subtoken_edge_metadata */
 } subtoken_edge;
 
+// clang-format off
 /* All forms; nobody is asked, and no body is read. */
 #define SUBTOKEN_EDGE_DEFAULT \
-  { sizeof(subtoken_edge), NULL, NULL, SUBTOKEN_EDGE_ANY, false, false, NULL, 0 }
+  { sizeof(subtoken_edge), NULL, NULL, SUBTOKEN_EDGE_ANY, false, false, NULL, 0, {NULL, 0} }
+// clang-format on
 
 /* The request. Values of headers come as they were sent; blanks and tabs around them do not count.
  * A header that came twice has two values: do not join them.
@@ -84,12 +89,19 @@ typedef struct subtoken_edge_request {
   bool request_method;     /* Access-Control-Request-Method */
   bool body_encoded;       /* it has a Content-Encoding that is not `identity` */
   uint64_t content_length; /* 0 when it is not known */
+  bool has_body;           /* it has a body: a Content-Length that is not 0, or Transfer-Encoding */
+  const subtoken_text *mcp_method; /* Mcp-Method */
+  size_t mcp_method_count;
+  const subtoken_text *mcp_name; /* Mcp-Name */
+  size_t mcp_name_count;
+  const subtoken_text *mcp_version; /* MCP-Protocol-Version */
+  size_t mcp_version_count;
 } subtoken_edge_request;
 
 // clang-format off
 #define SUBTOKEN_EDGE_REQUEST_DEFAULT \
   { sizeof(subtoken_edge_request), 0, {NULL, 0}, {NULL, 0}, NULL, 0, NULL, 0, false, false, false, \
-    0 }
+    0, false, NULL, 0, NULL, 0, NULL, 0 }
 // clang-format on
 
 typedef enum subtoken_edge_step {
@@ -101,12 +113,13 @@ typedef enum subtoken_edge_step {
                                .reads_bodies */
 } subtoken_edge_step;
 
-/* The longest body: {"text":"requires scope ..."} and the like. */
-#define SUBTOKEN_EDGE_BODY_MAX 160
+/* The longest body: {"text":"requires scope ..."} and the like, or a JSON-RPC error. */
+#define SUBTOKEN_EDGE_BODY_MAX SUBTOKEN_MCP_REPLY_MAX
 
 /* What is answered. With SUBTOKEN_EDGE_ALLOW the status is 200 and there is no body. With
  * SUBTOKEN_EDGE_ASK and SUBTOKEN_EDGE_BODY it is the refusal for a caller that cannot go on. The
- * body repeats nothing of a request but the name of a permission that a JSON-RPC body needs.
+ * body repeats nothing of a request but the name of a permission that a JSON-RPC body needs, and
+ * the id of a call that is answered with a JSON-RPC error. About 6 KiB.
  */
 typedef struct subtoken_edge_reply {
   size_t size;            /* of this structure (common.h, Sizes) */
@@ -116,18 +129,18 @@ typedef struct subtoken_edge_reply {
                              bad_request, limit, key_unknown, login_throttled, store_error. A
                              literal; with SUBTOKEN_EDGE_ALLOW "ok", or "public" where no
                              credential was needed */
-  const char *challenge;  /* WWW-Authenticate, a literal, or NULL */
-  uint32_t challenge_len;
-  uint32_t retry_after; /* Retry-After, seconds; 0: none */
+  uint32_t challenge_len; /* 0: there is none */
+  uint32_t retry_after;   /* Retry-After, seconds; 0: none */
   uint32_t body_len;
   uint32_t retry_len;
-  char body[SUBTOKEN_EDGE_BODY_MAX]; /* JSON, and a NUL */
-  char retry_text[16];               /* the digits of .retry_after, and a NUL */
+  char body[SUBTOKEN_EDGE_BODY_MAX];      /* JSON, and a NUL */
+  char retry_text[16];                    /* the digits of .retry_after, and a NUL */
+  char challenge[SUBTOKEN_CHALLENGE_MAX]; /* WWW-Authenticate, and a NUL */
 } subtoken_edge_reply;
 
 // clang-format off
 #define SUBTOKEN_EDGE_REPLY_DEFAULT \
-  { sizeof(subtoken_edge_reply), 0, SUBTOKEN_UNDECIDED, NULL, NULL, 0, 0, 0, 0, {0}, {0} }
+  { sizeof(subtoken_edge_reply), 0, SUBTOKEN_UNDECIDED, NULL, 0, 0, 0, 0, {0}, {0}, {0} }
 // clang-format on
 
 /* Decide about a request. The first of these that is true decides:
@@ -141,6 +154,8 @@ typedef struct subtoken_edge_reply {
  *   it has none                                                                401 auth_missing
  *   what subtoken_policy_verify finds                                          401, 403, 503
  *   the route has json_rpc                                                     BODY, 413 or 415
+ *   the route has mcp, the request a body, and the edge reads bodies           BODY, 413 or 415
+ *   the route has mcp: what subtoken_mcp_check finds without a body            400, 403
  * *claims are those of the token with ALLOW and BODY, zeroed where the request is public and with
  * every other step. Whoever brought no credential gets 401, never 403: he may bring one. A text
  * with two dots that is base64url otherwise is a subtoken; a text with a blank or a control
@@ -251,13 +266,26 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_edge_step subtoken_edge_decide_answer
 /* ---- JSON-RPC ---- */
 
 /* Decide, after SUBTOKEN_EDGE_BODY, by the body, which is passed on as it came: ALLOW or REFUSE.
- * claims are those of the step before. scratch is memory of the body's length. Where the body took
- * its time, decide anew first, because the token may have expired meanwhile. Stop to read behind
- * SUBTOKEN_RPC_BODY_MAX bytes: a longer text is 413. About 16 KiB of stack.
+ * edge and request are those of the step before, and so are the claims. scratch is memory of the
+ * body's length. Where the body took its time, decide anew first, because the token may have
+ * expired meanwhile. Stop to read behind SUBTOKEN_RPC_BODY_MAX bytes: a longer text is 413. Of a
+ * route with mcp a refusal with 400 is a JSON-RPC error, with the name mcp_mismatch for the log
+ * where headers and body disagree. About 32 KiB of stack.
  */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_edge_step
-subtoken_edge_decide_body(const subtoken_claims *claims, subtoken_text body, void *scratch,
-                          size_t scratch_size, subtoken_edge_reply *reply);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_edge_step subtoken_edge_decide_body(
+    const subtoken_edge *edge, const subtoken_edge_request *request, const subtoken_claims *claims,
+    subtoken_text body, void *scratch, size_t scratch_size, subtoken_edge_reply *reply);
+
+/* ---- protected resource metadata (RFC 9728) ---- */
+
+/* The document for a target `/.well-known/oauth-protected-resource...`: subtoken_policy_metadata
+ * with the edge's policy and issuer. Ask for each GET and HEAD before subtoken_edge_decide, and
+ * answer 200 with it when the length is not 0: Content-Type application/json, Cache-Control
+ * no-store, Access-Control-Allow-Origin *.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE size_t subtoken_edge_metadata(const subtoken_edge *edge,
+                                                                subtoken_text target, char *out,
+                                                                size_t out_size);
 
 /* ---- whom the request stands for ---- */
 

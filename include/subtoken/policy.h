@@ -6,6 +6,8 @@
  *      {"path":"/v2/account/bank","methods":["GET"],"needs":["account","inventories"]},
  *      {"path":"/v2/characters/@/inventory","needs":["characters"]},
  *      {"path":"/rpc","methods":["POST"],"json_rpc":true},
+ *      {"path":"/mcp","needs":["mcp"],"mcp":{"tools/call search":["docs"]},
+ *       "resource":"https://api.example.com/mcp"},
  *      {"path":"/v2/items","public":true}]}
  *
  * default    required. What a path needs that no route has: "deny", "token" (a good token, no
@@ -20,6 +22,13 @@
  *   needs     1 to 64 permissions; the token must have all of them. Absent: a good token
  *   public    true: no token is needed, and none is read. A public route must not have needs
  *   json_rpc  true: the APIs that the body names are needed, too (subtoken_rpc_read). Not with
+ *             public
+ *   mcp       an object: what calls of the Model Context Protocol need besides (see MCP below). Not
+ *             with public or json_rpc
+ *   mcp_headers  "2026-07-28": calls of that revision may be decided by their headers where no body
+ *             is read. Only with mcp, and only for upstreams that refuse other revisions
+ *   resource  the https URL under which clients know this route, without query and fragment. A 401
+ *             then names the document that tells them where to get a token (RFC 9728). Not with
  *             public
  *
  * Only the most specific path that matches decides, wherever it is in the file. Of two paths that
@@ -41,12 +50,16 @@
 extern "C" {
 #endif
 
-#define SUBTOKEN_POLICY_TEXT_MAX 16777216 /* bytes of a policy file */
-#define SUBTOKEN_POLICY_METHODS_MAX 64    /* methods of one path, in all its routes, a count */
-#define SUBTOKEN_POLICY_METHOD_MAX 32     /* letters of one method */
-#define SUBTOKEN_POLICY_NEEDS_MAX 64      /* permissions that a route needs, a count */
-#define SUBTOKEN_POLICY_PATTERNS_MAX 256  /* different positions of stars in paths, a count */
-#define SUBTOKEN_POLICY_ERROR_MAX 320     /* bytes of subtoken_policy_error.text */
+#define SUBTOKEN_POLICY_TEXT_MAX 16777216  /* bytes of a policy file */
+#define SUBTOKEN_POLICY_METHODS_MAX 64     /* methods of one path, in all its routes, a count */
+#define SUBTOKEN_POLICY_METHOD_MAX 32      /* letters of one method */
+#define SUBTOKEN_POLICY_NEEDS_MAX 64       /* permissions that a route needs, a count */
+#define SUBTOKEN_POLICY_PATTERNS_MAX 256   /* different positions of stars in paths, a count */
+#define SUBTOKEN_POLICY_MCP_MAX 1024       /* members of "mcp" of one route, a count */
+#define SUBTOKEN_POLICY_MCP_METHOD_MAX 128 /* bytes of a method in "mcp" */
+#define SUBTOKEN_POLICY_MCP_NAME_MAX 2048  /* bytes of a name in "mcp" */
+#define SUBTOKEN_POLICY_RESOURCE_MAX 512   /* bytes of "resource" */
+#define SUBTOKEN_POLICY_ERROR_MAX 320      /* bytes of subtoken_policy_error.text */
 
 /* A policy in memory. It lies in memory of the caller and has no pointers: the memory may be copied
  * or mapped at another address that is aligned to 8 bytes, and needs no release. Nothing changes
@@ -64,7 +77,7 @@ typedef struct subtoken_policy_error {
   char text[SUBTOKEN_POLICY_ERROR_MAX];
 } subtoken_policy_error;
 
-/* The bytes of memory that are enough for a policy whose text has text_len bytes: about eight times
+/* The bytes of memory that are enough for a policy whose text has text_len bytes: about ten times
  * that, and up to 70 KiB more. 0 when text_len is more than SUBTOKEN_POLICY_TEXT_MAX.
  */
 SUBTOKEN_EXPORT size_t subtoken_policy_size(size_t text_len);
@@ -97,11 +110,15 @@ typedef struct subtoken_decision {
                          0 for the default and for a preflight */
   size_t needs_count; /* at most SUBTOKEN_POLICY_NEEDS_MAX; the rest of .needs is unspecified */
   subtoken_text needs[SUBTOKEN_POLICY_NEEDS_MAX];
+  bool mcp;               /* the route has mcp: the call names further needs (subtoken_mcp_check) */
+  uint32_t route;         /* the library's: 1 + the number of the route that decided, or 0 */
+  subtoken_text resource; /* of the route; absent when it has none */
 } subtoken_decision;
 
 // clang-format off
 #define SUBTOKEN_DECISION_DEFAULT \
-  { sizeof(subtoken_decision), SUBTOKEN_ACCESS_DENIED, false, false, false, 0, 0, {{NULL, 0}} }
+  { sizeof(subtoken_decision), SUBTOKEN_ACCESS_DENIED, false, false, false, 0, 0, {{NULL, 0}}, \
+    false, 0, {NULL, 0} }
 // clang-format on
 
 /* Flags: what the caller knows of the request, and what it will do. */
@@ -110,6 +127,9 @@ enum {
   SUBTOKEN_POLICY_BODY = 2,      /* the caller checks the body of a json_rpc route with
                                     subtoken_rpc_read before it allows the request. Without
                                     this flag such a route is denied */
+  SUBTOKEN_POLICY_MCP = 4,       /* the caller calls subtoken_mcp_check where decision.mcp is true,
+                                    before it allows the request. Without this flag a route with
+                                    mcp is denied, but for GET, HEAD and DELETE */
 };
 
 /* What does this method and target need? SUBTOKEN_BAD_TARGET when the target can be read in more
@@ -136,7 +156,9 @@ subtoken_policy_find(const subtoken_policy *policy, subtoken_text method, subtok
  *   the token is not good, or that is not known        as subtoken_verify   401, 503
  *   the policy denies                                  SUBTOKEN_URL         403
  *   the token's urls and permissions do not allow it   as subtoken_verify   403
- * The permissions are those of the policy, then those of the request.
+ * The permissions are those of the policy, then those of the request. Where the decision has .mcp
+ * and flags have SUBTOKEN_POLICY_MCP, none is looked at here: subtoken_mcp_check does that, so that
+ * a refusal names all that the call lacks.
  *
  * *decision (decision may be NULL) is written with every result; it denies when the target could
  * not be read. Its .no_token tells the two kinds of 401 of RFC 6750 section 3 apart. Its .json_rpc
@@ -219,6 +241,163 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_read(subtoken_tex
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_allowed(
     const subtoken_rpc *rpc, const subtoken_claims *claims, subtoken_text *lacking);
+
+/* ---- MCP (the Model Context Protocol, revisions 2024-11-05 to 2026-07-28) ----
+ *
+ * "mcp" of a route is an object. Each member is a call, and the list of permissions that it needs
+ * besides `needs`, 1 to 64:
+ *
+ *   {"tools/call search":["docs"], "tools/call *":["admin"], "tools/list":["docs"], "*":["admin"]}
+ *
+ * A member is a method; or a method, a space and a name; or `*` alone, for every method that no
+ * other member has. The name is params.name of tools/call and prompts/get, and params.uri of
+ * resources/read, resources/subscribe and resources/unsubscribe; the name `*` stands for every
+ * name; other methods have none. The most specific member decides alone: method and name, then
+ * method and `*`, then the method, then `*`. A call that no member has needs `needs` alone. Methods
+ * and names are compared byte for byte. What a server takes for the same name in another spelling,
+ * as some do with URIs, is another name here: give the weaker permission to the names, and the
+ * stronger one to `*`.
+ *
+ * By the body. A body is read as strict JSON (RFC 8259): one message, or a batch of at most
+ * SUBTOKEN_MCP_BATCH_MAX, and a batch needs what all of its messages need. A message is an object
+ * with a method, which is a request or a notification, or with a result or an error, which is a
+ * response: responses need `needs` alone. SUBTOKEN_MALFORMED, which is answered with 400, for a
+ * body that a server could read in another way:
+ *   - it is not strict JSON: a duplicate name in any object, more than 16 levels
+ *   - it is no message and no batch of them; the batch is empty or too long
+ *   - a message has a method and a result or an error; or none of the three
+ *   - "method" is not a string of 1 to SUBTOKEN_POLICY_MCP_METHOD_MAX visible characters of ASCII,
+ *     or differs from a method with names or from one in "mcp" in upper and lower case alone
+ *   - a method with names has none: "params" is not an object, or the name is not a string
+ *   - a member of the message, or the name or the URI in "params", is written in another case; the
+ *     name of a member of the message or of "params" is not ASCII
+ *
+ * By the headers. Where a body is read, Mcp-Method and Mcp-Name must agree with each message of
+ * it if they came: else SUBTOKEN_MCP_MISMATCH, which is answered with 400, as is a header that
+ * came twice. Mcp-Name may be written as `=?base64?...?=`: canonical base64 with padding (RFC 4648
+ * section 4), of UTF-8. Of tasks/get, tasks/update and tasks/cancel it is params.taskId. With other
+ * methods and with responses there is nothing that it could agree with.
+ *
+ * Without a body. GET, HEAD and DELETE need `needs` alone (the stream and the end of a session).
+ * Every other request is denied, SUBTOKEN_URL, unless the route has mcp_headers and
+ * MCP-Protocol-Version came once and is the value of it. Such a request is decided by Mcp-Method
+ * and Mcp-Name, each of which must have come once where the method needs it.
+ */
+
+#define SUBTOKEN_MCP_BATCH_MAX 256 /* messages of a batch, a count */
+#define SUBTOKEN_MCP_ID_MAX 130    /* bytes of the JSON text of an id that is repeated */
+
+/* What a request brought for MCP. Values of headers come as they were sent, one for each line;
+ * blanks and tabs around them do not count.
+ */
+typedef struct subtoken_mcp_call {
+  size_t size;                     /* of this structure (common.h, Sizes) */
+  const subtoken_text *mcp_method; /* Mcp-Method */
+  size_t mcp_method_count;
+  const subtoken_text *mcp_name; /* Mcp-Name */
+  size_t mcp_name_count;
+  const subtoken_text *mcp_version; /* MCP-Protocol-Version */
+  size_t mcp_version_count;
+  bool has_body;      /* it has a body, whether or not that was read: a Content-Length that is not
+                         0, or Transfer-Encoding */
+  subtoken_text body; /* absent when it was not read; at most SUBTOKEN_RPC_BODY_MAX bytes */
+  void *scratch;      /* memory of the body's length, which is overwritten; the body is not */
+  size_t scratch_size;
+} subtoken_mcp_call;
+
+// clang-format off
+#define SUBTOKEN_MCP_CALL_DEFAULT \
+  { sizeof(subtoken_mcp_call), NULL, 0, NULL, 0, NULL, 0, false, {NULL, 0}, NULL, 0 }
+// clang-format on
+
+/* What was found. Views are of the policy and of the request. */
+typedef struct subtoken_mcp {
+  size_t size;          /* of this structure (common.h, Sizes) */
+  uint32_t line;        /* of the member that decided: of the first message that lacks a permission,
+                           else of the last one. 0: no member of "mcp" */
+  subtoken_text member; /* as it is written in the policy; absent with line 0 */
+  int code;             /* the JSON-RPC error with status 400: -32700, -32600 or -32020; else 0 */
+  size_t lacking_count; /* with SUBTOKEN_PERM: all that is lacking, each once; no more than 64 */
+  subtoken_text lacking[SUBTOKEN_POLICY_NEEDS_MAX];
+  size_t id_len;
+  char id[SUBTOKEN_MCP_ID_MAX]; /* JSON text: the id of a single request when it is a number or a
+                                   string of at most 64 bytes, else `null` */
+} subtoken_mcp;
+
+// clang-format off
+#define SUBTOKEN_MCP_DEFAULT \
+  { sizeof(subtoken_mcp), 0, {NULL, 0}, 0, 0, {{NULL, 0}}, 0, {0} }
+// clang-format on
+
+/* May these claims make this call? For a decision with .mcp and SUBTOKEN_ACCESS_TOKEN, whatever the
+ * method of the request. It checks all needs: of the route, of the request, and of the call.
+ * Read the body first when there is one (.has_body) and it can be read.
+ *   SUBTOKEN_OK
+ *   SUBTOKEN_MALFORMED         400, the body can be read in more than one way
+ *   SUBTOKEN_TOO_LARGE         413
+ *   SUBTOKEN_MCP_MISMATCH      400, the headers do not agree with the body or with each other
+ *   SUBTOKEN_URL               403, there is no body to decide by
+ *   SUBTOKEN_PERM              403, permissions are lacking
+ *   SUBTOKEN_BUFFER_TOO_SMALL  scratch
+ *   SUBTOKEN_INVALID_ARGUMENT  a NULL, claims out of range, or another decision than these
+ * The first of the list that is true decides, with the header's rule before the permissions'. *mcp
+ * is written with every result. Call it only with claims of a good token: see subtoken_rpc_read.
+ * About 20 KiB of stack.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
+subtoken_mcp_check(const subtoken_policy *policy, const subtoken_decision *decision,
+                   const subtoken_request *request, const subtoken_claims *claims,
+                   const subtoken_mcp_call *call, subtoken_mcp *mcp);
+
+#define SUBTOKEN_MCP_REPLY_MAX 640
+#define SUBTOKEN_CHALLENGE_MAX 4864 /* bytes of a challenge with 64 permissions or a resource */
+
+/* Write the body of the answer to what subtoken_mcp_check refused, with a NUL: for 400 a JSON-RPC
+ * error with the id of the request, because clients of MCP read those from a 400; else an object
+ * with one sentence, `{"text":"requires scope docs"}`. Returns its length, 0 when out is too small.
+ */
+SUBTOKEN_EXPORT size_t subtoken_mcp_reply(subtoken_result result, const subtoken_mcp *mcp,
+                                          char *out, size_t out_size);
+
+/* Write the challenge for SUBTOKEN_PERM, with a NUL:
+ * `Bearer error="insufficient_scope", scope="docs admin"` (RFC 6750 section 3). For other results
+ * nothing is written, and 0 is returned. SUBTOKEN_CHALLENGE_MAX bytes are enough.
+ */
+SUBTOKEN_EXPORT size_t subtoken_mcp_challenge(subtoken_result result, const subtoken_mcp *mcp,
+                                              char *out, size_t out_size);
+
+/* Write a sentence that says which member of "mcp" decided: `line 4 of the policy, member
+ * "tools/call *", needs [admin]`. As subtoken_explain.
+ */
+SUBTOKEN_EXPORT size_t subtoken_mcp_explain(const subtoken_policy *policy,
+                                            const subtoken_decision *decision,
+                                            subtoken_result result, const subtoken_mcp *mcp,
+                                            char *out, size_t out_size);
+
+/* ---- protected resources (RFC 9728) ---- */
+
+/* Write the challenge of a 401, with a NUL: the one given, `Bearer` or
+ * `Bearer error="invalid_token"`, and resource_metadata with the URL of the document (section 5.1
+ * of the RFC) when neither the resource nor the issuer is absent or empty. Returns its length, 0
+ * when out is too small. resource is that of the decision.
+ */
+SUBTOKEN_EXPORT size_t subtoken_resource_challenge(subtoken_text challenge, subtoken_text resource,
+                                                   subtoken_text issuer, char *out,
+                                                   size_t out_size);
+
+#define SUBTOKEN_METADATA_MAX 8192 /* bytes that are enough for the document */
+#define SUBTOKEN_ISSUER_MAX 512    /* bytes of an issuer */
+
+/* The metadata of the protected resource that this target asks for: the well-known path
+ * `/.well-known/oauth-protected-resource`, and the path of a "resource" of the policy behind it
+ * (section 3.1 of the RFC). The target may have a query. Returns the length of the document, which
+ * is JSON and ends with a NUL: the resource, the issuer as its authorization server, and `needs` of
+ * the first route that has it as the scopes to begin with. 0 when there is no such resource, or the
+ * issuer is absent or not an https URL, or out is too small. It needs no credential (GET and HEAD):
+ * ask here before the policy is asked.
+ */
+SUBTOKEN_EXPORT size_t subtoken_policy_metadata(const subtoken_policy *policy, subtoken_text target,
+                                                subtoken_text issuer, char *out, size_t out_size);
 
 #ifdef __cplusplus
 }

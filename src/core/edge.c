@@ -4,6 +4,7 @@
  * steps: each starts anew from the request, so that what holds then decides.
  */
 #include "core/edge_answer.h"
+#include "core/edge_body.h"
 #include "core/edge_credential.h"
 #include "core/edge_reply.h"
 #include "core/paths.h"
@@ -30,8 +31,9 @@ typedef struct edge_evaluation {
 static subtoken_result edge_verify_alone(edge_evaluation *e, subtoken_text token) {
   st_path path;
   e->decision.access = SUBTOKEN_ACCESS_TOKEN;
-  e->decision.json_rpc = false;
+  e->decision.json_rpc = e->decision.mcp = false;
   e->decision.needs_count = 0;
+  e->decision.resource = (subtoken_text){NULL, 0};
   if (st_paths_read_target(e->request.target, &path) != SUBTOKEN_FAULT_NONE) {
     return SUBTOKEN_BAD_TARGET;
   }
@@ -41,7 +43,7 @@ static subtoken_result edge_verify_alone(edge_evaluation *e, subtoken_text token
 
 /* Policy and token; token.len 0: the policy alone. */
 static subtoken_result edge_verify(edge_evaluation *e, subtoken_text token) {
-  unsigned flags = e->edge->reads_bodies ? SUBTOKEN_POLICY_BODY : 0;
+  unsigned flags = SUBTOKEN_POLICY_MCP | (e->edge->reads_bodies ? SUBTOKEN_POLICY_BODY : 0U);
   if (e->asked->origin && e->asked->request_method) flags |= SUBTOKEN_POLICY_PREFLIGHT;
   if (e->edge->policy == NULL) return edge_verify_alone(e, token);
   return subtoken_policy_verify(e->edge->verifier, e->edge->policy, token, &e->request, flags,
@@ -53,9 +55,11 @@ static bool edge_is_public(const edge_evaluation *e) {
          e->decision.access == SUBTOKEN_ACCESS_PREFLIGHT;
 }
 
-/* *lacking: the first missing permission, of the policy's before those of the edge. */
+/* *lacking: the first missing permission, of the policy's before those of the edge. Those of a call
+ * of MCP are looked at with the call. */
 static subtoken_result edge_check_needs(const edge_evaluation *e, subtoken_text *lacking) {
   const subtoken_edge *edge = e->edge;
+  if (e->decision.mcp) return SUBTOKEN_OK;
   subtoken_result result =
       subtoken_claims_check_needs(e->claims, e->decision.needs, e->decision.needs_count, lacking);
   if (result != SUBTOKEN_OK || edge->needs_count == 0) return result;
@@ -100,9 +104,17 @@ static subtoken_edge_step edge_refuse_credential(const edge_evaluation *e) {
 
 /* ---- letting pass ---- */
 
+/* A call of MCP of which no body is read. */
+static subtoken_edge_step edge_grant_call(const edge_evaluation *e) {
+  st_edge_body none = {{NULL, 0}, NULL, 0};
+  st_edge_body_check_mcp(e->edge, e->asked, &e->decision, e->claims, &none, e->reply);
+  return e->reply->status == 200 ? SUBTOKEN_EDGE_ALLOW : SUBTOKEN_EDGE_REFUSE;
+}
+
 /* The claims are those of a credential, or of the user `*`. */
 static subtoken_edge_step edge_grant(const edge_evaluation *e) {
-  if (!e->decision.json_rpc) {
+  if (e->decision.mcp && (!e->edge->reads_bodies || !e->asked->has_body)) return edge_grant_call(e);
+  if (!e->decision.json_rpc && !e->decision.mcp) {
     st_edge_reply_allow(e->reply, subtoken_result_name(SUBTOKEN_OK));
     return SUBTOKEN_EDGE_ALLOW;
   }
@@ -163,7 +175,8 @@ static subtoken_edge_step edge_decide_key(const edge_evaluation *e) {
  * permission needs a credential, and the server is not asked.
  */
 static subtoken_edge_step edge_decide_anonymous(const edge_evaluation *e) {
-  bool needs = e->decision.json_rpc || e->decision.needs_count + e->edge->needs_count > 0;
+  bool needs =
+      e->decision.json_rpc || e->decision.mcp || e->decision.needs_count + e->edge->needs_count > 0;
   if (!e->edge->may_ask || e->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
     return edge_refuse_credential(e);
   }
@@ -213,10 +226,14 @@ static subtoken_edge_step edge_decide_request(edge_evaluation *e) {
   const subtoken_ring *ring = e->edge->verifier->ring;
   if (ring == NULL || ring->count == 0) return edge_refuse(e, SUBTOKEN_NO_SECRET);
   e->decision.access = SUBTOKEN_ACCESS_DENIED;
+  e->decision.resource = (subtoken_text){NULL, 0};
   subtoken_edge_step step = edge_decide_credential(e);
   if (step == SUBTOKEN_EDGE_REFUSE && e->reply->status == 403 &&
       e->credential.state == ST_EDGE_CREDENTIAL_NONE) {
-    return edge_refuse_credential(e);
+    step = edge_refuse_credential(e);
+  }
+  if (step == SUBTOKEN_EDGE_REFUSE) {
+    st_edge_reply_add_resource(e->reply, e->decision.resource, e->edge->issuer);
   }
   return step;
 }
@@ -268,4 +285,10 @@ subtoken_edge_step subtoken_edge_decide_answer(
     return subtoken_edge_refuse(SUBTOKEN_INVALID_ARGUMENT, reply);
   }
   return edge_evaluate(edge, request, nonce, answer, claims, reply);
+}
+
+size_t subtoken_edge_metadata(const subtoken_edge *edge, subtoken_text target, char *out,
+                              size_t out_size) {
+  if (edge == NULL || edge->size != sizeof *edge) return 0;
+  return subtoken_policy_metadata(edge->policy, target, edge->issuer, out, out_size);
 }

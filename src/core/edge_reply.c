@@ -18,6 +18,12 @@ static void edge_reply_write_retry(subtoken_edge_reply *reply, uint32_t seconds)
   reply->retry_after = seconds;
 }
 
+static void edge_reply_write_challenge(subtoken_edge_reply *reply, subtoken_text challenge) {
+  st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
+  st_write_view(&writer, challenge);
+  reply->challenge_len = st_writer_end(&writer) ? (uint32_t)writer.len : 0;
+}
+
 /* Neither the texts here nor the characters of a permission need an escape in JSON. */
 static void edge_reply_write(subtoken_edge_reply *reply, int status, subtoken_result result,
                              const char *name, subtoken_text challenge, subtoken_text text,
@@ -30,8 +36,7 @@ static void edge_reply_write(subtoken_edge_reply *reply, int status, subtoken_re
   reply->status = status;
   reply->result = result;
   reply->name = name;
-  reply->challenge = challenge.data;
-  reply->challenge_len = (uint32_t)challenge.len;
+  edge_reply_write_challenge(reply, challenge);
   reply->body_len = st_writer_end(&writer) ? (uint32_t)writer.len : 0;
   edge_reply_write_retry(reply, status == 503 || status == 429 ? EDGE_REPLY_RETRY_AFTER : 0);
 }
@@ -132,6 +137,36 @@ void st_edge_reply_body_unreadable(subtoken_edge_reply *reply) {
       ST_TEXT("the body is no JSON-RPC request that can be read in one way only"));
 }
 
+/* A 400 that is a JSON-RPC error, or a 403 that names all that lacks. */
+void st_edge_reply_mcp(subtoken_edge_reply *reply, subtoken_result result,
+                       const subtoken_mcp *mcp) {
+  st_edge_reply_result(reply, result);
+  switch (result) {
+    case SUBTOKEN_MALFORMED:
+      reply->status = 400;
+      reply->name = "bad_request";
+      break;
+    case SUBTOKEN_TOO_LARGE: st_edge_reply_body_too_long(reply); return;
+    case SUBTOKEN_MCP_MISMATCH:
+    case SUBTOKEN_PERM:
+    case SUBTOKEN_URL: break;
+    default: return;
+  }
+  if (reply->status == 400) edge_reply_write_challenge(reply, edge_reply_no_challenge);
+  reply->body_len = (uint32_t)subtoken_mcp_reply(result, mcp, reply->body, sizeof reply->body);
+  size_t len = subtoken_mcp_challenge(result, mcp, reply->challenge, sizeof reply->challenge);
+  if (result == SUBTOKEN_PERM) reply->challenge_len = (uint32_t)len;
+}
+
+void st_edge_reply_add_resource(subtoken_edge_reply *reply, subtoken_text resource,
+                                subtoken_text issuer) {
+  char challenge[SUBTOKEN_CHALLENGE_MAX];
+  subtoken_text given = {reply->challenge, reply->challenge_len};
+  if (reply->status != 401 || given.len == 0 || resource.data == NULL) return;
+  size_t len = subtoken_resource_challenge(given, resource, issuer, challenge, sizeof challenge);
+  if (len > 0) edge_reply_write_challenge(reply, (subtoken_text){challenge, len});
+}
+
 void st_edge_reply_unknown_key(subtoken_edge_reply *reply) {
   st_edge_reply_result(reply, SUBTOKEN_REVOKED);
   reply->name = "key_unknown";
@@ -170,7 +205,7 @@ size_t subtoken_edge_reply_headers(const subtoken_edge_reply *reply,
   size_t count = sizeof always / sizeof always[0];
   if (!st_edge_reply_fits(reply) || headers == NULL || reply->status == 200) return 0;
   memcpy(headers, always, sizeof always);
-  if (reply->challenge != NULL) {
+  if (reply->challenge_len > 0) {
     headers[count++] = (subtoken_edge_header){SUBTOKEN_TEXT("WWW-Authenticate"),
                                               {reply->challenge, reply->challenge_len}};
   }

@@ -20,6 +20,12 @@ void st_edge_reply_body_too_long(subtoken_edge_reply *reply);
 void st_edge_reply_body_encoded(subtoken_edge_reply *reply);
 void st_edge_reply_body_unreadable(subtoken_edge_reply *reply);
 
+/* What subtoken_mcp_check refused. */
+void st_edge_reply_mcp(subtoken_edge_reply *reply, subtoken_result result, const subtoken_mcp *mcp);
+/* Add to a 401 where the metadata of the resource are (RFC 9728 section 5.1). */
+void st_edge_reply_add_resource(subtoken_edge_reply *reply, subtoken_text resource,
+                                subtoken_text issuer);
+
 /* The server does not know the credential; has seen too many wrong passwords; cannot say. */
 void st_edge_reply_unknown_key(subtoken_edge_reply *reply);
 void st_edge_reply_throttled(subtoken_edge_reply *reply, uint32_t retry_after);

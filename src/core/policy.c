@@ -127,15 +127,24 @@ static bool route_lists(const subtoken_policy *policy, const st_policy_route *ro
   return route->method_count == 0;
 }
 
+/* The methods that call nothing of MCP. */
+static bool calls_nothing(subtoken_text method) {
+  return st_text_is(method, "GET") || st_text_is(method, "HEAD") || st_text_is(method, "DELETE");
+}
+
 static void decide_by_route(const subtoken_policy *policy, const st_policy_route *route,
-                            unsigned flags, subtoken_decision *decision) {
+                            subtoken_text method, unsigned flags, subtoken_decision *decision) {
   decision->line = route->line;
+  decision->route = (uint32_t)(route - st_policy_routes(policy)) + 1;
   decision->json_rpc = route->json_rpc;
+  decision->mcp = route->mcp;
+  decision->resource = st_policy_resource(policy, route);
   if (route->open) {
     decision->access = SUBTOKEN_ACCESS_PUBLIC;
     return;
   }
   if (route->json_rpc && (flags & SUBTOKEN_POLICY_BODY) == 0) return;
+  if (route->mcp && (flags & SUBTOKEN_POLICY_MCP) == 0 && !calls_nothing(method)) return;
   decision->access = SUBTOKEN_ACCESS_TOKEN;
   decision->needs_count = route->need_count;
   for (uint32_t i = 0; i < route->need_count; i++) {
@@ -148,19 +157,21 @@ static void decide_by_path(const subtoken_policy *policy, uint32_t first, subtok
   const st_policy_route *routes = st_policy_routes(policy);
   for (uint32_t at = first; at != 0; at = routes[at - 1].next) {
     if (!route_lists(policy, &routes[at - 1], method)) continue;
-    decide_by_route(policy, &routes[at - 1], flags, decision);
+    decide_by_route(policy, &routes[at - 1], method, flags, decision);
     return;
   }
   decision->line = routes[first - 1].line;
+  decision->resource = st_policy_resource(policy, &routes[first - 1]);
   decision->not_listed = true;
 }
 
 /* Clears all but .needs, which is long and has a count of 0. */
 static void clear_decision(subtoken_decision *decision) {
   decision->access = SUBTOKEN_ACCESS_DENIED;
-  decision->json_rpc = decision->not_listed = decision->no_token = false;
-  decision->line = 0;
+  decision->json_rpc = decision->not_listed = decision->no_token = decision->mcp = false;
+  decision->line = decision->route = 0;
   decision->needs_count = 0;
+  decision->resource = (subtoken_text){NULL, 0};
 }
 
 static subtoken_result find_decision(uint8_t cpu, const subtoken_policy *policy,
@@ -201,19 +212,21 @@ subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_tex
 }
 
 /* Verifies the token, then applies what the route denies, then the needs of the policy and those of
- * the request. */
+ * the request. Those of a call of MCP are left to subtoken_mcp_check. */
 static subtoken_result verify_by_route(const subtoken_verifier *verifier, subtoken_text token,
-                                       const subtoken_request *request, const st_path *path,
-                                       subtoken_decision *decision, subtoken_claims *claims) {
+                                       const subtoken_request *request, unsigned flags,
+                                       const st_path *path, subtoken_decision *decision,
+                                       subtoken_claims *claims) {
+  bool call = decision->mcp && (flags & SUBTOKEN_POLICY_MCP) != 0;
   bool denied = decision->access != SUBTOKEN_ACCESS_TOKEN;
   decision->no_token = token.data == NULL || token.len == 0;
   if (decision->no_token) return SUBTOKEN_MALFORMED;
   subtoken_request asked = *request;
   asked.needs = decision->needs;
-  asked.needs_count = decision->needs_count;
+  asked.needs_count = call ? 0 : decision->needs_count;
   subtoken_result result = st_verify(verifier, token, &asked, path, claims);
   if (result == SUBTOKEN_OK && denied) result = SUBTOKEN_URL;
-  for (size_t i = 0; result == SUBTOKEN_OK && i < request->needs_count; i++) {
+  for (size_t i = 0; result == SUBTOKEN_OK && !call && i < request->needs_count; i++) {
     if (!st_claims_has_permission(claims, request->needs[i])) result = SUBTOKEN_PERM;
   }
   return result;
@@ -229,7 +242,7 @@ static subtoken_result decide_request(const subtoken_verifier *verifier,
       find_decision(cpu, policy, request->method, request->target, flags, &path, decision);
   if (result != SUBTOKEN_OK) return result;
   if (decision->access != SUBTOKEN_ACCESS_PUBLIC && decision->access != SUBTOKEN_ACCESS_PREFLIGHT) {
-    return verify_by_route(verifier, token, request, &path, decision, claims);
+    return verify_by_route(verifier, token, request, flags, &path, decision, claims);
   }
   memset(claims, 0, sizeof *claims);
   return SUBTOKEN_OK;
@@ -276,8 +289,8 @@ subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
   if (decision == NULL) {
     own.size = sizeof own;
     decision = &own;
-    flags &=
-        ~(unsigned)SUBTOKEN_POLICY_BODY; /* the caller would not learn that the body must be read */
+    /* the caller would not learn that the body must be read */
+    flags &= ~(unsigned)(SUBTOKEN_POLICY_BODY | SUBTOKEN_POLICY_MCP);
   }
   return st_sized_current(verifier, request)
              ? policy_verify_current(verifier, policy, token, request, flags, claims, decision)

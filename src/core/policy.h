@@ -1,6 +1,6 @@
 /* policy - the layout of a route policy in memory: this structure, then shapes, routes, slices,
- * slots, and a copy of the text in which strings are unescaped and paths decoded in place. All
- * references are numbers and offsets, so that the memory can be moved. */
+ * slots, calls of MCP, and a copy of the text in which strings are unescaped and paths decoded in
+ * place. All references are numbers and offsets, so that the memory can be moved. */
 #ifndef ST_CORE_POLICY_H
 #define ST_CORE_POLICY_H
 
@@ -35,11 +35,39 @@ typedef struct st_policy_route {
   uint16_t shape;
   uint8_t method_count; /* 0: every method */
   uint8_t need_count;
-  bool wild;    /* everything under path, which ends with a slash */
-  bool pattern; /* path has segments that are ST_PATH_ANY */
-  bool open;    /* public */
-  bool json_rpc;
+  bool wild : 1;    /* everything under path, which ends with a slash */
+  bool pattern : 1; /* path has segments that are ST_PATH_ANY */
+  bool open : 1;    /* public */
+  bool json_rpc : 1;
+  bool mcp : 1;
+  bool mcp_headers : 1; /* "2026-07-28" */
+  uint32_t extra; /* 1 + the first of its ST_POLICY_EXTRA slices, or 0; most routes have none */
 } st_policy_route;
+
+/* What few routes have, as slices. */
+enum {
+  ST_POLICY_EXTRA_CALLS,    /* not of the text: .at is the first call, .len their number */
+  ST_POLICY_EXTRA_RESOURCE, /* .len 0: none */
+  ST_POLICY_EXTRA,
+};
+
+/* Which calls a member of "mcp" is about; the more specific has the larger number. */
+typedef enum st_policy_call_kind {
+  ST_POLICY_CALL_METHOD, /* `method`, and `*` */
+  ST_POLICY_CALL_ANY,    /* `method *` */
+  ST_POLICY_CALL_NAME,   /* `method name` */
+} st_policy_call_kind;
+
+/* A member of "mcp". The calls of a route are sorted by st_policy_call_compare. */
+typedef struct st_policy_call {
+  uint32_t line;
+  uint32_t member; /* in the text: the whole member */
+  uint32_t needs;  /* its first slice */
+  uint16_t method_len;
+  uint16_t name_len; /* behind the method and a space */
+  uint8_t kind;
+  uint8_t need_count;
+} st_policy_call;
 
 /* A slot of the hash table. */
 typedef struct st_policy_slot {
@@ -52,13 +80,17 @@ struct subtoken_policy {
   uint32_t routes_at;
   uint32_t slices_at;
   uint32_t slots_at;
+  uint32_t calls_at;
   uint32_t text_at;
   uint32_t shape_count; /* sorted, the most specific first */
   uint32_t route_count;
   uint32_t slot_count; /* 0 or a power of two */
-  uint16_t deepest;    /* the most segments of a path */
-  uint16_t longest;    /* of all their segments, in bytes; UINT16_MAX when one is a star */
-  uint8_t standard;    /* the default, a subtoken_access */
+  uint32_t resources;  /* the first of the slices that list the resources: .at is the number of the
+                          first route that has it */
+  uint32_t resource_count;
+  uint16_t deepest; /* the most segments of a path */
+  uint16_t longest; /* of all their segments, in bytes; UINT16_MAX when one is a star */
+  uint8_t standard; /* the default, a subtoken_access */
   bool preflight;
 };
 
@@ -83,6 +115,32 @@ static inline subtoken_text st_policy_text(const subtoken_policy *policy, uint32
 static inline subtoken_text st_policy_path(const subtoken_policy *policy,
                                            const st_policy_route *route) {
   return (subtoken_text){(const char *)policy + policy->text_at + route->path, route->path_len};
+}
+
+static inline const st_policy_call *st_policy_calls(const subtoken_policy *policy) {
+  return (const st_policy_call *)(const void *)((const char *)policy + policy->calls_at);
+}
+static inline subtoken_text st_policy_call_member(const subtoken_policy *policy,
+                                                  const st_policy_call *call) {
+  size_t len = call->method_len + (call->kind == ST_POLICY_CALL_METHOD ? 0U : 1U + call->name_len);
+  return (subtoken_text){(const char *)policy + policy->text_at + call->member, len};
+}
+/* The calls of a route; *count is 0 when it has no "mcp". */
+static inline const st_policy_call *st_policy_route_calls(const subtoken_policy *policy,
+                                                          const st_policy_route *route,
+                                                          size_t *count) {
+  *count = 0;
+  if (route->extra == 0) return NULL;
+  st_policy_slice calls = st_policy_slices(policy)[route->extra - 1 + ST_POLICY_EXTRA_CALLS];
+  *count = calls.len;
+  return st_policy_calls(policy) + calls.at;
+}
+/* The resource of a route; absent when it has none. */
+static inline subtoken_text st_policy_resource(const subtoken_policy *policy,
+                                               const st_policy_route *route) {
+  if (route->extra == 0) return (subtoken_text){NULL, 0};
+  subtoken_text resource = st_policy_text(policy, route->extra - 1 + ST_POLICY_EXTRA_RESOURCE);
+  return resource.len > 0 ? resource : (subtoken_text){NULL, 0};
 }
 
 /* The hash of a path is made from the sum of its segments, each hashed and multiplied by a power

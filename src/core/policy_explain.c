@@ -30,6 +30,7 @@ static void write_needs(st_writer *w, const subtoken_decision *decision) {
     st_write_char(w, ']');
   }
   if (decision->json_rpc) st_write_truncated(w, ", and the APIs that the body names");
+  if (decision->mcp) st_write_truncated(w, ", and what the call of MCP needs");
 }
 
 /* `PUT /v2/account/bank: line 4 of the policy does not list this method`. */
@@ -47,6 +48,9 @@ static void write_denied(st_writer *w, const subtoken_request *request,
   } else if (decision->json_rpc) {
     write_line(w, decision);
     st_write_truncated(w, " needs the APIs that the JSON-RPC body names, and no body is read here");
+  } else if (decision->mcp) {
+    write_line(w, decision);
+    st_write_truncated(w, " needs what the call of MCP names, and no call is read here");
   } else {
     st_write_truncated(w, "no route of the policy has this path, and its default is deny");
   }

@@ -7,14 +7,19 @@
 #include "core/claims.h"
 
 #define VALUE_MAX 48 /* bytes of a value that an error repeats */
-
-/* The route that is being read, and the offsets of its members. */
-typedef struct draft {
-  st_policy_route route;
-  size_t path, needs, open, json_rpc; /* ST_POLICY_NONE when absent */
-} draft;
+#define CALL_MAX 20  /* of the member of "mcp" that it is in, and then of the value */
 
 /* ---- errors ---- */
+
+/* The first `most` bytes of a long text, cut behind a whole character, in quotes. */
+static void write_quoted(st_writer *writer, subtoken_text text, size_t most) {
+  size_t len = text.len < most ? text.len : most;
+  while (len > 0 && len < text.len && ((uint8_t)text.data[len] & 0xC0) == 0x80) len--;
+  st_write_char(writer, '"');
+  st_write_escaped(writer, (subtoken_text){text.data, len});
+  if (len < text.len) st_write_literal(writer, "...");
+  st_write_char(writer, '"');
+}
 
 static void write_place(st_writer *writer, const st_policy_reader *r) {
   if (r->route != ST_POLICY_NONE) {
@@ -24,6 +29,10 @@ static void write_place(st_writer *writer, const st_policy_reader *r) {
     if (r->member.data != NULL) st_write_char(writer, '.');
   }
   if (r->member.data != NULL) st_write_view(writer, r->member);
+  if (r->call.data != NULL) {
+    st_write_char(writer, '.');
+    write_quoted(writer, r->call, CALL_MAX);
+  }
   if (r->item != ST_POLICY_NONE) {
     st_write_char(writer, '[');
     st_write_int(writer, (int64_t)r->item);
@@ -32,26 +41,16 @@ static void write_place(st_writer *writer, const st_policy_reader *r) {
   if (writer->len > 0) st_write_literal(writer, ": ");
 }
 
-/* The first VALUE_MAX bytes of a long text, cut behind a whole character. */
-static subtoken_text cut_value(subtoken_text text) {
-  if (text.len <= VALUE_MAX) return text;
-  size_t len = VALUE_MAX;
-  while (len > 0 && ((uint8_t)text.data[len] & 0xC0) == 0x80) len--;
-  return (subtoken_text){text.data, len};
-}
-
 /* Writes the value (data NULL: none), the problem, and a line > 0 behind it. */
-static bool refuse_value(st_policy_reader *r, size_t at, subtoken_text value, const char *problem,
-                         size_t line) {
+bool st_policy_parse_refuse_value(st_policy_reader *r, size_t at, subtoken_text value,
+                                  const char *problem, size_t line) {
   subtoken_policy_error *error = r->error;
   st_json_position(r->text.data, at < r->text.len ? at : r->text.len, &error->line, &error->column);
   st_writer writer = st_writer_on(error->text, sizeof error->text);
   write_place(&writer, r);
   if (value.data != NULL) {
-    st_write_char(&writer, '"');
-    st_write_escaped(&writer, cut_value(value));
-    if (value.len > VALUE_MAX) st_write_literal(&writer, "...");
-    st_write_literal(&writer, "\" ");
+    write_quoted(&writer, value, r->call.data != NULL ? CALL_MAX : VALUE_MAX);
+    st_write_char(&writer, ' ');
   }
   st_write_truncated(&writer, problem);
   if (line > 0) st_write_int(&writer, (int64_t)line);
@@ -61,28 +60,25 @@ static bool refuse_value(st_policy_reader *r, size_t at, subtoken_text value, co
 }
 
 bool st_policy_parse_refuse(st_policy_reader *r, size_t at, const char *problem, size_t line) {
-  return refuse_value(r, at, (subtoken_text){NULL, 0}, problem, line);
+  return st_policy_parse_refuse_value(r, at, (subtoken_text){NULL, 0}, problem, line);
 }
 
 static bool parse_refuse(st_policy_reader *r, size_t at, const char *problem) {
   return st_policy_parse_refuse(r, at, problem, 0);
 }
 
-/* For a call of the JSON reader that failed. wanted: the error when the value has another type. */
-static bool refuse_syntax(st_policy_reader *r, const char *wanted) {
+bool st_policy_parse_refuse_syntax(st_policy_reader *r, const char *wanted) {
   bool ended = r->json.at >= r->text.len;
   const char *problem = ended ? "unexpected end of the text" : "not strict JSON";
   return parse_refuse(r, r->json.at, r->json.wrong_type ? wanted : problem);
 }
 
-/* The offset of the next value. */
-static size_t value_offset(st_policy_reader *r) {
+size_t st_policy_parse_value_offset(st_policy_reader *r) {
   (void)st_json_peek(&r->json);
   return r->json.at;
 }
 
-/* The offset of the opening quote of a string that was read. */
-static size_t string_offset(const st_policy_reader *r, subtoken_text string) {
+size_t st_policy_parse_string_offset(const st_policy_reader *r, subtoken_text string) {
   return (size_t)(string.data - r->json.text) - 1;
 }
 
@@ -90,7 +86,7 @@ static size_t string_offset(const st_policy_reader *r, subtoken_text string) {
 
 typedef struct member {
   subtoken_text name; /* data NULL ends the table */
-  bool (*read)(st_policy_reader *r, draft *into, size_t name_at);
+  bool (*read)(st_policy_reader *r, st_policy_draft *into, size_t name_at);
 } member;
 
 /* The reader failed at a name. Returns the member when the object has it already. */
@@ -106,7 +102,7 @@ static const member *find_duplicate(const st_policy_reader *r, const member *tab
   return NULL;
 }
 
-static bool parse_members(st_policy_reader *r, const member *table, draft *into) {
+static bool parse_members(st_policy_reader *r, const member *table, st_policy_draft *into) {
   subtoken_text outer = r->member;
   subtoken_text name;
   uint32_t seen = 0;
@@ -114,21 +110,22 @@ static bool parse_members(st_policy_reader *r, const member *table, draft *into)
     const member *row = table;
     while (row->name.data != NULL && !st_text_equal(name, row->name)) row++;
     if (row->name.data == NULL) {
-      return refuse_value(r, string_offset(r, name), name, "is not a known member", 0);
+      return st_policy_parse_refuse_value(r, st_policy_parse_string_offset(r, name), name,
+                                          "is not a known member", 0);
     }
     r->member = row->name;
-    if (!row->read(r, into, string_offset(r, name))) return false;
+    if (!row->read(r, into, st_policy_parse_string_offset(r, name))) return false;
     r->member = outer;
     seen |= 1U << (row - table);
   }
   if (!r->json.failed) return true;
   const member *row = find_duplicate(r, table, seen);
-  if (row == NULL) return refuse_syntax(r, "not strict JSON");
-  return refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
+  if (row == NULL) return st_policy_parse_refuse_syntax(r, "not strict JSON");
+  return st_policy_parse_refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
 }
 
 static bool parse_bool(st_policy_reader *r, bool *value) {
-  return st_json_bool(&r->json, value) || refuse_syntax(r, "must be true or false");
+  return st_json_bool(&r->json, value) || st_policy_parse_refuse_syntax(r, "must be true or false");
 }
 
 /* ---- lists ---- */
@@ -146,11 +143,11 @@ static bool is_listed(const st_policy_reader *r, uint32_t first, subtoken_text i
 static bool parse_item(st_policy_reader *r, const char *(*valid)(subtoken_text item),
                        uint32_t first, size_t most) {
   subtoken_text item;
-  size_t at = value_offset(r);
-  if (!st_json_string(&r->json, &item)) return refuse_syntax(r, "must be a string");
+  size_t at = st_policy_parse_value_offset(r);
+  if (!st_json_string(&r->json, &item)) return st_policy_parse_refuse_syntax(r, "must be a string");
   const char *problem = valid(item);
   if (problem == NULL && is_listed(r, first, item)) problem = "is a duplicate";
-  if (problem != NULL) return refuse_value(r, at, item, problem, 0);
+  if (problem != NULL) return st_policy_parse_refuse_value(r, at, item, problem, 0);
   if (r->slice_count - first == most) return parse_refuse(r, at, "too many entries (maximum 64)");
   if (r->slice_count == r->slice_capacity) return parse_refuse(r, at, "too many entries");
   r->slices[r->slice_count++] =
@@ -160,13 +157,14 @@ static bool parse_item(st_policy_reader *r, const char *(*valid)(subtoken_text i
 
 static bool parse_list(st_policy_reader *r, const char *(*valid)(subtoken_text item), size_t most,
                        uint32_t *first, uint8_t *count) {
-  size_t at = value_offset(r);
+  size_t at = st_policy_parse_value_offset(r);
   *first = (uint32_t)r->slice_count;
-  if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of strings");
+  if (!st_json_array(&r->json))
+    return st_policy_parse_refuse_syntax(r, "must be an array of strings");
   for (r->item = 0; st_json_element(&r->json); r->item++) {
     if (!parse_item(r, valid, *first, most)) return false;
   }
-  if (r->json.failed) return refuse_syntax(r, "not strict JSON");
+  if (r->json.failed) return st_policy_parse_refuse_syntax(r, "not strict JSON");
   r->item = ST_POLICY_NONE;
   *count = (uint8_t)(r->slice_count - *first);
   return *count > 0 || parse_refuse(r, at, "must not be empty: remove it or add an entry");
@@ -187,18 +185,19 @@ static const char *need_problem(subtoken_text need) {
 
 /* ---- a route ---- */
 
-static bool parse_path(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_path(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   st_entry entry;
   subtoken_text text;
   (void)name_at;
-  into->path = value_offset(r);
-  if (!st_json_string(&r->json, &text)) return refuse_syntax(r, "must be a string");
+  into->path = st_policy_parse_value_offset(r);
+  if (!st_json_string(&r->json, &text)) return st_policy_parse_refuse_syntax(r, "must be a string");
   subtoken_fault fault = st_paths_read_entry(text, &entry);
   if (fault != SUBTOKEN_FAULT_NONE) {
-    return refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
+    return st_policy_parse_refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
   }
   if (entry.method.len > 0) {
-    return refuse_value(r, into->path, text, "must not start with a method: use methods", 0);
+    return st_policy_parse_refuse_value(r, into->path, text,
+                                        "must not start with a method: use methods", 0);
   }
   /* Decoded in place: decoding makes no path longer. */
   size_t at = (size_t)(text.data - r->json.text);
@@ -210,77 +209,114 @@ static bool parse_path(st_policy_reader *r, draft *into, size_t name_at) {
   return true;
 }
 
-static bool parse_methods(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_methods(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   (void)name_at;
   return parse_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
                     &into->route.method_count);
 }
 
-static bool parse_needs(st_policy_reader *r, draft *into, size_t name_at) {
+bool st_policy_parse_needs(st_policy_reader *r, uint32_t *first, uint8_t *count) {
+  return parse_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, first, count);
+}
+
+static bool parse_needs(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   into->needs = name_at;
-  return parse_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, &into->route.needs,
-                    &into->route.need_count);
+  return st_policy_parse_needs(r, &into->route.needs, &into->route.need_count);
 }
 
-static bool parse_public(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_public(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
+  bool value = false;
   into->open = name_at;
-  return parse_bool(r, &into->route.open);
+  bool good = parse_bool(r, &value);
+  into->route.open = value;
+  return good;
 }
 
-static bool parse_json_rpc(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_json_rpc(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
+  bool value = false;
   into->json_rpc = name_at;
-  return parse_bool(r, &into->route.json_rpc);
+  bool good = parse_bool(r, &value);
+  into->route.json_rpc = value;
+  return good;
 }
 
 static size_t larger(size_t a, size_t b) {
   return a > b ? a : b;
 }
 
-/* Checks the members together. The error is placed at the later of two that exclude each other. */
-static bool check_route(st_policy_reader *r, const draft *read, size_t at) {
-  if (read->path == ST_POLICY_NONE) return parse_refuse(r, at, "path is missing");
-  if (read->route.open && read->needs != ST_POLICY_NONE) {
-    return parse_refuse(r, larger(read->open, read->needs), "a public route must not have needs");
-  }
-  if (read->route.open && read->route.json_rpc) {
-    return parse_refuse(r, larger(read->open, read->json_rpc),
-                        "a public route must not have json_rpc");
-  }
-  return true;
+/* Of two members that exclude each other, both there: the error is placed at the later one. */
+static bool check_pair(st_policy_reader *r, size_t one, size_t other, const char *problem) {
+  if (one == ST_POLICY_NONE || other == ST_POLICY_NONE) return true;
+  return parse_refuse(r, larger(one, other), problem);
 }
 
-static size_t line_of(st_policy_reader *r, size_t at) {
+static bool check_route(st_policy_reader *r, const st_policy_draft *read, size_t at) {
+  const st_policy_route *route = &read->route;
+  size_t open = route->open ? read->open : ST_POLICY_NONE;
+  size_t json_rpc = route->json_rpc ? read->json_rpc : ST_POLICY_NONE;
+  if (read->path == ST_POLICY_NONE) return parse_refuse(r, at, "path is missing");
+  if (read->mcp_headers != ST_POLICY_NONE && read->mcp == ST_POLICY_NONE) {
+    return parse_refuse(r, read->mcp_headers, "mcp_headers needs mcp beside it");
+  }
+  return check_pair(r, open, read->needs, "a public route must not have needs") &&
+         check_pair(r, open, json_rpc, "a public route must not have json_rpc") &&
+         check_pair(r, open, read->mcp, "a public route must not have mcp") &&
+         check_pair(r, open, read->resource, "a public route must not have resource") &&
+         check_pair(r, json_rpc, read->mcp, "a route must not have both json_rpc and mcp");
+}
+
+size_t st_policy_parse_line(st_policy_reader *r, size_t at) {
   for (; r->lines_at < at; r->lines_at++) r->line += r->text.data[r->lines_at] == '\n';
   return r->line;
 }
 
+static bool keep_extra(st_policy_reader *r, st_policy_draft *read, size_t at) {
+  if (read->mcp == ST_POLICY_NONE && read->resource == ST_POLICY_NONE) return true;
+  if (r->slice_capacity - r->slice_count < ST_POLICY_EXTRA) {
+    return parse_refuse(r, at, "too many entries");
+  }
+  read->route.extra = (uint32_t)r->slice_count + 1;
+  for (size_t i = 0; i < ST_POLICY_EXTRA; i++) r->slices[r->slice_count++] = read->extra[i];
+  return true;
+}
+
 static bool parse_route(st_policy_reader *r) {
-  static const member members[] = {
-      {SUBTOKEN_TEXT("path"), parse_path},         {SUBTOKEN_TEXT("methods"), parse_methods},
-      {SUBTOKEN_TEXT("needs"), parse_needs},       {SUBTOKEN_TEXT("public"), parse_public},
-      {SUBTOKEN_TEXT("json_rpc"), parse_json_rpc}, {{NULL, 0}, NULL}};
-  draft read = {.path = ST_POLICY_NONE,
-                .needs = ST_POLICY_NONE,
-                .open = ST_POLICY_NONE,
-                .json_rpc = ST_POLICY_NONE};
-  size_t at = value_offset(r);
+  static const member members[] = {{SUBTOKEN_TEXT("path"), parse_path},
+                                   {SUBTOKEN_TEXT("methods"), parse_methods},
+                                   {SUBTOKEN_TEXT("needs"), parse_needs},
+                                   {SUBTOKEN_TEXT("public"), parse_public},
+                                   {SUBTOKEN_TEXT("json_rpc"), parse_json_rpc},
+                                   {SUBTOKEN_TEXT("mcp"), st_policy_parse_mcp},
+                                   {SUBTOKEN_TEXT("mcp_headers"), st_policy_parse_mcp_headers},
+                                   {SUBTOKEN_TEXT("resource"), st_policy_parse_resource},
+                                   {{NULL, 0}, NULL}};
+  st_policy_draft read = {.path = ST_POLICY_NONE,
+                          .needs = ST_POLICY_NONE,
+                          .open = ST_POLICY_NONE,
+                          .json_rpc = ST_POLICY_NONE,
+                          .mcp = ST_POLICY_NONE,
+                          .mcp_headers = ST_POLICY_NONE,
+                          .resource = ST_POLICY_NONE};
+  size_t at = st_policy_parse_value_offset(r);
   r->member = (subtoken_text){NULL, 0};
-  if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
+  if (!st_json_object(&r->json)) return st_policy_parse_refuse_syntax(r, "must be an object");
   if (!parse_members(r, members, &read) || !check_route(r, &read, at)) return false;
   if (r->policy->route_count == r->route_capacity) return parse_refuse(r, at, "too many entries");
-  read.route.line = (uint32_t)line_of(r, read.path);
+  read.route.line = (uint32_t)st_policy_parse_line(r, read.path);
+  if (!keep_extra(r, &read, at)) return false;
   r->routes[r->policy->route_count++] = read.route;
   return true;
 }
 
 /* ---- the policy ---- */
 
-static bool parse_default(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_default(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   subtoken_text value;
-  size_t at = value_offset(r);
+  size_t at = st_policy_parse_value_offset(r);
   (void)name_at;
   into->path = at; /* in the policy itself, this says that default was read */
-  if (!st_json_string(&r->json, &value)) return refuse_syntax(r, "must be a string");
+  if (!st_json_string(&r->json, &value))
+    return st_policy_parse_refuse_syntax(r, "must be a string");
   if (st_text_is(value, "deny")) {
     r->policy->standard = SUBTOKEN_ACCESS_DENIED;
   } else if (st_text_is(value, "token")) {
@@ -288,27 +324,28 @@ static bool parse_default(st_policy_reader *r, draft *into, size_t name_at) {
   } else if (st_text_is(value, "public")) {
     r->policy->standard = SUBTOKEN_ACCESS_PUBLIC;
   } else {
-    return refuse_value(r, at, value, "must be deny, token or public", 0);
+    return st_policy_parse_refuse_value(r, at, value, "must be deny, token or public", 0);
   }
   return true;
 }
 
-static bool parse_preflight(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_preflight(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   (void)into;
   (void)name_at;
   return parse_bool(r, &r->policy->preflight);
 }
 
-static bool parse_routes(st_policy_reader *r, draft *into, size_t name_at) {
-  size_t at = value_offset(r);
+static bool parse_routes(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
+  size_t at = st_policy_parse_value_offset(r);
   (void)into;
   (void)name_at;
-  if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of objects");
+  if (!st_json_array(&r->json))
+    return st_policy_parse_refuse_syntax(r, "must be an array of objects");
   for (r->route = 0; st_json_element(&r->json); r->route++) {
     if (!parse_route(r)) return false;
   }
   r->member = (subtoken_text){NULL, 0};
-  if (r->json.failed) return refuse_syntax(r, "not strict JSON");
+  if (r->json.failed) return st_policy_parse_refuse_syntax(r, "not strict JSON");
   r->route = ST_POLICY_NONE;
   r->member = ST_TEXT("routes");
   return r->policy->route_count > 0 ||
@@ -320,13 +357,13 @@ bool st_policy_parse(st_policy_reader *r) {
                                    {SUBTOKEN_TEXT("preflight"), parse_preflight},
                                    {SUBTOKEN_TEXT("routes"), parse_routes},
                                    {{NULL, 0}, NULL}};
-  draft read = {.path = ST_POLICY_NONE};
-  size_t at = value_offset(r);
-  if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
+  st_policy_draft read = {.path = ST_POLICY_NONE};
+  size_t at = st_policy_parse_value_offset(r);
+  if (!st_json_object(&r->json)) return st_policy_parse_refuse_syntax(r, "must be an object");
   if (!parse_members(r, members, &read)) return false;
   if (!st_json_end(&r->json))
-    return parse_refuse(r, value_offset(r), "unexpected text behind the policy");
+    return parse_refuse(r, st_policy_parse_value_offset(r), "unexpected text behind the policy");
   if (read.path == ST_POLICY_NONE)
     return parse_refuse(r, at, "default is missing: deny, token or public");
-  return true;
+  return st_policy_parse_list_resources(r);
 }

@@ -135,21 +135,22 @@ static bool enter_routes(st_policy_reader *r) {
 #define SHAPES_MAX (1 + ST_POLICY_SEGMENTS_MAX + SUBTOKEN_POLICY_PATTERNS_MAX)
 
 typedef struct plan {
-  size_t routes, slices, slots; /* counts */
-  size_t routes_at, slices_at, slots_at, text_at, size;
+  size_t routes, slices, slots, calls; /* counts */
+  size_t routes_at, slices_at, slots_at, calls_at, text_at, size;
 } plan;
 
 static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
-static plan plan_for(size_t routes, size_t slices, size_t text_len) {
-  plan p = {.routes = routes, .slices = slices, .slots = 2};
+static plan plan_for(size_t routes, size_t slices, size_t calls, size_t text_len) {
+  plan p = {.routes = routes, .slices = slices, .slots = 2, .calls = calls};
   while (p.slots < 2 * routes) p.slots *= 2;
   p.routes_at = sizeof(subtoken_policy) + smaller(routes, SHAPES_MAX) * sizeof(st_policy_shape);
   p.slices_at = p.routes_at + p.routes * sizeof(st_policy_route);
   p.slots_at = p.slices_at + p.slices * sizeof(st_policy_slice);
-  p.text_at = p.slots_at + p.slots * sizeof(st_policy_slot);
+  p.calls_at = p.slots_at + p.slots * sizeof(st_policy_slot);
+  p.text_at = p.calls_at + p.calls * sizeof(st_policy_call);
   p.size = p.text_at + text_len;
   return p;
 }
@@ -157,19 +158,22 @@ static plan plan_for(size_t routes, size_t slices, size_t text_len) {
 size_t subtoken_policy_size(size_t text_len) {
   if (text_len > SUBTOKEN_POLICY_TEXT_MAX) return 0;
   return plan_for(text_len / ST_POLICY_ROUTE_LEAST + 1, text_len / ST_POLICY_ITEM_LEAST + 1,
-                  text_len)
+                  text_len / ST_POLICY_CALL_LEAST + 1, text_len)
       .size;
 }
 
-/* Each route takes a brace and each item two quotes. Parts that lie close are found faster. */
+/* Each route takes a brace, each item two quotes, and each call a bracket. Parts that lie close are
+ * found faster. */
 static plan plan_of(subtoken_text text) {
-  size_t braces = 0, quotes = 0;
+  size_t braces = 0, quotes = 0, brackets = 0;
   for (size_t i = 0; i < text.len; i++) {
     braces += text.data[i] == '{';
     quotes += text.data[i] == '"';
+    brackets += text.data[i] == '[';
   }
   return plan_for(smaller(braces, text.len / ST_POLICY_ROUTE_LEAST + 1),
-                  smaller(quotes / 2, text.len / ST_POLICY_ITEM_LEAST + 1), text.len);
+                  smaller(quotes / 2, text.len / ST_POLICY_ITEM_LEAST + 1),
+                  smaller(brackets, text.len / ST_POLICY_CALL_LEAST + 1), text.len);
 }
 
 static void place_parts(st_policy_reader *r, void *memory, const plan *p) {
@@ -180,13 +184,16 @@ static void place_parts(st_policy_reader *r, void *memory, const plan *p) {
   r->policy->routes_at = (uint32_t)p->routes_at;
   r->policy->slices_at = (uint32_t)p->slices_at;
   r->policy->slots_at = (uint32_t)p->slots_at;
+  r->policy->calls_at = (uint32_t)p->calls_at;
   r->policy->text_at = (uint32_t)p->text_at;
   r->shapes = (st_policy_shape *)(void *)(front + sizeof *r->policy);
   r->routes = (st_policy_route *)(void *)(front + p->routes_at);
   r->slices = (st_policy_slice *)(void *)(front + p->slices_at);
   r->slots = (st_policy_slot *)(void *)(front + p->slots_at);
+  r->calls = (st_policy_call *)(void *)(front + p->calls_at);
   r->route_capacity = p->routes;
   r->slice_capacity = p->slices;
+  r->call_capacity = p->calls;
   if (r->text.len > 0) memcpy(front + p->text_at, r->text.data, r->text.len);
   st_json_start(&r->json, front + p->text_at, r->text.len);
 }
@@ -215,11 +222,11 @@ static subtoken_result read_policy(void *memory, size_t size, subtoken_text text
     return SUBTOKEN_BUFFER_TOO_SMALL;
   }
   r.text = text;
-  r.slice_count = r.pattern_count = 0;
+  r.slice_count = r.call_count = r.pattern_count = 0;
   r.lines_at = 0;
   r.line = 1;
   r.route = r.item = ST_POLICY_NONE;
-  r.member = (subtoken_text){NULL, 0};
+  r.member = r.call = (subtoken_text){NULL, 0};
   r.error = error;
   place_parts(&r, memory, &p);
   return st_policy_parse(&r) && enter_routes(&r) ? SUBTOKEN_OK : SUBTOKEN_MALFORMED;

@@ -47,6 +47,7 @@ static const struct {
     [SUBTOKEN_TOO_DEEP] = {"too_deep", 500},
     [SUBTOKEN_RING_MIXED] = {"ring_mixed", 500},
     [SUBTOKEN_RING_DERIVED] = {"ring_derived", 500},
+    [SUBTOKEN_MCP_MISMATCH] = {"mcp_mismatch", 400},
 };
 
 #define RESULTS (sizeof results / sizeof results[0])

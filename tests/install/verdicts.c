@@ -466,7 +466,7 @@ static void tell_edge_body(char **field) {
   subtoken_text body = text_of(field[1]);
   void *scratch = room(body.len);
   subtoken_edge_step step =
-      subtoken_edge_decide_body(&edge_claims, body, scratch, body.len, &reply);
+      subtoken_edge_decide_body(&edge, &asked, &edge_claims, body, scratch, body.len, &reply);
   if (step == SUBTOKEN_EDGE_REFUSE) memset(&edge_claims, 0, sizeof edge_claims);
   put_step(step);
   release(body);

@@ -209,11 +209,12 @@ static void edge_ask_service(const subtoken_edge_request *request, subtoken_text
 
 /* ---- the whole ---- */
 
-static subtoken_edge_step edge_decide_bytes(const char *body) {
+static subtoken_edge_step edge_decide_bytes(const subtoken_edge_request *request,
+                                            const char *body) {
   subtoken_text text = exact_string(body);
   void *scratch = malloc(text.len + 1);
   subtoken_edge_step step =
-      subtoken_edge_decide_body(&edge_claims, text, scratch, text.len, &edge_reply);
+      subtoken_edge_decide_body(&edge, request, &edge_claims, text, scratch, text.len, &edge_reply);
   release(text);
   free(scratch);
   return step;
@@ -241,7 +242,7 @@ static bool edge_passes(const char *method, const char *target, const char *head
   if (step == SUBTOKEN_EDGE_BODY) {
     assert_true(edge.reads_bodies);
     assert_int_equal(edge_reply.status, 400);
-    step = edge_decide_bytes(body);
+    step = edge_decide_bytes(&lines.request, body);
   } else {
     assert_true(step == SUBTOKEN_EDGE_ALLOW || claims_are_zero(&edge_claims));
   }

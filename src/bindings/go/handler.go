@@ -152,7 +152,8 @@ func (v *Verifier) decide(r *http.Request, target string, said *answer, body []b
 		if len(body) == 0 {
 			body = []byte{0}
 		}
-		d.step = C.st_go_decide_body(call, (*C.char)(unsafe.Pointer(&body[0])), n)
+		d.step = C.st_go_decide_body(v.settings, call, a.data(), &a.raw,
+			(*C.char)(unsafe.Pointer(&body[0])), n)
 	}
 	if d.step == C.SUBTOKEN_EDGE_ALLOW {
 		for i := range d.headers {

@@ -232,11 +232,14 @@ int st_go_decide_answer(const st_go_settings *settings, st_go_call *call, const 
 }
 
 /* After st_go_decide or st_go_decide_answer with the same call. */
-int st_go_decide_body(st_go_call *call, const char *body, size_t len) {
+int st_go_decide_body(const st_go_settings *settings, st_go_call *call, const char *text,
+                      const st_go_request *request, const char *body, size_t len) {
+  st_go_question_of q;
   void *scratch = malloc(len > 0 ? len : 1);
   if (scratch == NULL) return st_go_refuse(call, SUBTOKEN_REVOCATION_UNKNOWN);
-  subtoken_edge_step step = subtoken_edge_decide_body(&call->claims, (subtoken_text){body, len},
-                                                      scratch, len, &call->reply);
+  st_go_prepare(&q, settings, call, text, request);
+  subtoken_edge_step step = subtoken_edge_decide_body(
+      &q.edge, &q.asked, &call->claims, (subtoken_text){body, len}, scratch, len, &call->reply);
   free(scratch);
   if (step != SUBTOKEN_EDGE_ALLOW) {
     call->header_count = subtoken_edge_reply_headers(&call->reply, call->headers);

@@ -80,7 +80,8 @@ size_t st_go_question(const st_go_settings *settings, st_go_call *call, const ch
                       const st_go_request *request);
 int st_go_decide_answer(const st_go_settings *settings, st_go_call *call, const char *text,
                         const st_go_request *request);
-int st_go_decide_body(st_go_call *call, const char *body, size_t len);
+int st_go_decide_body(const st_go_settings *settings, st_go_call *call, const char *text,
+                      const st_go_request *request, const char *body, size_t len);
 int st_go_refuse(st_go_call *call, int result);
 
 bool st_go_is_identity_header(const char *name, size_t len);

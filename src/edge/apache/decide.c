@@ -192,7 +192,7 @@ static int decide_answer(request_rec *r, const subtoken_edge_reply *reply) {
 static int decide_refuse(const decide_call *call) {
   request_rec *r = call->r;
   if (decide_may_answer(r)) return decide_answer(r, &call->reply);
-  if (call->reply.challenge != NULL) {
+  if (call->reply.challenge_len > 0) {
     apr_table_setn(r->err_headers_out, "WWW-Authenticate", call->reply.challenge);
   }
   return call->reply.status;

@@ -642,8 +642,9 @@ EXPORT(edge_decide_answer) subtoken_edge_step st_wasm_edge_decide_answer(void) {
 /* After BODY, before any other call that verifies. scratch has the body's length. */
 EXPORT(edge_decide_body)
 subtoken_edge_step st_wasm_edge_decide_body(const char *body, int len, void *scratch) {
-  return edge_out(
-      subtoken_edge_decide_body(&claims, text_at(body, len), scratch, (size_t)len, &current.reply));
+  return edge_out(subtoken_edge_decide_body(&current.edge, &current.request, &claims,
+                                            text_at(body, len), scratch, (size_t)len,
+                                            &current.reply));
 }
 
 /* The name is in io.token. */
