@@ -152,6 +152,56 @@ static const char *config_read_policy(const cJSON *value, st_settings *settings)
   return config_read_string(value, settings->policy, sizeof settings->policy);
 }
 
+/* What is left after a host, as far as a URL has one (RFC 3986 section 3.2.2); false: it has none.
+ */
+static bool config_cut_host(subtoken_text *rest) {
+  bool address = rest->len > 0 && rest->data[0] == '[';
+  size_t len = address ? 1 : 0;
+  for (; len < rest->len; len++) {
+    char c = rest->data[len];
+    bool letter = (st_class_of(c) & ST_CHAR_NAME) != 0 && c != '_';
+    if (!letter && c != (address ? ':' : '.')) break;
+  }
+  if (address) {
+    if (len < 4 || len == rest->len || rest->data[len] != ']') return false;
+    len++;
+  }
+  *rest = (subtoken_text){rest->data + len, rest->len - len};
+  return len > 0;
+}
+
+static bool config_cut_port(subtoken_text *rest) {
+  size_t len = 1;
+  if (rest->len == 0 || rest->data[0] != ':') return true;
+  while (len < rest->len && rest->data[len] >= '0' && rest->data[len] <= '9') len++;
+  if (len == 1 || len > 6) return false;
+  *rest = (subtoken_text){rest->data + len, rest->len - len};
+  return true;
+}
+
+/* https://HOST[:PORT][/PATH], which goes into JSON and in front of other paths as it is. */
+static bool config_issuer_valid(subtoken_text text) {
+  subtoken_text scheme = ST_TEXT("https://"), segment;
+  if (text.len <= scheme.len || memcmp(text.data, scheme.data, scheme.len) != 0) return false;
+  subtoken_text rest = {text.data + scheme.len, text.len - scheme.len};
+  if (!config_cut_host(&rest) || !config_cut_port(&rest)) return false;
+  if (rest.len == 0) return true;
+  if (rest.data[0] != '/' || (st_text_class(rest) & ST_CHAR_PATH) == 0) return false;
+  st_cutter cutter = {{rest.data + 1, rest.len - 1}, false};
+  while (st_cut(&cutter, '/', &segment)) {
+    if (segment.len == 0 || st_text_is(segment, ".") || st_text_is(segment, "..")) return false;
+  }
+  return true;
+}
+
+static const char *config_read_issuer(const cJSON *value, st_settings *settings) {
+  static const char error[] =
+      "must be a URL such as https://auth.example.com: https, a host, perhaps a port and a path; "
+      "without a query, a fragment or a slash at its end; at most 255 bytes";
+  if (config_read_string(value, settings->issuer, sizeof settings->issuer) != NULL) return error;
+  return config_issuer_valid(st_text(settings->issuer)) ? NULL : error;
+}
+
 static const char *config_read_proxies(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
   const cJSON *item;
@@ -276,6 +326,7 @@ static const struct {
     {"idle_timeout", config_read_idle_timeout},
     {"log", config_read_log},
     {"policy", config_read_policy},
+    {"issuer", config_read_issuer},
 };
 
 #define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */

@@ -9,6 +9,7 @@
 #define ST_CONFIG_ERROR_MAX 256
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
+#define ST_ISSUER_MAX 255
 #define ST_PEER_UNIX "unix:" /* the peer of a connection to a socket in the file system */
 
 /* The forms in which a credential comes. */
@@ -36,12 +37,13 @@ typedef struct st_settings {
   bool registration_open;   /* anybody may register as a user without permissions */
   int64_t rate_per_second;  /* 0: no limit */
   int64_t rate_burst;
-  char store[ST_PATH_TEXT_MAX];  /* a URI of libpq; empty: SQLite in DATA */
-  int64_t store_staleness;       /* seconds until another issuer's change is in force here */
-  int64_t store_cache;           /* MiB for what requests need of the store */
-  char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
-  char policy[ST_PATH_TEXT_MAX]; /* of the decision endpoint; empty: none */
-  bool trusts_unix;              /* whoever connects to a socket in the file system is a proxy */
+  char store[ST_PATH_TEXT_MAX];   /* a URI of libpq; empty: SQLite in DATA */
+  int64_t store_staleness;        /* seconds until another issuer's change is in force here */
+  int64_t store_cache;            /* MiB for what requests need of the store */
+  char log[ST_PATH_TEXT_MAX];     /* empty: standard error */
+  char policy[ST_PATH_TEXT_MAX];  /* of the decision endpoint; empty: none */
+  char issuer[ST_ISSUER_MAX + 1]; /* an https URL without a slash at its end; empty: none */
+  bool trusts_unix;               /* whoever connects to a socket in the file system is a proxy */
   size_t proxy_count;
   st_network proxies[ST_PROXIES_MAX];
 } st_settings;

@@ -12,7 +12,9 @@ static st_oauth_error client_identify(st_oauth *o) {
       o, 1U << ST_OAUTH_CLIENT_ID | 1U << ST_OAUTH_CLIENT_SECRET | 1U << ST_OAUTH_SCOPE);
   if (error.problem != NULL) return error;
   const st_problem *problem = st_credential_find_basic(o->context);
-  if (problem != NULL) return st_oauth_error_of(problem, "invalid_request");
+  if (problem != NULL) {
+    return st_oauth_fail(o, 400, problem->event, "invalid_request", problem->text);
+  }
   error = st_oauth_authenticate_client(o);
   if (error.problem != NULL) return error;
   problem = st_access_within_rate(o->context, &o->identity);

@@ -129,6 +129,7 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
       .size = sizeof request, .now = now, .method = method, .target = target};
   subtoken_result result = identity_authenticate(service, credential, &identity->grant);
   if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, &identity->grant);
+  if (result == SUBTOKEN_URL && target.data == NULL) result = SUBTOKEN_OK;
   if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;
   if (result == SUBTOKEN_REVOCATION_UNKNOWN) {

@@ -57,7 +57,8 @@ static inline st_auth_result st_auth_rejected(subtoken_result reason, const char
   return (st_auth_result){ST_AUTH_STATUS_REJECTED, reason, event, 0};
 }
 
-/* The identity of a key or a token. method and target: what a subtoken's urls must list. */
+/* The identity of a key or a token. method and target: what a subtoken's urls must list; without a
+ * target (NULL) they may list whatever they do. */
 st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
                                 subtoken_text method, subtoken_text target, int64_t now,
                                 st_identity *identity) __attribute__((warn_unused_result));

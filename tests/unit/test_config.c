@@ -80,6 +80,7 @@ static void every_setting_is_read(void **state) {
       "\"data_group\": true, \"store\": "
       "\"postgresql://u@db1,db2/d?target_session_attrs=read-write\","
       "\"store_staleness\": \"5s\", \"store_cache\": 65536,"
+      "\"issuer\": \"https://auth.example:8443/a\","
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_int_equal(settings.listen_count, 1);
   assert_string_equal(settings.listen[0].text, "[::1]:81");
@@ -102,6 +103,7 @@ static void every_setting_is_read(void **state) {
   assert_true(settings.refresh_retry == 0);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
   assert_string_equal(settings.store, "postgresql://u@db1,db2/d?target_session_attrs=read-write");
+  assert_string_equal(settings.issuer, "https://auth.example:8443/a");
   assert_true(settings.store_staleness == 5);
   assert_true(settings.store_cache == 65536);
 }
@@ -243,6 +245,78 @@ static void a_bad_value_is_named(void **state) {
     must_refuse(text, expected);
     CHECK(strstr(error, "hush") == NULL, "%s", error);
   }
+}
+
+/* It is put in front of paths, and into JSON, as it is. */
+static void an_issuer_is_a_plain_https_url(void **state) {
+  (void)state;
+  static const char *const good[] = {"https://a",
+                                     "https://auth.example",
+                                     "https://A-1.b:1",
+                                     "https://[::1]",
+                                     "https://[2001:db8::1]:65535",
+                                     "https://a/b",
+                                     "https://a:443/b/c.d~e_f-g!$&'()+,=:@"};
+  static const char *const bad[] = {"",
+                                    "https",
+                                    "https:",
+                                    "https://",
+                                    "http://a",
+                                    "HTTPS://a",
+                                    "https:/a",
+                                    "//a",
+                                    "a",
+                                    "https://a/",
+                                    "https://a/b/",
+                                    "https://a//b",
+                                    "https://a?",
+                                    "https://a?b",
+                                    "https://a/b?c",
+                                    "https://a#",
+                                    "https://a/b#",
+                                    "https://:1",
+                                    "https://a:",
+                                    "https://a:x",
+                                    "https://a:123456",
+                                    "https://u@a",
+                                    "https://u:p@a",
+                                    "https:///a",
+                                    "https://a b",
+                                    "https://a/b c",
+                                    "https://a/%41",
+                                    "https://a/;b",
+                                    "https://a/*",
+                                    "https://a/.",
+                                    "https://a/../b",
+                                    "https://a/b/..",
+                                    "https://[::1",
+                                    "https://::1",
+                                    "https://[]",
+                                    "https://a_b",
+                                    "https://a/\\\"b",
+                                    "https://\\u00e9",
+                                    "https://a/\\u00e9",
+                                    "https://a\\\\b",
+                                    "https://a/<",
+                                    "https://a\\nb",
+                                    " https://a",
+                                    "https://a "};
+  char text[512];
+  for (size_t i = 0; i < COUNT(good); i++) {
+    snprintf(text, sizeof text, "{\"issuer\":\"%s\"}", good[i]);
+    must_read(text);
+    assert_string_equal(settings.issuer, good[i]);
+  }
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    snprintf(text, sizeof text, "{\"issuer\":\"%s\"}", bad[i]);
+    must_refuse(text,
+                "line 1, column 2: \"issuer\" must be a URL such as https://auth.example.com");
+  }
+  for (int len = ST_ISSUER_MAX; len <= ST_ISSUER_MAX + 1; len++) {
+    snprintf(text, sizeof text, "{\"issuer\":\"https://%0*d\"}", len - 8, 1);
+    len == ST_ISSUER_MAX ? must_read(text) : must_refuse(text, "line 1, column 2: ");
+  }
+  must_refuse("{\"issuer\":null}", "line 1, column 2: ");
 }
 
 static void long_values_have_limits(void **state) {
@@ -473,6 +547,7 @@ int main(void) {
       cmocka_unit_test(every_setting_is_read),
       cmocka_unit_test(other_forms_of_a_setting_are_read),
       cmocka_unit_test(a_bad_value_is_named),
+      cmocka_unit_test(an_issuer_is_a_plain_https_url),
       cmocka_unit_test(long_values_have_limits),
       cmocka_unit_test(an_unknown_name_is_an_error),
       cmocka_unit_test(errors_name_line_and_column),

@@ -1,0 +1,89 @@
+/* What OAuth clients find out by themselves: the metadata of the authorization server (RFC 8414),
+ * which are there once the setting `issuer` is, and the authorization endpoint, which they name
+ * because clients insist on it (the published ones of the Model Context Protocol read no metadata
+ * without), and which has no response types.
+ */
+#include "service/endpoints.h"
+#include "service/reply.h"
+
+static const st_problem metadata_none = {
+    .status = 404, .event = "not_found", .text = "there is no such endpoint"};
+
+/* The whole path, also of one that is longer than any route. */
+static subtoken_text metadata_path(const st_context *c) {
+  subtoken_text target = c->request->target;
+  if (!c->path_truncated) return (subtoken_text){c->path, c->path_len};
+  return (subtoken_text){target.data, st_text_find(target, '?')};
+}
+
+/* Behind the well-known path stands the path of the issuer, or nothing (RFC 8414 section 3.1). */
+static bool metadata_is_of(subtoken_text issuer, subtoken_text behind) {
+  size_t host = sizeof "https://" - 1;
+  while (host < issuer.len && issuer.data[host] != '/') host++;
+  subtoken_text path = {issuer.data + host, issuer.len - host};
+  return behind.len == 0 || st_text_equal(behind, path);
+}
+
+static void metadata_write_endpoint(st_writer *writer, const char *name, const char *issuer,
+                                    const char *path) {
+  st_write_literal(writer, ",\"");
+  st_write_literal(writer, name);
+  st_write_literal(writer, "\":\"");
+  st_write_literal(writer, issuer);
+  st_write_literal(writer, path);
+  st_write_char(writer, '"');
+}
+
+/* How a client may say who it is; Basic and Bearer as far as the setting `credentials` has them. */
+static void metadata_write_methods(st_writer *writer, const char *name, unsigned credentials,
+                                   bool anybody, bool bearer) {
+  st_write_literal(writer, ",\"");
+  st_write_literal(writer, name);
+  st_write_literal(writer, "\":[");
+  if ((credentials & ST_FORM_BASIC) != 0) st_write_literal(writer, "\"client_secret_basic\",");
+  st_write_literal(writer, "\"client_secret_post\"");
+  if (anybody) st_write_literal(writer, ",\"none\"");
+  if (bearer && (credentials & ST_FORM_BEARER) != 0) st_write_literal(writer, ",\"Bearer\"");
+  st_write_char(writer, ']');
+}
+
+static void metadata_write(st_writer *writer, const char *issuer, unsigned credentials) {
+  st_write_literal(writer, "{\"issuer\":\"");
+  st_write_literal(writer, issuer);
+  st_write_char(writer, '"');
+  metadata_write_endpoint(writer, "authorization_endpoint", issuer, "/oauth/authorize");
+  metadata_write_endpoint(writer, "token_endpoint", issuer, "/oauth/token");
+  metadata_write_methods(writer, "token_endpoint_auth_methods_supported", credentials, true, false);
+  st_write_literal(writer,
+                   ",\"grant_types_supported\":[\"client_credentials\",\"refresh_token\","
+                   "\"urn:ietf:params:oauth:grant-type:token-exchange\"]"
+                   ",\"response_types_supported\":[]");
+  metadata_write_endpoint(writer, "introspection_endpoint", issuer, "/oauth/introspect");
+  metadata_write_methods(writer, "introspection_endpoint_auth_methods_supported", credentials,
+                         false, true);
+  st_write_char(writer, '}');
+}
+
+const st_problem *st_metadata_issuer(st_context *c) {
+  const st_settings *settings = c->service->settings;
+  subtoken_text path = metadata_path(c);
+  size_t front = sizeof "/.well-known/oauth-authorization-server" - 1;
+  subtoken_text behind = {path.data + front, path.len - front};
+  if (settings->issuer[0] == '\0' || !metadata_is_of(st_text(settings->issuer), behind)) {
+    return &metadata_none;
+  }
+  st_writer writer = st_reply_begin(c->reply);
+  metadata_write(&writer, settings->issuer, settings->credentials);
+  st_reply_end(c->reply, 200, &writer);
+  return NULL;
+}
+
+const st_problem *st_metadata_authorize(st_context *c) {
+  static const st_problem unsupported = {
+      .status = 400,
+      .event = "bad_request",
+      .text = "response_type: none is supported; a token comes from /oauth/token"};
+  if (c->service->settings->issuer[0] == '\0') return &metadata_none;
+  st_reply_oauth_problem(c->reply, "unsupported_response_type", &unsupported);
+  return NULL;
+}
