@@ -1,5 +1,6 @@
 /* POST /oauth/introspect (RFC 7662): what a token is, told to whoever may ask. A token is active
- * where this server takes it now, whatever its urls list; of all else nothing is told.
+ * where this server takes it now, whatever its urls list; of all else nothing is told. Who is bound
+ * to an audience is told of its tokens alone, as an edge for it takes no others.
  */
 #include "base/json.h"
 #include "core/claims.h"
@@ -32,6 +33,27 @@ static st_oauth_error introspect_allowed(st_oauth *o) {
   return st_oauth_ok;
 }
 
+static subtoken_text introspect_audience(const st_identity *identity, size_t *at) {
+  if (identity->key.audience[0] == '\0') return subtoken_claims_audience(&identity->grant, at);
+  subtoken_text bound = st_text(identity->key.audience);
+  return (*at)++ == 0 ? bound : (subtoken_text){NULL, 0};
+}
+
+/* Is one of the audiences that the asker is bound to, if any, one of the token's? */
+static bool introspect_concerns(const st_identity *asker, const st_identity *asked) {
+  size_t at = 0;
+  subtoken_text mine = introspect_audience(asker, &at);
+  if (mine.data == NULL) return true;
+  for (; mine.data != NULL; mine = introspect_audience(asker, &at)) {
+    size_t of = 0;
+    subtoken_text its;
+    while ((its = introspect_audience(asked, &of)).data != NULL) {
+      if (st_text_equal(its, mine)) return true;
+    }
+  }
+  return false;
+}
+
 /* The server's own clock made the token, or one that is held near it: once exp is over it is not
  * active, while verifiers allow for clocks that differ.
  */
@@ -45,7 +67,8 @@ static st_oauth_error introspect_find(st_oauth *o, st_identity *asked, bool *act
   int64_t now = o->context->request->now;
   st_auth_result result =
       st_identity_find(o->context->service, o->given[ST_OAUTH_TOKEN], nothing, nothing, now, asked);
-  *active = result.status == ST_AUTH_STATUS_OK && asked->grant.exp > now;
+  *active = result.status == ST_AUTH_STATUS_OK && asked->grant.exp > now &&
+            introspect_concerns(&o->identity, asked);
   bool known = result.status == ST_AUTH_STATUS_OK || result.status == ST_AUTH_STATUS_REJECTED;
   return known ? st_oauth_ok : st_oauth_error_of(&unable, NULL);
 }
@@ -69,6 +92,21 @@ static void introspect_write_urls(st_writer *writer, const subtoken_claims *clai
   st_write_char(writer, ']');
 }
 
+/* One is a string, several are an array (RFC 7519 section 4.1.3). */
+static void introspect_write_audience(st_writer *writer, const st_identity *asked) {
+  size_t at = 0;
+  subtoken_text first = introspect_audience(asked, &at), next = introspect_audience(asked, &at);
+  if (first.data == NULL) return;
+  bool several = next.data != NULL;
+  st_write_literal(writer, several ? ",\"aud\":[" : ",\"aud\":");
+  st_json_write_string(writer, first);
+  for (; next.data != NULL; next = introspect_audience(asked, &at)) {
+    st_write_char(writer, ',');
+    st_json_write_string(writer, next);
+  }
+  if (several) st_write_char(writer, ']');
+}
+
 static void introspect_write(st_writer *writer, const st_identity *asked) {
   const subtoken_claims *claims = &asked->grant;
   const st_key *key = &asked->key;
@@ -85,6 +123,7 @@ static void introspect_write(st_writer *writer, const st_identity *asked) {
     st_write_literal(writer, ",\"username\":");
     st_json_write_string(writer, st_text(key->owner));
   }
+  introspect_write_audience(writer, asked);
   if (!claims->every_url) introspect_write_urls(writer, claims);
 }
 
