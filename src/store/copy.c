@@ -14,7 +14,7 @@
 #include "store/transaction.h"
 
 #define COPY_PAGE 500          /* rows at a time */
-#define COPY_COLUMNS 20        /* of a table, at most */
+#define COPY_COLUMNS 24        /* of a table, at most */
 #define COPY_ROW_MAX (1 << 20) /* bytes of text and bytes in one row */
 #define COPY_CURSOR_MAX 1024   /* bytes of what a page begins after */
 #define COPY_WAIT_US (INT64_C(86400) * 1000000)
@@ -36,9 +36,10 @@ typedef struct copy_table {
 static const copy_table tables[] = {
     {ST_SQL_COPY_READ_SETTINGS, ST_SQL_COPY_WRITE_SETTINGS, "tn", 1},
     {ST_SQL_COPY_READ_ISSUED, ST_SQL_COPY_WRITE_ISSUED, "n", 1},
-    {ST_SQL_COPY_READ_KEYS, ST_SQL_COPY_WRITE_KEYS, "tnbttttnNnnNnTnTTT", 1},
+    {ST_SQL_COPY_READ_KEYS, ST_SQL_COPY_WRITE_KEYS, "tnbttttnNnnNnTnTTTtBNN", 1},
+    {ST_SQL_COPY_READ_REPLACED, ST_SQL_COPY_WRITE_REPLACED, "bt", 1},
     {ST_SQL_COPY_READ_REVOKED, ST_SQL_COPY_WRITE_REVOKED, "ttn", 1},
-    {ST_SQL_COPY_READ_LISTED, ST_SQL_COPY_WRITE_LISTED, "tnNn", 1},
+    {ST_SQL_COPY_READ_LISTED, ST_SQL_COPY_WRITE_LISTED, "tnNnTN", 1},
     {ST_SQL_COPY_READ_CHANGES, ST_SQL_COPY_WRITE_CHANGES, "nn", 2},
     {ST_SQL_COPY_READ_USERS, ST_SQL_COPY_WRITE_USERS, "tttTttnnn", 1},
     {ST_SQL_COPY_READ_SESSIONS, ST_SQL_COPY_WRITE_SESSIONS, "tb", 1},
@@ -77,7 +78,7 @@ static st_store_status copy_fail_read(copy *c) {
 static bool copy_take_column(copy *c, const st_row *row, int column, char type, size_t *used) {
   st_value *value = &c->row[column];
   char *room = c->room + *used;
-  bool nullable = type == 'N' || type == 'T';
+  bool nullable = type == 'N' || type == 'T' || type == 'B';
   if (nullable && st_row_is_null(row, column)) {
     *value = st_db_text(NULL);
     return true;
@@ -86,7 +87,7 @@ static bool copy_take_column(copy *c, const st_row *row, int column, char type, 
     *value = st_db_number(st_row_number(row, column));
     return true;
   }
-  if (type == 'b') {
+  if (type == 'b' || type == 'B') {
     if (COPY_ROW_MAX - *used < 32 || !st_row_bytes(row, column, room, 32)) return false;
     *value = st_db_bytes(room, 32);
     *used += 32;

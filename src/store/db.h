@@ -82,7 +82,7 @@ typedef struct st_db_ops {
   bool (*text)(void *rows, int column, char *out, size_t size);
   /* False when it has another length. */
   bool (*bytes)(void *rows, int column, void *out, size_t len);
-  /* The columns ST_COL_ID to ST_COL_SUSPENDED; false when they make no sense. */
+  /* The columns ST_COL_ID to ST_COL_TOKENS_REVOKED; false when they make no sense. */
   bool (*key)(void *rows, st_key *key);
 
   /* Did the database fail only because of what others did at the same time, or because the
@@ -102,6 +102,8 @@ typedef struct st_driver {
   void (*close)(st_store *store);
   st_store_status (*by_digest)(st_store *store, const uint8_t digest[32], st_key *key, char *error);
   st_store_status (*by_sub)(st_store *store, subtoken_text sub, st_key *key, char *error);
+  st_store_status (*tokens_revoked)(st_store *store, const subtoken_text *tids, size_t count,
+                                    bool *revoked, char *error);
   bool (*ready)(st_store *store, char *error);
   void (*interrupt)(st_store *store);
   st_store_status (*issued_sequence)(st_store *store, int64_t sequence, char *error);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "os/clock.h"
 #include "os/random.h"
 #include "store/key_pack.h"
 #include "store/sub_index.h"
@@ -336,17 +337,25 @@ static bool find_at(st_key_cache *cache, const place *p, match_fn *match, const 
   return slot != NULL;
 }
 
+/* One that is good for a time: nobody writes anything when that is over. */
+static bool is_over(const st_key *key) {
+  return key->by_old_digest && key->old_until <= st_clock_now_us() / 1000000;
+}
+
 bool st_key_cache_find(st_key_cache *cache, bool by_sub, const void *bytes, st_key *key) {
   uint32_t bits[ST_SUB_INDEX_FOUND_MAX];
   if (!by_sub) {
     place p = place_of(cache, st_key_cache_digest8(bytes));
-    return find_at(cache, &p, has_digest, bytes, key);
+    return find_at(cache, &p, has_digest, bytes, key) && !is_over(key);
   }
   st_key_sub sub = st_key_sub_of(cache->names, bytes);
   size_t count = st_sub_index_find(cache->subs, bytes, bits);
   for (size_t i = 0; i < count; i++) {
     place p = place_at(cache, bits[i]);
-    if (find_at(cache, &p, has_sub, &sub, key)) return true;
+    if (find_at(cache, &p, has_sub, &sub, key)) {
+      key->by_old_digest = false;
+      return true;
+    }
   }
   return false;
 }

@@ -28,7 +28,8 @@ void st_key_cache_free(st_key_cache *cache);
 uint64_t st_key_cache_moment(st_key_cache *cache);
 
 /* A key by its digest of 32 bytes, compared in constant time, or by its sub of ST_SUB_LEN
- * characters. *key is written when it is there; the members of a listing are zeroed. */
+ * characters. *key is written when it is there; the members of a listing are zeroed. What was put
+ * by a digest that was replaced is not found by it any more after key->old_until. */
 bool st_key_cache_find(st_key_cache *cache, bool by_sub, const void *bytes, st_key *key)
     __attribute__((warn_unused_result));
 

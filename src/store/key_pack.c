@@ -27,7 +27,7 @@ enum {
   PERMISSIONS_NUMBERED = 128,
 };
 /* The second one; the two highest bits are the holder's. */
-enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4, OWNER_NUMBERED = 8 };
+enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4, OWNER_NUMBERED = 8, RARE = 16 };
 #define TIME_BASE                                                                \
   INT64_C(1830000000) /* in 2027: times up to four years from it take four bytes \
                        */
@@ -237,11 +237,11 @@ static bool number_owner(st_key_names *names, const char *owner, uint64_t *numbe
   return good;
 }
 
-static void read_permissions(const st_key_names *names, const uint8_t *at, char *out) {
-  uint64_t count = read_number(&at);
+static void read_permissions(const st_key_names *names, const uint8_t **at, char *out) {
+  uint64_t count = read_number(at);
   for (uint64_t i = 0; i < count; i++) {
     if (i > 0) *out++ = ',';
-    out = copy_name(names, &at, out);
+    out = copy_name(names, at, out);
   }
 }
 
@@ -254,7 +254,8 @@ static bool is_packable(const st_key *key) {
          (key->parent[0] == '\0' || strnlen(key->parent, sizeof key->parent) == ST_KEY_ID_LEN) &&
          strnlen(key->name, sizeof key->name) <= ST_NAME_MAX &&
          strnlen(key->owner, sizeof key->owner) <= ST_NAME_MAX &&
-         strnlen(key->permissions, sizeof key->permissions) < sizeof key->permissions;
+         strnlen(key->permissions, sizeof key->permissions) < sizeof key->permissions &&
+         strnlen(key->audience, sizeof key->audience) <= ST_AUDIENCE_MAX;
 }
 
 /* Its owner, unless that is its name. */
@@ -264,6 +265,26 @@ static void write_owner(st_writer *writer, const st_key *key, bool numbered, uin
   } else {
     write_text(writer, st_text(key->owner));
   }
+}
+
+/* What few keys have comes last. */
+static bool has_rare(const st_key *key) {
+  return key->audience[0] != '\0' || key->old_until != 0 || key->by_old_digest ||
+         key->tokens_revoked != 0;
+}
+
+static void write_rare(st_writer *writer, const st_key *key) {
+  st_write_char(writer, (char)key->by_old_digest);
+  write_number(writer, (uint64_t)key->old_until);
+  write_number(writer, (uint64_t)key->tokens_revoked);
+  write_text(writer, st_text(key->audience));
+}
+
+static void read_rare(const uint8_t *at, st_key *key) {
+  key->by_old_digest = *at++ != 0;
+  key->old_until = (int64_t)read_number(&at);
+  key->tokens_revoked = (int64_t)read_number(&at);
+  read_text(&at, key->audience);
 }
 
 size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PACK_MAX]) {
@@ -283,7 +304,8 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
                    (owner_is_name ? OWNER_IS_NAME : 0U) |
                    (permissions_numbered ? PERMISSIONS_NUMBERED : 0U);
   unsigned second = (has_parent ? PARENT : 0U) | (parent_binary ? PARENT_BINARY : 0U) |
-                    (expires ? EXPIRES : 0U) | (owner_numbered ? OWNER_NUMBERED : 0U);
+                    (expires ? EXPIRES : 0U) | (owner_numbered ? OWNER_NUMBERED : 0U) |
+                    (has_rare(key) ? RARE : 0U);
   st_writer writer = st_writer_on(out, ST_KEY_PACK_MAX);
   st_write_char(&writer, (char)first);
   st_write_char(&writer, (char)second);
@@ -300,6 +322,7 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
   } else {
     write_text(&writer, st_text(key->permissions));
   }
+  if (has_rare(key)) write_rare(&writer, key);
   return writer.overflow ? 0 : writer.len;
 }
 
@@ -323,10 +346,11 @@ void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key
     read_text(&at, key->owner);
   }
   if ((packed[0] & PERMISSIONS_NUMBERED) != 0) {
-    read_permissions(names, at, key->permissions);
+    read_permissions(names, &at, key->permissions);
   } else {
     read_text(&at, key->permissions);
   }
+  if ((packed[1] & RARE) != 0) read_rare(at, key);
 }
 
 void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]) {

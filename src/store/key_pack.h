@@ -6,9 +6,9 @@
 #include "domain/key.h"
 
 /* No packed key is longer. */
-#define ST_KEY_PACK_MAX                                                      \
-  (2 + ST_SUB_LEN + 2 * ST_KEY_ID_LEN + 2 * 10 + 2 * (2 + ST_NAME_MAX) + 2 + \
-   ST_PERMISSIONS_TEXT_MAX)
+#define ST_KEY_PACK_MAX                                                            \
+  (1 + 2 * 9 + 1 + ST_AUDIENCE_MAX + 2 + ST_SUB_LEN + 2 * ST_KEY_ID_LEN + 2 * 10 + \
+   2 * (2 + ST_NAME_MAX) + 2 + ST_PERMISSIONS_TEXT_MAX)
 
 /* The names of permissions and owners that packed keys have in common: each is there once. It only
  * grows, up to some thousand names; keys that have others hold their text. */

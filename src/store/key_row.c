@@ -11,6 +11,12 @@ static bool is_time(int64_t time) {
   return time >= 0 && time <= SUBTOKEN_TIME_MAX;
 }
 
+/* Or none. */
+static bool is_audience(const char audience[ST_AUDIENCE_MAX + 1]) {
+  size_t len = strnlen(audience, ST_AUDIENCE_MAX + 1);
+  return len <= ST_AUDIENCE_MAX && strspn(audience, ST_KEY_ROW_NAME_CHARS) == len;
+}
+
 bool st_key_row_has_len(const char *text, size_t len) {
   return strnlen(text, len + 1) == len;
 }
@@ -20,7 +26,7 @@ bool st_key_row_storable(const st_key *key) {
          strnlen(key->name, sizeof key->name) < sizeof key->name &&
          strnlen(key->owner, sizeof key->owner) < sizeof key->owner &&
          strnlen(key->permissions, sizeof key->permissions) < sizeof key->permissions &&
-         is_time(key->created_at) && is_time(key->expires_at);
+         is_audience(key->audience) && is_time(key->created_at) && is_time(key->expires_at);
 }
 
 st_store_status st_key_row_find(st_db *db, const char *id, st_key *key) {
@@ -50,7 +56,8 @@ st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t di
                 st_db_text(key->owner), st_db_text(key->permissions), st_db_number(key->created_at),
                 st_key_row_expiry(key->expires_at), st_db_number(key->disabled),
                 st_db_number(key->kind), st_db_text(key->parent[0] != '\0' ? key->parent : NULL),
-                st_db_number(key->suspended), st_db_bytes(digest, 32), st_db_text(made_by)));
+                st_db_number(key->suspended), st_db_bytes(digest, 32), st_db_text(made_by),
+                st_db_text(key->audience)));
 }
 
 /* ---- what something new is made with ---- */
@@ -66,13 +73,18 @@ st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *r
   return denied ? ST_STORE_DENIED : status;
 }
 
-st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions) {
+/* What a row that is bound to an audience makes is bound to the same. */
+static bool grants(const st_key *row, const char *permissions, const char *audience) {
+  return st_permissions_within(permissions, row->permissions) &&
+         (row->audience[0] == '\0' || strcmp(row->audience, audience) == 0);
+}
+
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions,
+                                     const char *audience) {
   st_key row;
   if (change->grantor == NULL) return ST_STORE_OK;
   st_store_status status = st_key_row_grantor(db, change, &row);
-  return status == ST_STORE_OK && !st_permissions_within(permissions, row.permissions)
-             ? ST_STORE_DENIED
-             : status;
+  return status == ST_STORE_OK && !grants(&row, permissions, audience) ? ST_STORE_DENIED : status;
 }
 
 /* ---- read by the management ---- */
@@ -82,5 +94,6 @@ bool st_key_row_take(const st_row *row, void *item) {
   if (!st_row_key(row, key)) return false;
   key->disabled_by_owner = st_row_number(row, ST_COL_DISABLED_BY_OWNER) != 0;
   return st_row_time(row, ST_COL_USED_AT, &key->used_at) &&
+         st_row_time(row, ST_COL_ROTATED_AT, &key->rotated_at) &&
          st_row_text(row, ST_COL_MADE_BY, key->made_by, sizeof key->made_by);
 }

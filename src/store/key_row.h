@@ -6,6 +6,9 @@
 
 #include "store/transaction.h"
 
+/* Of a sub, a tid and the name of an audience. */
+#define ST_KEY_ROW_NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
 /* What could not be read back must not be written. */
 bool st_key_row_has_len(const char *text, size_t len) __attribute__((warn_unused_result));
 bool st_key_row_storable(const st_key *key) __attribute__((warn_unused_result));
@@ -23,14 +26,16 @@ st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t di
 /* The row of change->grantor: ST_STORE_DENIED when it is not in force. */
 st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row)
     __attribute__((warn_unused_result));
-/* It is in force and has all these permissions; or there is no grantor. */
-st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions)
-    __attribute__((warn_unused_result));
+/* It is in force, has all these permissions, and is bound to this audience or to none; or there is
+ * no grantor. */
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions,
+                                     const char *audience) __attribute__((warn_unused_result));
 
 /* When it expires, as the row has it. */
 st_value st_key_row_expiry(int64_t expires_at);
 
-/* Columns of a key that the management asks for: the row and used_at, made_by, disabled_by_owner.
+/* Columns of a key that the management asks for: the row and used_at, made_by, disabled_by_owner,
+ * rotated_at.
  * An st_query_take_fn. */
 bool st_key_row_take(const st_row *row, void *key) __attribute__((warn_unused_result));
 

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/date.h"
 #include "store/audit.h"
 #include "store/derived.h"
 #include "store/key_row.h"
@@ -46,9 +47,17 @@ static st_store_status check_owner(st_db *db, const st_change *change, st_key *k
   return key->owner_is_user && !user ? ST_STORE_OWNER_NOT_USER : ST_STORE_OK;
 }
 
+/* ST_STORE_EXISTS: the digest was that of a key before it was rotated. */
+static st_store_status check_digest(st_db *db, const uint8_t digest[32]) {
+  st_store_status found =
+      st_db_exists(db, ST_SQL_DIGEST_IS_REPLACED, ST_VALUES(st_db_bytes(digest, 32)));
+  return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : found == ST_STORE_OK ? ST_STORE_EXISTS : found;
+}
+
 static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
-  st_store_status status = st_key_row_may_grant(db, change, key.permissions);
+  st_store_status status = st_key_row_may_grant(db, change, key.permissions, key.audience);
+  if (status == ST_STORE_OK) status = check_digest(db, change->digest);
   if (status == ST_STORE_OK) {
     status = st_remaining_check_key(db, change, key.owner, key.permissions);
   }
@@ -201,11 +210,43 @@ st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context
   return st_transaction_run(store, make_new_sub, &change, error);
 }
 
+/* The digest that goes is noted before another one is looked for: it cannot come again, either. */
+static st_store_status make_rotated(st_db *db, const st_change *change) {
+  char detail[ST_AUDIT_DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  int64_t until = *(const int64_t *)change->data;
+  st_key key;
+  st_value id = st_db_text(change->id);
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = st_db_run_one(db, ST_SQL_DIGEST_REPLACE, ST_VALUES(id));
+  if (status == ST_STORE_OK) status = check_digest(db, change->digest);
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(db, ST_SQL_KEY_ROTATE,
+                           ST_VALUES(id, st_db_number(change->now), st_db_bytes(change->digest, 32),
+                                     until > 0 ? st_db_number(until) : st_db_text(NULL)));
+  }
+  if (status != ST_STORE_OK) return status;
+  if (until > 0) {
+    st_audit_detail(&writer, "the secret before is valid until ", "");
+    st_date_write(&writer, until, false);
+  } else {
+    st_audit_detail(&writer, "the secret before is no longer valid", "");
+  }
+  if (key.owner[0] != '\0') st_audit_detail(&writer, "owner ", key.owner);
+  if (key.name[0] != '\0') st_audit_detail(&writer, "name ", key.name);
+  return st_audit_write_detail(db, change, "key.rotate", change->id, &writer);
+}
+
 st_store_status st_store_key_rotate(st_store *store, const st_audit_context *context,
                                     const char *id, const uint8_t digest[32], int64_t overlap_until,
                                     char *error) {
-  (void)context, (void)id, (void)digest, (void)overlap_until;
-  return st_db_fail(error, "%s: not there yet", st_db_name(store));
+  if (overlap_until < 0 || overlap_until > SUBTOKEN_TIME_MAX) {
+    return st_db_fail(error, "cannot write %s: the overlap is out of range", st_db_name(store));
+  }
+  st_change change = st_transaction_change(context, id, NULL);
+  change.digest = digest;
+  change.data = &overlap_until;
+  return st_transaction_run(store, make_rotated, &change, error);
 }
 
 /* ---- found and listed ---- */

@@ -78,9 +78,9 @@ typedef struct horizons {
   int64_t removed; /* by the last sweep */
 } horizons;
 
-/* Sessions and refresh tokens are removed by a time of their own, because a wall clock that runs
- * ahead for a while must not end them: it follows the wall clock back at once, and forward only as
- * servers run.
+/* Sessions and refresh tokens are removed, and revoked tokens taken off, by a time of their own,
+ * because a wall clock that runs ahead for a while must not do that: it follows the wall clock back
+ * at once, and forward only as servers run.
  */
 static st_store_status set_sweep_time(st_db *db, int64_t now, int64_t passed, int64_t *time) {
   int64_t known = 0;
@@ -107,11 +107,30 @@ static st_store_status shorten(st_db *db, st_sql find, st_sql cut, st_sql rememb
 /* The sequence that the change would take is written before it is known whether anything goes; it
  * is taken only if something does.
  */
+static int64_t next_sequence(const st_db *db, const st_change *change, int64_t last) {
+  if (db->sequence != 0) return db->sequence;
+  return change->now_us > last + 1 ? change->now_us : last + 1;
+}
+
+/* Tokens that were revoked by themselves and could no longer live. */
+static st_store_status purge_tokens(st_db *db, const st_change *change, int64_t time) {
+  int64_t last = 0, purged = 0;
+  if (st_transaction_sequence(db, &last) != ST_STORE_OK) return ST_STORE_FAILED;
+  int64_t sequence = next_sequence(db, change, last);
+  st_value before = st_db_number(time);
+  if (st_db_run(db, ST_SQL_TOKEN_PURGE_LOG, ST_VALUES(before, st_db_number(sequence))) !=
+          ST_STORE_OK ||
+      st_db_run_counted(db, ST_SQL_TOKEN_PURGE, ST_VALUES(before), &purged) != ST_STORE_OK) {
+    return ST_STORE_FAILED;
+  }
+  return purged > 0 ? st_transaction_take_sequence(db, change, &sequence) : ST_STORE_OK;
+}
+
 static st_store_status purge_listed(st_db *db, const st_change *change, int64_t clock,
                                     int64_t uptime) {
   int64_t before = 0, purged = 0;
   if (st_transaction_sequence(db, &before) != ST_STORE_OK) return ST_STORE_FAILED;
-  int64_t sequence = change->now_us > before + 1 ? change->now_us : before + 1;
+  int64_t sequence = next_sequence(db, change, before);
   st_value by_clock = st_db_number(clock), by_uptime = st_db_number(uptime);
   if (st_db_run(db, ST_SQL_PURGE_LOG, ST_VALUES(by_clock, by_uptime, st_db_number(sequence))) !=
           ST_STORE_OK ||
@@ -134,6 +153,7 @@ static st_store_status make_purged(st_db *db, const st_change *change) {
   h->tokens = h->sweep_time - wait;
   bool ok =
       purge_listed(db, change, change->now - wait, uptime - wait) == ST_STORE_OK &&
+      purge_tokens(db, change, h->sweep_time) == ST_STORE_OK &&
       shorten(db, ST_SQL_LOG_LENGTH, ST_SQL_LOG_CUT, ST_SQL_LOG_FROM, LOG_MAX) == ST_STORE_OK &&
       shorten(db, ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_CUT, ST_SQL_SEQUENCE_FROM,
               SEQUENCES_MAX) == ST_STORE_OK;

@@ -1,7 +1,7 @@
 /* Takes over what another history of the revocation data listed: a snapshot that edges hold and
  * this store does not lead to, because it is a backup or a copy; and revokes the sub of a token
  * that this store has never made. The reasoning is in subtoken_revocation(7). Unless a key has the
- * hash, its sub is not known here: it is listed under a name that is no sub.
+ * hash, its sub or tid is not known here: it is listed under a name that is none.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -68,11 +68,14 @@ static st_store_status disable_keys(st_db *db, const st_change *change, st_resto
 /* What has no row here. */
 static st_store_status list_unknown(st_db *db, const st_revocation_snapshot *snapshot, int64_t now,
                                     int64_t sequence, st_restore_report *report) {
-  bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN,
-                      ST_VALUES(st_db_number(snapshot->sequence))) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
-            st_db_run_counted(db, ST_SQL_SNAPSHOT_LIST, ST_VALUES(st_db_number(now)),
-                              &report->listed) == ST_STORE_OK;
+  bool ok =
+      st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(st_db_number(snapshot->sequence))) ==
+          ST_STORE_OK &&
+      st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
+      st_db_run_counted(db, ST_SQL_SNAPSHOT_LIST, ST_VALUES(st_db_number(now)), &report->listed) ==
+          ST_STORE_OK &&
+      /* Some may be tids of tokens of any row: each look-up of a row says so from now on. */
+      (report->listed == 0 || st_db_run(db, ST_SQL_ANY_ROW_WRITTEN, ST_NO_VALUES) == ST_STORE_OK);
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 

@@ -48,6 +48,7 @@ static bool derive(const st_key *grantor, const st_change *change, st_key *sessi
   memcpy(session->name, grantor->name, sizeof session->name);
   memcpy(session->owner, grantor->owner, sizeof session->owner);
   memcpy(session->permissions, grantor->permissions, sizeof session->permissions);
+  memcpy(session->audience, grantor->audience, sizeof session->audience);
   session->created_at = change->now;
   session->expires_at = earlier(session->expires_at, grantor->expires_at);
   session->used_at = 0;

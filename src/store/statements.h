@@ -16,6 +16,7 @@ typedef enum st_sql {
   ST_SQL_ROW_REPLACE_SUB,
   ST_SQL_ROW_GRANT,
   ST_SQL_ROW_EXTEND,     /* another expiry */
+  ST_SQL_ROW_TOUCH,      /* what requests are told of it is another one now */
   ST_SQL_SUB_IS_REVOKED, /* revoked before, or its hash is listed */
 
   /* Parent keys: living rows of their kind. */
@@ -27,7 +28,10 @@ typedef enum st_sql {
   ST_SQL_KEY_COUNT,
   ST_SQL_KEY_COUNT_OWNED,
   ST_SQL_KEY_RENAME,
-  ST_SQL_KEY_USED, /* the last use of a living row */
+  ST_SQL_KEY_USED,           /* the last use of a living row */
+  ST_SQL_KEY_ROTATE,         /* another digest, and until when the one before is good */
+  ST_SQL_DIGEST_REPLACE,     /* that of a living key is replaced: never to be given again */
+  ST_SQL_DIGEST_IS_REPLACED, /* was it, ever? */
 
   /* Users. */
   ST_SQL_USER_FIND,
@@ -142,7 +146,15 @@ typedef enum st_sql {
   ST_SQL_LISTED_WITHOUT_SUB, /* is there such a hash? */
   ST_SQL_LISTED_HASH_ANEW,   /* after another hash key */
   ST_SQL_SUB_LIST,
-  ST_SQL_SUB_LOG,
+  ST_SQL_SUB_LOG,         /* of a tid, too */
+  ST_SQL_ANY_ROW_WRITTEN, /* what requests are told of any row may be another one now */
+
+  /* Tokens that are listed by themselves, by their tids. */
+  ST_SQL_TOKEN_IS_LISTED,
+  ST_SQL_TOKEN_COUNT, /* of a sub */
+  ST_SQL_TOKEN_LIST,
+  ST_SQL_TOKEN_PURGE_LOG, /* what TOKEN_PURGE takes off */
+  ST_SQL_TOKEN_PURGE,     /* those that are listed until before a time */
 
   /* All that is kept, for another store (copy.c, which lists the columns). Each READ is a page: the
    * rows behind a place, at most so many, in their order. */
@@ -155,6 +167,7 @@ typedef enum st_sql {
   ST_SQL_COPY_READ_SETTINGS,
   ST_SQL_COPY_READ_ISSUED,
   ST_SQL_COPY_READ_KEYS,
+  ST_SQL_COPY_READ_REPLACED,
   ST_SQL_COPY_READ_REVOKED,
   ST_SQL_COPY_READ_LISTED,
   ST_SQL_COPY_READ_CHANGES,
@@ -167,6 +180,7 @@ typedef enum st_sql {
   ST_SQL_COPY_WRITE_SETTINGS,
   ST_SQL_COPY_WRITE_ISSUED,
   ST_SQL_COPY_WRITE_KEYS,
+  ST_SQL_COPY_WRITE_REPLACED,
   ST_SQL_COPY_WRITE_REVOKED,
   ST_SQL_COPY_WRITE_LISTED,
   ST_SQL_COPY_WRITE_CHANGES,
@@ -195,10 +209,14 @@ enum {
   ST_COL_KIND,
   ST_COL_PARENT,
   ST_COL_SUSPENDED,
+  ST_COL_AUDIENCE,
+  ST_COL_OLD_UNTIL,
+  ST_COL_TOKENS_REVOKED, /* 0 where no request asks */
   ST_COL_KEY_END,
   ST_COL_USED_AT = ST_COL_KEY_END,
   ST_COL_MADE_BY,
   ST_COL_DISABLED_BY_OWNER,
+  ST_COL_ROTATED_AT,
   ST_COL_PASSWORD,
   ST_COL_IMPORTED,
   ST_COL_LOCALE,

@@ -69,6 +69,11 @@ st_store_status st_store_by_sub(st_store *store, subtoken_text sub, st_key *key,
   return store->driver->by_sub(store, sub, key, error);
 }
 
+st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
+                                        bool *revoked, char *error) {
+  return store->driver->tokens_revoked(store, tids, count, revoked, error);
+}
+
 bool st_store_ready(st_store *store, char *error) {
   return store->driver->ready(store, error);
 }

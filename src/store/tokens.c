@@ -1,15 +1,87 @@
-/* Tokens that are revoked by themselves: listed by their tids, until they could no longer live. */
-#include "store/transaction.h"
+/* Tokens that are revoked by themselves, by whoever holds one: listed by their tids, with what was
+ * made from them, until they could no longer live. purge.c takes them off. A request's own look-up
+ * is not here: the implementation answers it itself (st_driver).
+ */
+#include <string.h>
+
+#include "store/audit.h"
+#include "store/key_row.h"
+
+typedef struct revoked_token {
+  subtoken_text sub, tid;
+  int64_t exp;
+  int64_t most;
+} revoked_token;
+
+/* At an edge whose clock is a leeway behind a token is accepted for a leeway longer. */
+#define LEEWAYS (INT64_C(2) * SUBTOKEN_LEEWAY_MAX)
+
+/* The living row that the token was made with. */
+static st_store_status find_row(st_db *db, const revoked_token *t, st_key *key) {
+  char id[ST_KEY_ID_LEN + 1];
+  st_row row;
+  st_store_status found = st_db_query(db, ST_SQL_ROW_FIND_SUB, ST_VALUES(st_db_view(t->sub)), &row);
+  if (found == ST_STORE_OK && !st_row_text(&row, 0, id, sizeof id)) found = ST_STORE_FAILED;
+  st_row_finish(&row);
+  return found == ST_STORE_OK ? st_key_row_find(db, id, key) : found;
+}
+
+static st_store_status list_token(st_db *db, const st_change *change, const revoked_token *t,
+                                  const st_key *key) {
+  int64_t listed = 0, sequence = 0;
+  st_value tid = st_db_view(t->tid), sub = st_db_view(t->sub);
+  if (st_db_query_number(db, ST_SQL_TOKEN_COUNT, ST_VALUES(sub), &listed) != ST_STORE_OK) {
+    return ST_STORE_FAILED;
+  }
+  if (listed >= t->most) return ST_STORE_FULL;
+  bool ok = st_transaction_take_sequence(db, change, &sequence) == ST_STORE_OK &&
+            st_db_run_one(db, ST_SQL_TOKEN_LIST,
+                          ST_VALUES(tid, sub, st_db_number(t->exp + LEEWAYS))) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SUB_LOG, ST_VALUES(st_db_number(sequence), tid)) == ST_STORE_OK &&
+            st_db_run_one(db, ST_SQL_ROW_TOUCH,
+                          ST_VALUES(st_db_text(key->id), st_db_number(change->now))) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+static st_store_status audit_token(st_db *db, const st_change *change, const revoked_token *t,
+                                   const st_key *key) {
+  static const char *const kinds[] = {"key ", "user ", "login ", "login "};
+  char detail[ST_AUDIT_DETAIL_ROOM], target[ST_TID_LEN + 1];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  memcpy(target, t->tid.data, ST_TID_LEN);
+  target[ST_TID_LEN] = '\0';
+  st_audit_detail_expiry(&writer, t->exp);
+  st_audit_detail(&writer, kinds[key->kind], key->kind == ST_KIND_USER ? key->owner : key->id);
+  return st_audit_write_detail(db, change, "token.revoke", target, &writer);
+}
+
+/* One that is listed already is carried by the last sequence, too. */
+static st_store_status make_revoked(st_db *db, const st_change *change) {
+  const revoked_token *t = change->data;
+  st_key key;
+  st_store_status status = find_row(db, t, &key);
+  if (status != ST_STORE_OK) return status;
+  status = st_db_exists(db, ST_SQL_TOKEN_IS_LISTED, ST_VALUES(st_db_view(t->tid)));
+  if (status != ST_STORE_NOT_FOUND) return status;
+  status = list_token(db, change, t, &key);
+  return status == ST_STORE_OK ? audit_token(db, change, t, &key) : status;
+}
+
+static bool is_tid(subtoken_text tid) {
+  bool ok = tid.data != NULL && tid.len == ST_TID_LEN;
+  for (size_t i = 0; ok && i < ST_TID_LEN; i++) {
+    ok = tid.data[i] != '\0' && strchr(ST_KEY_ROW_NAME_CHARS, tid.data[i]) != NULL;
+  }
+  return ok;
+}
 
 st_store_status st_store_token_revoke(st_store *store, const st_audit_context *context,
                                       subtoken_text sub, subtoken_text tid, int64_t exp,
                                       int64_t most, int64_t *sequence, char *error) {
-  (void)context, (void)sub, (void)tid, (void)exp, (void)most, (void)sequence;
-  return st_db_fail(error, "%s: not there yet", st_db_name(store));
-}
-
-st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
-                                        bool *revoked, char *error) {
-  (void)tids, (void)count, (void)revoked;
-  return st_db_fail(error, "%s: not there yet", st_db_name(store));
+  st_change change = st_transaction_change(context, NULL, sequence);
+  if (!is_tid(tid) || exp < 0 || exp > SUBTOKEN_TIME_MAX - LEEWAYS) {
+    return st_db_fail(error, "cannot write %s: incomplete record of a token", st_db_name(store));
+  }
+  change.data = &(revoked_token){sub, tid, exp, most};
+  return st_transaction_run(store, make_revoked, &change, error);
 }

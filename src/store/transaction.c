@@ -1,7 +1,7 @@
 /* Runs a change of the store: its turn to write, how long it waits for that, its transaction, and
  * the sequence at which the revocation data has it. Where several changes run at a time it is made
  * again when they disturbed each other. What the changes do is in keys.c, users.c,
- * user_import.c, sessions.c, purge.c and restore.c.
+ * user_import.c, sessions.c, tokens.c, purge.c and restore.c.
  */
 #include "store/transaction.h"
 
@@ -52,6 +52,10 @@ static const char *reason(st_store_status status) {
     case ST_STORE_DENIED:
       return "the credential you used has expired, been revoked or lost a permission";
     case ST_STORE_NOT_FOUND: return "not found";
+    case ST_STORE_FULL:
+      return "as many tokens of this key are revoked as may be at a time: revoke-subtokens ends "
+             "all "
+             "of its tokens";
     default: return NULL;
   }
 }

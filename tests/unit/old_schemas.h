@@ -91,6 +91,14 @@ static const char old_schema_3[] =
     "  detail TEXT NOT NULL"
     ") STRICT;";
 
+/* What schema 8 has more than schema 7, taken off again. */
+static const char schema_8_undone[] =
+    "DROP TRIGGER written_update_old; DROP INDEX listed_tokens; DROP INDEX listed_until;"
+    "ALTER TABLE listed DROP COLUMN token_of; ALTER TABLE listed DROP COLUMN until;"
+    "DROP TABLE replaced; ALTER TABLE keys DROP COLUMN audience;"
+    "ALTER TABLE keys DROP COLUMN old_digest; ALTER TABLE keys DROP COLUMN old_until;"
+    "ALTER TABLE keys DROP COLUMN rotated_at; PRAGMA user_version = 7;";
+
 #define OLD_APPLICATION "PRAGMA application_id = 1400201812;"
 
 #endif

@@ -55,7 +55,10 @@ static size_t assert_kept(const st_key *key) {
   assert_true(got.created_at == key->created_at && got.expires_at == key->expires_at);
   for (size_t i = strlen(got.name); i < sizeof got.name; i++) assert_int_equal(got.name[i], 0);
   assert_true(got.used_at == 0 && got.made_by[0] == '\0');
-  assert_true(!got.disabled_by_owner && !got.owner_is_user);
+  assert_true(!got.disabled_by_owner && !got.owner_is_user && got.rotated_at == 0);
+  assert_string_equal(got.audience, key->audience);
+  assert_true(got.old_until == key->old_until && got.by_old_digest == key->by_old_digest);
+  assert_int_equal(got.tokens_revoked, key->tokens_revoked);
   return len;
 }
 
@@ -139,6 +142,24 @@ static void more_names_than_there_are_numbers_are_kept(void **state) {
   assert_int_equal(assert_kept(&key), before - 3 + strlen(key.permissions));
 }
 
+static void what_few_keys_have_is_kept(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  (void)assert_kept(&key);
+  size_t usual = assert_kept(&key);
+  for (unsigned bits = 1; bits < 16; bits++) {
+    key = usual_key();
+    if ((bits & 1) != 0) snprintf(key.audience, sizeof key.audience, "eu");
+    key.old_until = (bits & 2) != 0 ? NOW : 0;
+    key.by_old_digest = (bits & 4) != 0;
+    key.tokens_revoked = (bits & 8) != 0 ? 1000 : 0;
+    assert_true(assert_kept(&key) > usual);
+  }
+  key = usual_key();
+  key.tokens_revoked = 1;
+  assert_int_equal(assert_kept(&key), usual + 4);
+}
+
 static void the_longest_key_is_kept(void **state) {
   (void)state;
   st_key key = usual_key();
@@ -154,6 +175,8 @@ static void the_longest_key_is_kept(void **state) {
   memset(key.id, '-', ST_KEY_ID_LEN);
   memset(key.sub, '*', ST_SUB_LEN);
   key.created_at = key.expires_at = SUBTOKEN_TIME_MAX - 1;
+  memset(key.audience, 'A', ST_AUDIENCE_MAX);
+  key.old_until = key.tokens_revoked = INT64_MAX;
   assert_true(assert_kept(&key) > ST_KEY_PACK_MAX - 12);
 }
 
@@ -207,6 +230,7 @@ int main(void) {
       TEST(another_spelling_is_kept),
       TEST(permissions_are_kept_to_the_letter),
       TEST(more_names_than_there_are_numbers_are_kept),
+      TEST(what_few_keys_have_is_kept),
       TEST(the_longest_key_is_kept),
       TEST(an_owner_of_one_key_gets_no_number),
       TEST(as_many_permissions_as_there_may_be_are_numbered),

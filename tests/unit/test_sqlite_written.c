@@ -1,6 +1,7 @@
 /* What a store on SQLite remembers of keys, and what makes it read one again: the table `written`.
  * What another process does is done here with SQLite alone.
  */
+#include "old_schemas.h"
 #include "sqlite_fixture.h"
 
 #include "store/sqlite/sqlite.h"
@@ -179,6 +180,7 @@ static void what_was_missed_is_read_again(void **state) {
 static void a_database_of_version_6_is_brought_up(void **state) {
   (void)state;
   make_db(20);
+  sql(schema_8_undone);
   sql("DROP TRIGGER written_remaining; DROP TRIGGER written_update; DROP TRIGGER written_delete; "
       "DROP TRIGGER written_revoke;"
       "DROP TABLE written; PRAGMA user_version = 6");

@@ -17,6 +17,7 @@ static const st_driver driver = {
     .close = close_store,
     .by_digest = st_postgres_by_digest,
     .by_sub = st_postgres_by_sub,
+    .tokens_revoked = st_postgres_tokens_revoked,
     .ready = st_postgres_ready,
     .interrupt = st_postgres_interrupt,
     .issued_sequence = st_postgres_issued_sequence,

@@ -6,9 +6,12 @@
 
 #define OWN(which) [(which)-ST_SQL_COUNT]
 
-#define STORED_COLUMNS                                                          \
+#define FAST_COLUMNS                                                            \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
-  "parent, suspended"
+  "parent, suspended" ROTATED_COLUMNS TOKENS_REVOKED("keys")
+#define REQUEST_COLUMNS                                                         \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, " SUSPENDED("keys") ROTATED_COLUMNS TOKENS_REVOKED("keys")
 #define ANY_REMAINING "EXISTS (SELECT 1 FROM remaining)"
 #define SUB_REVOKED "EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
 /* When the statement came in, which is before the snapshot that it reads; not rounded up. */
@@ -38,7 +41,8 @@ const st_postgres_statement st_postgres_own_sql[ST_POSTGRES_SQL_COUNT - ST_SQL_C
         SQL("UPDATE keys SET hash = h.hash"
             " FROM unnest($1::text[], $2::bigint[]) AS h (id, hash) WHERE keys.id = h.id"),
     OWN(ST_POSTGRES_REHASH_READ_LISTED) =
-        SQL("SELECT sub, sub FROM listed WHERE sub > $1 ORDER BY sub LIMIT 10000"),
+        SQL("SELECT sub, CASE WHEN token_of IS NULL THEN sub ELSE left(sub, 16) END FROM listed"
+            " WHERE sub > $1 ORDER BY sub LIMIT 10000"),
     OWN(ST_POSTGRES_REHASH_LISTED) =
         SQL("UPDATE listed SET hash = h.hash"
             " FROM unnest($1::text[], $2::bigint[]) AS h (sub, hash) WHERE listed.sub = h.sub"),
@@ -46,18 +50,26 @@ const st_postgres_statement st_postgres_own_sql[ST_POSTGRES_SQL_COUNT - ST_SQL_C
     /* Large changes are rare: their rows are looked at only while there are any, because what is
      * planned for each row costs as much as the row. */
     OWN(ST_POSTGRES_READ_BY_DIGEST) =
-        SQL("SELECT " STORED_COLUMNS ", digest, deleted_at IS NOT NULL, " ANY_REMAINING
+        SQL("SELECT " FAST_COLUMNS ", digest, deleted_at IS NOT NULL, " ANY_REMAINING
             " FROM keys WHERE digest = $1"),
     OWN(ST_POSTGRES_READ_BY_SUB) =
-        SQL("SELECT " STORED_COLUMNS ", digest, deleted_at IS NOT NULL OR " SUB_REVOKED
+        SQL("SELECT " FAST_COLUMNS ", digest, deleted_at IS NOT NULL OR " SUB_REVOKED
             ", " ANY_REMAINING " FROM keys WHERE sub = $1"),
     OWN(ST_POSTGRES_READ_REMAINING_BY_DIGEST) =
-        SQL("SELECT " COLUMNS
+        SQL("SELECT " REQUEST_COLUMNS
             ", digest, deleted_at IS NOT NULL OR " ENDED("keys") ", false"
                                                                  " FROM keys WHERE digest = $1"),
     OWN(ST_POSTGRES_READ_REMAINING_BY_SUB) =
-        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL OR " ENDED(
+        SQL("SELECT " REQUEST_COLUMNS ", digest, deleted_at IS NOT NULL OR " ENDED(
             "keys") " OR " SUB_REVOKED ", false FROM keys WHERE sub = $1"),
+    /* One that was replaced. $2: the time. */
+    OWN(ST_POSTGRES_READ_BY_OLD_DIGEST) =
+        SQL("SELECT " REQUEST_COLUMNS ", r.digest, deleted_at IS NOT NULL OR " ENDED(
+            "keys") " OR old_digest IS DISTINCT FROM r.digest OR coalesce(old_until, 0) <= $2, "
+                    "false"
+                    " FROM replaced AS r JOIN keys ON keys.id = r.key_id WHERE r.digest = $1"),
+    OWN(ST_POSTGRES_READ_TOKENS) = SQL("SELECT " SETTING("hash_key_0") ", " SETTING(
+        "hash_key_1") ", EXISTS (SELECT 1 FROM listed WHERE hash = ANY($1::bigint[]))"),
     OWN(ST_POSTGRES_READ_REVOKED) = SQL("SELECT 1 FROM revoked WHERE sub = $1"),
     OWN(ST_POSTGRES_READ_SEQUENCE) = SQL("SELECT $1::bigint < " SETTING(
         "given_from") " OR EXISTS"

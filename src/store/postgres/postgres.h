@@ -19,7 +19,7 @@
 
 #define ST_POSTGRES_WRITERS 8         /* changes at a time */
 #define ST_POSTGRES_HOSTS 8           /* in a URI */
-#define ST_POSTGRES_PARAMETERS 24     /* of a statement */
+#define ST_POSTGRES_PARAMETERS 30     /* of a statement */
 #define ST_POSTGRES_BATCH 16          /* statements up to a sync */
 #define ST_POSTGRES_CONNECT_MS 2000   /* for one host, unless the URI has connect_timeout */
 #define ST_POSTGRES_QUESTION_MS 5000  /* how long a question may take */
@@ -48,8 +48,10 @@ enum {
   ST_POSTGRES_READ_BY_SUB,              /* sub */
   ST_POSTGRES_READ_REMAINING_BY_DIGEST, /* the same while a large change remains */
   ST_POSTGRES_READ_REMAINING_BY_SUB,
-  ST_POSTGRES_READ_REVOKED,  /* sub: a row if it was revoked */
-  ST_POSTGRES_READ_SEQUENCE, /* sequence: was it issued? a number that is not 0 */
+  ST_POSTGRES_READ_BY_OLD_DIGEST, /* digest, time in seconds: one before the last rotation */
+  ST_POSTGRES_READ_TOKENS,        /* hashes: hash_key_0, hash_key_1, is one of the hashes listed? */
+  ST_POSTGRES_READ_REVOKED,       /* sub: a row if it was revoked */
+  ST_POSTGRES_READ_SEQUENCE,      /* sequence: was it issued? a number that is not 0 */
 
   /* Of the revocation data (revocation_state.c). */
   ST_POSTGRES_STATE_BEGIN,  /* a transaction that reads one moment */
@@ -113,8 +115,9 @@ enum {
   ST_POSTGRES_REPLACES = 2048, /* what is there of it, instead of adding */
   ST_POSTGRES_LATER = 4096,    /* changes one row, or the commit fails: sent with what follows */
   ST_POSTGRES_HERE = 8192,     /* no statement: done in sets.c */
-  ST_POSTGRES_INTO_WRITTEN = 16384, /* digests of rows: whatever changes what a request is told of
-                                       a row returns its digest, and the cache forgets it */
+  ST_POSTGRES_INTO_WRITTEN =
+      16384, /* digests of rows, in all columns: whatever changes what a request is told of
+                a row returns its digest, and the cache forgets it */
 };
 
 typedef struct st_postgres_statement {
@@ -385,6 +388,9 @@ void st_postgres_reader_end(st_postgres *store); /* also when it was not started
 st_store_status st_postgres_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                       char *error) __attribute__((warn_unused_result));
 st_store_status st_postgres_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_postgres_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
+                                           bool *revoked, char *error)
     __attribute__((warn_unused_result));
 st_store_status st_postgres_issued_sequence(st_store *store, int64_t sequence, char *error)
     __attribute__((warn_unused_result));

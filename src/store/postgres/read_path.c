@@ -1,4 +1,5 @@
-/* Answers what a request asks: a key by its digest or sub, and whether a sequence was issued here.
+/* Answers what a request asks: a key by its digest or sub, whether a token was revoked by itself,
+ * and whether a sequence was issued here.
  * What was read is remembered, and forgotten when it was written here (st_postgres_forget) or
  * elsewhere (watch.c); so most questions ask no database and take no lock that all threads share.
  * The others go to pipeline.c and cost one index. README.md says why nothing old is answered.
@@ -6,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/clock.h"
 #include "store/key_cache.h"
 #include "store/postgres/postgres.h"
 
+#define HASH_KEY_TRIES 4
+
 struct st_postgres_reader {
   st_postgres_pipeline *pipeline;
+  _Atomic uint64_t hash_key[2]; /* as the database had it when it was asked last */
 };
 
 /* A key by its digest of 32 bytes, or by its sub of ST_SUB_LEN. */
@@ -67,6 +72,19 @@ static st_store_status read_rows(st_postgres *store, const read_question *ask, P
   return st_postgres_pipeline_ask(pipeline, which, values, rows, error);
 }
 
+/* A key that was rotated, by its digest before. */
+static st_store_status read_replaced(st_postgres *store, const read_question *ask, st_key *key,
+                                     uint8_t digest[32], char *error) {
+  PGresult *rows = NULL;
+  st_store_status status = st_postgres_pipeline_ask(
+      store->reader->pipeline, ST_POSTGRES_READ_BY_OLD_DIGEST,
+      ST_VALUES(read_value(ask), st_db_number(st_clock_now_us() / 1000000)), &rows, error);
+  if (status == ST_STORE_OK) status = take_row(store, ask, rows, key, digest, error);
+  key->by_old_digest = status == ST_STORE_OK;
+  PQclear(rows);
+  return status;
+}
+
 /* The moment is taken before the database is asked: what is forgotten from then on is not kept. */
 static st_store_status read_key(st_postgres *store, const read_question *ask, st_key *key,
                                 char *error) {
@@ -76,6 +94,9 @@ static st_store_status read_key(st_postgres *store, const read_question *ask, st
   st_store_status status = read_rows(store, ask, &rows, error);
   if (status == ST_STORE_OK) status = take_row(store, ask, rows, key, digest, error);
   PQclear(rows);
+  if (status == ST_STORE_NOT_FOUND && !ask->by_sub) {
+    status = read_replaced(store, ask, key, digest, error);
+  }
   if (status == ST_STORE_OK) st_key_cache_put(store->cache, digest, key, moment);
   return status == ST_STORE_NOT_FOUND && ask->by_sub ? read_revoked(store, ask, error) : status;
 }
@@ -106,6 +127,61 @@ st_store_status st_postgres_by_sub(st_store *store, subtoken_text sub, st_key *k
     }
   }
   return answer(store, &ask, key, error);
+}
+
+/* ---- tokens that were revoked by themselves ---- */
+
+/* The hashes are computed here, and asked for with the hash key of the time before. *same: it is
+ * still that one, and *revoked the answer. */
+static st_store_status read_tokens(st_postgres *store, const subtoken_text *tids, size_t count,
+                                   bool *same, bool *revoked, char *error) {
+  uint64_t hash_key[2];
+  uint8_t bytes[SUBTOKEN_HASH_KEY_LEN];
+  st_postgres_list hashes = {.len = ST_POSTGRES_NUMBER_LEN};
+  PGresult *rows = NULL;
+  bool ok = true;
+  for (size_t i = 0; i < 2; i++) {
+    hash_key[i] = atomic_load(&store->reader->hash_key[i]);
+    st_store64(bytes + 8 * i, hash_key[i]);
+  }
+  for (size_t i = 0; i < count && ok; i++) {
+    if (tids[i].len != ST_TID_LEN) continue;
+    ok = st_postgres_list_add_number(&hashes, (int64_t)subtoken_revocations_hash(bytes, tids[i]));
+  }
+  st_store_status status =
+      ok ? st_postgres_pipeline_ask(store->reader->pipeline, ST_POSTGRES_READ_TOKENS,
+                                    ST_VALUES(st_postgres_list_array(&hashes)), &rows, error)
+         : st_db_fail(error, "cannot read %s: no memory", st_db_name(&store->base));
+  if (status == ST_STORE_OK && PQntuples(rows) != 1) {
+    status = st_db_fail(error, "%s is damaged: no hash key", st_db_name(&store->base));
+  }
+  for (size_t i = 0; status == ST_STORE_OK && i < 2; i++) {
+    uint64_t now = (uint64_t)st_postgres_number(rows, 0, (int)i);
+    *same = *same && now == hash_key[i];
+    atomic_store(&store->reader->hash_key[i], now);
+  }
+  if (status == ST_STORE_OK) *revoked = st_postgres_number(rows, 0, 2) != 0;
+  PQclear(rows);
+  st_postgres_list_free(&hashes);
+  return status;
+}
+
+/* Another hash key comes with a restored snapshot alone. */
+st_store_status st_postgres_tokens_revoked(st_store *base, const subtoken_text *tids, size_t count,
+                                           bool *revoked, char *error) {
+  st_postgres *store = (st_postgres *)base;
+  bool same = false, found = false;
+  st_store_status status = ST_STORE_OK;
+  if (!st_postgres_watch_is_recent(store, error)) return ST_STORE_FAILED;
+  for (int tries = 0; status == ST_STORE_OK && !same; tries++) {
+    if (tries == HASH_KEY_TRIES) {
+      return st_db_fail(error, "cannot read %s: its hash key changes", st_db_name(base));
+    }
+    same = true;
+    status = read_tokens(store, tids, count, &same, &found, error);
+  }
+  if (status == ST_STORE_OK) *revoked = found;
+  return status;
 }
 
 /* *issued: the answer. */

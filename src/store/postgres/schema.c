@@ -185,6 +185,34 @@ static const char *const migrations[] = {
     "  RETURN NULL; END $$;"
     "CREATE TRIGGER remaining_written AFTER INSERT OR UPDATE OF what ON subtoken.remaining"
     "  FOR EACH STATEMENT EXECUTE FUNCTION subtoken.note_remaining();",
+
+    /* An audience that a key is bound to. A key whose secret was replaced: old_digest is that of
+     * the one before, and good until old_until; `replaced` has all that were replaced, because none
+     * is given again. A token that is revoked by itself is listed by its tid, filled up with dots
+     * as no sub is: token_of is the sub of its key, and it stays until a time.
+     */
+    "ALTER TABLE subtoken.keys ADD COLUMN audience " TEXT_C
+    "  DEFAULT '' CHECK (length(audience) <= 32),"
+    "  ADD COLUMN old_digest BYTEA CHECK (length(old_digest) = 32),"
+    "  ADD COLUMN old_until BIGINT,"
+    "  ADD COLUMN rotated_at BIGINT;" /* NULL: never */
+    "CREATE TABLE subtoken.replaced ("
+    "  digest BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 32),"
+    "  key_id " TEXT_C
+    " REFERENCES subtoken.keys (id)"
+    ");"
+    "ALTER TABLE subtoken.listed"
+    "  ADD COLUMN token_of TEXT COLLATE \"C\" CHECK (length(token_of) = 43),"
+    "  ADD COLUMN until BIGINT;"
+    "CREATE INDEX listed_tokens ON subtoken.listed (token_of) WHERE token_of IS NOT NULL;"
+    "CREATE INDEX listed_until ON subtoken.listed (until) WHERE until IS NOT NULL;"
+    "CREATE OR REPLACE FUNCTION subtoken.note_written() RETURNS trigger LANGUAGE plpgsql AS $$ "
+    "BEGIN"
+    "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
+    "    ('x' || encode(substring(d FROM 1 FOR 8), 'hex'))::bit(64)::bigint"
+    "    FROM was CROSS JOIN LATERAL (VALUES (digest), (old_digest)) AS v (d)"
+    "    WHERE d IS NOT NULL;"
+    "  RETURN NULL; END $$;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

@@ -36,6 +36,15 @@ static bool grow_written(st_postgres_db *db) {
   return true;
 }
 
+static bool add_written(st_postgres_db *db, const PGresult *result, int row, int column) {
+  if (PQgetlength(result, row, column) != 32) return false;
+  if (db->written_count == db->written_room && !grow_written(db)) return false;
+  db->written[db->written_count++] =
+      st_key_cache_digest8((const uint8_t *)PQgetvalue(result, row, column));
+  return true;
+}
+
+/* In the second column: that of before a rotation, if it is good. */
 static bool take_written(st_postgres_db *db, const PGresult *result) {
   int rows = PQntuples(result);
   for (int i = 0; i < rows && db->written_count <= WRITTEN_MAX; i++) {
@@ -43,10 +52,8 @@ static bool take_written(st_postgres_db *db, const PGresult *result) {
       db->written_count = WRITTEN_MAX + 1;
       return true;
     }
-    if (PQgetlength(result, i, 0) != 32) return false;
-    if (db->written_count == db->written_room && !grow_written(db)) return false;
-    db->written[db->written_count++] =
-        st_key_cache_digest8((const uint8_t *)PQgetvalue(result, i, 0));
+    bool has_old = PQnfields(result) > 1 && PQgetisnull(result, i, 1) == 0;
+    if (!add_written(db, result, i, 0) || (has_old && !add_written(db, result, i, 1))) return false;
   }
   return true;
 }

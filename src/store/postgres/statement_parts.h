@@ -43,17 +43,27 @@
 #define STORED_COLUMNS                                                          \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, suspended"
+/* How many tokens of the row are listed; and one more while there may be some whose tids are not
+ * known: hashes that a snapshot listed.
+ */
+#define TOKENS_REVOKED(row)                                                              \
+  "(SELECT count(*) FROM listed AS t WHERE t.token_of IS NOT NULL AND t.token_of = " row \
+  ".sub)"                                                                                \
+  " + (EXISTS (SELECT 1 FROM listed AS t WHERE t.sub >= '==' AND t.sub < '=>'))::int"
+#define ROTATED_COLUMNS ", keys.audience, coalesce(keys.old_until, 0), "
 #define COLUMNS                                                                 \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
-  "parent, " SUSPENDED("keys")
+  "parent, " SUSPENDED("keys") ROTATED_COLUMNS "0"
 #define KEY_COLUMNS                                                               \
   "keys.id, keys.sub, keys.name, keys.owner, keys.permissions, keys.created_at, " \
-  "keys.expires_at, keys.disabled, keys.kind, keys.parent, " SUSPENDED("keys")
+  "keys.expires_at, keys.disabled, keys.kind, keys.parent, " SUSPENDED("keys") ROTATED_COLUMNS "0"
+/* Of statements that change what requests are told of a row. */
+#define RETURNING_DIGESTS " RETURNING digest, old_digest"
 #define LISTED_COLUMNS                                                                    \
   KEY_COLUMNS                                                                             \
   ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(keys.made_by, '')," \
   " keys.disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM users AS p"                    \
-  " WHERE p.username = keys.owner AND p.key_id = keys.disabled_by)"
+  " WHERE p.username = keys.owner AND p.key_id = keys.disabled_by), keys.rotated_at"
 #define USER_COLUMNS                                                            \
   LISTED_COLUMNS                                                                \
   ", users.password, coalesce(users.imported, ''), users.locale, users.source," \
@@ -77,9 +87,10 @@
 #define SETTING(name) "(SELECT value FROM settings WHERE name = '" name "')"
 
 /* As store/copy.c lists them. */
-#define COPIED_OF_KEYS                                                              \
-  "id, n, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
-  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner"
+#define COPIED_OF_KEYS                                                                     \
+  "id, n, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"        \
+  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
+  " audience, old_digest, old_until, rotated_at"
 #define COPIED_OF_USERS                                                           \
   "username, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -91,9 +102,12 @@
   " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
 
 /* The name under which a hash is listed whose sub is unknown, or has another length. No sub has a
- * `=`.
+ * `=`. What a snapshot listed may be a tid, too, and has another name.
  */
 #define NAMELESS(hash) "'=' || lpad(to_hex(" hash "), 16, '0') || repeat('0', 26)"
+#define NAMELESS_OF_SNAPSHOT(hash) "'==' || lpad(to_hex(" hash "), 16, '0') || repeat('0', 25)"
+/* That of a token: its tid, as long as a sub. */
+#define TOKEN_NAME(tid) tid "::text || repeat('.', 27)"
 
 #define RANDOM_32 "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
 #define CLOCK "extract(epoch FROM clock_timestamp())::bigint"

@@ -15,21 +15,24 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND " IN_FORCE("keys")),
     [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND " IN_FORCE("keys")),
     /* $4: who; $5: not when it is disabled already */
-    [ST_SQL_ROW_DISABLE] =
-        SQL_AND(INTO_WRITTEN,
-                "UPDATE keys SET disabled = $3::bigint, changed_at = $2, disabled_by ="
-                " CASE WHEN $3::bigint = 0 THEN NULL WHEN $5::bigint <> 0 AND disabled = 1"
-                " THEN disabled_by ELSE $4 END WHERE id = $1 AND deleted_at IS NULL"
-                " RETURNING digest"),
-    [ST_SQL_ROW_REPLACE_SUB] = SQL_HASHED(3, INTO_WRITTEN,
-                                          "UPDATE keys SET sub = $3, hash = $4, changed_at = $2"
-                                          " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+    [ST_SQL_ROW_DISABLE] = SQL_AND(
+        INTO_WRITTEN,
+        "UPDATE keys SET disabled = $3::bigint, changed_at = $2, disabled_by ="
+        " CASE WHEN $3::bigint = 0 THEN NULL WHEN $5::bigint <> 0 AND disabled = 1"
+        " THEN disabled_by ELSE $4 END WHERE id = $1 AND deleted_at IS NULL" RETURNING_DIGESTS),
+    [ST_SQL_ROW_REPLACE_SUB] =
+        SQL_HASHED(3, INTO_WRITTEN,
+                   "UPDATE keys SET sub = $3, hash = $4, changed_at = $2"
+                   " WHERE id = $1 AND deleted_at IS NULL" RETURNING_DIGESTS),
     [ST_SQL_ROW_GRANT] = SQL_AND(INTO_WRITTEN,
                                  "UPDATE keys SET permissions = $3, changed_at = $2"
-                                 " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+                                 " WHERE id = $1 AND deleted_at IS NULL" RETURNING_DIGESTS),
     [ST_SQL_ROW_EXTEND] = SQL_AND(INTO_WRITTEN,
                                   "UPDATE keys SET expires_at = $3, changed_at = $2"
-                                  " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+                                  " WHERE id = $1 AND deleted_at IS NULL" RETURNING_DIGESTS),
+    [ST_SQL_ROW_TOUCH] = SQL_AND(INTO_WRITTEN,
+                                 "UPDATE keys SET changed_at = greatest(changed_at, $2)"
+                                 " WHERE id = $1" RETURNING_DIGESTS),
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] = SQL_HASHED(1, 0,
                                          "SELECT 1 FROM revoked WHERE sub = $1"
@@ -40,12 +43,12 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_KEY_INSERT] =
         SQL_HASHED(2, 0,
                    "INSERT INTO keys (" STORED_COLUMNS
-                   ", digest, changed_at, deleted_at, made_by, made_by_owner, hash)"
+                   ", digest, changed_at, deleted_at, made_by, made_by_owner, audience, hash)"
                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10, $11::bigint,"
                    " $12, $6, NULL, $13,"
                    /* whose row made it, unless it is another key of the same owner */
                    " (SELECT by.owner FROM keys AS by WHERE by.id = $13 AND by.owner <> ''"
-                   "  AND NOT ($9::bigint = 0 AND by.owner = $4)), $14)"),
+                   "  AND NOT ($9::bigint = 0 AND by.owner = $4)), $14, $15)"),
     [ST_SQL_KEY_FIND] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id = $1 AND " KEY_IN_FORCE),
     [ST_SQL_KEY_FIND_SUB] =
         SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE sub = $1 AND " KEY_IN_FORCE),
@@ -63,13 +66,26 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_KEY_COUNT_OWNED] = SQL("SELECT count(*) " LIVING_OF_OWNER),
     [ST_SQL_KEY_RENAME] = SQL_AND(INTO_WRITTEN,
                                   "UPDATE keys SET name = $3, changed_at = $2"
-                                  " WHERE id = $1 AND " LIVING_KEY " RETURNING digest"),
+                                  " WHERE id = $1 AND " LIVING_KEY RETURNING_DIGESTS),
     [ST_SQL_KEY_USED] =
         SQL_AND(LATER,
                 "INSERT INTO used (key_id, used_at)"
                 " SELECT id, $2::bigint FROM keys WHERE id = $1 AND deleted_at IS NULL"
                 " ON CONFLICT (key_id) DO UPDATE"
                 " SET used_at = greatest(used.used_at, excluded.used_at)"),
+
+    /* $4: NULL: the digest before is no longer good. */
+    [ST_SQL_KEY_ROTATE] = SQL_AND(
+        INTO_WRITTEN,
+        "UPDATE keys SET old_digest = CASE WHEN $4::bigint IS NULL THEN NULL ELSE digest END,"
+        " old_until = $4::bigint, digest = $3, rotated_at = $2,"
+        " changed_at = greatest(changed_at, $2) WHERE id = $1 AND " LIVING_KEY RETURNING_DIGESTS),
+    [ST_SQL_DIGEST_REPLACE] =
+        SQL_AND(INTO_WRITTEN,
+                "WITH was AS (SELECT digest, id, old_digest FROM keys WHERE id = $1 AND " LIVING_KEY
+                "), noted AS (INSERT INTO replaced (digest, key_id) SELECT digest, id FROM was)"
+                " SELECT digest, old_digest FROM was"),
+    [ST_SQL_DIGEST_IS_REPLACED] = SQL("SELECT 1 FROM replaced WHERE digest = $1"),
 
     [ST_SQL_USER_FIND] =
         SQL("SELECT " USER_COLUMNS " FROM users JOIN keys ON keys.id = users.key_id"
@@ -96,7 +112,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_SESSION_SEED] = SQL("SELECT seed FROM sessions WHERE key_id = $1"),
     [ST_SQL_SESSION_GRANT] = SQL_AND(INTO_WRITTEN,
                                      "UPDATE keys SET permissions = $3, changed_at = $2"
-                                     " WHERE " OF_PARENT "= $1 RETURNING digest"),
+                                     " WHERE " OF_PARENT "= $1" RETURNING_DIGESTS),
     [ST_SQL_REFRESH_INSERT] = SQL(
         "INSERT INTO refresh_tokens (hash, key_id, expires_at, used_at) VALUES ($1, $2, $3, NULL)"),
     [ST_SQL_REFRESH_FIND] =
@@ -172,7 +188,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                 " SELECT $1::bigint, hash FROM keys WHERE " IN_SET("$2") " ON CONFLICT DO NOTHING"),
     [ST_SQL_SET_DELETE] = SQL_AND(WITH_SET | INTO_WRITTEN,
                                   "UPDATE keys SET deleted_at = $1, changed_at = $1"
-                                  " WHERE " IN_SET("$2") " RETURNING digest"),
+                                  " WHERE " IN_SET("$2") RETURNING_DIGESTS),
     [ST_SQL_SET_DELETE_DIGESTS] = SQL_AND(WITH_SET | LATER, "UPDATE keys SET digest = " RANDOM_32
                                                             " WHERE kind = 1 AND " IN_SET("$1")),
     [ST_SQL_SET_AUDIT_KEYS] = SQL_AND(
@@ -194,11 +210,11 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                 " SELECT $1::bigint, $2::text, $3::text, $4::text, owner, $5::text, $7::bytea"
                 " FROM keys WHERE kind = 1 AND " IN_SET("$6") " ORDER BY owner"),
     [ST_SQL_SET_DELETE_USERS] = SQL_AND(WITH_SET, "DELETE FROM users WHERE key_" IN_SET("$1")),
-    [ST_SQL_SET_SUSPEND] = SQL_AND(
-        WITH_SET | INTO_WRITTEN,
-        "UPDATE keys SET suspended = $1::bigint,"
-        " changed_at = greatest(changed_at, $2::bigint)"
-        " WHERE kind = 0 AND suspended <> $1::bigint AND " IN_SET("$3") " RETURNING digest"),
+    [ST_SQL_SET_SUSPEND] =
+        SQL_AND(WITH_SET | INTO_WRITTEN,
+                "UPDATE keys SET suspended = $1::bigint,"
+                " changed_at = greatest(changed_at, $2::bigint)"
+                " WHERE kind = 0 AND suspended <> $1::bigint AND " IN_SET("$3") RETURNING_DIGESTS),
     [ST_SQL_SET_LIST_DISABLED] =
         SQL_AND(WITH_SET | LATER,
                 "INSERT INTO listed (sub, hash, revoked_at)"
@@ -215,8 +231,8 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_SET_REMOVE_SESSIONS] =
         SQL_AND(WITH_SET, "DELETE FROM sessions WHERE key_" IN_SET("$1")),
     [ST_SQL_SET_REMOVE_USED] = SQL_AND(WITH_SET, "DELETE FROM used WHERE key_" IN_SET("$1")),
-    [ST_SQL_SET_REMOVE_ROWS] = SQL_AND(WITH_SET | INTO_WRITTEN,
-                                       "DELETE FROM keys WHERE " IN_SET("$1") " RETURNING digest"),
+    [ST_SQL_SET_REMOVE_ROWS] =
+        SQL_AND(WITH_SET | INTO_WRITTEN, "DELETE FROM keys WHERE " IN_SET("$1") RETURNING_DIGESTS),
     [ST_SQL_SET_ADD_SNAPSHOT_SESSIONS] = SQL_AND(
         INTO_SET | WITH_SNAPSHOT,
         "SELECT id FROM keys WHERE kind >= 2 AND deleted_at IS NULL"
@@ -229,7 +245,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_SET_DISABLE] =
         SQL_AND(WITH_SET | INTO_WRITTEN,
                 "UPDATE keys SET disabled = 1, disabled_by = NULL, changed_at = $1"
-                " WHERE disabled = 0 AND " IN_SET("$2") " RETURNING digest"),
+                " WHERE disabled = 0 AND " IN_SET("$2") RETURNING_DIGESTS),
 
     [ST_SQL_DERIVED_CLEAR] = HERE,
     /* The row itself; of a user, also those of the user's keys that have made something for others:
@@ -366,7 +382,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_SNAPSHOT_LIST] =
         SQL_AND(WITH_SNAPSHOT,
                 "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
-                " SELECT " NAMELESS("hash") ", hash, $1::bigint, " SETTING(
+                " SELECT " NAMELESS_OF_SNAPSHOT("hash") ", hash, $1::bigint, " SETTING(
                     "lived") " FROM unnest($2::bigint[]) AS s (hash) ON CONFLICT DO NOTHING"),
     [ST_SQL_SNAPSHOT_LOG] =
         SQL_AND(WITH_SNAPSHOT,
@@ -387,6 +403,24 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                    "INSERT INTO changes (sequence, hash) SELECT $1::bigint, $3::bigint"
                    " WHERE $2::text IS NOT NULL ON CONFLICT DO NOTHING"),
 
+    [ST_SQL_ANY_ROW_WRITTEN] =
+        SQL_AND(INTO_WRITTEN,
+                "INSERT INTO written (xid, digest8) VALUES (pg_current_xact_id(), NULL)"
+                " RETURNING NULL::bytea"),
+
+    [ST_SQL_TOKEN_IS_LISTED] = SQL("SELECT 1 FROM listed WHERE sub = " TOKEN_NAME("$1")),
+    [ST_SQL_TOKEN_COUNT] =
+        SQL("SELECT count(*) FROM listed WHERE token_of IS NOT NULL AND token_of = $1"),
+    [ST_SQL_TOKEN_LIST] =
+        SQL_HASHED(1, 0,
+                   "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until)"
+                   " SELECT " TOKEN_NAME("$1") ", $4::bigint, NULL, " SETTING(
+                       "lived") ", $2::text, $3::bigint"),
+    [ST_SQL_TOKEN_PURGE_LOG] =
+        SQL("INSERT INTO changes (sequence, hash) SELECT $2::bigint, hash FROM listed"
+            " WHERE until IS NOT NULL AND until < $1 ON CONFLICT DO NOTHING"),
+    [ST_SQL_TOKEN_PURGE] = SQL("DELETE FROM listed WHERE until IS NOT NULL AND until < $1"),
+
     [ST_SQL_COPY_BEGIN] = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
     [ST_SQL_COPY_END] = SQL("COMMIT"),
     [ST_SQL_COPY_IS_EMPTY] = SQL("SELECT 1 WHERE " SETTING(
@@ -402,10 +436,13 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL("SELECT sequence FROM issued WHERE sequence > $1 ORDER BY sequence LIMIT $2"),
     [ST_SQL_COPY_READ_KEYS] =
         SQL("SELECT " COPIED_OF_KEYS " FROM keys WHERE id > $1 ORDER BY id LIMIT $2"),
+    [ST_SQL_COPY_READ_REPLACED] =
+        SQL("SELECT digest, key_id FROM replaced WHERE digest > $1 ORDER BY digest LIMIT $2"),
     [ST_SQL_COPY_READ_REVOKED] =
         SQL("SELECT sub, key_id, revoked_at FROM revoked WHERE sub > $1 ORDER BY sub LIMIT $2"),
-    [ST_SQL_COPY_READ_LISTED] = SQL("SELECT sub, hash, revoked_at, lived_at FROM listed"
-                                    " WHERE sub > $1 ORDER BY sub LIMIT $2"),
+    [ST_SQL_COPY_READ_LISTED] =
+        SQL("SELECT sub, hash, revoked_at, lived_at, token_of, until FROM listed"
+            " WHERE sub > $1 ORDER BY sub LIMIT $2"),
     [ST_SQL_COPY_READ_CHANGES] =
         SQL("SELECT sequence, hash FROM changes WHERE (sequence, hash) > ($1, $2)"
             " ORDER BY sequence, hash LIMIT $3"),
@@ -427,12 +464,15 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL_HASHED(4, LATER,
                    "INSERT INTO keys (" COPIED_OF_KEYS ", hash)"
                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint, $11, $12,"
-                   " $13::bigint, $14, $15::bigint, $16, $17, $18, $19)"),
+                   " $13::bigint, $14, $15::bigint, $16, $17, $18, $19, $20, $21, $22, $23)"),
+    [ST_SQL_COPY_WRITE_REPLACED] =
+        SQL_AND(LATER, "INSERT INTO replaced (digest, key_id) VALUES ($1, $2)"),
     [ST_SQL_COPY_WRITE_REVOKED] =
         SQL_AND(LATER, "INSERT INTO revoked (sub, key_id, revoked_at) VALUES ($1, $2, $3)"),
-    [ST_SQL_COPY_WRITE_LISTED] = SQL_AND(LATER,
-                                         "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
-                                         " VALUES ($1, $2, $3, $4)"),
+    [ST_SQL_COPY_WRITE_LISTED] =
+        SQL_AND(LATER,
+                "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until)"
+                " VALUES ($1, $2, $3, $4, $5, $6)"),
     [ST_SQL_COPY_WRITE_CHANGES] =
         SQL_AND(LATER, "INSERT INTO changes (sequence, hash) VALUES ($1, $2)"),
     [ST_SQL_COPY_WRITE_USERS] =

@@ -1,4 +1,5 @@
-/* Answers what a request asks: a key by its digest or sub, and whether a sequence was issued here.
+/* Answers what a request asks: a key by its digest or sub, whether a token was revoked by itself,
+ * and whether a sequence was issued here.
  * Each is one prepared statement on a connection that is chosen by the key. While the cache holds
  * the key (src/store/key_cache.h) there is none at all; and when nothing was committed since it was
  * last brought up to date, which wal_index.c sees in memory, no call of SQLite either, and no lock
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/clock.h"
 #include "store/sqlite/sqlite.h"
 
 #define LOOK_EVERY_MS 100   /* how long a reader may go on with a file that was replaced */
@@ -164,15 +166,30 @@ static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const qu
   return ST_STORE_OK;
 }
 
-static st_store_status read_key(st_sqlite_reader *r, const question *ask, uint64_t moment,
-                                st_key *key, char *error) {
-  uint8_t digest[32];
-  sqlite3_stmt *row = r->statements[ask->by_sub ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST];
+/* The key that answers, and its digest. */
+static st_store_status read_one(st_sqlite_reader *r, int which, const question *ask,
+                                uint8_t digest[32], st_key *key, char *error) {
+  sqlite3_stmt *row = r->statements[which];
   int bound = ask->by_sub ? sqlite3_bind_text(row, 1, ask->bytes, ST_SUB_LEN, SQLITE_STATIC)
                           : sqlite3_bind_blob(row, 1, ask->bytes, 32, SQLITE_STATIC);
+  if (bound == SQLITE_OK && which == ST_SQLITE_READ_BY_OLD_DIGEST) {
+    bound = sqlite3_bind_int64(row, 2, st_clock_now_us() / 1000000);
+  }
   st_store_status found =
       bound == SQLITE_OK ? read_row(r, row, ask, digest, key, error) : read_failed(r, error);
   st_sqlite_finish(row);
+  return found;
+}
+
+static st_store_status read_key(st_sqlite_reader *r, const question *ask, uint64_t moment,
+                                st_key *key, char *error) {
+  uint8_t digest[32];
+  int which = ask->by_sub ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST;
+  st_store_status found = read_one(r, which, ask, digest, key, error);
+  if (found == ST_STORE_NOT_FOUND && !ask->by_sub) {
+    found = read_one(r, ST_SQLITE_READ_BY_OLD_DIGEST, ask, digest, key, error);
+    key->by_old_digest = found == ST_STORE_OK;
+  }
   if (found == ST_STORE_OK) st_key_cache_put(r->store->cache, digest, key, moment);
   return found;
 }
@@ -225,6 +242,40 @@ st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key
   question ask = {.bytes = sub.data, .by_sub = true};
   return answer((st_sqlite *)store, &ask, key, error);
 }
+
+/* ---- tokens that were revoked by themselves ---- */
+
+/* Within the read transaction of freshen. */
+static st_store_status read_token(st_sqlite_reader *r, subtoken_text tid, bool *revoked,
+                                  char *error) {
+  sqlite3_stmt *row = r->statements[ST_SQLITE_READ_TOKEN];
+  int code = sqlite3_bind_text(row, 1, tid.data, (int)tid.len, SQLITE_STATIC);
+  if (code == SQLITE_OK) code = sqlite3_step(row);
+  *revoked = code == SQLITE_ROW;
+  bool ok = code == SQLITE_ROW || code == SQLITE_DONE;
+  st_store_status status = ok ? ST_STORE_OK : read_failed(r, error);
+  st_sqlite_finish(row);
+  return status;
+}
+
+st_store_status st_sqlite_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
+                                         bool *revoked, char *error) {
+  question ask = {.bytes = count > 0 && tids[0].len >= 8 ? tids[0].data : "no token"};
+  st_sqlite_reader *r = reader_of((st_sqlite *)store, &ask);
+  uint64_t moment = 0;
+  bool found = false;
+  (void)pthread_mutex_lock(&r->lock);
+  st_store_status status = freshen(r, &moment, error) ? ST_STORE_OK : ST_STORE_FAILED;
+  for (size_t i = 0; status == ST_STORE_OK && i < count && !found; i++) {
+    if (tids[i].len == ST_TID_LEN) status = read_token(r, tids[i], &found, error);
+  }
+  end_moment(r);
+  (void)pthread_mutex_unlock(&r->lock);
+  if (status == ST_STORE_OK) *revoked = found;
+  return status;
+}
+
+/* ---- the rest ---- */
 
 /* Within the read transaction of freshen. */
 static st_store_status read_given(st_sqlite_reader *r, int64_t sequence, char *error) {

@@ -35,6 +35,7 @@ bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key) {
   key->disabled = disabled != 0;
   key->suspended = suspended != 0;
   key->expires_at = ST_NEVER;
+  key->tokens_revoked = sqlite3_column_int64(row, ST_COL_TOKENS_REVOKED);
   return st_sqlite_take_text(row, ST_COL_ID, key->id, sizeof key->id) &&
          strlen(key->id) == ST_KEY_ID_LEN &&
          st_sqlite_take_text(row, ST_COL_SUB, key->sub, sizeof key->sub) &&
@@ -42,6 +43,8 @@ bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key) {
          st_sqlite_take_text(row, ST_COL_NAME, key->name, sizeof key->name) &&
          st_sqlite_take_text(row, ST_COL_OWNER, key->owner, sizeof key->owner) &&
          st_sqlite_take_text(row, ST_COL_PERMISSIONS, key->permissions, sizeof key->permissions) &&
+         st_sqlite_take_text(row, ST_COL_AUDIENCE, key->audience, sizeof key->audience) &&
+         take_time(row, ST_COL_OLD_UNTIL, &key->old_until) &&
          take_time(row, ST_COL_CREATED_AT, &key->created_at) &&
          (never || take_time(row, ST_COL_EXPIRES_AT, &key->expires_at)) &&
          (disabled == 0 || disabled == 1) && (suspended == 0 || suspended == 1) &&

@@ -39,6 +39,8 @@ enum {
   ST_SQLITE_READ_WRITTEN,
   ST_SQLITE_READ_WRITTEN_LAST,
   ST_SQLITE_READ_BY_DIGEST,
+  ST_SQLITE_READ_BY_OLD_DIGEST,
+  ST_SQLITE_READ_TOKEN,
   ST_SQLITE_READ_BY_SUB,
   ST_SQLITE_READ_REVOKED,
   ST_SQLITE_READ_SEQUENCE,
@@ -261,6 +263,9 @@ void st_sqlite_drop_files(st_sqlite *store);
 st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                     char *error) __attribute__((warn_unused_result));
 st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_sqlite_tokens_revoked(st_store *store, const subtoken_text *tids, size_t count,
+                                         bool *revoked, char *error)
     __attribute__((warn_unused_result));
 st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error)
     __attribute__((warn_unused_result));

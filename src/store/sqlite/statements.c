@@ -47,14 +47,22 @@
   " AND " ENDED("keys") ") "
 #define IN_FORCE(row) row ".deleted_at IS NULL AND NOT " ENDED(row)
 
-#define COLUMNS                                                                 \
+/* How many tokens of the row are listed; and one more while there may be some whose tids are not
+ * known: hashes that a snapshot listed.
+ */
+#define TOKENS_REVOKED(row)                                                  \
+  "(SELECT count(*) FROM listed AS t WHERE t.token_of = " row ".sub)"        \
+  " + EXISTS (SELECT 1 FROM listed AS t WHERE t.sub >= '==' AND t.sub < '=>')"
+#define KEY_COLUMNS                                                             \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
-  "parent, " SUSPENDED("keys")
+  "parent, " SUSPENDED("keys") ", audience, coalesce(old_until, 0)"
+#define COLUMNS KEY_COLUMNS ", 0"
+#define REQUEST_COLUMNS KEY_COLUMNS ", " TOKENS_REVOKED("keys")
 #define LISTED_COLUMNS                                                                \
   COLUMNS                                                                             \
   ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(made_by, ''), " \
   "disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM persons AS p"                    \
-  " WHERE p.login = keys.owner AND p.key_id = keys.disabled_by)"
+  " WHERE p.login = keys.owner AND p.key_id = keys.disabled_by), rotated_at"
 #define USER_COLUMNS                                                           \
   LISTED_COLUMNS                                                               \
   ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
@@ -84,7 +92,8 @@
 /* As copy.c lists them. */
 #define COPIED_OF_KEYS                                                                  \
   "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
-  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner"
+  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
+  " audience, old_digest, old_until, rotated_at"
 #define COPIED_OF_USERS                                                        \
   "login, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -96,9 +105,12 @@
   " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
 
 /* The name under which a hash is listed whose sub is unknown, or has another length. No sub has a
- * `=`.
+ * `=`. What a snapshot listed may be a tid, too, and has another name.
  */
 #define NAMELESS(hash) "printf('=%016x%026d', " hash ", 0)"
+#define NAMELESS_OF_SNAPSHOT(hash) "printf('==%016x%025d', " hash ", 0)"
+/* That of a token: its tid, as long as a sub. */
+#define TOKEN_NAME(tid) "(" tid " || '...........................')"
 
 const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT] = {
     [ST_SQLITE_BEGIN] = "BEGIN IMMEDIATE",
@@ -123,6 +135,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_EXTEND] =
         "UPDATE keys SET expires_at = ?3, changed_at = ?2"
         " WHERE id = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_TOUCH] = "UPDATE keys SET changed_at = max(changed_at, ?2) WHERE id = ?1",
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] =
         "SELECT 1 FROM revoked WHERE sub = ?1"
@@ -132,10 +145,10 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     /* made_by_owner: whose row made it, unless it is another key of the same owner. */
     [ST_SQL_KEY_INSERT] =
         "INSERT INTO keys (" STORED_COLUMNS
-        ", digest, changed_at, deleted_at, made_by, made_by_owner)"
+        ", digest, changed_at, deleted_at, made_by, made_by_owner, audience)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL, ?13,"
         " (SELECT by.owner FROM keys AS by WHERE by.id = ?13 AND by.owner <> ''"
-        "  AND NOT (?9 = 0 AND by.owner = ?4)))",
+        "  AND NOT (?9 = 0 AND by.owner = ?4)), ?14)",
     [ST_SQL_KEY_FIND] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id = ?1 AND " KEY_IN_FORCE,
     [ST_SQL_KEY_FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " KEY_IN_FORCE,
     [ST_SQL_KEY_LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " KEY_IN_FORCE
@@ -156,6 +169,14 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "INSERT INTO used (key_id, used_at)"
         " SELECT id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
         " ON CONFLICT (key_id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
+
+    /* ?4: NULL: the digest before is no longer good. */
+    [ST_SQL_KEY_ROTATE] =
+        "UPDATE keys SET old_digest = iif(?4 IS NULL, NULL, digest), old_until = ?4, digest = ?3,"
+        " rotated_at = ?2, changed_at = max(changed_at, ?2) WHERE id = ?1 AND " LIVING_KEY,
+    [ST_SQL_DIGEST_REPLACE] = "INSERT INTO replaced (digest, key_id)"
+                              " SELECT digest, id FROM keys WHERE id = ?1 AND " LIVING_KEY,
+    [ST_SQL_DIGEST_IS_REPLACED] = "SELECT 1 FROM replaced WHERE digest = ?1",
 
     /* CROSS JOIN: in this order, whatever the planner thinks of the sizes. */
     [ST_SQL_USER_FIND] = "SELECT " USER_COLUMNS
@@ -398,18 +419,29 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " EXISTS (SELECT 1 FROM listed WHERE listed.hash = snapshot.hash)"
         " OR hash IN (SELECT hash FROM changes WHERE sequence > ?1)",
     [ST_SQL_SNAPSHOT_LIST] = "INSERT OR IGNORE INTO listed (sub, hash, revoked_at, lived_at)"
-                   " SELECT " NAMELESS("hash") ", hash, ?1, " FACT("lived") " FROM temp.snapshot",
+                   " SELECT " NAMELESS_OF_SNAPSHOT("hash") ", hash, ?1, " FACT("lived") " FROM temp.snapshot",
     [ST_SQL_SNAPSHOT_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
                             " SELECT ?1, hash FROM temp.snapshot",
     [ST_SQL_HASH_KEY_IS] = "SELECT 1 WHERE " FACT("hash_key_0") " = ?1"
                            " AND " FACT("hash_key_1") " = ?2",
     [ST_SQL_LISTED_WITHOUT_SUB] = "SELECT 1 FROM listed WHERE sub >= '=' AND sub < '>' LIMIT 1",
-    [ST_SQL_LISTED_HASH_ANEW] = "UPDATE listed SET hash = " HASH_OF("sub"),
+    [ST_SQL_LISTED_HASH_ANEW] = "UPDATE listed SET hash = "
+        HASH_OF("iif(token_of IS NULL, sub, substr(sub, 1, 16))"),
     [ST_SQL_SUB_LIST] = "INSERT INTO listed (sub, hash, revoked_at, lived_at) SELECT"
                  " iif(length(?1) = 43, ?1, " NAMELESS(HASH_OF("?1")) "), " HASH_OF("?1") ","
                  " ?2, " FACT("lived"),
     [ST_SQL_SUB_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
                        " VALUES (?1, " HASH_OF("?2") ")",
+    [ST_SQL_ANY_ROW_WRITTEN] = "INSERT INTO written (digest8) VALUES (NULL)",
+
+    [ST_SQL_TOKEN_IS_LISTED] = "SELECT 1 FROM listed WHERE sub = " TOKEN_NAME("?1"),
+    [ST_SQL_TOKEN_COUNT] = "SELECT count(*) FROM listed WHERE token_of = ?1",
+    [ST_SQL_TOKEN_LIST] =
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until) VALUES"
+        " (" TOKEN_NAME("?1") ", " HASH_OF("?1") ", NULL, " FACT("lived") ", ?2, ?3)",
+    [ST_SQL_TOKEN_PURGE_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
+                               " SELECT ?2, hash FROM listed WHERE until < ?1",
+    [ST_SQL_TOKEN_PURGE] = "DELETE FROM listed WHERE until < ?1",
 
     [ST_SQL_COPY_BEGIN] = "BEGIN",
     [ST_SQL_COPY_END] = "COMMIT",
@@ -425,9 +457,12 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_READ_ISSUED] = "SELECT sequence FROM given WHERE sequence > ?1"
                                 " ORDER BY sequence LIMIT ?2",
     [ST_SQL_COPY_READ_KEYS] = "SELECT " COPIED_OF_KEYS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [ST_SQL_COPY_READ_REPLACED] = "SELECT digest, key_id FROM replaced WHERE digest > ?1"
+                                  " ORDER BY digest LIMIT ?2",
     [ST_SQL_COPY_READ_REVOKED] = "SELECT sub, key_id, revoked_at FROM revoked WHERE sub > ?1"
                                  " ORDER BY sub LIMIT ?2",
-    [ST_SQL_COPY_READ_LISTED] = "SELECT sub, hash, revoked_at, lived_at FROM listed WHERE sub > ?1"
+    [ST_SQL_COPY_READ_LISTED] = "SELECT sub, hash, revoked_at, lived_at, token_of, until"
+                                " FROM listed WHERE sub > ?1"
                                 " ORDER BY sub LIMIT ?2",
     [ST_SQL_COPY_READ_CHANGES] = "SELECT sequence, hash FROM changes"
                                  " WHERE (sequence, hash) > (?1, ?2)"
@@ -448,11 +483,13 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_ISSUED] = "INSERT INTO given (sequence) VALUES (?1)",
     [ST_SQL_COPY_WRITE_KEYS] = "INSERT INTO keys (" COPIED_OF_KEYS
                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                               " ?13, ?14, ?15, ?16, ?17, ?18)",
+                               " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+    [ST_SQL_COPY_WRITE_REPLACED] = "INSERT INTO replaced (digest, key_id) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
                                   " VALUES (?1, ?2, ?3)",
-    [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
-                                 " VALUES (?1, ?2, ?3, ?4)",
+    [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed"
+                                 " (sub, hash, revoked_at, lived_at, token_of, until)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [ST_SQL_COPY_WRITE_CHANGES] = "INSERT INTO changes (sequence, hash) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_USERS] = "INSERT INTO persons (" COPIED_OF_USERS
                                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -473,9 +510,15 @@ const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
     [ST_SQLITE_READ_VERSION] = "PRAGMA data_version",
     [ST_SQLITE_READ_WRITTEN] = "SELECT n, digest8 FROM written WHERE n >= ?1 ORDER BY n",
     [ST_SQLITE_READ_WRITTEN_LAST] = "SELECT max(n) FROM written",
-    [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
+    [ST_SQLITE_READ_BY_DIGEST] = "SELECT " REQUEST_COLUMNS ", digest, deleted_at IS NOT NULL"
                                  " OR " ENDED("keys") " FROM keys WHERE digest = ?1",
-    [ST_SQLITE_READ_BY_SUB] = "SELECT " COLUMNS
+    /* One that was replaced. ?2: the time. */
+    [ST_SQLITE_READ_BY_OLD_DIGEST] = "SELECT " REQUEST_COLUMNS
+               ", r.digest, deleted_at IS NOT NULL OR " ENDED("keys")
+               " OR old_digest IS NOT r.digest OR coalesce(old_until, 0) <= ?2"
+               " FROM replaced AS r CROSS JOIN keys ON keys.id = r.key_id WHERE r.digest = ?1",
+    [ST_SQLITE_READ_TOKEN] = "SELECT 1 FROM listed WHERE hash = " HASH_OF("?1") " LIMIT 1",
+    [ST_SQLITE_READ_BY_SUB] = "SELECT " REQUEST_COLUMNS
                ", digest, deleted_at IS NOT NULL OR " ENDED("keys")
                " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
                " FROM keys WHERE sub = ?1",
