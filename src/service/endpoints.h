@@ -19,6 +19,7 @@ const st_problem *st_sessions_service(st_context *c);       /* /v1/auth/token */
 const st_problem *st_sessions_refresh(st_context *c);       /* /v1/auth/refresh */
 const st_problem *st_sessions_log_out(st_context *c);       /* /v1/auth/logout */
 const st_problem *st_token_endpoint_answer(st_context *c);  /* /oauth/token */
+const st_problem *st_revoke_answer(st_context *c);          /* /oauth/revoke */
 const st_problem *st_introspect_answer(st_context *c);      /* /oauth/introspect */
 const st_problem *st_metadata_issuer(st_context *c);        /* /.well-known/oauth-a... */
 const st_problem *st_metadata_authorize(st_context *c);     /* /oauth/authorize */

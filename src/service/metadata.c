@@ -58,6 +58,8 @@ static void metadata_write(st_writer *writer, const char *issuer, unsigned crede
                    ",\"grant_types_supported\":[\"client_credentials\",\"refresh_token\","
                    "\"urn:ietf:params:oauth:grant-type:token-exchange\"]"
                    ",\"response_types_supported\":[]");
+  metadata_write_endpoint(writer, "revocation_endpoint", issuer, "/oauth/revoke");
+  st_write_literal(writer, ",\"revocation_endpoint_auth_methods_supported\":[\"none\"]");
   metadata_write_endpoint(writer, "introspection_endpoint", issuer, "/oauth/introspect");
   metadata_write_methods(writer, "introspection_endpoint_auth_methods_supported", credentials,
                          false, true);

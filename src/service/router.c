@@ -29,6 +29,7 @@ static const struct {
     {"/v1/auth/refresh", "POST, OPTIONS", POST, st_sessions_refresh},
     {"/v1/auth/logout", "POST, OPTIONS", POST, st_sessions_log_out},
     {"/oauth/token", "POST, OPTIONS", POST, st_token_endpoint_answer},
+    {"/oauth/revoke", "POST, OPTIONS", POST, st_revoke_answer},
     {"/oauth/introspect", "POST, OPTIONS", POST, st_introspect_answer},
     {"/oauth/authorize", "GET, HEAD, POST, OPTIONS", GET | POST, st_metadata_authorize},
     {"/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS", GET, st_metadata_issuer},

@@ -59,6 +59,8 @@ static struct {
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
   const char *audit_detail;
+  char revoked_tid[ST_TID_LEN + 1]; /* of the token that was revoked last */
+  int64_t revoked_exp;
   char used[ST_KEY_ID_LEN + 1]; /* the last key that was */
 } fixture;
 
@@ -465,6 +467,26 @@ static const st_users fixture_users = {.context = &fixture,
                                        .end_session = fixture_log_out,
                                        .list_audit = fixture_audit,
                                        .note_use = fixture_used};
+/* Lists the token in fixture.revoked_tid. */
+static inline st_store_status fixture_revoke_token(void *context, const st_audit_context *audit,
+                                                   subtoken_text sub, subtoken_text tid,
+                                                   int64_t exp, int64_t *sequence) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  assert_int_equal(tid.len, ST_TID_LEN);
+  fixture.changes++;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    if (fixture.rows[i].ended || !st_text_is(sub, fixture.rows[i].key.sub)) continue;
+    fixture.rows[i].key.tokens_revoked++;
+    memcpy(fixture.revoked_tid, tid.data, ST_TID_LEN);
+    fixture.revoked_exp = exp;
+    *sequence = 78;
+    return ST_STORE_OK;
+  }
+  return ST_STORE_NOT_FOUND;
+}
+
 static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .create = fixture_create_key,
                                                    .find = fixture_find_key,
@@ -473,7 +495,8 @@ static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .rename = fixture_rename,
                                                    .remove = fixture_remove,
                                                    .set_disabled = fixture_set_disabled,
-                                                   .revoke_subtokens = fixture_revoke_subtokens};
+                                                   .revoke_subtokens = fixture_revoke_subtokens,
+                                                   .revoke_token = fixture_revoke_token};
 /* One that every token goes through, whatever was asked with it before. */
 static uint8_t token_cache_memory[65536];
 static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,

@@ -8,6 +8,8 @@
   "/oauth/token\",\"token_endpoint_auth_methods_supported\":[" token                      \
   "],\"grant_types_supported\":[\"client_credentials\",\"refresh_token\","                \
   "\"urn:ietf:params:oauth:grant-type:token-exchange\"],\"response_types_supported\":[]," \
+  "\"revocation_endpoint\":\"" issuer                                                     \
+  "/oauth/revoke\",\"revocation_endpoint_auth_methods_supported\":[\"none\"],"            \
   "\"introspection_endpoint\":\"" issuer                                                  \
   "/oauth/introspect\",\"introspection_endpoint_auth_methods_supported\":[" introspection "]}"
 

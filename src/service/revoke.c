@@ -1,0 +1,102 @@
+/* POST /oauth/revoke (RFC 7009): whoever holds a token may end it, and needs no other credential
+ * for that; none is looked at. A token that belongs to a session ends the session. What is unknown,
+ * over or revoked already is answered like what has been revoked (section 2.2); only a token that
+ * verifies is listed, so that nobody fills the revocation data with inventions.
+ */
+#include "service/access.h"
+#include "service/authenticate.h"
+#include "service/endpoints.h"
+#include "service/oauth.h"
+#include "service/reply.h"
+#include "service/sessions.h"
+
+static st_oauth_error revoke_check(st_oauth *o) {
+  st_oauth_error error = st_oauth_check_once(o, 1U << ST_OAUTH_TOKEN);
+  if (error.problem != NULL) return error;
+  if (o->given[ST_OAUTH_TOKEN].len == 0) return st_oauth_invalid(o, "token: is missing");
+  if (!st_key_shaped(o->given[ST_OAUTH_TOKEN])) return st_oauth_ok;
+  return st_oauth_fail(o, 400, "bad_request", "unsupported_token_type",
+                       "token: a whole key is not revoked but deleted: DELETE /v2/keys/ID");
+}
+
+static st_audit_context revoke_audit(const st_oauth *o, st_audit_buffers *buffers) {
+  st_audit_context audit = st_access_audit_context(o->context, NULL, buffers);
+  audit.who = "holder of the token";
+  return audit;
+}
+
+/* What came of a change. Not found: it has ended meanwhile. */
+static st_oauth_error revoke_changed(st_oauth *o, st_store_status changed, int64_t sequence) {
+  switch (changed) {
+    case ST_STORE_OK:
+      o->context->reply->event.name = "token_revoked";
+      st_reply_sequence(o->context->reply, sequence);
+      return st_oauth_ok;
+    case ST_STORE_NOT_FOUND: return st_oauth_ok;
+    case ST_STORE_FULL:
+      return st_oauth_fail(o, 429, "revoke_limit", "temporarily_unavailable",
+                           "1000 tokens of this key are revoked, and no more can be at a time; "
+                           "revoke-subtokens (POST /v2/keys/ID/revoke-subtokens) ends all of them");
+    default: return st_oauth_error_of(st_problem_change(changed), NULL);
+  }
+}
+
+static st_oauth_error revoke_session(st_oauth *o, const char *id) {
+  const st_users *users = o->context->service->users;
+  st_audit_buffers buffers;
+  st_audit_context audit = revoke_audit(o, &buffers);
+  int64_t sequence = 0;
+  st_store_status changed = users->end_session(users->context, &audit, id, &sequence);
+  return revoke_changed(o, changed, sequence);
+}
+
+static st_oauth_error revoke_listed(st_oauth *o) {
+  const st_key_changes *changes = o->context->service->changes;
+  const subtoken_claims *claims = &o->identity.grant;
+  st_audit_buffers buffers;
+  st_audit_context audit = revoke_audit(o, &buffers);
+  int64_t sequence = 0;
+  st_store_status changed =
+      changes->revoke_token(changes->context, &audit, subtoken_claims_text(claims, claims->sub),
+                            subtoken_claims_text(claims, claims->tid), claims->exp, &sequence);
+  return revoke_changed(o, changed, sequence);
+}
+
+/* Whatever its urls list, and for every audience. */
+static st_oauth_error revoke_token(st_oauth *o) {
+  st_context *c = o->context;
+  c->method = c->target = (subtoken_text){NULL, 0};
+  c->credential.text = o->given[ST_OAUTH_TOKEN];
+  c->credential.forms = ST_FORM_BEARER;
+  const st_problem *problem = st_authenticate_found(c, &o->identity);
+  if (problem != NULL)
+    return problem->status == 503 ? st_oauth_error_of(problem, NULL) : st_oauth_ok;
+  bool session =
+      o->identity.method == ST_AUTH_SESSION || o->identity.method == ST_AUTH_SERVICE_SESSION;
+  return session ? revoke_session(o, o->identity.key.id) : revoke_listed(o);
+}
+
+/* A refresh token has no dots; whether it has been used does not matter. */
+static st_oauth_error revoke_any(st_oauth *o) {
+  if (st_key_token_shaped(o->given[ST_OAUTH_TOKEN])) return revoke_token(o);
+  const st_problem *problem =
+      st_sessions_of_refresh(o->context, o->given[ST_OAUTH_TOKEN], &o->identity.key);
+  if (problem == NULL) {
+    memcpy(o->context->reply->event.key_id, o->identity.key.id, sizeof o->identity.key.id);
+    return revoke_session(o, o->identity.key.id);
+  }
+  return problem->status == 503 ? st_oauth_error_of(problem, NULL) : st_oauth_ok;
+}
+
+static st_oauth_error revoke_reply(st_oauth *o) {
+  st_writer writer = st_reply_begin(o->context->reply);
+  st_write_char(&writer, '{');
+  st_oauth_end(o, &writer);
+  return st_oauth_ok;
+}
+
+const st_problem *st_revoke_answer(st_context *c) {
+  static st_oauth_step *const steps[] = {st_oauth_read_form, revoke_check, revoke_any, revoke_reply,
+                                         NULL};
+  return st_oauth_answer(c, steps);
+}
