@@ -8,6 +8,7 @@
 #define ST_TESTS_STORE_CONTRACT_H
 
 #include "domain/store.h"
+#include "os/clock.h"
 #include "os/error.h"
 
 #include "run_tests.h"
@@ -368,6 +369,17 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
 #define ASSERT_CHANGED(since, to_listed, ...)                       \
   assert_changed(since, to_listed, (const unsigned[]){__VA_ARGS__}, \
                  sizeof((const unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
+
+/* In a file at once, in PostgreSQL within the staleness. */
+#define SEEN(condition)                                                                \
+  do {                                                                                 \
+    int64_t last_us =                                                                  \
+        st_clock_monotonic_us() + (kind->make == make_folder ? 0 : INT64_C(60000000)); \
+    while (!(condition)) {                                                             \
+      if (st_clock_monotonic_us() > last_us) fail_msg("not seen: " #condition);        \
+      usleep(2000);                                                                    \
+    }                                                                                  \
+  } while (0)
 
 /* The newest line of the audit log. */
 static inline st_audit_line last_line(void) {

@@ -1,5 +1,4 @@
 /* Keys: what is kept of them, what is refused, and who sees a change. */
-#include "os/clock.h"
 #include "store_contract.h"
 
 #include <pthread.h>
@@ -438,17 +437,6 @@ static void lists_in_pages(void **state) {
 }
 
 /* ---- seen by others ---- */
-
-/* In a file at once, in PostgreSQL within the staleness. */
-#define SEEN(condition)                                                                \
-  do {                                                                                 \
-    int64_t last_us =                                                                  \
-        st_clock_monotonic_us() + (kind->make == make_folder ? 0 : INT64_C(60000000)); \
-    while (!(condition)) {                                                             \
-      if (st_clock_monotonic_us() > last_us) fail_msg("not seen: " #condition);        \
-      usleep(2000);                                                                    \
-    }                                                                                  \
-  } while (0)
 
 static void handles_see_each_other(void **state) {
   (void)state;
