@@ -120,8 +120,43 @@ static void the_next_host_is_tried(void **state) {
   st_store_close(opened);
 }
 
+/* A store of schema 1 in use: nothing of it is another one, and it can do what schema 2 can. */
+static void a_database_of_schema_1_is_brought_up(void **state) {
+  (void)state;
+  st_key key;
+  bool is = false;
+  subtoken_text tid = ST_TEXT("0123456789abcdef");
+  make_key(1, "ann", "a");
+  make_key(2, "", "");
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
+  int64_t before = sequence_now(), all = lines();
+  st_store_close(store);
+  run("SET search_path = subtoken; DROP TABLE replaced;"
+      "CREATE OR REPLACE FUNCTION note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
+      "    ('x' || encode(substring(digest FROM 1 FOR 8), 'hex'))::bit(64)::bigint FROM was;"
+      "  RETURN NULL; END $$;"
+      "ALTER TABLE keys DROP COLUMN audience, DROP COLUMN old_digest, DROP COLUMN old_until,"
+      "  DROP COLUMN rotated_at;"
+      "ALTER TABLE listed DROP COLUMN token_of, DROP COLUMN until;"
+      "UPDATE version SET version = 1");
+  assert_ok(st_store_open(location, false, &store, error));
+  assert_true(sequence_now() == before && lines() == all && listed_count() == 1);
+  assert_true(alive(1) && !alive(2) && listed(2));
+  assert_ok(st_store_by_digest(store, digest_of(1), &key, error));
+  assert_true(key.audience[0] == '\0' && key.old_until == 0 && key.tokens_revoked == 0);
+  assert_ok(st_store_token_revoke(store, CONTEXT, (subtoken_text){sub_of(1), ST_SUB_LEN}, tid,
+                                  NOW + DAY, 1, NULL, error));
+  assert_ok(st_store_tokens_revoked(store, &tid, 1, &is, error));
+  assert_true(is && listed_count() == 2);
+  assert_ok(st_store_key_rotate(store, CONTEXT, id_of(1), digest_of(101), 0, error));
+  assert_int_equal(st_store_by_digest(store, digest_of(1), &key, error), ST_STORE_REVOKED);
+  assert_ok(st_store_by_digest(store, digest_of(101), &key, error));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(a_database_of_schema_1_is_brought_up),
       TEST(no_password_is_taken),
       TEST(what_is_no_uri_is_refused),
       TEST(nobody_answers),

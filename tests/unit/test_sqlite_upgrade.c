@@ -170,11 +170,42 @@ static void a_database_of_schema_3_is_brought_up(void **state) {
   assert_int_equal(create_for(40, 0, "eve", false), ST_STORE_OWNER_REGISTERED);
 }
 
+/* A store of schema 7 in use: nothing of it is another one, and it can do what schema 8 can. */
+static void a_database_of_schema_7_is_brought_up(void **state) {
+  (void)state;
+  st_key key;
+  bool is = false;
+  subtoken_text tid = ST_TEXT("0123456789abcdef");
+  make_key(1, "ann", "a");
+  make_key(2, "", "");
+  make_key(3, "", "");
+  assert_ok(begin_session(5, grantor_of(1), NOW + DAY));
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
+  assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(3), true, NULL, error));
+  int64_t before = sequence_now(), all = lines();
+  st_store_close(store);
+  sql(schema_8_undone);
+  assert_ok(st_store_open(location, false, &store, error));
+  assert_true(sequence_now() == before && lines() == all && listed_count() == 2);
+  assert_true(alive(1) && !alive(2) && alive(5) && listed(2) && listed(3));
+  assert_ok(st_store_by_digest(store, digest_of(1), &key, error));
+  assert_true(key.audience[0] == '\0' && key.old_until == 0 && key.tokens_revoked == 0);
+  assert_int_equal(listed_key(1).rotated_at, 0);
+  assert_ok(st_store_token_revoke(store, CONTEXT, (subtoken_text){sub_of(5), ST_SUB_LEN}, tid,
+                                  NOW + DAY, 1, NULL, error));
+  assert_ok(st_store_tokens_revoked(store, &tid, 1, &is, error));
+  assert_true(is && listed_count() == 3);
+  assert_ok(st_store_key_rotate(store, CONTEXT, id_of(1), digest_of(101), 0, error));
+  assert_int_equal(st_store_by_digest(store, digest_of(1), &key, error), ST_STORE_REVOKED);
+  assert_ok(st_store_by_digest(store, digest_of(101), &key, error));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_database_of_schema_1_is_brought_up),
       TEST(a_database_of_schema_2_is_brought_up),
       TEST(a_database_of_schema_3_is_brought_up),
+      TEST(a_database_of_schema_7_is_brought_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
