@@ -152,6 +152,15 @@ void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH
   put_words(out, state, 8);
 }
 
+void st_sha256_pieces(uint8_t cpu, const subtoken_text *pieces, size_t count,
+                      uint8_t out[ST_HASH_LEN]) {
+  subtoken_mac hash = {.cpu = cpu};
+  memcpy(hash.state, initial, sizeof hash.state);
+  for (size_t i = 0; i < count; i++) subtoken_mac_update(&hash, pieces[i].data, pieces[i].len);
+  end_block(cpu, hash.state, hash.block, hash.len % BLOCK, hash.len);
+  put_words(out, hash.state, 8);
+}
+
 void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
   end_block(state->cpu, state->state, state->block, state->len % BLOCK, BLOCK + state->len);
   put_words(state->block, state->state, 8);

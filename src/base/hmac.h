@@ -15,6 +15,10 @@ bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN])
 /* The same for large data, with the instructions that a secret uses (subtoken_secret.cpu). */
 void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH_LEN]);
 
+/* The hash of some pieces as if they lay one behind the other. */
+void st_sha256_pieces(uint8_t cpu, const subtoken_text *pieces, size_t count,
+                      uint8_t out[ST_HASH_LEN]);
+
 /* Fill secret->inner, ->outer and ->cpu from a key of any length. */
 bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len)
     __attribute__((warn_unused_result));

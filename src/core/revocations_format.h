@@ -85,6 +85,15 @@ subtoken_feed_result st_revocations_format_read_head(const subtoken_ring *ring, 
 void st_revocations_format_write_head(const subtoken_secret *secret, const char *magic,
                                       int64_t sequence, int64_t time, uint8_t *bytes);
 
+/* A whole snapshot under another secret: the same bytes with this head in front, and this MAC,
+ * which is its digest, at the end. SUBTOKEN_FEED_NO_SECRET for a secret that was never set.
+ */
+subtoken_feed_result st_revocations_write_resigned(const subtoken_secret *secret,
+                                                   const uint8_t *bytes, size_t len,
+                                                   uint8_t head[ST_FEED_HEAD_LEN],
+                                                   uint8_t mac[SUBTOKEN_MAC_LEN])
+    __attribute__((warn_unused_result));
+
 bool st_revocations_format_is_zero(const uint8_t *bytes, size_t len);
 
 #endif

@@ -130,3 +130,20 @@ subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
   if (digest != NULL) memcpy(digest, bytes + signed_len, SUBTOKEN_MAC_LEN);
   return SUBTOKEN_FEED_OK;
 }
+
+subtoken_feed_result st_revocations_write_resigned(const subtoken_secret *secret,
+                                                   const uint8_t *bytes, size_t len,
+                                                   uint8_t head[ST_FEED_HEAD_LEN],
+                                                   uint8_t mac[SUBTOKEN_MAC_LEN]) {
+  subtoken_mac state;
+  if (len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
+  if (subtoken_mac_start(&state, secret) != SUBTOKEN_OK) return SUBTOKEN_FEED_NO_SECRET;
+  memcpy(head, bytes, ST_FEED_HEAD_LEN);
+  head[ST_FEED_KID_LEN] = secret->kid_len;
+  memset(head + ST_FEED_KID, 0, SUBTOKEN_KID_MAX);
+  memcpy(head + ST_FEED_KID, secret->kid, secret->kid_len);
+  subtoken_mac_update(&state, head, ST_FEED_HEAD_LEN);
+  subtoken_mac_update(&state, bytes + ST_FEED_HEAD_LEN, len - ST_FEED_HEAD_LEN - SUBTOKEN_MAC_LEN);
+  subtoken_mac_finish(&state, mac);
+  return SUBTOKEN_FEED_OK;
+}

@@ -182,13 +182,13 @@ static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
   return retired != NULL && soon < until_us ? soon : until_us;
 }
 
-bool st_connection_send(const char *data, size_t len, const atomic_bool *retired) {
+static bool connection_send(const char *data, size_t len, int flags, const atomic_bool *retired) {
   connection *c = mine;
   /* A second more for each MiB: who takes less than that is not waited for. */
   int64_t until = c->answer_by_us + (int64_t)(len >> 20) * 1000000;
   bool good = true, waited = false;
   while (good && len > 0 && (retired == NULL || !atomic_load(retired))) {
-    ssize_t n = send(c->entry.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = send(c->entry.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
     if (n > 0) {
       data += n;
       len -= (size_t)n;
@@ -201,6 +201,14 @@ bool st_connection_send(const char *data, size_t len, const atomic_bool *retired
   }
   if (waited) st_connection_limit_leave(&c->entry, false);
   return good && len == 0;
+}
+
+bool st_connection_send(const char *data, size_t len, const atomic_bool *retired) {
+  return connection_send(data, len, 0, retired);
+}
+
+bool st_connection_send_part(const char *data, size_t len, const atomic_bool *retired) {
+  return connection_send(data, len, MSG_MORE, retired);
 }
 
 void st_connection_end_request(bool close) {

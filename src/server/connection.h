@@ -52,6 +52,10 @@ void st_connection_close(void);
 bool st_connection_send(const char *data, size_t len, const atomic_bool *retired)
     __attribute__((warn_unused_result));
 
+/* The same for a part that others follow, so that the system may send them together. */
+bool st_connection_send_part(const char *data, size_t len, const atomic_bool *retired)
+    __attribute__((warn_unused_result));
+
 /* In begin_request: has the client closed the connection? Also when it has closed its own side
  * alone: only for what is too costly to be done for nobody. False in any other thread.
  */

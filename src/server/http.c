@@ -214,6 +214,17 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
   st_log_event("clock_step", detail);
 }
 
+static bool send_patched(const st_payload *payload) {
+  const st_payload_patch *patch = payload->patch;
+  const char *data = payload->data;
+  size_t from = patch->piece_at + patch->piece.len, to = payload->len - patch->end.len;
+  const atomic_bool *retired = payload->retired;
+  return st_connection_send_part(data, patch->piece_at, retired) &&
+         st_connection_send_part(patch->piece.data, patch->piece.len, retired) &&
+         st_connection_send_part(data + from, to - from, retired) &&
+         st_connection_send(patch->end.data, patch->end.len, retired);
+}
+
 /* The head and, behind it, a body that did not fit into the reply, which is released
  * whatever happens.
  */
@@ -221,7 +232,9 @@ static bool send_reply(const st_reply *reply, const char *bytes, size_t len) {
   const st_payload *payload = &reply->payload;
   bool sent = st_connection_send(bytes, len, NULL);
   if (sent && payload->data != NULL && !reply->head) {
-    sent = st_connection_send(payload->data, payload->len, payload->retired);
+    sent = payload->patch != NULL
+               ? send_patched(payload)
+               : st_connection_send(payload->data, payload->len, payload->retired);
   }
   if (payload->release != NULL) payload->release(payload->context);
   return sent;

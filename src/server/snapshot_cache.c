@@ -4,7 +4,8 @@
  * for; but not for long when the store does not answer: see find_snapshot. Two snapshots are kept,
  * the current one and the one that is being sent whole: see choose_to_send. What an answer holds
  * until it is sent is a lease. How the store is asked is in snapshot_source.c, how a snapshot is
- * made in snapshot.c, and what leads from one to the next in snapshot_changes.c.
+ * made in snapshot.c, what leads from one to the next in snapshot_changes.c, and what is given out
+ * of one, for an audience too, in snapshot_version.c.
  */
 #include "server/snapshot_cache.h"
 
@@ -21,11 +22,13 @@
 #include "os/error.h"
 #include "os/log.h"
 #include "os/secret_memory.h"
+#include "server/audience_cache.h"
 #include "server/connection.h"
 #include "server/feed_shares.h"
 #include "server/snapshot.h"
 #include "server/snapshot_changes.h"
 #include "server/snapshot_source.h"
+#include "server/snapshot_version.h"
 #include "server/upkeep.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was
@@ -54,6 +57,7 @@ typedef struct lease {
   bool reader;     /* is sent it whole */
   st_feed_share *share;
   st_payload changes; /* or without data */
+  st_snapshot_patches patches;
 } lease;
 
 /* What is signed with, for the thread that asks: two rings, in memory for secrets. */
@@ -212,15 +216,6 @@ static int64_t vouch(int64_t now) {
   return cache.time;
 }
 
-static bool write_heartbeat(const subtoken_ring *ring, const st_snapshot *snapshot, int64_t time,
-                            char *out) {
-  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
-  subtoken_heartbeat heartbeat = {.sequence = snapshot->sequence, .time = time};
-  memcpy(heartbeat.digest, snapshot->digest, sizeof heartbeat.digest);
-  return subtoken_heartbeat_write(ring, &heartbeat, bytes) == SUBTOKEN_FEED_OK &&
-         subtoken_heartbeat_encode(bytes, out) == SUBTOKEN_FEED_OK;
-}
-
 /* Until when a request that came at came_us waits now. Under the lock. */
 static int64_t wait_limit(int64_t came_us) {
   int64_t last_us = came_us + LAST_WAIT_US;
@@ -315,38 +310,33 @@ static void release_changes(void *context) {
   (void)pthread_mutex_unlock(&cache.lock);
 }
 
-/* False after it was released. */
-static bool describe_snapshot(const subtoken_ring *ring, lease *l, int64_t time,
-                              st_snapshot_version *out) {
-  const st_snapshot *snapshot = l->of;
-  if (!write_heartbeat(ring, snapshot, time, out->heartbeat)) {
-    release_snapshot(l);
-    return false;
-  }
-  out->sequence = snapshot->sequence;
-  memcpy(out->etag, snapshot->etag, sizeof out->etag);
-  out->snapshot =
-      (st_payload){snapshot->bytes, snapshot->len, release_snapshot, l, &snapshot->retired};
-  return true;
+/* Unless ST_FEED_READY it was released. */
+static st_feed_status describe_snapshot(const st_feed_question *question, lease *l, int64_t time,
+                                        st_snapshot_version *out) {
+  st_feed_status status = st_snapshot_version_describe(question, l->of, time, &l->patches, out);
+  out->snapshot.release = release_snapshot;
+  out->snapshot.context = l;
+  if (status != ST_FEED_READY) release_snapshot(l);
+  return status;
 }
 
 /* ---- what the service asks ---- */
 
-static st_feed_status cache_current(void *context, const subtoken_ring *ring, int64_t now,
-                                    const char *key_id, int64_t since, st_snapshot_version *out) {
+static st_feed_status cache_current(void *context, const st_feed_question *question,
+                                    st_snapshot_version *out) {
   char error[ST_ERROR_MAX] = "";
   lease *l;
   int64_t time = 0;
   bool fresh = false;
   (void)context;
   if (st_connection_client_left()) return ST_FEED_CLIENT_LEFT;
-  st_feed_status status = begin_lease(key_id, &l);
+  st_feed_status status = begin_lease(question->key_id, &l);
   if (status != ST_FEED_READY) return status;
   (void)pthread_mutex_lock(&cache.lock);
-  status = find_snapshot(ring, since, &fresh, error);
+  status = find_snapshot(question->ring, question->since, &fresh, error);
   if (status == ST_FEED_READY) {
     l->of = st_snapshot_acquire(cache.current);
-    if (fresh) l->of->time = vouch(cache.store_time != 0 ? cache.store_time : now);
+    if (fresh) l->of->time = vouch(cache.store_time != 0 ? cache.store_time : question->now);
     time = l->of->time;
   } else {
     end_lease(l);
@@ -354,7 +344,7 @@ static st_feed_status cache_current(void *context, const subtoken_ring *ring, in
   (void)pthread_mutex_unlock(&cache.lock);
   if (status == ST_FEED_STORE_ERROR) st_log_event("store_error", error);
   if (status != ST_FEED_READY) return status;
-  return describe_snapshot(ring, l, time, out) ? ST_FEED_READY : ST_FEED_STORE_ERROR;
+  return describe_snapshot(question, l, time, out);
 }
 
 /* For whoever runs the servers: the request's own line says no more than its event. */
@@ -398,7 +388,10 @@ static bool cache_changes(void *context, const st_snapshot_version *wanted, int6
   (void)pthread_mutex_lock(&cache.lock);
   l->references++;
   (void)pthread_mutex_unlock(&cache.lock);
-  *payload = (st_payload){l->changes.data, l->changes.len, release_changes, l, l->changes.retired};
+  *payload = l->changes;
+  payload->release = release_changes;
+  payload->context = l;
+  payload->patch = st_snapshot_version_patch_changes(&l->patches);
   return true;
 }
 
@@ -431,12 +424,12 @@ static st_snapshot *choose_to_send(st_snapshot *snapshot, int64_t since) {
   return cache.sending;
 }
 
-static bool cache_whole(void *context, const subtoken_ring *ring, int64_t since,
-                        st_snapshot_version *out) {
+static st_feed_status cache_whole(void *context, const st_feed_question *question,
+                                  st_snapshot_version *out) {
   lease *l = out->snapshot.context;
   (void)context;
   (void)pthread_mutex_lock(&cache.lock);
-  st_snapshot *snapshot = choose_to_send(l->of, since);
+  st_snapshot *snapshot = choose_to_send(l->of, question->since);
   int64_t time = snapshot->time;
   snapshot->readers++;
   if (snapshot != l->of) {
@@ -446,7 +439,7 @@ static bool cache_whole(void *context, const subtoken_ring *ring, int64_t since,
   }
   l->reader = true;
   (void)pthread_mutex_unlock(&cache.lock);
-  return describe_snapshot(ring, l, time, out);
+  return describe_snapshot(question, l, time, out);
 }
 
 /* ---- start and end ---- */
@@ -463,6 +456,7 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   memset(cache.known, 0, sizeof cache.known);
   cache.rings = st_secret_memory_alloc(sizeof *cache.rings);
   st_snapshot_source_start(store);
+  st_audience_cache_start();
   st_upkeep_purge(store);
   if (cache.rings != NULL && pthread_create(&cache.thread, NULL, cache_run, NULL) == 0) return true;
   st_secret_memory_free(cache.rings, sizeof *cache.rings);
@@ -489,6 +483,7 @@ void st_snapshot_cache_stop(void) {
   (void)pthread_cond_destroy(&cache.asked);
   (void)pthread_cond_destroy(&cache.answered);
   st_snapshot_changes_stop();
+  st_audience_cache_stop();
 }
 
 st_feed st_snapshot_cache_feed(void) {

@@ -408,7 +408,11 @@ bool st_snapshot_changes_find(const st_snapshot_target *to, int64_t since, st_pa
     release_answer(a);
     return false;
   }
-  *payload = (st_payload){a->bytes, a->len, release_answer, a, &a->retired};
+  *payload = (st_payload){.data = a->bytes,
+                          .len = a->len,
+                          .release = release_answer,
+                          .context = a,
+                          .retired = &a->retired};
   return true;
 }
 

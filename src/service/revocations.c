@@ -32,7 +32,8 @@ static bool revocations_read_sequence(subtoken_text text, int64_t *sequence) {
 typedef struct revocations_request {
   int64_t since; /* 0: nothing */
   bool whole;
-  int64_t wait; /* seconds, 0: not at all */
+  int64_t wait;                       /* seconds, 0: not at all */
+  char audience[ST_AUDIENCE_MAX + 1]; /* empty: the data under the ring's own secret */
 } revocations_request;
 
 static const st_problem *revocations_take_since(st_context *c, const st_pair *pair,
@@ -54,6 +55,19 @@ static const st_problem *revocations_take_wait(st_context *c, const st_pair *pai
                               "must be a whole number of seconds from 1 to 30");
 }
 
+static const st_problem *revocations_take_audience(st_context *c, const st_pair *pair,
+                                                   revocations_request *wanted) {
+  if (wanted->audience[0] != '\0') {
+    return st_problem_parameter(&c->problem, "audience", "given more than once");
+  }
+  if (pair->bad_escape || !subtoken_audience_valid(pair->value)) {
+    return st_problem_parameter(&c->problem, "audience",
+                                "must be 1 to 32 characters A-Z a-z 0-9 _ -");
+  }
+  memcpy(wanted->audience, pair->value.data, pair->value.len);
+  return NULL;
+}
+
 static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, c->query.len == 0};
@@ -68,9 +82,36 @@ static const st_problem *revocations_read_question(st_context *c, revocations_re
       problem = revocations_take_since(c, &pair, wanted);
     } else if (st_text_is(pair.name, "wait")) {
       problem = revocations_take_wait(c, &pair, wanted);
+    } else if (st_text_is(pair.name, "audience")) {
+      problem = revocations_take_audience(c, &pair, wanted);
     }
   }
   return problem;
+}
+
+/* The audience that a credential is for: that of its key, or of the token itself. */
+static subtoken_text revocations_audience_of(const st_identity *identity) {
+  size_t next = 0;
+  subtoken_text audience = st_text(identity->key.audience);
+  if (audience.len == 0 && identity->method == ST_AUTH_DERIVED) {
+    audience = subtoken_claims_audience(&identity->grant, &next);
+  }
+  return audience;
+}
+
+/* What is for one audience gets the data of that alone, also where it names none. */
+static const st_problem *revocations_bind(const st_identity *identity,
+                                          revocations_request *wanted) {
+  static const st_problem other = {
+      .status = 403,
+      .event = "escalation",
+      .text = "audience: must be the one that the credential is bound to"};
+  subtoken_text own = revocations_audience_of(identity);
+  if (own.len == 0) return NULL;
+  if (wanted->audience[0] != '\0') return st_text_is(own, wanted->audience) ? NULL : &other;
+  if (!subtoken_audience_valid(own)) return &other;
+  memcpy(wanted->audience, own.data, own.len);
+  return NULL;
 }
 
 /* ---- If-None-Match (RFC 9110 section 13.1.2) ---- */
@@ -183,6 +224,17 @@ static const st_problem *revocations_problem(st_feed_status status) {
                                   .event = "feed_busy",
                                   .text = "the revocation data is being read; try again later",
                                   .retry_after = 1};
+  static const st_problem audiences = {
+      .status = 429,
+      .event = "feed_busy",
+      .text = "audience: this key has asked for too many of them; try again later",
+      .retry_after = 1};
+  static const st_problem audience = {
+      .status = 400,
+      .event = "bad_request",
+      .text =
+          "audience: too long for the name of the secret that signs: with a dot between them "
+          "both must have at most 64 characters"};
   static const st_problem left = {.status = 503,
                                   .event = "client_left",
                                   .text = "the client has closed the connection",
@@ -208,19 +260,21 @@ static const st_problem *revocations_problem(st_feed_status status) {
     case ST_FEED_BUSY: return &busy;
     case ST_FEED_CLIENT_LEFT: return &left;
     case ST_FEED_NEVER: return &never;
+    case ST_FEED_AUDIENCE: return &audience;
+    case ST_FEED_AUDIENCES: return &audiences;
     case ST_FEED_NO_MEMORY: return &no_memory;
     default: return &failed;
   }
 }
 
-static const st_problem *revocations_answer_with(st_context *c, st_snapshot_version *version,
+static const st_problem *revocations_answer_with(st_context *c, const st_feed_question *question,
+                                                 st_snapshot_version *version,
                                                  const revocations_request *wanted) {
   const st_feed *feed = &c->service->feed;
   if (revocations_answer_known(c, version) || revocations_answer_changes(c, version, wanted))
     return NULL;
-  if (!feed->whole(feed->context, c->service->ring, wanted->since, version)) {
-    return revocations_problem(ST_FEED_STORE_ERROR);
-  }
+  st_feed_status status = feed->whole(feed->context, question, version);
+  if (status != ST_FEED_READY) return revocations_problem(status);
   if (revocations_answer_known(c, version)) return NULL;
   revocations_write_headers(c->reply, version);
   c->reply->status = 200;
@@ -229,22 +283,29 @@ static const st_problem *revocations_answer_with(st_context *c, st_snapshot_vers
   return NULL;
 }
 
+static const st_problem *revocations_answer(st_context *c, const st_identity *identity,
+                                            const revocations_request *wanted) {
+  st_snapshot_version version;
+  const st_feed *feed = &c->service->feed;
+  st_feed_question question = {.ring = c->service->ring,
+                               .audience = st_text(wanted->audience),
+                               .key_id = identity->key.id,
+                               .now = c->request->now,
+                               .since = wanted->since};
+  st_feed_status status =
+      wanted->since != 0 ? feed->issued(feed->context, wanted->since) : ST_FEED_READY;
+  if (status == ST_FEED_READY) status = feed->current(feed->context, &question, &version);
+  if (status != ST_FEED_READY) return revocations_problem(status);
+  if (revocations_hold(c, identity, &version, wanted)) return NULL;
+  return revocations_answer_with(c, &question, &version, wanted);
+}
+
 const st_problem *st_revocations_answer(st_context *c) {
   st_identity identity;
-  st_snapshot_version version;
   revocations_request wanted;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem == NULL) problem = st_access_requires(c, &identity, "revocations");
   if (problem == NULL) problem = revocations_read_question(c, &wanted);
-  if (problem != NULL) return problem;
-  const st_feed *feed = &c->service->feed;
-  st_feed_status status =
-      wanted.since != 0 ? feed->issued(feed->context, wanted.since) : ST_FEED_READY;
-  if (status == ST_FEED_READY) {
-    status = feed->current(feed->context, c->service->ring, c->request->now, identity.key.id,
-                           wanted.since, &version);
-  }
-  if (status != ST_FEED_READY) return revocations_problem(status);
-  if (revocations_hold(c, &identity, &version, &wanted)) return NULL;
-  return revocations_answer_with(c, &version, &wanted);
+  if (problem == NULL) problem = revocations_bind(&identity, &wanted);
+  return problem != NULL ? problem : revocations_answer(c, &identity, &wanted);
 }

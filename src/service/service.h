@@ -58,10 +58,17 @@ typedef struct st_event {
   int64_t delta; /* seconds between the clocks, or 0 */
 } st_event;
 
+/* Bytes that take the place of some of a payload's: a piece of it, and its last ones. */
+typedef struct st_payload_patch {
+  size_t piece_at;
+  subtoken_text piece, end;
+} st_payload_patch;
+
 /* A body that lies elsewhere; whoever sends it calls release once, afterwards. */
 typedef struct st_payload {
   const void *data;
   size_t len;
+  const st_payload_patch *patch;  /* NULL: data is what it is */
   void (*release)(void *context); /* NULL: nothing to do */
   void *context;
   const atomic_bool *retired; /* once true: stop sending and release; NULL: never */
@@ -112,27 +119,36 @@ typedef enum st_feed_status {
   ST_FEED_BUSY,        /* too many are, or a first snapshot is still being made: 503 */
   ST_FEED_CLIENT_LEFT, /* the client has closed the connection */
   ST_FEED_NEVER,       /* that sequence was never issued here: 409 */
+  ST_FEED_AUDIENCE,    /* no kid has room for that audience: 400 */
+  ST_FEED_AUDIENCES,   /* this key has asked for too many of them: 429 */
 } st_feed_status;
+
+/* What the revocation data is asked for. */
+typedef struct st_feed_question {
+  const subtoken_ring *ring;
+  subtoken_text audience; /* under the secret that is derived for it; absent: under the ring's */
+  const char *key_id;     /* who asks */
+  int64_t now;            /* seconds since 1970, from before the call */
+  int64_t since;          /* the sequence that the client has, 0: none */
+} st_feed_question;
 
 /* Where the revocation data comes from. Any thread may ask. */
 typedef struct st_feed {
   void *context;
-  /* now: seconds since 1970, from before the call; key_id: who asks; since: the sequence that the
-   * client has, 0: none. Nothing is to be released unless ST_FEED_READY.
-   */
-  st_feed_status (*current)(void *context, const subtoken_ring *ring, int64_t now,
-                            const char *key_id, int64_t since, st_snapshot_version *version);
+  /* Nothing is to be released unless ST_FEED_READY. */
+  st_feed_status (*current)(void *context, const st_feed_question *question,
+                            st_snapshot_version *version);
   /* What brings the snapshot of that sequence to this version; false when that is not known,
    * or not shorter than the whole.
    */
   bool (*changes)(void *context, const st_snapshot_version *version, int64_t since,
                   st_payload *changes);
-  /* The version is to be sent whole to a client that has that of `since` (0: none). It may become
-   * an earlier one, with the heartbeat of its time, that others are still being sent, so that few
-   * are kept. False when nothing can sign: nothing is to be released.
+  /* The version that was answered to this question is to be sent whole. It may become an earlier
+   * one, with the heartbeat of its time, that others are still being sent, so that few are kept.
+   * Unless ST_FEED_READY nothing is to be released.
    */
-  bool (*whole)(void *context, const subtoken_ring *ring, int64_t since,
-                st_snapshot_version *version);
+  st_feed_status (*whole)(void *context, const st_feed_question *question,
+                          st_snapshot_version *version);
   /* Was that sequence ever issued here? ST_FEED_READY, ST_FEED_NEVER: the client has another
    * history, or ST_FEED_STORE_ERROR.
    */

@@ -102,13 +102,33 @@ static inline subtoken_heartbeat heartbeat_of(const st_snapshot_version *version
   return heartbeat;
 }
 
+/* A question of KEY, and what is answered to it. */
+static inline st_feed_question question_of(const subtoken_ring *under, const char *key_id,
+                                           int64_t since) {
+  return (st_feed_question){.ring = under, .key_id = key_id, .now = NOW, .since = since};
+}
+
+static inline st_feed_status ask_feed(const subtoken_ring *under, const char *key_id, int64_t since,
+                                      st_snapshot_version *version) {
+  st_feed_question question = question_of(under, key_id, since);
+  return feed.current(feed.context, &question, version);
+}
+
+static inline st_feed_status ask_whole(const subtoken_ring *under, int64_t since,
+                                       st_snapshot_version *version) {
+  st_feed_question question = question_of(under, KEY, since);
+  return feed.whole(feed.context, &question, version);
+}
+
 /* Ask; what is answered is good, and all of its parts name the same thing. */
 static inline st_snapshot_version ask_at(const subtoken_ring *under, int64_t now,
                                          subtoken_revocations *view) {
   st_snapshot_version version;
   uint8_t hash[ST_HASH_LEN];
   char etag[ST_SNAPSHOT_TAG_LEN + 1];
-  assert_int_equal(feed.current(feed.context, under, now, KEY, 0, &version), ST_FEED_READY);
+  st_feed_question question = question_of(under, KEY, 0);
+  question.now = now;
+  assert_int_equal(feed.current(feed.context, &question, &version), ST_FEED_READY);
   assert_int_equal(
       subtoken_revocations_open(under, version.snapshot.data, version.snapshot.len, view),
       SUBTOKEN_FEED_OK);
@@ -116,6 +136,45 @@ static inline st_snapshot_version ask_at(const subtoken_ring *under, int64_t now
   assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
   assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
   assert_true(st_sha256(version.snapshot.data, version.snapshot.len, hash));
+  st_writer writer = st_writer_on(etag, sizeof etag);
+  st_base64url_write(&writer, hash, sizeof hash);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(etag, version.etag);
+  return version;
+}
+
+/* What a payload is once it is sent; to be freed. */
+static inline uint8_t *sent(const st_payload *payload) {
+  uint8_t *bytes = malloc(payload->len);
+  const st_payload_patch *patch = payload->patch;
+  assert_non_null(bytes);
+  memcpy(bytes, payload->data, payload->len);
+  if (patch != NULL) {
+    assert_true(patch->piece_at + patch->piece.len + patch->end.len <= payload->len);
+    memcpy(bytes + patch->piece_at, patch->piece.data, patch->piece.len);
+    memcpy(bytes + payload->len - patch->end.len, patch->end.data, patch->end.len);
+  }
+  return bytes;
+}
+
+/* Ask for an audience, whose derived ring is `under`; what is answered is good. *bytes: as it is
+ * sent, to be freed. */
+static inline st_snapshot_version ask_for(const subtoken_ring *whole, const char *audience,
+                                          const subtoken_ring *under, uint8_t **bytes,
+                                          subtoken_revocations *view) {
+  st_snapshot_version version;
+  uint8_t hash[ST_HASH_LEN];
+  char etag[ST_SNAPSHOT_TAG_LEN + 1];
+  st_feed_question question = question_of(whole, KEY, 0);
+  question.audience = st_text(audience);
+  assert_int_equal(feed.current(feed.context, &question, &version), ST_FEED_READY);
+  *bytes = sent(&version.snapshot);
+  assert_int_equal(subtoken_revocations_open(under, *bytes, version.snapshot.len, view),
+                   SUBTOKEN_FEED_OK);
+  subtoken_heartbeat heartbeat = heartbeat_of(&version, under);
+  assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
+  assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
+  assert_true(st_sha256(*bytes, version.snapshot.len, hash));
   st_writer writer = st_writer_on(etag, sizeof etag);
   st_base64url_write(&writer, hash, sizeof hash);
   assert_true(st_writer_end(&writer));

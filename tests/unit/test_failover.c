@@ -278,7 +278,7 @@ static void without_its_snapshot_nothing_is_vouched_for(void **state) {
   assert_int_equal(unlink(path), 0);
   fail_over();
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &version), ST_FEED_STORE_ERROR);
+    assert_int_equal(ask_feed(&ring, KEY, 0, &version), ST_FEED_STORE_ERROR);
   }
   st_revocation_state now;
   st_restore_report report;
@@ -302,7 +302,7 @@ static void an_older_snapshot_is_not_lent_over_a_restore(void **state) {
   start();
   delete_key(0);
   st_snapshot_version taken = ask_at(&ring, NOW, &view);
-  assert_true(feed.whole(feed.context, &ring, 0, &taken));
+  assert_int_equal(ask_whole(&ring, 0, &taken), ST_FEED_READY);
   good(st_store_revocation_state(primary, &now, error));
   st_revocation_snapshot other = {
       .sequence = now.sequence - 1, .hashes = &(uint64_t){1}, .count = 1};
@@ -312,7 +312,7 @@ static void an_older_snapshot_is_not_lent_over_a_restore(void **state) {
   st_snapshot_version version = ask_at(&ring, NOW, &view);
   st_payload changes;
   assert_false(feed.changes(feed.context, &version, other.sequence, &changes));
-  assert_true(feed.whole(feed.context, &ring, other.sequence, &version));
+  assert_int_equal(ask_whole(&ring, other.sequence, &version), ST_FEED_READY);
   assert_true(version.sequence >= report.sequence);
   assert_true(atomic_load(taken.snapshot.retired)); /* there are never three */
   give(&version.snapshot);
@@ -329,8 +329,7 @@ static void a_store_that_is_away_is_not_vouched_for(void **state) {
   delete_key(0);
   int64_t sequence = MUST_LIST(0);
   atomic_store(&between.away, true);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, sequence, &version),
-                   ST_FEED_STORE_ERROR);
+  assert_int_equal(ask_feed(&ring, KEY, sequence, &version), ST_FEED_STORE_ERROR);
   atomic_store(&between.away, false);
   assert_true(MUST_LIST(0) == sequence);
 }
@@ -346,7 +345,7 @@ static void a_store_that_hangs_is_not_waited_for(void **state) {
   pthread_mutex_lock(&between.lock);
   between.hangs = true;
   pthread_mutex_unlock(&between.lock);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, sequence, &version), ST_FEED_BUSY);
+  assert_int_equal(ask_feed(&ring, KEY, sequence, &version), ST_FEED_BUSY);
   pthread_mutex_lock(&between.lock);
   between.hangs = false;
   pthread_cond_signal(&goes_on);

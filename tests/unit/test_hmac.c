@@ -6,6 +6,28 @@ static void to_hex(const uint8_t *bytes, size_t len, char *out) {
   for (size_t i = 0; i < len; i++) sprintf(out + 2 * i, "%02x", bytes[i]);
 }
 
+/* In pieces of every length around a block's end. */
+static void sha256_of_pieces_is_that_of_the_whole(void **state) {
+  (void)state;
+  uint8_t data[200], whole[ST_HASH_LEN], hash[ST_HASH_LEN];
+  for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 7);
+  for (uint8_t cpu = 0; cpu < 2; cpu++) {
+    uint8_t on = cpu == 0 ? 0 : st_cpu_features();
+    for (size_t a = 0; a <= 130; a++) {
+      for (size_t b = a; b <= sizeof data; b += 23) {
+        const subtoken_text pieces[] = {
+            {(char *)data, a}, {(char *)data + a, b - a}, {(char *)data + b, sizeof data - b}};
+        st_sha256_on(on, data, sizeof data, whole);
+        st_sha256_pieces(on, pieces, 3, hash);
+        assert_memory_equal(hash, whole, sizeof whole);
+      }
+    }
+  }
+  st_sha256_on(0, data, 0, whole);
+  st_sha256_pieces(0, NULL, 0, hash);
+  assert_memory_equal(hash, whole, sizeof whole);
+}
+
 /* FIPS 180-4 examples, and the lengths around a block's end. */
 static void known_answers_of_sha256_hold(void **state) {
   (void)state;
@@ -371,6 +393,7 @@ static void a_secret_has_32_to_64_bytes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sha256_on_any_processor_is_the_same),
+      cmocka_unit_test(sha256_of_pieces_is_that_of_the_whole),
       cmocka_unit_test(known_answers_of_sha256_hold),
       cmocka_unit_test(the_vectors_of_rfc_4231_hold),
       cmocka_unit_test(keys_of_any_length_are_padded_or_hashed),

@@ -25,19 +25,23 @@ static void let_go(void *context) {
   held--;
 }
 
-static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, int64_t since, st_snapshot_version *version) {
+static char asked_for[SUBTOKEN_AUD_MAX + 1]; /* the audience of the last question */
+
+static st_feed_status current(void *context, const st_feed_question *question,
+                              st_snapshot_version *version) {
   assert_ptr_equal(context, &fed);
-  assert_true(since >= 0);
-  assert_ptr_equal(under, &ring);
-  assert_true(now == NOW);
-  assert_string_equal(key_id, KEY_ID);
+  assert_true(question->since >= 0);
+  assert_ptr_equal(question->ring, &ring);
+  assert_true(question->now == NOW);
+  assert_string_equal(question->key_id, KEY_ID);
+  snprintf(asked_for, sizeof asked_for, "%.*s", (int)question->audience.len,
+           question->audience.data);
   if (fed != ST_FEED_READY) return fed;
   version->sequence = 42;
   snprintf(version->etag, sizeof version->etag, "%s", TAG);
   memset(version->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   version->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  version->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held, NULL};
+  version->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), NULL, let_go, &held, NULL};
   held++;
   return ST_FEED_READY;
 }
@@ -47,7 +51,7 @@ static bool changes(void *context, const st_snapshot_version *version, int64_t s
   assert_ptr_equal(context, &fed);
   assert_true(version->sequence == 42);
   if (since != 41) return false;
-  *payload = (st_payload){CHANGES, strlen(CHANGES), let_go, &held, NULL};
+  *payload = (st_payload){CHANGES, strlen(CHANGES), NULL, let_go, &held, NULL};
   held++;
   return true;
 }
@@ -59,12 +63,12 @@ static st_feed_status issued(void *context, int64_t since) {
   return since < NEVER ? ST_FEED_READY : ST_FEED_NEVER;
 }
 
-static bool whole(void *context, const subtoken_ring *under, int64_t since,
-                  st_snapshot_version *version) {
+static st_feed_status whole(void *context, const st_feed_question *question,
+                            st_snapshot_version *version) {
   assert_ptr_equal(context, &fed);
-  assert_ptr_equal(under, &ring);
-  assert_true(version->sequence == 42 && since != 41);
-  return true;
+  assert_ptr_equal(question->ring, &ring);
+  assert_true(version->sequence == 42 && question->since != 41);
+  return ST_FEED_READY;
 }
 
 static int set_up(void **state) {
@@ -789,6 +793,76 @@ static void revocation_data_needs_its_permission(void **state) {
   assert_int_equal(held, 0);
 }
 
+/* A token for an audience, of the same key. */
+static const char *as_token_for(const char *audience) {
+  static char token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of("revocations", NULL);
+  claims.iat = NOW - 1000;
+  claims.exp = NOW + 60;
+  assert_true(st_claims_set_sub(&claims, st_text(SUB)));
+  assert_int_equal(subtoken_claims_set_aud(&claims, st_text(audience)), SUBTOKEN_OK);
+  assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  return bearer(token);
+}
+
+static void revocation_data_is_for_an_audience(void **state) {
+  (void)state;
+  static const char long_name[] = "abcdefghijklmnopqrstuvwxyz_-0123";
+  static const char *const wrong[] = {"audience=",
+                                      "audience",
+                                      "audience=a.b",
+                                      "audience=a%00",
+                                      "audience=%C3",
+                                      "audience=a%2",
+                                      "audience=eu,us",
+                                      "audience=eu&audience=eu",
+                                      "audience=abcdefghijklmnopqrstuvwxyz_-01234"};
+  char target[200];
+  snprintf(stored->permissions, sizeof stored->permissions, "revocations");
+  assert_int_equal(get(REVOKED "?audience=eu", AS_KEY), 200);
+  assert_string_equal(asked_for, "eu");
+  check_payload(SNAPSHOT, "application/octet-stream");
+  assert_int_equal(get(REVOKED "?since=41&audience=%65u", AS_KEY), 200);
+  assert_string_equal(asked_for, "eu");
+  check_payload(CHANGES, "application/vnd.subtoken.changes");
+  snprintf(target, sizeof target, REVOKED "?audience=%s", long_name);
+  assert_int_equal(get(target, AS_KEY "If-None-Match: *\n"), 304);
+  assert_string_equal(asked_for, long_name);
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    snprintf(target, sizeof target, REVOKED "?%s", wrong[i]);
+    CHECK(get(target, AS_KEY) == 400, "%s: %d", target, reply.status);
+    check_body_starts("{\"text\":\"audience: ");
+  }
+  assert_int_equal(get(REVOKED, AS_KEY), 200);
+  assert_string_equal(asked_for, "");
+  check_payload(SNAPSHOT, "application/octet-stream");
+  /* What is for one audience gets its data alone, also where it names none. */
+  assert_int_equal(get(REVOKED, as_token_for("us")), 200);
+  assert_string_equal(asked_for, "us");
+  check_payload(SNAPSHOT, "application/octet-stream");
+  assert_int_equal(get(REVOKED "?audience=us", as_token_for("us")), 200);
+  check_payload(SNAPSHOT, "application/octet-stream");
+  assert_int_equal(get(REVOKED "?audience=eu", as_token_for("us")), 403);
+  check_event("escalation");
+  snprintf(stored->audience, sizeof stored->audience, "us");
+  assert_int_equal(get(REVOKED, AS_KEY), 200);
+  assert_string_equal(asked_for, "us");
+  check_payload(SNAPSHOT, "application/octet-stream");
+  assert_int_equal(get(REVOKED "?audience=eu", AS_KEY), 403);
+  check_event("escalation");
+  fed = ST_FEED_AUDIENCE;
+  assert_int_equal(get(REVOKED "?audience=us", AS_KEY), 400);
+  check_body_starts("{\"text\":\"audience: ");
+  fed = ST_FEED_AUDIENCES;
+  assert_int_equal(get(REVOKED "?audience=us", AS_KEY), 429);
+  check_event("feed_busy");
+  assert_true(reply.retry_after > 0);
+  stored->audience[0] = '\0';
+  assert_int_equal(held, 0);
+}
+
 static void changes_are_sent_when_they_are_known(void **state) {
   (void)state;
   static const char *const whole[] = {"?since=1", "?since=42",  "?since=40&whole=1",
@@ -957,6 +1031,7 @@ int main(void) {
       cmocka_unit_test_setup(a_subtoken_is_described, set_up),
       cmocka_unit_test_setup(a_schema_version_chooses_the_members, set_up),
       cmocka_unit_test_setup(revocation_data_needs_its_permission, set_up),
+      cmocka_unit_test_setup(revocation_data_is_for_an_audience, set_up),
       cmocka_unit_test_setup(changes_are_sent_when_they_are_known, set_up),
       cmocka_unit_test_setup(a_known_etag_is_304, set_up),
       cmocka_unit_test_setup(who_waits_is_held, set_up),

@@ -3,6 +3,8 @@
  */
 #include "feed_fixture.h"
 
+#include "core/revocations_format.h"
+
 /* What was answered once, to be compared with later. */
 typedef struct kept {
   void *bytes;
@@ -157,7 +159,121 @@ static void another_secret_signs(void **state) {
   give(&version.snapshot);
   free(old.bytes);
   memset(&other, 0, sizeof other);
-  assert_int_equal(feed.current(feed.context, &other, NOW, KEY, 0, &version), ST_FEED_STORE_ERROR);
+  assert_int_equal(ask_feed(&other, KEY, 0, &version), ST_FEED_STORE_ERROR);
+}
+
+/* The same list, under a secret of its own: one cannot be taken for the other. */
+static void an_audience_has_its_own_secret(void **state) {
+  (void)state;
+  subtoken_revocations view, plain_view;
+  subtoken_ring eu, us;
+  uint8_t *bytes, *other;
+  make_keys(0, 3);
+  delete_key(0);
+  assert_int_equal(subtoken_ring_derive(&ring, st_text("eu"), &eu), SUBTOKEN_OK);
+  assert_int_equal(subtoken_ring_derive(&ring, st_text("us"), &us), SUBTOKEN_OK);
+  st_snapshot_version plain = ask_at(&ring, NOW, &plain_view);
+  st_snapshot_version version = ask_for(&ring, "eu", &eu, &bytes, &view);
+  assert_true(version.sequence == plain.sequence && version.snapshot.len == plain.snapshot.len);
+  assert_ptr_equal(version.snapshot.data, plain.snapshot.data); /* nothing is copied */
+  assert_true(st_text_is(view.kid, ".eu") && lists(&view, 0) && !lists(&view, 1));
+  assert_string_not_equal(version.etag, plain.etag);
+  const subtoken_ring *wrong[] = {&ring, &us};
+  for (size_t i = 0; i < 2; i++) {
+    uint8_t alive[SUBTOKEN_HEARTBEAT_LEN];
+    subtoken_heartbeat heartbeat;
+    assert_int_equal(subtoken_revocations_open(wrong[i], bytes, version.snapshot.len, &plain_view),
+                     SUBTOKEN_FEED_KID);
+    assert_int_equal(subtoken_heartbeat_decode(st_text(version.heartbeat), alive),
+                     SUBTOKEN_FEED_OK);
+    assert_int_equal(subtoken_heartbeat_read(wrong[i], alive, sizeof alive, &heartbeat),
+                     SUBTOKEN_FEED_KID);
+  }
+  assert_int_equal(
+      subtoken_revocations_open(&eu, plain.snapshot.data, plain.snapshot.len, &plain_view),
+      SUBTOKEN_FEED_KID);
+  st_snapshot_version second = ask_for(&ring, "us", &us, &other, &view);
+  assert_memory_not_equal(bytes, other, version.snapshot.len);
+  assert_memory_equal(bytes + ST_FEED_HEAD_LEN, other + ST_FEED_HEAD_LEN,
+                      version.snapshot.len - ST_FEED_HEAD_LEN - SUBTOKEN_MAC_LEN);
+  give(&plain.snapshot);
+  give(&version.snapshot);
+  give(&second.snapshot);
+  free(bytes);
+  free(other);
+}
+
+/* Byte for byte, from each audience's own last snapshot, and from that of the whole ring. */
+static void changes_lead_to_an_audiences_snapshot(void **state) {
+  (void)state;
+  subtoken_revocations view;
+  subtoken_ring eu;
+  uint8_t *before, *after;
+  st_payload changes;
+  size_t len;
+  make_keys(0, 100);
+  for (unsigned n = 50; n < 100; n++) delete_key(n);
+  assert_int_equal(subtoken_ring_derive(&ring, st_text("eu"), &eu), SUBTOKEN_OK);
+  kept plain = keep();
+  st_snapshot_version old = ask_for(&ring, "eu", &eu, &before, &view);
+  delete_key(1);
+  st_snapshot_version now = ask_for(&ring, "eu", &eu, &after, &view);
+  assert_true(feed.changes(feed.context, &now, old.sequence, &changes));
+  uint8_t *bytes = sent(&changes), *out = malloc(now.snapshot.len);
+  const void *from[] = {before, plain.bytes};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(subtoken_changes_apply(from[i], old.snapshot.len, bytes, changes.len, out,
+                                            now.snapshot.len, &len),
+                     SUBTOKEN_FEED_OK);
+    assert_memory_equal(out, after, now.snapshot.len);
+  }
+  assert_int_equal(len, now.snapshot.len);
+  give(&changes);
+  give(&now.snapshot);
+  give(&old.snapshot);
+  free(plain.bytes);
+  free(before);
+  free(after);
+  free(bytes);
+  free(out);
+}
+
+/* A key that asks for one after the other. What it is given is good all the same, and those that
+ * are asked for all the time cost nothing beside it.
+ */
+static void many_audiences_are_bounded(void **state) {
+  (void)state;
+  enum { MANY = 300 };
+  subtoken_revocations view;
+  subtoken_ring derived;
+  uint8_t *bytes;
+  char name[16];
+  make_keys(0, 3);
+  delete_key(2);
+  for (int n = 0; n < MANY; n++) {
+    snprintf(name, sizeof name, "a%d", n % 150);
+    assert_int_equal(subtoken_ring_derive(&ring, st_text(name), &derived), SUBTOKEN_OK);
+    st_snapshot_version version = ask_for(&ring, name, &derived, &bytes, &view);
+    assert_true(lists(&view, 2) && view.count == 1);
+    give(&version.snapshot);
+    free(bytes);
+  }
+}
+
+static void an_audience_must_fit_the_kid(void **state) {
+  (void)state;
+  subtoken_ring named;
+  st_snapshot_version version;
+  char kid[SUBTOKEN_KID_MAX - 1];
+  memset(kid, 'k', sizeof kid - 1);
+  kid[sizeof kid - 1] = '\0'; /* of 62 characters */
+  ring_with(&named, kid, TEST_SECRET);
+  st_feed_question question = question_of(&named, KEY, 0);
+  question.audience = st_text("eu");
+  assert_int_equal(feed.current(feed.context, &question, &version), ST_FEED_AUDIENCE);
+  question.audience = st_text("e");
+  assert_int_equal(feed.current(feed.context, &question, &version), ST_FEED_READY);
+  give(&version.snapshot);
 }
 
 /* What was revoked so long ago that no token needs it is not given out any more: by the clock, and
@@ -220,7 +336,7 @@ static void a_store_that_cannot_be_read(void **state) {
   kept before = keep();
   snprintf(away, sizeof away, "%s.away", db);
   assert_int_equal(rename(db, away), 0);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &version), ST_FEED_STORE_ERROR);
+  assert_int_equal(ask_feed(&ring, KEY, 0, &version), ST_FEED_STORE_ERROR);
   assert_int_equal(rename(away, db), 0);
   free(before.bytes);
 }
@@ -229,7 +345,7 @@ static void a_store_that_cannot_be_read(void **state) {
 
 static st_snapshot_version take_whole(int64_t since, subtoken_revocations *view) {
   st_snapshot_version version = ask_at(&ring, NOW, view);
-  assert_true(feed.whole(feed.context, &ring, since, &version));
+  assert_int_equal(ask_whole(&ring, since, &version), ST_FEED_READY);
   assert_int_equal(
       subtoken_revocations_open(&ring, version.snapshot.data, version.snapshot.len, view),
       SUBTOKEN_FEED_OK);
@@ -297,20 +413,20 @@ static void a_key_has_a_share(void **state) {
   for (unsigned n = 0; n < 9; n++) delete_key(n); /* longer than no changes */
   st_feed_shares_limit(8);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &held[i]), ST_FEED_READY);
+    assert_int_equal(ask_feed(&ring, KEY, 0, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(ask_feed(&ring, KEY, 0, &none), ST_FEED_KEY_BUSY);
   for (int i = 2; i < 4; i++) {
-    assert_int_equal(feed.current(feed.context, &ring, NOW, other, 0, &held[i]), ST_FEED_READY);
+    assert_int_equal(ask_feed(&ring, other, 0, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(feed.current(feed.context, &ring, NOW, other, 0, &none), ST_FEED_BUSY);
+  assert_int_equal(ask_feed(&ring, other, 0, &none), ST_FEED_BUSY);
   st_payload changes; /* is of the same request */
   assert_true(feed.changes(feed.context, &held[0], held[0].sequence, &changes));
   give(&held[0].snapshot);
   give(&held[2].snapshot);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(ask_feed(&ring, KEY, 0, &none), ST_FEED_KEY_BUSY);
   give(&changes);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &held[0]), ST_FEED_READY);
+  assert_int_equal(ask_feed(&ring, KEY, 0, &held[0]), ST_FEED_READY);
   give(&held[0].snapshot);
   give(&held[1].snapshot);
   give(&held[3].snapshot);
@@ -333,7 +449,7 @@ static void *ask_on(void *context) {
     uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
     subtoken_heartbeat heartbeat = {.sequence = 0};
     before = atomic_load(&acknowledged);
-    if (feed.current(feed.context, &ring, NOW, KEY, 0, &version) != ST_FEED_READY) {
+    if (ask_feed(&ring, KEY, 0, &version) != ST_FEED_READY) {
       atomic_fetch_add(&failures, 1);
       return NULL;
     }
@@ -381,6 +497,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(changes_outlive_a_restart, setup, teardown),
       cmocka_unit_test_setup_teardown(what_is_not_known_is_sent_whole, setup, teardown),
       cmocka_unit_test_setup_teardown(another_secret_signs, setup, teardown),
+      cmocka_unit_test_setup_teardown(an_audience_has_its_own_secret, setup, teardown),
+      cmocka_unit_test_setup_teardown(changes_lead_to_an_audiences_snapshot, setup, teardown),
+      cmocka_unit_test_setup_teardown(many_audiences_are_bounded, setup, teardown),
+      cmocka_unit_test_setup_teardown(an_audience_must_fit_the_kid, setup, teardown),
       cmocka_unit_test_setup_teardown(each_start_purges, setup, teardown),
       cmocka_unit_test_setup_teardown(each_start_goes_on, setup, teardown),
       cmocka_unit_test_setup_teardown(time_never_goes_back, setup, teardown),
