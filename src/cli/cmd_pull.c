@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/fetch.h"
@@ -23,7 +24,7 @@
 
 typedef struct pull_options {
   const char *from[ST_FETCH_URLS_MAX];
-  const char *to, *key_file, *every, *timeout, *ca, *leeway, *max_size;
+  const char *to, *audience, *key_file, *every, *timeout, *ca, *leeway, *max_size;
   bool once, json;
 } pull_options;
 
@@ -49,6 +50,7 @@ static int pull_locked(st_puller *p, const pull_options *given, int64_t every, i
   }
   st_fetch_settings settings = {.urls = given->from,
                                 .url_count = loop.url_count,
+                                .audience = given->audience,
                                 .ca = given->ca,
                                 .timeout = timeout,
                                 .stop = p->stop,
@@ -107,12 +109,15 @@ static bool pull_read_values(const st_arguments *arguments, const pull_options *
 int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL... --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
-      "                     [--ca FILE] [--leeway S] [--max-size SIZE] [--once] [--json]\n"
+      "                     [--audience A] [--ca FILE] [--leeway S] [--max-size SIZE] [--once]\n"
+      "                     [--json]\n"
       "Keeps an edge's revocation data fresh: replaces FILE, FILE.alive and FILE.seen as soon as\n"
       "the server at URL (https, or http on this machine) has something newer, and at least every\n"
       "--every for the heartbeat. A URL without a path, or with the path /, means\n"
       "/v2/revocations there. --from may be given up to 16 times: when a server fails, refuses or\n"
       "vouches for nothing newer, the next one is asked, and it stays with the one that answers.\n"
+      "--audience is for an edge whose ring is that of `subtoken secret derive`: the data comes\n"
+      "under these secrets.\n"
       "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
       "system does not know. Runs until SIGTERM, and writes a JSON line to standard error when\n"
       "something has changed.\n"
@@ -121,17 +126,13 @@ int st_cmd_pull(int argc, char **argv) {
   static st_puller p;
   pull_options given = {0};
   int64_t every = 1, timeout = 60;
-  const st_option options[] = {{"--from", NULL, &given.from[0]},
-                               {"--to", NULL, &given.to},
-                               {"--key-file", NULL, &given.key_file},
-                               {"--every", NULL, &given.every},
-                               {"--timeout", NULL, &given.timeout},
-                               {"--once", &given.once, NULL},
-                               {"--ca", NULL, &given.ca},
-                               {"--leeway", NULL, &given.leeway},
-                               {"--max-size", NULL, &given.max_size},
-                               {"--json", &given.json, NULL},
-                               {0}};
+  const st_option options[] = {
+      {"--from", NULL, &given.from[0]},      {"--to", NULL, &given.to},
+      {"--key-file", NULL, &given.key_file}, {"--audience", NULL, &given.audience},
+      {"--every", NULL, &given.every},       {"--timeout", NULL, &given.timeout},
+      {"--once", &given.once, NULL},         {"--ca", NULL, &given.ca},
+      {"--leeway", NULL, &given.leeway},     {"--max-size", NULL, &given.max_size},
+      {"--json", &given.json, NULL},         {0}};
   st_arguments arguments = {.command = "pull",
                             .help = help,
                             .options = options,
@@ -142,6 +143,10 @@ int st_cmd_pull(int argc, char **argv) {
     return st_options_usage(&arguments, "--from, --to and --key-file are required");
   }
   if (!pull_read_values(&arguments, &given, &every, &timeout, &p)) return ST_EXIT_USAGE;
+  p.audience = given.audience;
+  if (given.audience != NULL && !subtoken_audience_valid(st_text(given.audience))) {
+    return st_options_usage(&arguments, "--audience must be 1 to 32 characters A-Z a-z 0-9 _ -");
+  }
   if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
   if (!st_pull_files_name(&p.files, given.to)) {
     return st_options_usage(&arguments, "--to is empty or too long");

@@ -304,11 +304,19 @@ static bool fetch_add_query(CURLU *url, const char *name, int64_t number) {
   return number == 0 || curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
 }
 
+static bool fetch_add_audience(CURLU *url, const char *audience) {
+  char text[64];
+  if (audience == NULL) return true;
+  snprintf(text, sizeof text, "audience=%s", audience);
+  return curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
+}
+
 static CURLU *fetch_url_of(const st_fetch *fetch, const st_fetch_request *request) {
   CURLU *url = curl.url_dup(fetch->servers[request->url].url);
   bool whole = request->whole && request->since != 0;
-  if (url != NULL && fetch_add_query(url, "since", request->since) &&
-      fetch_add_query(url, "whole", whole) && fetch_add_query(url, "wait", request->wait)) {
+  if (url != NULL && fetch_add_audience(url, fetch->settings.audience) &&
+      fetch_add_query(url, "since", request->since) && fetch_add_query(url, "whole", whole) &&
+      fetch_add_query(url, "wait", request->wait)) {
     return url;
   }
   curl.url_cleanup(url);

@@ -25,10 +25,11 @@ typedef struct st_fetch_response {
 
 typedef struct st_fetch_settings {
   const char *const *urls;
-  size_t url_count; /* 1 to ST_FETCH_URLS_MAX */
-  const char *ca;   /* certificates to trust instead of the system's; NULL: those */
-  int64_t timeout;  /* seconds for a whole response, beyond those that it is held back */
-  int stop;         /* once this descriptor can be read, the request is given up */
+  size_t url_count;     /* 1 to ST_FETCH_URLS_MAX */
+  const char *audience; /* whose data is asked for; NULL: what the credential gets */
+  const char *ca;       /* certificates to trust instead of the system's; NULL: those */
+  int64_t timeout;      /* seconds for a whole response, beyond those that it is held back */
+  int stop;             /* once this descriptor can be read, the request is given up */
   /* How long a body with 200 is to be, from its first ST_FETCH_HEAD bytes, 0 when that is
    * not known: no more is read. */
   size_t (*length)(void *context, const uint8_t *head, const char *type);

@@ -38,6 +38,17 @@ static st_pull_outcome pull_set_error(st_pull_outcome what, char *error, const c
   return what;
 }
 
+/* Does this head name a secret that is derived for the audience? It is not known here which: a
+ * server that knows no audiences, or a relay that has left the query out, is told from one that
+ * does.
+ */
+static bool pull_is_for(const uint8_t *head, const char *audience) {
+  size_t len = head[ST_FEED_KID_LEN], own = strlen(audience);
+  const char *kid = (const char *)head + ST_FEED_KID;
+  return len <= SUBTOKEN_KID_MAX && len > own && kid[len - own - 1] == '.' &&
+         memcmp(kid + len - own, audience, own) == 0;
+}
+
 /* The heartbeat that came along, when it names this snapshot. */
 static st_pull_outcome pull_check_heartbeat(const st_puller *p, const st_fetch_response *response,
                                             const st_pull_snapshot *named,
@@ -50,6 +61,12 @@ static st_pull_outcome pull_check_heartbeat(const st_puller *p, const st_fetch_r
   if (!st_pull_files_heartbeat_matches(heartbeat, named)) {
     return pull_set_error(ST_PULL_BAD, error,
                           "the heartbeat in the response names another snapshot");
+  }
+  if (p->audience != NULL &&
+      !(pull_is_for(heartbeat, p->audience) && pull_is_for(named->bytes, p->audience))) {
+    return pull_set_error(ST_PULL_BAD, error,
+                          "the response is not for the audience: the server, or a cache in front "
+                          "of it, does not know audiences");
   }
   uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
   if (time == 0 || time > SUBTOKEN_TIME_MAX) {

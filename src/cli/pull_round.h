@@ -17,6 +17,7 @@ typedef enum st_pull_outcome {
 
 typedef struct st_puller {
   const char *key_file;
+  const char *audience; /* NULL: whatever the credential gets */
   int64_t leeway;
   st_fetch *fetch;
   st_pull_files files;
