@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/claims.h"
+#include "subtoken/issue.h"
 
 bool st_key_shaped(subtoken_text text) {
   static const char shape[] =
@@ -26,6 +27,10 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) {
   grant->exp = key->expires_at;
   grant->every_url = true;
   if (!st_claims_set_sub(grant, st_text(key->sub))) return false;
+  if (key->audience[0] != '\0' &&
+      subtoken_claims_set_aud(grant, st_text(key->audience)) != SUBTOKEN_OK) {
+    return false;
+  }
   st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
   subtoken_text permission;
   while (st_cut(&cutter, ',', &permission)) {

@@ -49,6 +49,14 @@ void st_key_json_write(st_writer *writer, const st_key *key, const char *whole, 
   key_json_text(writer, ",\"state\":", st_key_json_state(key, now));
   key_json_time(writer, ",\"last_used_at\":", key->used_at, key->used_at == 0);
   key_json_text(writer, ",\"sub\":", key->sub);
+  key_json_time(writer, ",\"rotated_at\":", key->rotated_at, key->rotated_at == 0);
+  key_json_time(writer, ",\"old_until\":", key->old_until, key->old_until == 0);
+  st_write_literal(writer, ",\"audience\":");
+  if (key->audience[0] == '\0') {
+    st_write_literal(writer, "null");
+  } else {
+    st_json_write_string(writer, st_text(key->audience));
+  }
   st_write_char(writer, '}');
 }
 

@@ -7,16 +7,28 @@
 #include "service/rate_limit.h"
 #include "service/throttle.h"
 
+/* An edge that cannot mint could make up such a token: of what is only the server's it gets
+ * nothing.
+ */
+#define ACCESS_AUDIENCE_TOKEN "this call does not take a token for an audience"
+
 const st_problem *st_access_manager(st_context *c, st_identity *identity) {
   const st_problem *problem = st_authenticate(c, identity);
-  if (problem != NULL || identity->method != ST_AUTH_DERIVED) return problem;
-  return st_problem_escalation(
-      &c->problem,
-      "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
+  if (problem != NULL) return problem;
+  if (identity->method == ST_AUTH_DERIVED) {
+    return st_problem_escalation(
+        &c->problem,
+        "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
+  }
+  if (!st_identity_is_audience_token(identity)) return NULL;
+  return st_problem_escalation(&c->problem, ACCESS_AUDIENCE_TOKEN);
 }
 
 const st_problem *st_access_requires(st_context *c, const st_identity *identity,
                                      const char *permission) {
+  if (st_identity_is_audience_token(identity)) {
+    return st_problem_escalation(&c->problem, ACCESS_AUDIENCE_TOKEN);
+  }
   if (st_claims_has_permission(&identity->grant, st_text(permission))) return NULL;
   return st_problem_permission(&c->problem, st_text(permission));
 }

@@ -7,10 +7,11 @@
 #include "service/authenticate.h"
 
 /* Authenticate for a call that manages something. A derived token is 403, whatever permissions it
- * has. */
+ * has, and so is every token for an audience. */
 const st_problem *st_access_manager(st_context *c, st_identity *identity)
     __attribute__((warn_unused_result));
-/* Does it hold the permission? Otherwise 403. */
+/* Does it hold the permission? Otherwise 403; also for a token for an audience, which an edge for
+ * it could have made up. */
 const st_problem *st_access_requires(st_context *c, const st_identity *identity,
                                      const char *permission) __attribute__((warn_unused_result));
 /* Does it hold each permission of a list joined by commas? Otherwise 403: a credential never

@@ -129,6 +129,7 @@ const st_problem *st_authenticate_found(st_context *c, st_identity *identity) {
   if (problem != NULL) return problem;
   memcpy(c->reply->event.key_id, identity->key.id, sizeof identity->key.id);
   if (!st_identity_is_whole(identity)) authenticate_note_skew(c, &identity->grant);
+  if (identity->key.by_old_digest) c->reply->event.name = "old_secret"; /* who is still to change */
   authenticate_note_use(c, identity);
   return NULL;
 }

@@ -188,6 +188,41 @@ static const st_problem *authorize_anonymous(st_context *c, const subtoken_decis
   }
 }
 
+/* ---- for which audience ---- */
+
+static const st_problem *authorize_check_asker(st_context *c, const st_original_headers *sent) {
+  subtoken_text audience = sent->value[ST_ORIGINAL_AUDIENCE];
+  bool valid = audience.len == 0 || subtoken_audience_valid(audience);
+  if (valid && !sent->repeated[ST_ORIGINAL_AUDIENCE]) return NULL;
+  return st_problem_parameter(&c->problem, "X-Subtoken-Audience",
+                              "must be given once, with the audience of the edge, or empty");
+}
+
+/* The rule of every edge, by what the asker says of itself: a token for an audience is good at an
+ * edge for that audience alone, and there no token without one is; likewise a bound key, but a key
+ * that is not bound is good everywhere. Who says nothing takes every audience.
+ */
+static bool authorize_is_for(const st_original_headers *sent, const st_identity *identity) {
+  const subtoken_claims *grant = &identity->grant;
+  subtoken_text audience = sent->value[ST_ORIGINAL_AUDIENCE];
+  bool whole = st_identity_is_whole(identity), bound = st_identity_is_bound(identity);
+  if (audience.data == NULL) return true;
+  if (audience.len == 0) return whole ? !bound : !grant->aud_derived;
+  return bound ? subtoken_claims_has_audience(grant, audience) : whole;
+}
+
+static const st_problem *authorize_check_audience(st_context *c, const st_original_headers *sent,
+                                                  const st_identity *identity) {
+  static const st_problem other = {.status = 401,
+                                   .event = "aud",
+                                   .text = "Invalid access token",
+                                   .challenge = ST_CHALLENGE_INVALID_TOKEN};
+  if (authorize_is_for(sent, identity)) return NULL;
+  st_problem *problem = st_problem_copy(&c->problem, &other);
+  problem->basic_challenge = c->service->settings->basic_challenge;
+  return problem;
+}
+
 /* An edge that has the policy itself asks, with a nonce, whose a credential is. The answer says so
  * even when the request is denied, and the credential is authenticated even where the policy would
  * not need one; without a nonce nothing more is allowed. Without a nonce a denial names no
@@ -205,6 +240,7 @@ static const st_problem *authorize_decide(st_context *c, const st_original_heade
   if (problem != NULL) return problem;
   if (c->credential.text.len == 0) return authorize_anonymous(c, readable ? &decision : NULL);
   problem = st_authenticate_found(c, &identity);
+  if (problem == NULL) problem = authorize_check_audience(c, sent, &identity);
   if (problem != NULL) return problem;
   if (!readable) {
     problem = &authorize_bad_target;
@@ -231,6 +267,7 @@ const st_problem *st_authorize_answer(st_context *c) {
   st_original_headers sent;
   st_original_request_headers(c->request, &sent);
   const st_problem *problem = st_original_request_find(c, &sent);
+  if (problem == NULL) problem = authorize_check_asker(c, &sent);
   if (problem == NULL) problem = authorize_decide(c, &sent);
   if (problem == NULL) c->reply->status = 200;
   if (c->reply->headers_len == 0) authorize_tell_anonymous(c->reply, NULL);

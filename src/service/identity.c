@@ -62,9 +62,26 @@ typedef struct identity_lookup {
   bool store_error;
 } identity_lookup;
 
-/* names[0] is the sub. */
-static subtoken_result identity_revoked(void *context, const subtoken_text *names, size_t count) {
-  (void)count;
+static subtoken_result identity_store_failed(identity_lookup *lookup) {
+  lookup->store_error = true;
+  return SUBTOKEN_REVOCATION_UNKNOWN;
+}
+
+/* Of the tids nothing is asked unless the row says that there are any: nearly never. */
+static subtoken_result identity_tids_revoked(identity_lookup *lookup, const subtoken_text *tids,
+                                             size_t count) {
+  const st_keys *keys = &lookup->service->keys;
+  bool revoked = true;
+  if (count == 0 || lookup->key->tokens_revoked == 0) return SUBTOKEN_OK;
+  if (keys->tokens_revoked(keys->store, tids, count, &revoked) != ST_STORE_OK) {
+    return identity_store_failed(lookup);
+  }
+  return revoked ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+}
+
+/* names: the sub, the tid, and the tids of via. */
+static subtoken_result identity_names_revoked(void *context, const subtoken_text *names,
+                                              size_t count) {
   identity_lookup *lookup = context;
   const st_keys *keys = &lookup->service->keys;
   const st_key *key = lookup->key;
@@ -72,10 +89,17 @@ static subtoken_result identity_revoked(void *context, const subtoken_text *name
     case ST_STORE_OK: break;
     case ST_STORE_NOT_FOUND:
     case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
-    default: lookup->store_error = true; return SUBTOKEN_REVOCATION_UNKNOWN;
+    default: return identity_store_failed(lookup);
   }
   bool in_force = !key->disabled && !key->suspended && key->expires_at > lookup->now;
-  return in_force ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
+  return in_force ? identity_tids_revoked(lookup, names + 1, count - 1) : SUBTOKEN_REVOKED;
+}
+
+/* What is made with a bound key is for its audience, and says so; anything else under its sub was
+ * made up by somebody who has a secret. */
+static bool identity_audience_fits(const st_key *key, const subtoken_claims *grant) {
+  return key->audience[0] == '\0' ||
+         (grant->aud_derived && subtoken_claims_has_audience(grant, st_text(key->audience)));
 }
 
 /* A token never exceeds what the store grants its sub now. */
@@ -95,9 +119,11 @@ static bool identity_limit(const st_key *key, subtoken_claims *grant) {
 }
 
 /* The store was asked for the row of its sub just now: a sid of that row is a session that lives.
+ * Only what the session was made with gives its tokens an audience.
  */
 static st_auth_method identity_method(const st_key *key, const subtoken_claims *grant) {
-  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id))) {
+  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id)) ||
+      (grant->aud.len > 0 && key->audience[0] == '\0')) {
     return ST_AUTH_DERIVED;
   }
   if (key->kind == ST_KIND_SESSION) return ST_AUTH_SESSION;
@@ -122,14 +148,17 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   verifier.ring = service->ring;
   verifier.leeway = service->settings->leeway;
   verifier.max_life = service->settings->max_life;
-  verifier.any_audience = true;
-  verifier.revoked = identity_revoked;
+  verifier.revoked = identity_names_revoked;
   verifier.revoked_context = &lookup;
+  verifier.any_audience = true; /* whose it is matters here, not where it is used */
   subtoken_request request = {
       .size = sizeof request, .now = now, .method = method, .target = target};
   subtoken_result result = identity_authenticate(service, credential, &identity->grant);
   if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, &identity->grant);
   if (result == SUBTOKEN_URL && target.data == NULL) result = SUBTOKEN_OK;
+  if (result == SUBTOKEN_OK && !identity_audience_fits(&identity->key, &identity->grant)) {
+    result = SUBTOKEN_AUD;
+  }
   if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;
   if (result == SUBTOKEN_REVOCATION_UNKNOWN) {

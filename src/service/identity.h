@@ -48,6 +48,15 @@ typedef struct st_auth_result {
 static inline bool st_identity_is_whole(const st_identity *identity) {
   return identity->method == ST_AUTH_KEY || identity->method == ST_AUTH_BASIC;
 }
+/* What is made with it is for one audience alone: a key that is bound to one, or a token for one.
+ */
+static inline bool st_identity_is_bound(const st_identity *identity) {
+  return identity->grant.aud.len > 0;
+}
+/* A token for an audience. Whoever has the secret that is derived for it could have made it up. */
+static inline bool st_identity_is_audience_token(const st_identity *identity) {
+  return !st_identity_is_whole(identity) && st_identity_is_bound(identity);
+}
 /* The buffers of its texts stay as they are: they are kilobytes. */
 static inline void st_identity_clear(st_identity *identity) {
   memset(identity, 0, offsetof(st_identity, grant));

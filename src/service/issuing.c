@@ -7,6 +7,9 @@
 #include "base/bytes.h"
 #include "core/claims.h"
 
+#define ISSUING_TOO_DEEP \
+  "made from too many subtokens, one after the other (maximum 8): use the key or an earlier one"
+
 /* A sentence for each way in which narrowing or signing can fail. */
 static void issuing_explain(subtoken_result result, const subtoken_narrow_report *report,
                             char *error) {
@@ -31,6 +34,15 @@ static void issuing_explain(subtoken_result result, const subtoken_narrow_report
       st_write_literal(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(report->fault)
                                                            : "the parent does not allow it");
       break;
+    case SUBTOKEN_AUD_WIDER:
+      st_write_literal(&writer, "audience: must be that of the parent");
+      break;
+    case SUBTOKEN_BAD_KID:
+      st_write_literal(&writer,
+                       "audience: too long for the name of the signing secret: with a dot between "
+                       "them they have 64 characters");
+      break;
+    case SUBTOKEN_TOO_DEEP: st_write_literal(&writer, ISSUING_TOO_DEEP); break;
     case SUBTOKEN_TOO_LARGE:
       st_write_literal(&writer,
                        "urls: the subtoken would be longer than 4096 bytes; ask for fewer or "
@@ -72,6 +84,11 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
       .status = 400, .event = "issue_denied", .text = "the credential has expired"};
   static const st_problem not_yet = {
       .status = 400, .event = "issue_denied", .text = "the credential is not valid yet"};
+  static const st_problem too_deep = {
+      .status = 400, .event = "issue_denied", .text = ISSUING_TOO_DEEP};
+  static const st_problem kid = {.status = 400,
+                                 .event = "issue_denied",
+                                 .text = "audience: too long for the name of the signing secret"};
   static const st_problem failed = {
       .status = 400, .event = "issue_denied", .text = "the access token cannot be made"};
   static const st_problem unable = {
@@ -80,6 +97,8 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
     case SUBTOKEN_TOO_LARGE: return &too_large;
     case SUBTOKEN_PARENT_EXPIRED: return &expired;
     case SUBTOKEN_NOT_YET: return &not_yet;
+    case SUBTOKEN_TOO_DEEP: return &too_deep;
+    case SUBTOKEN_BAD_KID: return &kid;
     default: return st_issuing_status(result) == 503 ? &unable : &failed;
   }
 }
@@ -103,15 +122,19 @@ static subtoken_result issuing_narrow_and_sign(const st_service *service,
 }
 
 static const st_problem *issuing_access(const st_service *service, const subtoken_claims *grant,
-                                        const subtoken_text *scope, size_t scope_count,
-                                        const char *sid, int64_t now, st_access_token *access) {
+                                        const st_access_request *asked, const char *sid,
+                                        int64_t now, st_access_token *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_issue_request request = {
-      .size = sizeof request, .permissions = scope, .permission_count = scope_count};
-  for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
-    all[i] = subtoken_claims_text(grant, grant->permissions[i]);
-    request = (subtoken_issue_request){
-        .size = sizeof(subtoken_issue_request), .permissions = all, .permission_count = i + 1};
+  subtoken_issue_request request = {.size = sizeof request,
+                                    .permissions = asked->scope,
+                                    .permission_count = asked->scope_count,
+                                    .audience = asked->audience};
+  if (asked->scope == NULL) {
+    for (size_t i = 0; i < grant->permission_count; i++) {
+      all[i] = subtoken_claims_text(grant, grant->permissions[i]);
+    }
+    request.permissions = all;
+    request.permission_count = grant->permission_count;
   }
   subtoken_result result = issuing_narrow_and_sign(service, grant, &request, sid, now, access);
   return result == SUBTOKEN_OK ? NULL : issuing_access_problem(result);
@@ -120,13 +143,22 @@ static const st_problem *issuing_access(const st_service *service, const subtoke
 const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
                                           const subtoken_text *scope, size_t scope_count,
                                           int64_t now, st_access_token *access) {
-  return issuing_access(service, grant, scope, scope_count, NULL, now, access);
+  st_access_request asked = {.scope = scope, .scope_count = scope_count};
+  return issuing_access(service, grant, &asked, NULL, now, access);
+}
+
+const st_problem *st_issuing_requested_token(const st_service *service,
+                                             const subtoken_claims *grant,
+                                             const st_access_request *asked, int64_t now,
+                                             st_access_token *access) {
+  return issuing_access(service, grant, asked, NULL, now, access);
 }
 
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
                                            const subtoken_text *scope, size_t scope_count,
                                            int64_t now, st_access_token *access) {
   subtoken_claims grant;
+  st_access_request asked = {.scope = scope, .scope_count = scope_count};
   if (!st_key_grant(session, &grant)) return issuing_access_problem(SUBTOKEN_TOO_LARGE);
-  return issuing_access(service, &grant, scope, scope_count, session->id, now, access);
+  return issuing_access(service, &grant, &asked, session->id, now, access);
 }

@@ -23,7 +23,22 @@ typedef struct st_access_token {
   char token[SUBTOKEN_ISSUED_MAX + 1];
 } st_access_token;
 
-/* Make an access token with the permissions in scope or, where it is NULL, with all of the grant.
+/* What an access token is asked to have. scope NULL: all permissions of the grant. audience:
+ * absent: that of the grant; from a grant that has one, only the same: the caller has checked it.
+ */
+typedef struct st_access_request {
+  const subtoken_text *scope;
+  size_t scope_count;
+  subtoken_text audience;
+} st_access_request;
+const st_problem *st_issuing_requested_token(const st_service *service,
+                                             const subtoken_claims *grant,
+                                             const st_access_request *asked, int64_t now,
+                                             st_access_token *access)
+    __attribute__((warn_unused_result));
+
+/* Make an access token with the permissions in scope or, where it is NULL, with all of the grant,
+ * for its audience.
  */
 const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
                                           const subtoken_text *scope, size_t scope_count,

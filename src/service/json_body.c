@@ -1,8 +1,9 @@
-/* JSON bodies of the calls that change something: named fields of three types. Which fields a call
+/* JSON bodies of the calls that change something: named fields of four types. Which fields a call
  * takes, and which of them it needs, it says itself.
  */
 #include "service/json_body.h"
 
+#include "base/date.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "service/request.h"
@@ -29,6 +30,18 @@ static bool json_body_lists(subtoken_text list, subtoken_text item) {
   return false;
 }
 
+/* What a value of another type is told. */
+static const char *json_body_type(const st_field *field) {
+  switch (field->type) {
+    case ST_FIELD_TEXT: return "must be a string";
+    case ST_FIELD_BOOL: return "must be true or false";
+    case ST_FIELD_DURATION:
+      return "must be a number of seconds, or a string of a number with s, m, h or d such as "
+             "\"24h\"";
+    default: return "must be an array of strings";
+  }
+}
+
 static bool json_body_read_permissions(json_body_reader *reader, st_field *field) {
   st_writer *out = &reader->joined;
   char *start = out->out + out->len;
@@ -52,6 +65,14 @@ static bool json_body_read_permissions(json_body_reader *reader, st_field *field
   return !reader->json.failed;
 }
 
+static bool json_body_read_duration(json_body_reader *reader, st_field *field) {
+  subtoken_text text;
+  if (st_json_peek(&reader->json) != '"') return st_json_uint(&reader->json, &field->number);
+  if (!st_json_string(&reader->json, &text)) return false;
+  return st_date_read_duration(text, &field->number) ||
+         json_body_wrong(reader, json_body_type(field));
+}
+
 static bool json_body_read_value(json_body_reader *reader, st_field *field) {
   bool good = false;
   if (st_json_peek(&reader->json) == 'n') return st_json_skip(&reader->json); /* null: missing */
@@ -59,13 +80,10 @@ static bool json_body_read_value(json_body_reader *reader, st_field *field) {
     case ST_FIELD_TEXT: good = st_json_string(&reader->json, &field->text); break;
     case ST_FIELD_BOOL: good = st_json_bool(&reader->json, &field->flag); break;
     case ST_FIELD_PERMISSIONS: good = json_body_read_permissions(reader, field); break;
+    case ST_FIELD_DURATION: good = json_body_read_duration(reader, field); break;
   }
   field->given = good;
-  if (!good && reader->json.wrong_type) {
-    return json_body_wrong(reader, field->type == ST_FIELD_TEXT   ? "must be a string"
-                                   : field->type == ST_FIELD_BOOL ? "must be true or false"
-                                                                  : "must be an array of strings");
-  }
+  if (!good && reader->json.wrong_type) return json_body_wrong(reader, json_body_type(field));
   return good;
 }
 
@@ -99,6 +117,7 @@ const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t coun
   subtoken_text body = c->request->body;
   for (size_t i = 0; i < count; i++) {
     fields[i].given = fields[i].flag = false;
+    fields[i].number = 0;
     fields[i].text = (subtoken_text){NULL, 0};
   }
   if (st_request_body_kind(c->request) != ST_BODY_JSON) return &other_type;

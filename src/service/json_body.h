@@ -7,9 +7,10 @@
 /* What a call may name. Views point into the scratch that was read into. */
 typedef struct st_field {
   const char *name;
-  enum { ST_FIELD_TEXT, ST_FIELD_BOOL, ST_FIELD_PERMISSIONS } type;
+  enum { ST_FIELD_TEXT, ST_FIELD_BOOL, ST_FIELD_PERMISSIONS, ST_FIELD_DURATION } type;
   bool given;
   bool flag;          /* of ST_FIELD_BOOL */
+  int64_t number;     /* of ST_FIELD_DURATION: seconds, given as a number or as text with a unit */
   subtoken_text text; /* of ST_FIELD_TEXT; of ST_FIELD_PERMISSIONS: joined by commas */
 } st_field;
 

@@ -1,6 +1,7 @@
 /* Managing parent keys over HTTP. Who has the permission `keys` manages the keys of all owners; a
- * user in a session or with HTTP Basic their own. This is what keys.c and key_one.c share: who the
- * caller is, which keys that shows, and how a key is answered.
+ * user in a session or with HTTP Basic their own; a key that is bound to an audience, keys of that.
+ * This is what keys.c and key_one.c share: who the caller is, which keys that shows, and how a key
+ * is answered.
  */
 #include "service/key_manager.h"
 
@@ -54,13 +55,18 @@ const st_problem *st_key_manager_problem(st_store_status changed) {
   }
 }
 
+bool st_key_manager_knows(const st_key_manager *m, const st_key *key) {
+  const char *audience = m->identity.key.audience;
+  return (m->owner == NULL || strcmp(m->owner, key->owner) == 0) &&
+         (audience[0] == '\0' || strcmp(audience, key->audience) == 0);
+}
+
 const st_problem *st_key_manager_key(st_context *c, const st_key_manager *m, const char *id,
                                      st_key *key) {
   const st_key_changes *changes = c->service->changes;
   const st_problem *problem = st_key_manager_problem(changes->find(changes->context, id, key));
   if (problem != NULL) return problem;
-  bool known = m->owner == NULL || strcmp(m->owner, key->owner) == 0;
-  return known ? NULL : &st_key_manager_not_found;
+  return st_key_manager_knows(m, key) ? NULL : &st_key_manager_not_found;
 }
 
 void st_key_manager_reply(st_context *c, int status, const st_key *key, const char *whole,

@@ -27,6 +27,8 @@ st_audit_context st_key_manager_audit(const st_context *c, const st_key_manager 
 const st_problem *st_key_manager_problem(st_store_status changed)
     __attribute__((warn_unused_result));
 
+/* Of this owner, and for a manager that is bound to an audience, of that? */
+bool st_key_manager_knows(const st_key_manager *m, const st_key *key);
 /* The key of this id, if this manager may know of it. */
 const st_problem *st_key_manager_key(st_context *c, const st_key_manager *m, const char *id,
                                      st_key *key) __attribute__((warn_unused_result));

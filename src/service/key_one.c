@@ -1,5 +1,5 @@
-/* One parent key over HTTP, /v2/keys/ID: shown, renamed, disabled, deleted, and its subtokens
- * revoked. Who manages whose keys is in key_manager.c; new ones are made in keys.c.
+/* One parent key over HTTP, /v2/keys/ID: shown, renamed, disabled, deleted, its subtokens revoked,
+ * its secret replaced. Who manages whose keys is in key_manager.c; new ones are made in keys.c.
  */
 #include "service/access.h"
 #include "service/endpoints.h"
@@ -116,14 +116,69 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
   return NULL;
 }
 
-static const st_problem *key_one_manage(st_context *c, const char *id, bool revoking) {
+/* ---- POST /v2/keys/ID/rotate ---- */
+
+#define KEY_ONE_OVERLAP_MAX (INT64_C(30) * 86400)
+
+/* Who rotates a key gets it whole: that must be no more than what the caller has. The permissions,
+ * expiry and audience of a key never change, so nothing can be brought down.
+ */
+static const st_problem *key_one_may_rotate(st_context *c, const st_key_manager *m,
+                                            const st_key *key) {
+  int64_t most;
+  const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
+  if (problem == NULL) problem = st_access_find_end(c, &m->identity, &most);
+  if (problem != NULL || key->expires_at <= most) return problem;
+  return st_problem_escalation(&c->problem, "the key expires later than the credential you use");
+}
+
+/* No body, or JSON: a POST without one changes nothing unless its credential is in a header. */
+static const st_problem *key_one_read_overlap(st_context *c, int64_t *overlap) {
+  char scratch[ST_BODY_SCRATCH];
+  st_field field = {.name = "overlap", .type = ST_FIELD_DURATION};
+  *overlap = 0;
+  if (c->request->body.len == 0) return st_json_body_none(c);
+  const st_problem *problem = st_json_body_read(c, &field, 1, scratch);
+  if (problem != NULL) return problem;
+  if (field.number > KEY_ONE_OVERLAP_MAX) {
+    return st_problem_parameter(&c->problem, "overlap", "must be at most 30d");
+  }
+  *overlap = field.number;
+  return NULL;
+}
+
+static const st_problem *key_one_rotate(st_context *c, const st_key_manager *m, st_key *key) {
+  const st_key_changes *changes = c->service->changes;
+  char whole[ST_KEY_LEN + 1];
+  int64_t overlap;
+  st_audit_buffers buffers;
+  const st_problem *problem = key_one_read_overlap(c, &overlap);
+  if (problem == NULL) problem = key_one_may_rotate(c, m, key);
+  if (problem != NULL) return problem;
+  st_audit_context audit = st_key_manager_audit(c, m, &buffers);
+  problem =
+      st_key_manager_problem(changes->rotate(changes->context, &audit, key->id, overlap, whole));
+  if (problem != NULL) return problem;
+  key->rotated_at = c->request->now;
+  key->old_until = overlap > 0 ? key->rotated_at + overlap : 0;
+  st_key_manager_reply(c, 200, key, whole, NULL);
+  subtoken_wipe(whole, sizeof whole);
+  return NULL;
+}
+
+/* ---- the methods ---- */
+
+typedef enum key_one_call { KEY_ONE_ITSELF, KEY_ONE_SUBTOKENS, KEY_ONE_ROTATE } key_one_call;
+
+static const st_problem *key_one_manage(st_context *c, const char *id, key_one_call call) {
   subtoken_text method = c->request->method;
   st_key_manager m;
   st_key key;
   const st_problem *problem = st_key_manager_find(c, &m);
   if (problem == NULL) problem = st_key_manager_key(c, &m, id, &key);
   if (problem != NULL) return problem;
-  if (revoking) return key_one_end(c, &m, id, false);
+  if (call == KEY_ONE_SUBTOKENS) return key_one_end(c, &m, id, false);
+  if (call == KEY_ONE_ROTATE) return key_one_rotate(c, &m, &key);
   if (st_text_is(method, "DELETE")) return key_one_end(c, &m, id, true);
   if (st_text_is(method, "PATCH")) return key_one_patch(c, &m, &key);
   st_key_manager_reply(c, 200, &key, NULL, NULL);
@@ -137,19 +192,28 @@ static bool key_one_method_is(const st_context *c, const char *const *known, siz
   return false;
 }
 
+static bool key_one_read_call(subtoken_text rest, key_one_call *call) {
+  *call = KEY_ONE_ITSELF;
+  if (st_text_is(rest, "/revoke-subtokens")) *call = KEY_ONE_SUBTOKENS;
+  if (st_text_is(rest, "/rotate")) *call = KEY_ONE_ROTATE;
+  return rest.len == 0 || *call != KEY_ONE_ITSELF;
+}
+
 const st_problem *st_keys_answer_one(st_context *c) {
   static const char *const on_key[] = {"GET", "HEAD", "DELETE", "PATCH"};
-  static const char *const on_subtokens[] = {"POST"};
+  static const char *const on_others[] = {"POST"};
   char id[ST_KEY_ID_LEN + 1];
   subtoken_text rest;
-  bool found = key_one_read_path(c, id, &rest);
-  bool revoking = found && st_text_is(rest, "/revoke-subtokens");
-  const char *allow = revoking ? "POST, OPTIONS" : "GET, HEAD, DELETE, PATCH, OPTIONS";
-  bool known = revoking ? key_one_method_is(c, on_subtokens, 1) : key_one_method_is(c, on_key, 4);
-  if (!found || (rest.len > 0 && !revoking)) return &st_key_manager_not_found;
+  key_one_call call;
+  if (!key_one_read_path(c, id, &rest) || !key_one_read_call(rest, &call)) {
+    return &st_key_manager_not_found;
+  }
+  bool itself = call == KEY_ONE_ITSELF;
+  const char *allow = itself ? "GET, HEAD, DELETE, PATCH, OPTIONS" : "POST, OPTIONS";
+  bool known = itself ? key_one_method_is(c, on_key, 4) : key_one_method_is(c, on_others, 1);
   if (st_text_is(c->request->method, "OPTIONS")) {
     st_reply_preflight(c->reply, allow);
     return NULL;
   }
-  return known ? key_one_manage(c, id, revoking) : st_problem_method(&c->problem, allow);
+  return known ? key_one_manage(c, id, call) : st_problem_method(&c->problem, allow);
 }

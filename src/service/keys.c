@@ -19,7 +19,7 @@
 
 /* ---- POST /v2/keys ---- */
 
-enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, FIELDS };
+enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, AUDIENCE, FIELDS };
 
 /* It ends with what it was made with, at the latest. */
 static const st_problem *keys_take_expiry(st_context *c, const st_key_manager *m,
@@ -53,6 +53,23 @@ static const st_problem *keys_take_owner(st_context *c, const st_key_manager *m,
   return st_problem_permission(&c->problem, st_text(ST_KEY_MANAGER_PERMISSION));
 }
 
+/* A bound key makes keys of its own audience. */
+static const st_problem *keys_take_audience(st_context *c, const st_key_manager *m,
+                                            const st_field *field, st_key *key) {
+  const char *bound = m->identity.key.audience;
+  if (field->given && !subtoken_audience_valid(field->text)) {
+    return st_problem_parameter(&c->problem, "audience", "must be 1 to 32 characters A-Za-z0-9_-");
+  }
+  if (field->given && bound[0] != '\0' && !st_text_is(field->text, bound)) {
+    return st_problem_escalation(&c->problem, "audience: must be that of the key you use");
+  }
+  memcpy(key->audience, bound, sizeof key->audience);
+  if (!field->given) return NULL;
+  memcpy(key->audience, field->text.data, field->text.len);
+  key->audience[field->text.len] = '\0';
+  return NULL;
+}
+
 static const st_problem *keys_read(st_context *c, const st_key_manager *m, const st_field *fields,
                                    st_key *key) {
   if (!fields[NAME].given) return st_problem_parameter(&c->problem, "name", "is missing");
@@ -63,6 +80,7 @@ static const st_problem *keys_read(st_context *c, const st_key_manager *m, const
   const st_problem *problem = st_key_manager_text(c, &fields[NAME], key->name);
   if (problem == NULL) problem = keys_take_owner(c, m, &fields[OWNER], key);
   if (problem == NULL) problem = keys_take_expiry(c, m, &fields[EXPIRES], key);
+  if (problem == NULL) problem = keys_take_audience(c, m, &fields[AUDIENCE], key);
   subtoken_text permissions = fields[PERMISSIONS].text;
   if (problem == NULL) problem = st_access_covers(c, &m->identity, permissions);
   if (problem != NULL) return problem;
@@ -77,7 +95,8 @@ static const st_problem *keys_create(st_context *c, const st_key_manager *m) {
                              [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS},
                              [EXPIRES] = {.name = "expires", .type = ST_FIELD_TEXT},
                              [OWNER] = {.name = "owner", .type = ST_FIELD_TEXT},
-                             [OWNER_IS_USER] = {.name = "owner_is_user", .type = ST_FIELD_BOOL}};
+                             [OWNER_IS_USER] = {.name = "owner_is_user", .type = ST_FIELD_BOOL},
+                             [AUDIENCE] = {.name = "audience", .type = ST_FIELD_TEXT}};
   const st_key_changes *changes = c->service->changes;
   st_audit_buffers buffers;
   st_key key = {.kind = ST_KIND_KEY};
@@ -124,6 +143,14 @@ static bool keys_add_to_page(const st_context *c, keys_page *p, const st_key *ke
   return true;
 }
 
+/* Those of other audiences than a bound manager's are passed over. */
+static bool keys_pass_to_page(const st_context *c, const st_key_manager *m, keys_page *p,
+                              const st_key *key) {
+  if (st_key_manager_knows(m, key)) return keys_add_to_page(c, p, key);
+  memcpy(p->last, key->id, sizeof p->last);
+  return true;
+}
+
 static void keys_end_page(st_context *c, keys_page *p, bool more) {
   p->writer.size = sizeof c->reply->body;
   p->writer.overflow = false;
@@ -144,8 +171,8 @@ static const st_problem *keys_list_by_sub(st_context *c, const st_key_manager *m
   st_store_status found = changes->find_sub(changes->context, sub, &key);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return st_key_manager_problem(found);
   keys_begin_page(c, &p);
-  bool ours = m->owner == NULL || (found == ST_STORE_OK && strcmp(m->owner, key.owner) == 0);
-  if (found == ST_STORE_OK && ours) (void)keys_add_to_page(c, &p, &key); /* one always fits */
+  bool ours = found == ST_STORE_OK && st_key_manager_knows(m, &key);
+  if (ours) (void)keys_add_to_page(c, &p, &key); /* one always fits */
   keys_end_page(c, &p, false);
   return NULL;
 }
@@ -170,7 +197,7 @@ static const st_problem *keys_list_page(st_context *c, const st_key_manager *m, 
     const st_problem *problem = keys_ask(c, m, p.last, KEYS_BATCH, keys, &count);
     if (problem != NULL) return problem;
     added = 0;
-    while (added < count && p.written < limit && keys_add_to_page(c, &p, &keys[added])) added++;
+    while (added < count && p.written < limit && keys_pass_to_page(c, m, &p, &keys[added])) added++;
   } while (added == KEYS_BATCH && p.written < limit);
   bool more = added < count;
   if (!more && count == KEYS_BATCH) { /* it ends where a batch does: does anything follow? */

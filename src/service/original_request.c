@@ -13,6 +13,7 @@ static void original_note_header(st_original_headers *sent, const st_header *hea
       [ST_ORIGINAL_FORWARDED_URI] = "X-Forwarded-Uri",
       [ST_ORIGINAL_FORWARDED_METHOD] = "X-Forwarded-Method",
       [ST_ORIGINAL_NONCE] = "X-Subtoken-Nonce",
+      [ST_ORIGINAL_AUDIENCE] = "X-Subtoken-Audience",
       [ST_ORIGINAL_PARTIAL_BODY] = "X-Envoy-Auth-Partial-Body"};
   for (size_t i = 0; i < ST_ORIGINAL_HEADERS; i++) {
     if (!st_text_is_nocase(header->name, names[i])) continue;

@@ -10,11 +10,12 @@
 #include "service/form.h"
 #include "subtoken/issue.h"
 
-enum { EXPIRE = 1, PERMISSIONS = 2, URLS = 4 };
+enum { EXPIRE = 1, PERMISSIONS = 2, URLS = 4, AUDIENCE = 8 };
 
 static unsigned params_known(subtoken_text name) {
   if (st_text_is(name, "expire")) return EXPIRE;
   if (st_text_is(name, "permissions")) return PERMISSIONS;
+  if (st_text_is(name, "audience")) return AUDIENCE;
   return st_text_is(name, "urls") ? URLS : 0;
 }
 
@@ -36,7 +37,12 @@ static bool params_refuse(st_params *params, const char *name, const char *reaso
 }
 
 static const char *params_name_of(unsigned parameter) {
-  return parameter == EXPIRE ? "expire" : parameter == PERMISSIONS ? "permissions" : "urls";
+  switch (parameter) {
+    case EXPIRE: return "expire";
+    case PERMISSIONS: return "permissions";
+    case AUDIENCE: return "audience";
+    default: return "urls";
+  }
 }
 
 static bool params_read_expire(st_params *params, subtoken_text value) {
@@ -46,6 +52,13 @@ static bool params_read_expire(st_params *params, subtoken_text value) {
       params, "expire",
       "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
       "+02:00, or nothing for UTC");
+}
+
+/* An empty one is refused: it would be a token for everywhere. */
+static bool params_read_audience(st_params *params, subtoken_text value) {
+  params->request.audience = value;
+  return subtoken_audience_valid(value) ||
+         params_refuse(params, "audience", "must be 1 to 32 characters A-Za-z0-9_-");
 }
 
 static bool params_add_permission(st_params *params, subtoken_text item) {
@@ -75,6 +88,16 @@ bool st_params_add_url(st_params *params, subtoken_text item) {
   if (out->overflow) return params_refuse(params, "urls", "too long");
   params->urls[params->request.url_count++] = (subtoken_text){out->out + start, out->len - start};
   return true;
+}
+
+static bool params_read_text(st_params *params, unsigned parameter, subtoken_text value) {
+  return parameter == EXPIRE ? params_read_expire(params, value)
+                             : params_read_audience(params, value);
+}
+
+/* The others are lists. */
+static bool params_is_text(unsigned parameter) {
+  return parameter == EXPIRE || parameter == AUDIENCE;
 }
 
 /* The two lists of a query or form: one text, cut at the commas and the blanks around them. */
@@ -134,8 +157,8 @@ static bool params_read_pairs(st_params *params, const char *where, subtoken_tex
     if (pair.bad_escape) {
       return params_refuse(params, params_name_of(parameter), "a % needs two hex digits behind it");
     }
-    if (parameter == EXPIRE ? !params_read_expire(params, pair.value)
-                            : !params_read_list(params, parameter, pair.value)) {
+    if (params_is_text(parameter) ? !params_read_text(params, parameter, pair.value)
+                                  : !params_read_list(params, parameter, pair.value)) {
       return false;
     }
   }
@@ -147,9 +170,10 @@ static bool params_read_form(st_params *params, subtoken_text body) {
   unsigned before = params->seen;
   if (!params_read_pairs(params, "body", body)) return false;
   if (body.len == 0 || params->seen != before) return true;
-  return params_refuse(params, "body",
-                       "has none of the parameters expire, permissions and urls; JSON needs "
-                       "Content-Type: application/json");
+  return params_refuse(
+      params, "body",
+      "has none of the parameters expire, permissions, urls and audience; JSON needs "
+      "Content-Type: application/json");
 }
 
 static bool params_read_json_list(st_params *params, unsigned parameter, st_json *json) {
@@ -175,11 +199,12 @@ static bool params_read_json_member(st_params *params, subtoken_text name, st_js
   bool null = st_json_peek(json) == 'n'; /* as if it were missing */
   if (parameter == 0 || null) return st_json_skip(json);
   if (!params_first_time(params, parameter)) return false;
-  bool good = parameter == EXPIRE ? st_json_string(json, &text) && params_read_expire(params, text)
-                                  : params_read_json_list(params, parameter, json);
+  bool single = params_is_text(parameter);
+  bool good = single ? st_json_string(json, &text) && params_read_text(params, parameter, text)
+                     : params_read_json_list(params, parameter, json);
   if (!good && json->wrong_type) {
     return params_refuse(params, params_name_of(parameter),
-                         parameter == EXPIRE ? "must be a string" : "must be an array of strings");
+                         single ? "must be a string" : "must be an array of strings");
   }
   return good;
 }

@@ -131,7 +131,9 @@ static const st_problem *users_find_grantor(st_context *c, st_identity *identity
   if (c->credential.text.len == 0 && c->service->settings->registration_open) return NULL;
   *grantor = identity;
   problem = st_access_manager(c, identity);
-  return problem != NULL ? problem : st_access_requires(c, identity, "users");
+  if (problem == NULL) problem = st_access_requires(c, identity, "users");
+  if (problem != NULL || !st_identity_is_bound(identity)) return problem;
+  return st_problem_escalation(&c->problem, "a key that is bound to an audience makes no users");
 }
 
 static const st_problem *users_allowed(st_context *c, const st_identity *grantor,

@@ -34,6 +34,7 @@
 typedef struct fixture_row {
   st_key key;
   uint8_t digest[ST_HASH_LEN];
+  uint8_t old_digest[ST_HASH_LEN]; /* of the secret before, while old_until of the key is not 0 */
   char
       refresh[ST_REFRESH_LEN + 1]; /* of a session: its only good one; used ones are lower by one */
   bool ended;
@@ -61,7 +62,10 @@ static struct {
   const char *audit_detail;
   char revoked_tid[ST_TID_LEN + 1]; /* of the token that was revoked last */
   int64_t revoked_exp;
-  char used[ST_KEY_ID_LEN + 1]; /* the last key that was */
+  char used[ST_KEY_ID_LEN + 1];               /* the last key that was */
+  int64_t overlap;                            /* as the last rotation was asked for */
+  char revoked_tids[8][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
+  size_t revoked_count, tids_asked;
 } fixture;
 
 static st_settings settings;
@@ -118,11 +122,30 @@ static inline st_store_status fixture_by_digest(void *store, const uint8_t diges
   assert_ptr_equal(store, &fixture);
   if (fixture.broken) return ST_STORE_FAILED;
   for (size_t i = 0; i < fixture.row_count; i++) {
-    if (fixture.rows[i].ended || memcmp(fixture.rows[i].digest, digest, 32) != 0) continue;
-    *key = fixture.rows[i].key;
+    const fixture_row *row = &fixture.rows[i];
+    bool old = row->key.old_until > fixture.now && memcmp(row->old_digest, digest, 32) == 0;
+    if (row->ended || (!old && memcmp(row->digest, digest, 32) != 0)) continue;
+    *key = row->key;
+    key->by_old_digest = old;
     return ST_STORE_OK;
   }
   return ST_STORE_NOT_FOUND;
+}
+
+/* Asked only when a row says that some are. */
+static inline st_store_status fixture_tokens_revoked(void *store, const subtoken_text *tids,
+                                                     size_t count, bool *revoked) {
+  assert_ptr_equal(store, &fixture);
+  assert_true(count > 0);
+  fixture.tids_asked++;
+  if (fixture.broken) return ST_STORE_FAILED;
+  *revoked = false;
+  for (size_t i = 0; i < count; i++) {
+    for (size_t j = 0; j < fixture.revoked_count; j++) {
+      if (st_text_is(tids[i], fixture.revoked_tids[j])) *revoked = true;
+    }
+  }
+  return ST_STORE_OK;
 }
 
 static inline st_store_status fixture_by_sub(void *store, subtoken_text sub, st_key *key) {
@@ -226,6 +249,7 @@ static inline st_store_status fixture_log_in(void *context, const st_audit_conte
   int64_t until = session->expires_at < by.expires_at ? session->expires_at : by.expires_at;
   fixture_row *row = fixture_add(user ? ST_KIND_SESSION : ST_KIND_SERVICE, id, by.id, by.owner,
                                  by.permissions, until);
+  memcpy(row->key.audience, by.audience, sizeof by.audience);
   snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * fixture.row_count);
   snprintf(refresh, ST_REFRESH_LEN + 1, "%s", row->refresh);
   *session = row->key;
@@ -377,8 +401,9 @@ static inline st_store_status fixture_create_key(void *context, const st_audit_c
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &fixture);
   fixture_check_audit(audit);
-  (void)fixture_grantor(grantor);
+  const st_key *by = &fixture_grantor(grantor)->key;
   fixture.changes++;
+  assert_true(by->audience[0] == '\0' || strcmp(by->audience, key->audience) == 0);
   assert_int_equal(key->kind, ST_KIND_KEY);
   assert_true(key->created_at == fixture.now && key->expires_at > fixture.now);
   fixture.owner_is_user = key->owner_is_user;
@@ -388,6 +413,7 @@ static inline st_store_status fixture_create_key(void *context, const st_audit_c
       fixture_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
   snprintf(row->key.name, sizeof row->key.name, "%s", key->name);
   row->key.created_at = key->created_at;
+  memcpy(row->key.audience, key->audience, sizeof key->audience);
   snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
   assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
   *key = row->key;
@@ -451,6 +477,20 @@ static inline st_store_status fixture_revoke_subtokens(void *context, const st_a
   return changed;
 }
 
+static inline st_store_status fixture_rotate(void *context, const st_audit_context *audit,
+                                             const char *id, int64_t overlap, char *whole) {
+  st_store_status changed;
+  fixture_row *row = fixture_change(context, audit, id, &changed);
+  if (row == NULL) return changed;
+  fixture.overlap = overlap;
+  memcpy(row->old_digest, row->digest, sizeof row->digest);
+  row->key.rotated_at = fixture.now;
+  row->key.old_until = overlap > 0 ? fixture.now + overlap : 0;
+  snprintf(whole, ST_KEY_LEN + 1, "%s%08zX-0000-0000-0000-00000000000B", id, fixture.changes);
+  assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
+  return changed;
+}
+
 static inline bool fixture_ready(void *store) {
   assert_ptr_equal(store, &fixture);
   return !fixture.broken;
@@ -496,7 +536,8 @@ static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .remove = fixture_remove,
                                                    .set_disabled = fixture_set_disabled,
                                                    .revoke_subtokens = fixture_revoke_subtokens,
-                                                   .revoke_token = fixture_revoke_token};
+                                                   .revoke_token = fixture_revoke_token,
+                                                   .rotate = fixture_rotate};
 /* One that every token goes through, whatever was asked with it before. */
 static uint8_t token_cache_memory[65536];
 static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,
@@ -514,16 +555,17 @@ static void fixture_release_cache(subtoken_cache *cache) {
 }
 static const st_token_caches token_caches = {fixture_acquire_cache, fixture_release_cache};
 
-static st_service service = {.settings = &settings,
-                             .ring = &ring,
-                             .keys = {&fixture, fixture_by_digest, fixture_by_sub},
-                             .rate = &rate,
-                             .ready = fixture_ready,
-                             .changes = &fixture_key_changes,
-                             .users = &fixture_users,
-                             .throttle = &throttle,
-                             .basic = &basic,
-                             .token_caches = &token_caches};
+static st_service service = {
+    .settings = &settings,
+    .ring = &ring,
+    .keys = {&fixture, fixture_by_digest, fixture_by_sub, fixture_tokens_revoked},
+    .rate = &rate,
+    .ready = fixture_ready,
+    .changes = &fixture_key_changes,
+    .users = &fixture_users,
+    .throttle = &throttle,
+    .basic = &basic,
+    .token_caches = &token_caches};
 
 /* Two keys, one that may all and one that has little, and alice. */
 static int fixture_set_up(void **state) {

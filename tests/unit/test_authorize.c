@@ -585,6 +585,63 @@ static void a_nonce_is_echoed(void **state) {
   }
 }
 
+/* ---- for which audience ---- */
+
+#define FOR(audience) "X-Subtoken-Audience: " audience "\n"
+#define FOR_NONE "x-subtoken-audience: \n"
+#define BOUND_KEY "EEEEEEEE-0000-0000-0000-000000000001EEEEEEEE-0000-0000-0000-000000000002"
+#define AS_BOUND "Authorization: Bearer " BOUND_KEY "\n"
+
+/* What an edge with the whole ring would decide; but a key that is not bound is good everywhere. */
+static void an_audience_is_for_its_edge(void **state) {
+  (void)state;
+  static char plain[SUBTOKEN_ISSUED_MAX + 128], eu[SUBTOKEN_ISSUED_MAX + 128];
+  fixture_row *row = fixture_add(ST_KIND_KEY, "EEEEEEEE-0000-0000-0000-000000000001", "", "o",
+                                 "account", ST_NEVER);
+  snprintf(row->key.audience, sizeof row->key.audience, "eu");
+  assert_true(st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest));
+  snprintf(plain, sizeof plain, "%s", subtoken("account", NULL, BEARER));
+  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu", AS_KEY), 200);
+  snprintf(eu, sizeof eu, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX, member("subtoken"));
+  const struct {
+    const char *credential, *asker;
+    int status;
+  } rows[] = {
+      {AS_KEY, "", 200},
+      {AS_KEY, FOR_NONE, 200},
+      {AS_KEY, FOR("eu"), 200},
+      {AS_BOUND, "", 200},
+      {AS_BOUND, FOR_NONE, 401},
+      {AS_BOUND, FOR("eu"), 200},
+      {AS_BOUND, FOR("us"), 401},
+      {AS_BOUND, FOR("EU"), 401},
+      {plain, "", 200},
+      {plain, FOR_NONE, 200},
+      {plain, FOR("eu"), 401},
+      {eu, "", 200},
+      {eu, FOR_NONE, 401},
+      {eu, FOR("eu"), 200},
+      {eu, FOR("us"), 401},
+      {AS_KEY, FOR("a.b"), 400},
+      {AS_KEY, FOR("eu") FOR("eu"), 400},
+      {eu, FOR("eu") FOR("eu"), 400},
+      {eu, FOR("0123456789abcdef0123456789abcdef0"), 400},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char headers[SUBTOKEN_ISSUED_MAX + 400];
+    snprintf(headers, sizeof headers, "%s%s", rows[i].asker, rows[i].credential);
+    int status = may("GET", "/v2/account", headers);
+    CHECK(status == rows[i].status, "row %zu: %d %s", i, status, rows[i].asker);
+    if (status == 401) check_unauthorized("aud");
+    if (status == 400) check_body_starts("{\"text\":\"X-Subtoken-Audience: must be given once");
+    snprintf(headers, sizeof headers, "%s%s" NONCE, rows[i].asker, rows[i].credential);
+    int asked = fixture_ask("GET", ASK "/v2/account", headers, "");
+    CHECK(asked == rows[i].status, "row %zu: %d with a nonce", i, asked);
+    bool told = strncmp(reply.headers, NOBODY, strlen(NOBODY)) != 0;
+    CHECK(told == (asked == 200), "row %zu: %s", i, reply.headers);
+  }
+}
+
 /* D18: the identity is in the answer whatever the policy says. A nonce allows nothing more. */
 static void the_identity_is_told_whatever_the_policy_says(void **state) {
   (void)state;
@@ -733,6 +790,7 @@ int main(void) {
       cmocka_unit_test_setup(an_ambiguous_target_comes_first, set_up_policy),
       cmocka_unit_test_setup(a_preflight_passes_when_the_policy_says_so, set_up_policy),
       cmocka_unit_test_setup(a_nonce_is_echoed, set_up_policy),
+      cmocka_unit_test_setup(an_audience_is_for_its_edge, set_up_policy),
       cmocka_unit_test_setup(the_identity_is_told_whatever_the_policy_says, set_up_policy),
       cmocka_unit_test_setup(json_rpc_needs_its_apis, set_up_policy),
       cmocka_unit_test_setup(the_anonymous_user_may_pass, set_up_anyone),

@@ -14,6 +14,8 @@ static st_key stored;
 static st_store_status says;
 static int asked;
 static uint8_t stored_digest[ST_HASH_LEN];
+static const char *revoked_tids[4]; /* those that are listed; ends with NULL */
+static size_t asked_tids;
 
 static void set_up_key(const char *permissions) {
   memset(&stored, 0, sizeof stored);
@@ -25,6 +27,8 @@ static void set_up_key(const char *permissions) {
   stored.expires_at = ST_NEVER;
   says = ST_STORE_OK;
   asked = 0;
+  asked_tids = 0;
+  revoked_tids[0] = NULL;
   assert_true(st_sha256(KEY, ST_KEY_LEN, stored_digest));
 }
 
@@ -44,6 +48,21 @@ static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
   return says;
 }
 
+static st_store_status tokens_revoked(void *store, const subtoken_text *tids, size_t count,
+                                      bool *revoked) {
+  assert_ptr_equal(store, &stored);
+  assert_true(count > 0 && stored.tokens_revoked > 0);
+  asked_tids++;
+  if (says != ST_STORE_OK) return says;
+  *revoked = false;
+  for (size_t i = 0; i < count; i++) {
+    for (size_t j = 0; revoked_tids[j] != NULL; j++) {
+      if (st_text_is(tids[i], revoked_tids[j])) *revoked = true;
+    }
+  }
+  return ST_STORE_OK;
+}
+
 static bool ready(void *store) {
   (void)store;
   return true;
@@ -54,7 +73,7 @@ static st_settings settings;
 static st_rate_limit rate;
 static const st_service service = {.settings = &settings,
                                    .ring = &ring,
-                                   .keys = {&stored, by_digest, by_sub},
+                                   .keys = {&stored, by_digest, by_sub, tokens_revoked},
                                    .rate = &rate,
                                    .ready = ready};
 
@@ -352,6 +371,132 @@ static void a_token_is_cut_down_to_its_key(void **state) {
   assert_true(identity.grant.exp == NOW + 100);
 }
 
+/* ---- one token revoked ---- */
+
+#define PARENT "parent_parent_pa"
+#define VIA ",\"via\":[\"" PARENT "\",\"other--other--ot\"]"
+
+/* The store is asked about tids only when the row says that some of its sub are listed. */
+static void a_revoked_token_is_refused_with_what_was_made_of_it(void **state) {
+  (void)state;
+  static char own[SUBTOKEN_TID_LEN + 1];
+  static const struct {
+    const char *more;
+    int64_t listed;
+    const char *tid; /* NULL: its own */
+    subtoken_result result;
+    size_t asked;
+  } rows[] = {
+      {VIA, 0, PARENT, SUBTOKEN_OK, 0}, /* which no store would say */
+      {VIA, 1, "something-else--", SUBTOKEN_OK, 1},
+      {VIA, 1, PARENT, SUBTOKEN_REVOKED, 1},
+      {VIA, 2, "other--other--ot", SUBTOKEN_REVOKED, 1},
+      {"", 1, PARENT, SUBTOKEN_OK, 1},
+      {"", 1, NULL, SUBTOKEN_REVOKED, 1},
+      {VIA, 1, NULL, SUBTOKEN_REVOKED, 1},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    set_up_key("account");
+    assert_int_equal(identify_token("[\"account\"]", rows[i].more, NOW), SUBTOKEN_OK);
+    subtoken_text tid = subtoken_claims_text(&identity.grant, identity.grant.tid);
+    assert_int_equal(tid.len, SUBTOKEN_TID_LEN);
+    snprintf(own, sizeof own, "%.*s", (int)tid.len, tid.data);
+    stored.tokens_revoked = rows[i].listed;
+    revoked_tids[0] = rows[i].tid != NULL ? rows[i].tid : own;
+    revoked_tids[1] = NULL;
+    subtoken_result found = identify_token("[\"account\"]", rows[i].more, NOW);
+    CHECK(found == rows[i].result, "row %zu: %s", i, subtoken_result_name(found));
+    CHECK(asked_tids == rows[i].asked, "row %zu: %zu", i, asked_tids);
+    if (found != SUBTOKEN_OK) assert_true(claims_are_empty(&identity.grant));
+  }
+  check_event("revoked");
+  stored.disabled = true; /* and nothing more is asked of what is refused anyway */
+  asked_tids = 0;
+  assert_int_equal(identify_token("[]", VIA, NOW), SUBTOKEN_REVOKED);
+  assert_int_equal(asked_tids, 0);
+  assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
+  stored.disabled = false;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK); /* a whole key has no tid */
+  assert_int_equal(asked_tids, 0);
+}
+
+/* ---- audiences ---- */
+
+/* Signed under the secret that is derived for `under` ("": the plain one). */
+static subtoken_result identify_for(const char *under, const char *more) {
+  static subtoken_ring derived;
+  char payload[500], token[1000];
+  uint8_t mac[SUBTOKEN_MAC_LEN];
+  const subtoken_ring *signs = &ring;
+  if (under[0] != '\0') {
+    assert_int_equal(subtoken_ring_derive(&ring, st_text(under), &derived), SUBTOKEN_OK);
+    signs = &derived;
+  }
+  snprintf(payload, sizeof payload,
+           "{\"sub\":\"" SUB
+           "\",\"iat\":1700000000,\"exp\":1700003600,\"permissions\":"
+           "[\"account\"]%s}",
+           more);
+  const subtoken_secret *secret = &signs->secrets[0];
+  st_writer writer = st_writer_on(token, sizeof token);
+  st_write(&writer, secret->header, secret->header_len);
+  st_write_char(&writer, '.');
+  st_base64url_write(&writer, payload, strlen(payload));
+  assert_int_equal(subtoken_mac_compute(secret, token, writer.len, mac), SUBTOKEN_OK);
+  st_write_char(&writer, '.');
+  st_base64url_write(&writer, mac, sizeof mac);
+  assert_true(st_writer_end(&writer));
+  subtoken_text text = exact_string(token);
+  subtoken_result found = identify_at(text, PATH, NOW);
+  release(text);
+  return found;
+}
+
+/* The server's own routes take every audience; but what is under a bound key is for its audience.
+ */
+static void every_audience_is_taken_but_a_bound_row_has_one(void **state) {
+  (void)state;
+  static const struct {
+    const char *bound, *under, *aud;
+    subtoken_result result;
+  } rows[] = {
+      {"", "", "", SUBTOKEN_OK},
+      {"", "eu", ",\"aud\":\"eu\"", SUBTOKEN_OK},
+      {"", "us", ",\"aud\":\"us\"", SUBTOKEN_OK},
+      {"", "", ",\"aud\":\"other\"", SUBTOKEN_OK}, /* of another issuer with this ring */
+      {"", "eu", "", SUBTOKEN_AUD},
+      {"", "eu", ",\"aud\":\"us\"", SUBTOKEN_AUD},
+      {"", "eu", ",\"aud\":[\"eu\",\"us\"]", SUBTOKEN_AUD},
+      {"eu", "eu", ",\"aud\":\"eu\"", SUBTOKEN_OK},
+      {"eu", "us", ",\"aud\":\"us\"", SUBTOKEN_AUD},
+      {"eu", "", "", SUBTOKEN_AUD},
+      {"eu", "", ",\"aud\":\"eu\"", SUBTOKEN_AUD}, /* the issuer would have derived the secret */
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(stored.audience, sizeof stored.audience, "%s", rows[i].bound);
+    subtoken_result found = identify_for(rows[i].under, rows[i].aud);
+    CHECK(found == rows[i].result, "row %zu: %s", i, subtoken_result_name(found));
+    if (found == SUBTOKEN_AUD) check_event("aud");
+    CHECK(claims_are_empty(&identity.grant) == (found != SUBTOKEN_OK), "row %zu", i);
+    if (found != SUBTOKEN_OK) continue;
+    bool bound = rows[i].aud[0] != '\0';
+    CHECK(st_identity_is_bound(&identity) == bound, "row %zu", i);
+    CHECK(st_identity_is_audience_token(&identity) == bound, "row %zu", i);
+  }
+}
+
+static void a_bound_key_grants_its_audience(void **state) {
+  (void)state;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
+  assert_false(st_identity_is_bound(&identity));
+  snprintf(stored.audience, sizeof stored.audience, "eu");
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
+  assert_true(st_identity_is_bound(&identity));
+  assert_false(st_identity_is_audience_token(&identity));
+  assert_true(subtoken_claims_has_audience(&identity.grant, ST_TEXT("eu")));
+  assert_false(subtoken_claims_has_audience(&identity.grant, ST_TEXT("us")));
+}
+
 /* ---- rows that are no keys ---- */
 
 /* Whoever could find a string whose hash is that of such a row would still have nothing. */
@@ -416,6 +561,26 @@ static void a_sid_must_name_its_session(void **state) {
     CHECK(identity.method == rows[i].method, "row %zu: %d", i, (int)identity.method);
     assert_int_equal(asked, i + 1); /* the store, each time */
   }
+}
+
+/* Who has the secret for an audience, and saw a sid, has no session by it. */
+static void a_sid_for_an_audience_needs_a_bound_session(void **state) {
+  (void)state;
+  static const char bound[] = ",\"aud\":\"eu\"" SID;
+  static const struct {
+    st_key_kind kind;
+    const char *bound;
+    st_auth_method method;
+  } rows[] = {{ST_KIND_SESSION, "", ST_AUTH_DERIVED},
+              {ST_KIND_SERVICE, "", ST_AUTH_DERIVED},
+              {ST_KIND_SERVICE, "eu", ST_AUTH_SERVICE_SESSION}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    stored.kind = rows[i].kind;
+    snprintf(stored.audience, sizeof stored.audience, "%s", rows[i].bound);
+    assert_int_equal(identify_for("eu", bound), SUBTOKEN_OK);
+    CHECK(identity.method == rows[i].method, "row %zu: %d", i, (int)identity.method);
+  }
+  assert_int_equal(identify_for("us", ",\"aud\":\"us\"" SID), SUBTOKEN_AUD);
 }
 
 static void a_sid_of_an_ended_session_is_refused(void **state) {
@@ -571,9 +736,13 @@ int main(void) {
       cmocka_unit_test_setup(the_settings_decide, set_up),
       cmocka_unit_test_setup(a_subtoken_keeps_its_urls, set_up),
       cmocka_unit_test_setup(a_token_is_cut_down_to_its_key, set_up),
+      cmocka_unit_test_setup(a_revoked_token_is_refused_with_what_was_made_of_it, set_up),
+      cmocka_unit_test_setup(every_audience_is_taken_but_a_bound_row_has_one, set_up),
+      cmocka_unit_test_setup(a_bound_key_grants_its_audience, set_up),
       cmocka_unit_test_setup(a_user_or_session_row_is_no_key, set_up),
       cmocka_unit_test_setup(a_key_of_a_disabled_owner_is_refused, set_up),
       cmocka_unit_test_setup(a_sid_must_name_its_session, set_up),
+      cmocka_unit_test_setup(a_sid_for_an_audience_needs_a_bound_session, set_up),
       cmocka_unit_test_setup(a_sid_of_an_ended_session_is_refused, set_up),
       cmocka_unit_test_setup(a_registered_string_is_identified, set_up),
       cmocka_unit_test_setup(a_key_is_no_registered_string, set_up),

@@ -4,7 +4,7 @@
 #include "service/json_body.h"
 #include "service/reply.h"
 
-enum { TEXT, FLAG, LIST, FIELDS };
+enum { TEXT, FLAG, LIST, SPAN, FIELDS };
 static st_field fields[FIELDS];
 static st_reply reply;
 static char *scratch; /* a block of its exact size */
@@ -41,6 +41,8 @@ static bool read_as(const char *const *types, size_t count, subtoken_text body) 
   fields[FLAG].type = ST_FIELD_BOOL;
   fields[LIST].name = "list";
   fields[LIST].type = ST_FIELD_PERMISSIONS;
+  fields[SPAN].name = "span";
+  fields[SPAN].type = ST_FIELD_DURATION;
   const st_problem *problem = st_json_body_read(&context, fields, FIELDS, scratch);
   if (problem != NULL) st_reply_problem(&reply, problem);
   return problem == NULL;
@@ -71,7 +73,7 @@ static void all_fields_are_read(void **state) {
   (void)state;
   assert_true(
       read_body(" {\"other\":{\"text\":[1,{\"flag\":null}]},\"list\":[\"b\",\"a\"],"
-                "\"text\":\"\\u00e9\\n\\\"\",\"flag\":true} "));
+                "\"text\":\"\\u00e9\\n\\\"\",\"flag\":true,\"span\":\"24h\"} "));
   for (size_t i = 0; i < FIELDS; i++) assert_true(fields[i].given);
   check_text(&fields[TEXT], "\xC3\xA9\n\"");
   assert_true(fields[FLAG].flag);
@@ -99,15 +101,16 @@ static void a_wrong_type_is_named(void **state) {
   static const char *const values[] = {"1",   "nul",     "true",     "\"x\"",  "{}",
                                        "[1]", "[[]]",    "[null]",   "[{}]",   "-1",
                                        "[]",  "[\"a\"]", "\"true\"", "[true]", "0"};
-  static const char *const names[FIELDS] = {"text", "flag", "list"};
-  static const char *const texts[FIELDS] = {"text: must be a string\"}",
-                                            "flag: must be true or false\"}",
-                                            "list: must be an array of strings\"}"};
+  static const char *const names[FIELDS] = {"text", "flag", "list", "span"};
+  static const char *const texts[FIELDS] = {
+      "text: must be a string\"}", "flag: must be true or false\"}",
+      "list: must be an array of strings\"}", "span: must be a number of seconds, or "};
   char body[100];
   for (size_t i = 0; i < COUNT(values); i++) {
     for (size_t field = 0; field < FIELDS; field++) {
       bool good = field == TEXT   ? values[i][0] == '"'
                   : field == FLAG ? strcmp(values[i], "true") == 0
+                  : field == SPAN ? values[i][0] == '0' || values[i][0] == '1'
                                   : strcmp(values[i], "[]") == 0 || values[i][1] == '"';
       if (field == LIST && values[i][0] != '[') good = false;
       snprintf(body, sizeof body, "{\"%s\":%s}", names[field], values[i]);
@@ -115,6 +118,43 @@ static void a_wrong_type_is_named(void **state) {
       assert_true(fields[field].given == good);
       bool json = strcmp(values[i], "nul") != 0;
       if (!good) check_refused(json ? texts[field] : "body: must be one JSON object");
+    }
+  }
+}
+
+static void spans_are_read_in_each_form(void **state) {
+  (void)state;
+  static const struct {
+    const char *value;
+    int64_t seconds; /* -1: refused */
+  } rows[] = {{"0", 0},
+              {"86400", 86400},
+              {"\"0\"", 0},
+              {"\"24h\"", 86400},
+              {"\"30d\"", 2592000},
+              {"\"90\"", 90},
+              {"\"1m\"", 60},
+              {"\"\"", -1},
+              {"\"h\"", -1},
+              {"\"1 h\"", -1},
+              {"\"-1h\"", -1},
+              {"\"1.5h\"", -1},
+              {"1.5", -1},
+              {"1e3", -1},
+              {"-1", -1},
+              {"\"1w\"", -1},
+              {"9007199254740991", INT64_C(9007199254740991)},
+              {"9007199254740992", -1},
+              {"\"9007199254740991d\"", -1}};
+  char body[100];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(body, sizeof body, "{\"span\":%s}", rows[i].value);
+    bool read = read_body(body);
+    CHECK(read == (rows[i].seconds >= 0), "%s: %.*s", body, (int)reply.body_len, reply.body);
+    if (read) {
+      CHECK(fields[SPAN].given && fields[SPAN].number == rows[i].seconds, "%s", body);
+    } else {
+      check_refused("span: must be a number of seconds, or ");
     }
   }
 }
@@ -332,6 +372,7 @@ int main(void) {
       TEST(all_fields_are_read),
       TEST(missing_fields_are_not_given),
       TEST(a_wrong_type_is_named),
+      TEST(spans_are_read_in_each_form),
       TEST(null_is_as_if_missing),
       TEST(only_one_strict_object_is_read),
       TEST(permissions_are_read_as_a_list),

@@ -176,7 +176,8 @@ static void a_key_is_made_and_shown_once(void **state) {
            "{\"key\":\"%s\",\"id\":\"%s\",\"name\":\"a \\\"b\\\"\",\"owner\":\"somebody\","
            "\"permissions\":[\"guilds\",\"account\"],\"created_at\":\"2023-11-14T22:13:20Z\","
            "\"expires_at\":\"2023-11-15T00:13:20Z\",\"disabled\":false,\"state\":\"active\","
-           "\"last_used_at\":null,\"sub\":\"%s\"}",
+           "\"last_used_at\":null,\"sub\":\"%s\",\"rotated_at\":null,\"old_until\":null,"
+           "\"audience\":null}",
            whole, key->id, key->sub);
   check_body(expected);
   /* once, and never again */

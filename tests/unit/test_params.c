@@ -176,6 +176,44 @@ static void blanks_around_items_are_cut_off(void **state) {
 }
 
 /* Text that was read before leaves nothing behind. */
+static void an_audience_is_one_name(void **state) {
+  (void)state;
+  static st_params params;
+  static const char *const good[] = {"eu", "a", "A-b_9", "----------------",
+                                     "abcdefghijklmnopqrstuvwxyz012345"};
+  static const char *const bad[] = {
+      "", "abcdefghijklmnopqrstuvwxyz0123456", "a.b", "a b", "a,b", "\xC3\xA9"};
+  char text[200];
+  for (size_t i = 0; i < COUNT(good) + COUNT(bad); i++) {
+    bool fine = i < COUNT(good);
+    const char *audience = fine ? good[i] : bad[i - COUNT(good)];
+    static bool (*const readers[])(st_params *, const char *) = {in_query, in_form, in_json};
+    for (size_t j = 0; j < COUNT(readers); j++) {
+      bool json = readers[j] == in_json;
+      snprintf(text, sizeof text, "%s%s%s", json ? "{\"audience\":\"" : "audience=", audience,
+               json ? "\"}" : "");
+      bool read = readers[j](&params, text);
+      CHECK(read == fine, "%s: %s", text, params.error);
+      if (!fine) {
+        assert_string_equal(params.error, "audience: must be 1 to 32 characters A-Za-z0-9_-");
+      } else {
+        CHECK(st_text_is(params.request.audience, audience), "%s", text);
+      }
+    }
+  }
+  assert_true(in_query(&params, "permissions=a"));
+  assert_null(params.request.audience.data);
+  assert_true(in_json(&params, "{\"audience\":null}"));
+  assert_null(params.request.audience.data);
+  assert_false(in_json(&params, "{\"audience\":[\"eu\"]}"));
+  assert_string_equal(params.error, "audience: must be a string");
+  assert_false(in_query(&params, "audience=eu&audience=eu"));
+  assert_string_equal(params.error, "audience: given more than once");
+  assert_false(in_query(&params, "audience[]=eu"));
+  assert_true(in_query(&params, "audience=%65u"));
+  assert_true(st_text_is(params.request.audience, "eu"));
+}
+
 static void a_second_reading_starts_empty(void **state) {
   (void)state;
   static st_params params;
@@ -532,6 +570,7 @@ int main(void) {
       cmocka_unit_test(query_form_and_json_read_alike),
       cmocka_unit_test(nothing_asked_is_nothing_set),
       cmocka_unit_test(blanks_around_items_are_cut_off),
+      cmocka_unit_test(an_audience_is_one_name),
       cmocka_unit_test(a_second_reading_starts_empty),
       cmocka_unit_test(each_form_of_expire_is_read),
       cmocka_unit_test(bad_pairs_are_named),

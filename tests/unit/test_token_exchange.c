@@ -166,10 +166,11 @@ static void bad_requests_have_oauth_errors(void **state) {
       {AS_FORM, GOOD "&scope=account&scope=guilds", "invalid_request",
        "a parameter is given more than once"},
       {AS_FORM, GOOD "&x=%4", "invalid_request", "a % needs two hex digits behind it"},
-      {AS_FORM, GOOD "&resource=https://api.test/", "invalid_target",
-       "resource, audience: not supported"},
+      {AS_FORM, GOOD "&resource=https://api.test/", "invalid_target", "resource: not supported"},
       {AS_FORM, GOOD "&audience=a&audience=b", "invalid_target",
-       "resource, audience: not supported"},
+       "audience: a token is for one audience; ask for one token each"},
+      {AS_FORM, GOOD "&audience=https://api.test/", "invalid_target",
+       "audience: must be 1 to 32 characters A-Za-z0-9_-"},
       {AS_FORM, GOOD "&actor_token=" KEY, "invalid_request",
        "actor_token: delegation is not supported"},
       {AS_FORM, GOOD "&actor_token_type=" TYPE "jwt", "invalid_request",
@@ -187,6 +188,41 @@ static void bad_requests_have_oauth_errors(void **state) {
     check_error(rows[i].error, rows[i].text);
     check_event("bad_request");
   }
+}
+
+/* RFC 8693 section 2.1: a token for one audience, which nothing made of it can leave. */
+static void an_audience_is_exchanged_for(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  static char token[SUBTOKEN_ISSUED_MAX + 1], body[SUBTOKEN_ISSUED_MAX + 400];
+  assert_int_equal(post(OAUTH, AS_FORM, GOOD "&audience=eu&scope=account"), 200);
+  snprintf(token, sizeof token, "%s", member("access_token"));
+  assert_int_equal(subtoken_authenticate(&ring, NULL, st_text(token), &claims), SUBTOKEN_OK);
+  assert_true(claims.aud_derived && subtoken_claims_has_audience(&claims, ST_TEXT("eu")));
+  assert_int_equal(claims.via_count, 0);
+  static const struct {
+    const char *more;
+    int status;
+  } rows[] = {{"", 200}, {"&audience=eu", 200}, {"&audience=us", 400}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(body, sizeof body, GRANT "&subject_token_type=" TYPE "jwt&subject_token=%s%s", token,
+             rows[i].more);
+    CHECK(post(OAUTH, AS_FORM, body) == rows[i].status, "%s: %d", rows[i].more, reply.status);
+    if (reply.status != 200) continue;
+    assert_int_equal(subtoken_authenticate(&ring, NULL, st_text(member("access_token")), &claims),
+                     SUBTOKEN_OK);
+    assert_true(claims.aud_derived && subtoken_claims_has_audience(&claims, ST_TEXT("eu")));
+    assert_int_equal(claims.via_count, 1);
+  }
+  check_error("invalid_target", "audience: must be that of the subject_token");
+  check_event("aud");
+  snprintf(fixture_row_of(KEY_ID)->key.audience, ST_AUDIENCE_MAX, "us"); /* a bound key */
+  assert_int_equal(post(OAUTH, AS_FORM, GOOD "&audience=eu"), 400);
+  check_error("invalid_target", "audience: must be that of the subject_token");
+  assert_int_equal(post(OAUTH, AS_FORM, GOOD), 200);
+  snprintf(token, sizeof token, "%s", member("access_token"));
+  assert_int_equal(subtoken_authenticate(&ring, NULL, st_text(token), &claims), SUBTOKEN_OK);
+  assert_true(subtoken_claims_has_audience(&claims, ST_TEXT("us")));
 }
 
 /* What is no parameter of ours, and what has no value, is as if it were not there. */
@@ -474,6 +510,7 @@ int main(void) {
       cmocka_unit_test_setup(a_scope_has_64_names_at_most, fixture_set_up),
       cmocka_unit_test_setup(token_types_are_checked, fixture_set_up),
       cmocka_unit_test_setup(bad_requests_have_oauth_errors, fixture_set_up),
+      cmocka_unit_test_setup(an_audience_is_exchanged_for, fixture_set_up),
       cmocka_unit_test_setup(unknown_and_empty_parameters_are_ignored, fixture_set_up),
       cmocka_unit_test_setup(only_the_subject_token_counts, fixture_set_up),
       cmocka_unit_test_setup(each_bad_subject_looks_alike, fixture_set_up),
