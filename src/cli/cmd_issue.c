@@ -65,12 +65,14 @@ static bool issue_check_urls(st_params *params) {
   return true;
 }
 
-/* The lists are read by the code that reads them in a query, so that both accept the same. */
-static bool issue_read_lists(const char *permissions, const char *urls, st_params *params) {
+/* They are read by the code that reads them in a query, so that both accept the same. */
+static bool issue_read_params(const char *permissions, const char *urls, const char *audience,
+                              st_params *params) {
   static char query[3 * ST_REQUEST_BODY_MAX + 64];
   st_writer writer = st_writer_on(query, sizeof query);
   issue_write_parameter(&writer, "permissions", permissions);
   issue_write_parameter(&writer, "urls", urls);
+  issue_write_parameter(&writer, "audience", audience);
   if (writer.overflow) {
     snprintf(params->error, sizeof params->error, "permissions, urls: too long");
     return false;
@@ -164,23 +166,27 @@ static int issue_subtoken(st_store *store, const st_service *service, subtoken_t
 int st_cmd_issue(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken issue [--permissions a,b] [--urls /x,/y] [--expire WHEN]\n"
-      "                      [--config FILE] [--data DIR]\n"
+      "                      [--audience A] [--config FILE] [--data DIR]\n"
       "                      [--json]   < KEY-OR-SUBTOKEN\n"
       "Makes a subtoken from the key or subtoken on standard input and prints it. WHEN is a\n"
       "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.\n"
       "Permissions that the credential does not have are left out, with a note on standard\n"
-      "error.";
+      "error. With --audience it is for edges for A alone.";
   st_data_options data_options = {0};
-  const char *permissions = NULL, *urls = NULL, *expire = NULL;
+  const char *permissions = NULL, *urls = NULL, *expire = NULL, *audience = NULL;
   bool json = false;
-  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--permissions", NULL, &permissions},
-                               {"--urls", NULL, &urls},       {"--expire", NULL, &expire},
-                               {"--json", &json, NULL},       {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options),
+                               {"--permissions", NULL, &permissions},
+                               {"--urls", NULL, &urls},
+                               {"--expire", NULL, &expire},
+                               {"--audience", NULL, &audience},
+                               {"--json", &json, NULL},
+                               {0}};
   st_arguments arguments = {.command = "issue", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
   int64_t now = st_clock_now();
-  if (!issue_read_lists(permissions, urls, &params)) {
+  if (!issue_read_params(permissions, urls, audience, &params)) {
     return st_options_usage(&arguments, "--%s", params.error);
   }
   if (expire != NULL && !issue_read_expire(expire, now, &params.request)) {

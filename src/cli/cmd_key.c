@@ -1,5 +1,6 @@
-/* `subtoken key`: makes, lists, shows, disables, enables and deletes parent keys, and revokes their
- * subtokens. A server on the same DATA sees each change at once. Over HTTP it is service/keys.c.
+/* `subtoken key`: makes, lists, shows, disables, enables and deletes parent keys, replaces their
+ * secrets, and revokes their subtokens. A server on the same DATA sees each change at once. Over
+ * HTTP it is service/keys.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 #define PAGE 64
 #define DATE_WIDTH 20 /* as st_print_time writes it */
+#define KEY_OVERLAP_MAX (INT64_C(30) * 86400)
 
 static void key_print_json(const st_key *key, const char *whole, int64_t now) {
   char text[ST_KEY_JSON_MAX];
@@ -61,7 +63,7 @@ static int key_print_not_created(st_store_status status, const char *error) {
 
 typedef struct key_options {
   st_data_options data;
-  const char *name, *permissions, *expires, *owner, *hash;
+  const char *name, *permissions, *expires, *owner, *hash, *audience;
   bool json, owner_is_user;
 } key_options;
 
@@ -100,7 +102,12 @@ static const char *key_read_options(const key_options *given, st_key *key, uint8
   if (given->hash != NULL && !key_read_hash(given->hash, digest)) {
     return "--hash must be the 43 characters that `subtoken key hash` printed";
   }
+  if (given->audience != NULL && !subtoken_audience_valid(st_text(given->audience))) {
+    return "--audience must be 1 to 32 characters A-Za-z0-9_-";
+  }
   key->owner_is_user = given->owner_is_user;
+  snprintf(key->audience, sizeof key->audience, "%s",
+           given->audience != NULL ? given->audience : "");
   snprintf(key->name, sizeof key->name, "%s", given->name);
   snprintf(key->owner, sizeof key->owner, "%s", owner);
   return NULL;
@@ -130,12 +137,13 @@ static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bo
 static int key_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
-      "                           [--owner-user] [--hash H]\n"
+      "                           [--owner-user] [--audience A] [--hash H]\n"
       "                           [--config FILE] [--data DIR] [--json]\n"
       "Makes a parent key and prints it, once: only its SHA-256 is stored. Makes the DATA\n"
       "directory if there is none. --expires is a number with s, m, h or d; never by default.\n"
       "The user whose login is O manages the key. If that user is self-registered,\n"
       "--owner-user is required to confirm it.\n"
+      "--audience binds the key for ever: what is made with it is for edges for A alone.\n"
       "--hash registers a string of your own by its hash (see key hash), to be sent as\n"
       "X-API-Key; then the id is printed.";
   key_options given = {0};
@@ -145,6 +153,7 @@ static int key_create(int argc, char **argv) {
                                {"--expires", NULL, &given.expires},
                                {"--owner", NULL, &given.owner},
                                {"--owner-user", &given.owner_is_user, NULL},
+                               {"--audience", NULL, &given.audience},
                                {"--hash", NULL, &given.hash},
                                {"--json", &given.json, NULL},
                                {0}};
@@ -191,6 +200,15 @@ static int key_hash(int argc, char **argv) {
   return st_print_flush(ST_EXIT_DONE);
 }
 
+/* Until when the secret before this one is good; - when it is not. */
+static void key_print_old_until(const st_key *key, int64_t now, int width) {
+  if (key->old_until > now) {
+    st_print_time(stdout, key->old_until);
+  } else {
+    printf("%-*s", width, "-");
+  }
+}
+
 static void key_print_row(const st_key *key, bool json, bool first, int64_t now) {
   if (json) {
     fputs(first ? "\n" : ",\n", stdout);
@@ -200,11 +218,13 @@ static void key_print_row(const st_key *key, bool json, bool first, int64_t now)
   if (first) {
     st_print_heading(
         "ID                                    STATE      EXPIRES               "
-        "PERMISSIONS  NAME");
+        "OLD UNTIL             AUDIENCE  PERMISSIONS  NAME");
   }
   printf("%s  %-9s  ", key->id, st_key_json_state(key, now));
   key_print_expiry(key, DATE_WIDTH);
-  printf("  %s  ", key_permissions_text(key));
+  fputs("  ", stdout);
+  key_print_old_until(key, now, DATE_WIDTH);
+  printf("  %-8s  %s  ", key->audience[0] != '\0' ? key->audience : "-", key_permissions_text(key));
   st_print_text(stdout, st_text(key->name));
   fputc('\n', stdout);
 }
@@ -255,6 +275,13 @@ static void key_print(const st_key *key, int64_t now) {
   } else {
     st_print_time(stdout, key->used_at);
   }
+  if (key->rotated_at != 0) {
+    fputs("\nrotated:     ", stdout);
+    st_print_time(stdout, key->rotated_at);
+    fputs("\nold until:   ", stdout);
+    key_print_old_until(key, now, 0);
+  }
+  if (key->audience[0] != '\0') printf("\naudience:    %s", key->audience);
   if (key->made_by[0] != '\0') printf("\nmade with:   %s", key->made_by);
   printf("\nstate:       %s%s\nsub:         %s\n", st_key_json_state(key, now),
          key->disabled && key->disabled_by_owner ? " by its owner" : "", key->sub);
@@ -364,6 +391,62 @@ static int key_revoke_subtokens(int argc, char **argv) {
       KEY_REVOKE_SUBTOKENS);
 }
 
+/* Find it, so that it can be printed, and replace its secret. */
+static st_store_status key_rotate_in(st_store *store, const char *id, int64_t overlap, st_key *key,
+                                     char whole[ST_KEY_LEN + 1], char *error) {
+  char who[ST_WHO_MAX];
+  st_audit_context context = st_input_audit_context(who);
+  st_store_status status = st_store_key_find(store, id, key, error);
+  if (status == ST_STORE_OK) status = st_keys_rotate(store, &context, id, overlap, whole, error);
+  key->rotated_at = context.now_us / 1000000;
+  key->old_until = overlap > 0 ? key->rotated_at + overlap : 0;
+  return status;
+}
+
+static int key_rotate(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken key rotate ID [--overlap 24h] [--config FILE] [--data DIR] [--json]\n"
+      "Replaces the secret of a key and prints the new whole key, once. The id and everything\n"
+      "made with the key stay as they are. --overlap is how long the old key is still good: a\n"
+      "number with s, m, h or d, at most 30d; 0 by default. A key has one old secret: rotating\n"
+      "it again ends the one before.";
+  st_data_options data_options = {0};
+  const char *id = NULL, *given = NULL;
+  bool json = false;
+  int64_t overlap = 0;
+  const st_option options[] = {
+      ST_DATA_OPTIONS(data_options), {"--overlap", NULL, &given}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {
+      .command = "key rotate", .help = help, .options = options, .words = &id, .word_max = 1};
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (id == NULL) return st_options_usage(&arguments, "ID is missing");
+  if (given != NULL && strcmp(given, "0") != 0 &&
+      (!st_input_span(given, &overlap) || overlap > KEY_OVERLAP_MAX)) {
+    return st_options_usage(&arguments,
+                            "--overlap must be 0, or a number with s, m, h or d, at most 30d");
+  }
+  char error[ST_ERROR_MAX], whole[ST_KEY_LEN + 1] = "";
+  st_data_dir data;
+  st_key key;
+  st_store *store;
+  int begun = st_data_dir_begin("key", &data_options, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
+  st_store_status status = key_rotate_in(store, id, overlap, &key, whole, error);
+  st_store_close(store);
+  if (status == ST_STORE_OK && json) {
+    key_print_json(&key, whole, st_clock_now());
+    fputc('\n', stdout);
+  } else if (status == ST_STORE_OK) {
+    puts(whole);
+  }
+  subtoken_wipe(whole, sizeof whole);
+  if (status == ST_STORE_NOT_FOUND) {
+    return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
+  }
+  if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  return st_print_flush(ST_EXIT_DONE);
+}
+
 int st_cmd_key(int argc, char **argv) {
   static const st_command table[] = {
       {"create", key_create, "make a parent key and print it, once"},
@@ -372,6 +455,7 @@ int st_cmd_key(int argc, char **argv) {
       {"show", key_show, "show one key"},
       {"disable", key_disable, "refuse a key until it is enabled again"},
       {"enable", key_enable, "enable a disabled key"},
+      {"rotate", key_rotate, "replace the secret of a key and print it, once"},
       {"delete", key_delete, "refuse a key for ever"},
       {"revoke-subtokens", key_revoke_subtokens, "refuse every subtoken of a key made so far"},
       {0}};

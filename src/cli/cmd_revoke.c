@@ -1,6 +1,7 @@
-/* `subtoken revoke`: revokes the sub of a token that this database does not know, so that every
- * edge refuses it. It is for keys that were made after the backup that was restored; for a key that
- * the database knows there is cmd_key.c.
+/* `subtoken revoke`: revokes tokens, one a line on standard input, as POST /oauth/revoke does
+ * (service/oauth_revoke.c), with the ring and the database of DATA. A subtoken ends with what was
+ * made from it, the access token of a session with its session. Of a key that the database does not
+ * know, which was made after the backup that was restored, one token ends all.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
+#include "operations/settings.h"
+#include "os/clock.h"
 #include "os/error.h"
 #include "subtoken/verify.h"
 
@@ -22,6 +25,7 @@ typedef struct revoke_command {
   st_store *store;
   subtoken_ring ring;
   st_audit_context context;
+  int64_t now, leeway;
   bool json;
   int code; /* of the worst line */
 } revoke_command;
@@ -30,72 +34,126 @@ static int revoke_worse(int a, int b) {
   return a > b ? a : b;
 }
 
-/* Its MAC alone decides; its times do not matter. */
-static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_text token,
-                                         subtoken_claims *claims) {
-  return subtoken_authenticate(ring, NULL, token, claims);
-}
+/* ---- what is printed of a line ---- */
 
-static void revoke_print_refused(const revoke_command *s, size_t line, subtoken_result result) {
+static int revoke_print_refused(const revoke_command *s, size_t line, const char *reason,
+                                const char *text) {
   if (s->json) {
-    printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
+    printf("{\"revoked\":false,\"reason\":\"%s\"}\n", reason);
   } else {
-    st_print_error(0, "revoke: line %zu: not a subtoken of this ring: %s", line,
-                   subtoken_result_name(result));
+    st_print_error(0, "revoke: line %zu: %s", line, text);
   }
+  return ST_EXIT_REFUSED;
 }
 
-static void revoke_print_known(const revoke_command *s, size_t line, subtoken_text sub,
-                               const char *id) {
-  char error[ST_ERROR_MAX];
-  st_key key;
-  bool is_key = st_store_key_find(s->store, id, &key, error) == ST_STORE_OK;
-  if (s->json) {
-    printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
-           (int)sub.len, sub.data, id);
-  } else if (is_key) {
-    st_print_error(
-        0, "revoke: line %zu: a subtoken of the key %s: use `subtoken key revoke-subtokens %s`",
-        line, id, id);
-  } else {
-    st_print_error(
-        0, "revoke: line %zu: of a user or a session of this database (%s): use `subtoken user`",
-        line, id);
-  }
+static int revoke_print_not_ours(const revoke_command *s, size_t line, subtoken_result result) {
+  char text[128];
+  snprintf(text, sizeof text, "not a subtoken of this ring: %s", subtoken_result_name(result));
+  return revoke_print_refused(s, line, subtoken_result_name(result), text);
 }
 
-static void revoke_print_revoked(const revoke_command *s, subtoken_text sub, int64_t sequence,
-                                 bool before) {
+/* what: "tid", "session" or "sub"; done: in words. */
+static int revoke_print_done(const revoke_command *s, const char *what, subtoken_text name,
+                             int64_t sequence, const char *done) {
   if (s->json) {
-    printf("{\"sub\":\"%.*s\",\"revoked\":true,\"sequence\":%lld}\n", (int)sub.len, sub.data,
+    printf("{\"%s\":\"%.*s\",\"revoked\":true,\"sequence\":%lld}\n", what, (int)name.len, name.data,
            (long long)sequence);
   } else {
-    printf("%.*s %s\n", (int)sub.len, sub.data, before ? "was revoked before" : "is revoked");
+    printf("%.*s %s\n", (int)name.len, name.data, done);
   }
+  return ST_EXIT_DONE;
 }
 
-static int revoke_claims(const revoke_command *s, size_t line, const subtoken_claims *claims) {
+/* Nothing to do: it is refused as it is. */
+static int revoke_print_over(const revoke_command *s, subtoken_text tid, const char *reason,
+                             const char *over) {
+  if (s->json) {
+    printf("{\"tid\":\"%.*s\",\"revoked\":false,\"reason\":\"%s\"}\n", (int)tid.len, tid.data,
+           reason);
+  } else {
+    printf("%.*s %s\n", (int)tid.len, tid.data, over);
+  }
+  return ST_EXIT_DONE;
+}
+
+/* ---- the three ways ---- */
+
+/* Of a key that is not in this database, nor was. */
+static int revoke_sub(const revoke_command *s, size_t line, const subtoken_claims *claims) {
   char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
   int64_t sequence = 0;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   switch (st_store_revoke_sub(s->store, &s->context, sub, claims->iat, claims->exp - claims->iat,
                               id, &sequence, error)) {
-    case ST_STORE_OK: revoke_print_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
-    case ST_STORE_DENIED: revoke_print_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
-    case ST_STORE_EXISTS: revoke_print_known(s, line, sub, id); return ST_EXIT_REFUSED;
+    case ST_STORE_OK:
+      return revoke_print_done(s, "sub", sub, sequence,
+                               "is revoked: all of a key that this database does not know");
+    case ST_STORE_DENIED: return revoke_print_done(s, "sub", sub, sequence, "was revoked before");
+    case ST_STORE_EXISTS: /* it was made this moment */
+      return revoke_print_refused(s, line, "known", "the key was only made now: try again");
     default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }
 }
 
+static int revoke_session(const revoke_command *s, const st_key *session, subtoken_text tid) {
+  char error[ST_ERROR_MAX];
+  int64_t sequence = 0;
+  switch (st_store_session_end(s->store, &s->context, session->id, &sequence, error)) {
+    case ST_STORE_OK:
+      return revoke_print_done(s, "session", st_text(session->id), sequence, "is ended");
+    case ST_STORE_NOT_FOUND: return revoke_print_over(s, tid, "revoked", "was revoked before");
+    default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  }
+}
+
+static int revoke_tid(const revoke_command *s, size_t line, const st_key *key,
+                      const subtoken_claims *claims) {
+  char error[ST_ERROR_MAX], text[256];
+  int64_t sequence = 0;
+  subtoken_text tid = subtoken_claims_text(claims, claims->tid);
+  if (claims->exp + s->leeway <= s->now) return revoke_print_over(s, tid, "expired", "has expired");
+  switch (st_store_token_revoke(s->store, &s->context, subtoken_claims_text(claims, claims->sub),
+                                tid, claims->exp, ST_TOKENS_REVOKED_MAX, &sequence, error)) {
+    case ST_STORE_OK: return revoke_print_done(s, "tid", tid, sequence, "is revoked");
+    case ST_STORE_NOT_FOUND: return revoke_print_over(s, tid, "revoked", "was revoked before");
+    case ST_STORE_FULL:
+      snprintf(
+          text, sizeof text,
+          "%d tokens of this key are revoked one by one, and not more at a time: `subtoken key "
+          "revoke-subtokens %s` revokes all",
+          ST_TOKENS_REVOKED_MAX, key->parent[0] != '\0' ? key->parent : key->id);
+      return revoke_print_refused(s, line, "revoke_limit", text);
+    default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  }
+}
+
+/* ---- a line ---- */
+
+static int revoke_claims(const revoke_command *s, size_t line, const subtoken_claims *claims) {
+  char error[ST_ERROR_MAX];
+  st_key key;
+  st_store_status found =
+      st_store_by_sub(s->store, subtoken_claims_text(claims, claims->sub), &key, error);
+  if (found == ST_STORE_NOT_FOUND || found == ST_STORE_REVOKED) return revoke_sub(s, line, claims);
+  if (found != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  bool session = key.kind == ST_KIND_SESSION || key.kind == ST_KIND_SERVICE;
+  subtoken_text sid = subtoken_claims_text(claims, claims->sid);
+  if (session && sid.len == ST_KEY_ID_LEN && memcmp(sid.data, key.id, ST_KEY_ID_LEN) == 0) {
+    return revoke_session(s, &key, subtoken_claims_text(claims, claims->tid));
+  }
+  return revoke_tid(s, line, &key, claims);
+}
+
+/* Its MAC decides, and its claims; not its times. */
 static int revoke_line(const revoke_command *s, subtoken_text token, size_t line) {
   static subtoken_claims claims;
-  subtoken_result result = revoke_read_token(&s->ring, token, &claims);
-  int code = ST_EXIT_REFUSED;
-  if (result == SUBTOKEN_OK) {
-    code = revoke_claims(s, line, &claims);
-  } else {
-    revoke_print_refused(s, line, result);
+  if (st_key_shaped(token)) {
+    return revoke_print_refused(s, line, "key",
+                                "this is a whole key: `subtoken key delete` ends it");
   }
+  subtoken_result result = subtoken_authenticate(&s->ring, NULL, token, &claims);
+  int code = result == SUBTOKEN_OK ? revoke_claims(s, line, &claims)
+                                   : revoke_print_not_ours(s, line, result);
   subtoken_wipe(&claims, sizeof claims);
   return code;
 }
@@ -122,12 +180,13 @@ static int revoke_lines(revoke_command *s) {
 int st_cmd_revoke(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken revoke [--config FILE] [--data DIR] [--json]   < TOKENS\n"
-      "Revokes the subtokens of keys that this database does not know, such as keys made\n"
-      "after the backup that was restored. Reads subtokens from standard input, one a line;\n"
-      "one subtoken of a key revokes all of that key. A key that this database knows is named\n"
-      "instead: use `subtoken key` for it.\n"
-      "Exit 0 when all are revoked, 1 when one is not of this ring or its key is known, 3 when\n"
-      "it could not be done.";
+      "Revokes tokens, read from standard input, one a line, with what was made from them: at\n"
+      "once here, and at the edges with the next revocation data. An access token of a session\n"
+      "ends the session. One subtoken of a key that this database does not know, such as a key\n"
+      "made after the backup that was restored, revokes all of that key.\n"
+      "Of one key 1000 tokens can be revoked so: `subtoken key revoke-subtokens` revokes all.\n"
+      "Exit 0 when each is revoked or has expired, 1 when one is not of this ring or is one too\n"
+      "many, 3 when it could not be done.";
   static revoke_command s;
   st_data_options data_options = {0};
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
@@ -137,7 +196,14 @@ int st_cmd_revoke(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   int begun = st_data_dir_begin("revoke", &data_options, false, &data, &s.store);
   if (begun != ST_EXIT_DONE) return begun;
+  st_settings settings;
+  if (!st_settings_get(s.store, &settings, error)) {
+    st_store_close(s.store);
+    return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  }
   s.context = st_input_audit_context(who);
+  s.now = st_clock_now();
+  s.leeway = settings.leeway;
   int code = st_keyring_file_load(data.secrets, &s.ring, error) == NULL
                  ? revoke_lines(&s)
                  : st_print_error(ST_EXIT_FAILED, "revoke: %s", error);

@@ -439,6 +439,7 @@ int st_cmd_secret(int argc, char **argv) {
       {"promote", secret_promote, "make a secret the one that signs"},
       {"rotate", secret_rotate, "add a secret and let it sign at once"},
       {"retire", secret_retire, "remove a secret"},
+      {"derive", st_cmd_secret_derive, "print the ring of an edge for one audience"},
       {0}};
   return st_options_run_command(table, "subtoken secret", argc, argv);
 }

@@ -8,13 +8,13 @@
 // clang-format off
 #define ST_COMMANDS(row) \
   row(serve, "run the server") \
-  row(key, "make, list, disable, delete parent keys") \
+  row(key, "make, list, rotate, disable, delete parent keys") \
   row(user, "make, list, change, disable, delete users") \
   row(issue, "make a subtoken from a key or subtoken") \
   row(verify, "verify a token, and name the rule that decided") \
   row(inspect, "decode a token without trusting it") \
-  row(revoke, "revoke the subtokens of a key that the database does not know") \
-  row(secret, "list, add, promote, rotate, retire signing secrets") \
+  row(revoke, "revoke subtokens, and what was made from them") \
+  row(secret, "list, add, promote, rotate, retire, derive signing secrets") \
   row(policy, "check a route policy") \
   row(pull, "keep an edge's revocation data fresh") \
   row(feed, "check the revocation data of an edge, or restore from it") \
@@ -28,5 +28,8 @@
 
 #define ST_COMMAND_DECLARATION(name, summary) int st_cmd_##name(int argc, char **argv);
 ST_COMMANDS(ST_COMMAND_DECLARATION)
+
+/* Of `subtoken secret`, in a file of its own. */
+int st_cmd_secret_derive(int argc, char **argv);
 
 #endif

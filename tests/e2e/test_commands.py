@@ -577,7 +577,7 @@ def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
     key = make_key(data, "account", name="first")
     make_key(data, "account,wallet", "--expires", "10d", name="second")
     run("user", "create", "ann", "--permissions", "a", data=data, stdin="correct horse", check=0)
-    for words, heading, rows in ((("key", "list"), "ID +STATE +EXPIRES +PERMISSIONS +NAME", 2),
+    for words, heading, rows in ((("key", "list"), "ID +STATE +EXPIRES +OLD UNTIL +AUDIENCE +PERMISSIONS +NAME", 2),
                                  (("user", "list"), "STATE +LOGIN +PERMISSIONS", 1),
                                  (("secret", "list"), "KID +DOES", 1), (("audit",), "AT +ACTION +.*", 3)):
         piped = run(*words, data=data)[1].splitlines()
