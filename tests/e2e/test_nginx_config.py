@@ -175,8 +175,8 @@ def the_manual_page_has_every_directive_and_variable():
         ("man", "ngx_http_subtoken_module.5")))
     directives = re.findall(r'DIRECTIVE\("(\w+)"', module)
     variables = re.findall(r'\{ngx_string\("(subtoken_\w+)"\), NULL, ngx_http_subtoken_', variables)
-    assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 14, directives
-    assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 7, variables
+    assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 17, directives
+    assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 8, variables
 
 
 @test

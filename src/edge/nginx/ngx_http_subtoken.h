@@ -20,6 +20,8 @@
  *   response    read a response of the decision endpoint
  *   fallback    ask the decision endpoint about a credential that is no subtoken
  *   body        JSON-RPC bodies: wait for them, read them, check what they need
+ *   mcp         the headers and bodies of the Model Context Protocol
+ *   metadata    where clients get a token (RFC 9728): the document, and the challenge that names it
  *   evaluate    may this request pass? All rules, once, from the start
  *   outcome     the result of that: kept for a location's settings, for a second
  *   rewrite     the handlers of SERVER_REWRITE and REWRITE
@@ -142,6 +144,7 @@ typedef struct {
   ngx_flag_t enable;
   ngx_flag_t identity;      /* the module owns the X-Subtoken-* headers */
   ngx_flag_t merge_slashes; /* in the target that is evaluated, and passed on */
+  ngx_flag_t read_body;     /* of JSON-RPC and MCP */
   ngx_uint_t credentials;   /* NGX_HTTP_SUBTOKEN_IN_*: the forms that are read */
   ngx_http_subtoken_secrets_t *secrets;
   ngx_http_subtoken_policy_t *policy; /* NULL: none */
@@ -150,6 +153,8 @@ typedef struct {
   size_t revocations_max;             /* bytes; 0: the library's default */
   ngx_array_t *require;               /* of subtoken_text; NULL: none */
   ngx_str_t fallback;                 /* a location; empty: off */
+  ngx_str_t audience;                 /* for which tokens may be; empty: none */
+  ngx_str_t issuer;                   /* the server's URL, for RFC 9728; empty: none */
   ngx_uint_t stale;                   /* NGX_HTTP_SUBTOKEN_STALE_* */
   time_t max_age;
   time_t leeway;
@@ -170,6 +175,7 @@ typedef struct {
   ngx_str_t key;         /* the key's public id; empty: unknown, as it is for every subtoken */
   ngx_str_t owner;       /* the key's owner; likewise */
   ngx_str_t permissions; /* with commas between them */
+  ngx_str_t tid;         /* of a subtoken; empty: it is none */
   int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
 } ngx_http_subtoken_identity_t;
 
@@ -177,9 +183,10 @@ typedef struct {
 typedef struct {
   ngx_uint_t status;
   const char *result;    /* the reason, for $subtoken_result and the log */
-  const char *challenge; /* of WWW-Authenticate; NULL: none */
+  const char *challenge; /* of WWW-Authenticate; NULL: none. It lives as long as the request */
   const char *text;
   subtoken_text scope; /* the missing permission, which follows the text */
+  subtoken_text body;  /* in place of a body with the text; in the pool of the request */
   time_t retry_after;  /* seconds; 0: unknown */
 } ngx_http_subtoken_rejection_t;
 
@@ -205,6 +212,7 @@ typedef struct {
   bool allowed;     /* nginx's own `satisfy any` and allow let it in in any case */
   bool as_redirect; /* it passes only as the public path of an internal redirect */
   bool early;       /* by the server's own `if` or `set`: no location uses it yet */
+  bool metadata;    /* it passes because the module itself answers it */
 } ngx_http_subtoken_outcome_t;
 
 typedef enum {
@@ -263,6 +271,7 @@ struct ngx_http_subtoken_fallback_s {
   ngx_http_subtoken_fallback_t *next;
   ngx_http_request_t *request; /* that waits for it */
   ngx_str_t endpoint;          /* the location that is asked */
+  subtoken_text audience;      /* for which it is asked; empty: none */
   subtoken_text credential;
   ngx_http_subtoken_cache_t *cache;
   ngx_http_subtoken_identity_t *identity; /* NULL: none was told */
@@ -293,6 +302,7 @@ typedef struct {
   bool skipped;  /* it was not asked, because nginx lets the request in for another reason */
   bool as_redirect;
   bool granted; /* .claims are those of a credential; false: the route is public */
+  bool metadata;
   const ngx_http_subtoken_credential_t *credential;
   subtoken_request request;
   subtoken_verifier verifier;
@@ -555,7 +565,7 @@ ngx_int_t ngx_http_subtoken_reply_send(ngx_http_request_t *r,
 ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_create(ngx_pool_t *pool);
 /* False: there is no cache. */
 bool ngx_http_subtoken_cache_key(const ngx_http_subtoken_cache_t *cache, ngx_http_request_t *r,
-                                 const ngx_str_t *endpoint,
+                                 const ngx_str_t *endpoint, subtoken_text audience,
                                  const ngx_http_subtoken_credential_t *credential,
                                  uint8_t key[SUBTOKEN_MAC_LEN]);
 /* A copy in the request's pool, or NULL. */
@@ -589,13 +599,39 @@ ngx_flag_t ngx_http_subtoken_fallback_is_subrequest(ngx_http_request_t *r);
 
 /* ---- body ---- */
 
-/* Check the JSON-RPC body against the claims. NGX_OK; NGX_DECLINED (*rejection); NGX_AGAIN: it
- * must be waited for, and may_wait is false; NGX_DONE: it is waited for, or the request has
- * ended; a status for nginx.
+/* Read the whole body into one text. NGX_OK; NGX_DECLINED (*rejection): it is too long, or packed;
+ * NGX_AGAIN: it must be waited for, and may_wait is false; NGX_DONE: it is waited for, or the
+ * request has ended; a status for nginx.
  */
+ngx_int_t ngx_http_subtoken_body_read(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                      bool may_wait, subtoken_text *body,
+                                      ngx_http_subtoken_rejection_t *rejection);
+/* Read it, and check the JSON-RPC calls in it against the claims. Returns the same. */
 ngx_int_t ngx_http_subtoken_body_check(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
                                        const subtoken_claims *claims, bool may_wait,
                                        ngx_http_subtoken_rejection_t *rejection);
+
+/* ---- mcp ---- */
+
+/* Check an MCP request, for a decision with .mcp, after its credential was found good. NGX_OK;
+ * NGX_DECLINED (*rejection); or as ngx_http_subtoken_body_read.
+ */
+ngx_int_t ngx_http_subtoken_mcp_check(ngx_http_subtoken_evaluation_t *e,
+                                      ngx_http_subtoken_rejection_t *rejection);
+
+/* ---- metadata ---- */
+
+/* Does this request ask for a document of RFC 9728 that is to be had here? */
+bool ngx_http_subtoken_metadata_is_asked(ngx_http_request_t *r,
+                                         const ngx_http_subtoken_loc_conf_t *conf,
+                                         const ngx_http_subtoken_ctx_t *ctx);
+/* Answer with it. As ngx_http_subtoken_reply_send. */
+ngx_int_t ngx_http_subtoken_metadata_send(ngx_http_request_t *r,
+                                          const ngx_http_subtoken_loc_conf_t *conf,
+                                          const ngx_http_subtoken_ctx_t *ctx);
+/* Name the document in the challenge of a 401, where the route has one. */
+ngx_int_t ngx_http_subtoken_metadata_name(const ngx_http_subtoken_evaluation_t *e,
+                                          ngx_http_subtoken_rejection_t *rejection);
 
 /* ---- evaluate ---- */
 

@@ -115,6 +115,9 @@ ngx_int_t ngx_http_subtoken_access_handler(ngx_http_request_t *r) {
     ngx_int_t rc = ngx_http_subtoken_access_settle(r, conf, ctx);
     if (rc != NGX_OK) return rc;
   }
+  if (ctx->outcome.passes && ctx->outcome.metadata) {
+    return ngx_http_subtoken_metadata_send(r, conf, ctx);
+  }
   /* Where the endpoint was not asked, nginx lets the request in: it need not be asked now. */
   if (ctx->outcome.passes || ctx->outcome.skipped_in != NULL) return NGX_OK;
   return ngx_http_subtoken_access_reject(r, &ctx->outcome.rejection);

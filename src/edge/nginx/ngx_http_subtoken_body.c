@@ -1,6 +1,7 @@
 /* The body of a JSON-RPC call: it names the APIs that it calls, and each needs a permission. It
  * is read after the credential was found good, and the evaluation starts anew when it is there:
- * see ngx_http_subtoken_evaluate.c. It is passed on as it came.
+ * see ngx_http_subtoken_evaluate.c. It is passed on as it came. The bodies of MCP are read here as
+ * well; ngx_http_subtoken_mcp.c checks them.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
 
@@ -83,6 +84,22 @@ static ngx_int_t ngx_http_subtoken_body_check_headers(ngx_http_request_t *r,
   return NGX_OK;
 }
 
+ngx_int_t ngx_http_subtoken_body_read(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                      bool may_wait, subtoken_text *body,
+                                      ngx_http_subtoken_rejection_t *rejection) {
+  ngx_int_t rc = ngx_http_subtoken_body_check_headers(r, rejection);
+  if (rc != NGX_OK) return rc;
+  if (!ctx->body_read) return may_wait ? ngx_http_subtoken_body_start(r) : NGX_AGAIN;
+  rc = ngx_http_subtoken_body_collect(r, body);
+  if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+    ngx_http_subtoken_body_reject_length(rejection);
+    return NGX_DECLINED;
+  }
+  return rc == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* ---- JSON-RPC ---- */
+
 /* The missing permission is copied, because it lies in *rpc. */
 static ngx_int_t ngx_http_subtoken_body_check_calls(ngx_http_request_t *r,
                                                     const subtoken_claims *claims,
@@ -115,14 +132,6 @@ ngx_int_t ngx_http_subtoken_body_check(ngx_http_request_t *r, ngx_http_subtoken_
                                        const subtoken_claims *claims, bool may_wait,
                                        ngx_http_subtoken_rejection_t *rejection) {
   subtoken_text body;
-  ngx_int_t rc = ngx_http_subtoken_body_check_headers(r, rejection);
-  if (rc != NGX_OK) return rc;
-  if (!ctx->body_read) return may_wait ? ngx_http_subtoken_body_start(r) : NGX_AGAIN;
-  rc = ngx_http_subtoken_body_collect(r, &body);
-  if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-    ngx_http_subtoken_body_reject_length(rejection);
-    return NGX_DECLINED;
-  }
-  if (rc != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  return ngx_http_subtoken_body_check_calls(r, claims, body, rejection);
+  ngx_int_t rc = ngx_http_subtoken_body_read(r, ctx, may_wait, &body, rejection);
+  return rc == NGX_OK ? ngx_http_subtoken_body_check_calls(r, claims, body, rejection) : rc;
 }

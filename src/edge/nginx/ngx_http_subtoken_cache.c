@@ -51,10 +51,11 @@ ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_create(ngx_pool_t *pool) {
 }
 
 /* An endpoint is a location of one server. The form in which a credential came is part of the
- * key, because some credentials are good in one form only.
+ * key, because some credentials are good in one form only; so is the audience, because some are
+ * good for one only.
  */
 bool ngx_http_subtoken_cache_key(const ngx_http_subtoken_cache_t *cache, ngx_http_request_t *r,
-                                 const ngx_str_t *endpoint,
+                                 const ngx_str_t *endpoint, subtoken_text audience,
                                  const ngx_http_subtoken_credential_t *credential,
                                  uint8_t key[SUBTOKEN_MAC_LEN]) {
   subtoken_mac mac;
@@ -63,6 +64,8 @@ bool ngx_http_subtoken_cache_key(const ngx_http_subtoken_cache_t *cache, ngx_htt
   subtoken_mac_update(&mac, &server, sizeof server);
   subtoken_mac_update(&mac, &endpoint->len, sizeof endpoint->len);
   subtoken_mac_update(&mac, endpoint->data, endpoint->len);
+  subtoken_mac_update(&mac, &audience.len, sizeof audience.len);
+  subtoken_mac_update(&mac, audience.data, audience.len);
   subtoken_mac_update(&mac, &credential->forms, sizeof credential->forms);
   subtoken_mac_update(&mac, credential->text.data, credential->text.len);
   subtoken_mac_finish(&mac, key);

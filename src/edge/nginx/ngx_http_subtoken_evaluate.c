@@ -50,13 +50,15 @@ static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e
   e->conf = conf;
   e->ctx = ctx;
   e->identity = NULL;
-  e->skipped = e->as_redirect = e->granted = false;
+  e->skipped = e->as_redirect = e->granted = e->metadata = false;
   e->request = (subtoken_request){.size = sizeof e->request};
   e->verifier.size = sizeof e->verifier;
   e->verifier.ring = conf->secrets->ring;
   e->verifier.leeway = conf->leeway;
   e->verifier.max_life = conf->max_life;
   e->verifier.iss = e->verifier.aud = (subtoken_text){NULL, 0};
+  if (conf->audience.len > 0) e->verifier.aud = ngx_http_subtoken_text(conf->audience);
+  e->verifier.any_audience = false;
   e->verifier.revoked = NULL;
   e->verifier.revoked_context = NULL;
   e->verifier.without_revocations = false;
@@ -64,7 +66,8 @@ static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e
   e->verifier.any_audience = false;
   e->decision.size = sizeof e->decision;
   e->decision.access = SUBTOKEN_ACCESS_TOKEN;
-  e->decision.json_rpc = false;
+  e->decision.json_rpc = e->decision.mcp = false;
+  e->decision.resource = (subtoken_text){NULL, 0};
   e->decision.needs_count = 0;
   if (conf->require != NULL) {
     e->request.needs = conf->require->elts;
@@ -97,7 +100,9 @@ static bool ngx_http_subtoken_evaluate_is_preflight(const ngx_http_subtoken_eval
 static subtoken_result ngx_http_subtoken_evaluate_decide(ngx_http_subtoken_evaluation_t *e,
                                                          subtoken_text token) {
   const ngx_http_subtoken_policy_t *policy = e->conf->policy;
-  unsigned flags = e->r == e->r->main ? SUBTOKEN_POLICY_BODY : 0;
+  unsigned flags = 0;
+  if (e->r == e->r->main) flags |= SUBTOKEN_POLICY_MCP;
+  if (e->r == e->r->main && e->conf->read_body) flags |= SUBTOKEN_POLICY_BODY;
   if (ngx_http_subtoken_evaluate_is_preflight(e)) flags |= SUBTOKEN_POLICY_PREFLIGHT;
   if (policy != NULL) {
     return subtoken_policy_verify(&e->verifier, policy->policy, token, &e->request, flags,
@@ -112,9 +117,12 @@ static bool ngx_http_subtoken_evaluate_is_public(const ngx_http_subtoken_evaluat
          e->decision.access == SUBTOKEN_ACCESS_PREFLIGHT;
 }
 
-/* *lacking: the first missing permission, of the policy's before those of subtoken_require. */
+/* *lacking: the first missing permission, of the policy's before those of subtoken_require. Those
+ * of an MCP route are checked with those of the call.
+ */
 static subtoken_result ngx_http_subtoken_evaluate_needs(const ngx_http_subtoken_evaluation_t *e,
                                                         subtoken_text *lacking) {
+  if (e->decision.mcp) return SUBTOKEN_OK;
   subtoken_result result =
       subtoken_claims_check_needs(&e->claims, e->decision.needs, e->decision.needs_count, lacking);
   if (result != SUBTOKEN_OK || e->request.needs_count == 0) return result;
@@ -232,7 +240,8 @@ static ngx_int_t ngx_http_subtoken_evaluate_identity(ngx_http_subtoken_evaluatio
  */
 static ngx_int_t ngx_http_subtoken_evaluate_anonymous(ngx_http_subtoken_evaluation_t *e,
                                                       ngx_http_subtoken_rejection_t *rejection) {
-  bool needs = e->decision.json_rpc || e->decision.needs_count + e->request.needs_count > 0;
+  bool needs = e->decision.json_rpc || e->decision.mcp ||
+               e->decision.needs_count + e->request.needs_count > 0;
   ngx_http_subtoken_evaluate_reject_credential(e, rejection);
   if (e->conf->fallback.len == 0 || e->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
     return NGX_DECLINED;
@@ -315,6 +324,14 @@ static ngx_int_t ngx_http_subtoken_evaluate_credential(ngx_http_subtoken_evaluat
 
 /* ---- the whole ---- */
 
+/* What the body of a request needs, or of MCP its headers. */
+static ngx_int_t ngx_http_subtoken_evaluate_calls(ngx_http_subtoken_evaluation_t *e,
+                                                  ngx_http_subtoken_rejection_t *rejection) {
+  if (e->decision.mcp) return ngx_http_subtoken_mcp_check(e, rejection);
+  if (!e->decision.json_rpc) return NGX_OK;
+  return ngx_http_subtoken_body_check(e->r, e->ctx, &e->claims, e->may_wait, rejection);
+}
+
 /* Whoever came without a credential may bring one: 401, never 403. */
 static ngx_int_t ngx_http_subtoken_evaluate_original(ngx_http_subtoken_evaluation_t *e,
                                                      ngx_http_subtoken_rejection_t *rejection) {
@@ -322,13 +339,18 @@ static ngx_int_t ngx_http_subtoken_evaluate_original(ngx_http_subtoken_evaluatio
     ngx_http_subtoken_reply_reject_result(rejection, SUBTOKEN_BAD_TARGET);
     return NGX_DECLINED;
   }
-  ngx_int_t rc = ngx_http_subtoken_evaluate_credential(e, rejection);
-  if (rc == NGX_OK && e->granted && e->decision.json_rpc) {
-    rc = ngx_http_subtoken_body_check(e->r, e->ctx, &e->claims, e->may_wait, rejection);
+  if (ngx_http_subtoken_metadata_is_asked(e->r, e->conf, e->ctx)) {
+    e->metadata = true;
+    return NGX_OK;
   }
+  ngx_int_t rc = ngx_http_subtoken_evaluate_credential(e, rejection);
+  if (rc == NGX_OK && e->granted) rc = ngx_http_subtoken_evaluate_calls(e, rejection);
   if (rc == NGX_DECLINED && rejection->status == 403 &&
       e->credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE) {
     ngx_http_subtoken_evaluate_reject_credential(e, rejection);
+  }
+  if (rc == NGX_DECLINED && rejection->status == 401) {
+    return ngx_http_subtoken_metadata_name(e, rejection);
   }
   return rc;
 }
@@ -369,13 +391,17 @@ ngx_int_t ngx_http_subtoken_evaluate_copy_identity(const ngx_http_subtoken_evalu
                                                    ngx_http_subtoken_identity_t *identity) {
   const subtoken_claims *claims = &e->claims;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
-  size_t len = sub.len;
+  subtoken_text tid = subtoken_claims_text(claims, claims->tid);
+  size_t len = sub.len + tid.len;
   for (size_t i = 0; i < claims->permission_count; i++) len += claims->permissions[i].len + 1U;
   u_char *out = ngx_pnalloc(e->r->pool, len + 1);
   if (out == NULL) return NGX_ERROR;
   identity->sub.data = out;
   identity->sub.len = sub.len;
   out = ngx_cpymem(out, sub.data, sub.len);
+  identity->tid.data = out;
+  identity->tid.len = tid.len;
+  if (tid.len > 0) out = ngx_cpymem(out, tid.data, tid.len);
   identity->permissions.data = out;
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);

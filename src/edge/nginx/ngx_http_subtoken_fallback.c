@@ -169,11 +169,13 @@ static ngx_int_t ngx_http_subtoken_fallback_set_headers(
   sr->headers_in.chunked = 0;
   sr->headers_in.authorization = NULL;
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
+  ngx_str_t audience = ngx_http_subtoken_string(fallback->audience);
   if (sr->request_body == NULL ||
       ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Nonce", nonce) != NGX_OK ||
       ngx_http_subtoken_fallback_add_header(sr, "X-Original-Method", method) != NGX_OK ||
       ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &target) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Original-URI", target) != NGX_OK) {
+      ngx_http_subtoken_fallback_add_header(sr, "X-Original-URI", target) != NGX_OK ||
+      ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Audience", audience) != NGX_OK) {
     return NGX_ERROR;
   }
   if (fallback->anonymous) return NGX_OK;
@@ -247,11 +249,12 @@ static bool ngx_http_subtoken_fallback_is_same(subtoken_text a, subtoken_text b)
 /* One that another part of the request still waits for is left out: nginx would not wake us. */
 static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_find(
     const ngx_http_subtoken_ctx_t *ctx, const ngx_http_request_t *r, const ngx_str_t *endpoint,
-    const ngx_http_subtoken_credential_t *credential) {
+    subtoken_text audience, const ngx_http_subtoken_credential_t *credential) {
   for (ngx_http_subtoken_fallback_t *each = ctx->fallbacks; each != NULL; each = each->next) {
     if (each->forms == credential->forms && (!each->waiting || each->request == r) &&
         ngx_http_subtoken_fallback_is_same(ngx_http_subtoken_text(each->endpoint),
                                            ngx_http_subtoken_text(*endpoint)) &&
+        ngx_http_subtoken_fallback_is_same(each->audience, audience) &&
         ngx_http_subtoken_fallback_is_same(each->credential, credential->text)) {
       return each;
     }
@@ -261,18 +264,19 @@ static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_find(
 
 static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_add(
     ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx, const ngx_str_t *endpoint,
-    const ngx_http_subtoken_credential_t *credential) {
+    subtoken_text audience, const ngx_http_subtoken_credential_t *credential) {
   ngx_http_subtoken_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   ngx_http_subtoken_fallback_t *fallback = ngx_pcalloc(r->pool, sizeof *fallback);
   if (fallback == NULL) return NULL;
   fallback->request = r;
   fallback->endpoint = *endpoint;
+  fallback->audience = audience;
   fallback->credential = credential->text;
   fallback->forms = credential->forms;
   fallback->anonymous = credential->state == NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE;
   fallback->cache = main->cache;
-  fallback->has_cache_key =
-      ngx_http_subtoken_cache_key(main->cache, r, endpoint, credential, fallback->cache_key);
+  fallback->has_cache_key = ngx_http_subtoken_cache_key(main->cache, r, endpoint, audience,
+                                                        credential, fallback->cache_key);
   if (fallback->has_cache_key) {
     fallback->identity = ngx_http_subtoken_cache_get(main->cache, r, fallback->cache_key);
   }
@@ -281,16 +285,36 @@ static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_add(
   return fallback;
 }
 
+/* That of the location, or the one for which its keyring is derived. It is in the question, because
+ * a credential that is bound to one is good there alone. The text is copied: the keyring may be
+ * replaced while the question waits.
+ */
+static ngx_int_t ngx_http_subtoken_fallback_audience(ngx_http_request_t *r,
+                                                     const ngx_http_subtoken_loc_conf_t *conf,
+                                                     subtoken_text *audience) {
+  *audience = ngx_http_subtoken_text(conf->audience);
+  if (audience->len > 0 || conf->secrets->ring == NULL) return NGX_OK;
+  subtoken_text derived = subtoken_ring_audience(conf->secrets->ring);
+  if (derived.len == 0) return NGX_OK;
+  char *copy = ngx_pnalloc(r->pool, derived.len);
+  if (copy == NULL) return NGX_ERROR;
+  ngx_memcpy(copy, derived.data, derived.len);
+  *audience = (subtoken_text){copy, derived.len};
+  return NGX_OK;
+}
+
 ngx_int_t ngx_http_subtoken_fallback_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
                                          const ngx_http_subtoken_credential_t *credential,
                                          ngx_http_subtoken_rejection_t *rejection,
                                          const ngx_http_subtoken_identity_t **identity) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
   ngx_str_t *endpoint = &conf->fallback;
+  subtoken_text audience;
+  if (ngx_http_subtoken_fallback_audience(r, conf, &audience) != NGX_OK) return NGX_ERROR;
   ngx_http_subtoken_fallback_t *fallback =
-      ngx_http_subtoken_fallback_find(ctx, r, endpoint, credential);
+      ngx_http_subtoken_fallback_find(ctx, r, endpoint, audience, credential);
   if (fallback == NULL) {
-    fallback = ngx_http_subtoken_fallback_add(r, ctx, endpoint, credential);
+    fallback = ngx_http_subtoken_fallback_add(r, ctx, endpoint, audience, credential);
     if (fallback == NULL) return NGX_ERROR;
     if (fallback->identity == NULL &&
         ngx_http_subtoken_fallback_start(r, endpoint, ctx, credential, fallback) != NGX_OK) {

@@ -17,6 +17,8 @@ static char *ngx_http_subtoken_set_leeway(ngx_conf_t *cf, ngx_command_t *command
 static char *ngx_http_subtoken_set_fallback(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_subtoken_set_credentials(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_subtoken_set_cache(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *ngx_http_subtoken_set_audience(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *ngx_http_subtoken_set_issuer(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static void *ngx_http_subtoken_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_subtoken_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_subtoken_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
@@ -65,6 +67,12 @@ static ngx_command_t ngx_http_subtoken_commands[] = {
                                 identity, NULL),
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_merge_slashes", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                                 merge_slashes, NULL),
+    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_read_body", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                                read_body, NULL),
+    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_audience", NGX_CONF_TAKE1, ngx_http_subtoken_set_audience,
+                                audience, NULL),
+    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_issuer", NGX_CONF_TAKE1, ngx_http_subtoken_set_issuer,
+                                issuer, NULL),
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_cache", NGX_CONF_TAKE1, ngx_http_subtoken_set_cache,
                                 cache, NULL),
     ngx_null_command,
@@ -225,6 +233,41 @@ static char *ngx_http_subtoken_set_fallback(ngx_conf_t *cf, ngx_command_t *comma
   return location->fallback.data[0] == '/' ? NGX_CONF_OK : "must be off, or start with a slash";
 }
 
+/* An empty text is no audience: `off` may be the name of one. */
+static char *ngx_http_subtoken_set_audience(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
+  ngx_http_subtoken_loc_conf_t *location = conf;
+  const ngx_str_t *value = cf->args->elts;
+  (void)command;
+  if (location->audience.data != NULL) return "is duplicate";
+  if (value[1].len > 0 && !subtoken_audience_valid(ngx_http_subtoken_text(value[1]))) {
+    return "must be 1 to 32 letters, digits, - or _, or \"\"";
+  }
+  location->audience = value[1];
+  return NGX_CONF_OK;
+}
+
+/* A URL that can stand between quotes, in JSON and in a header. */
+static bool ngx_http_subtoken_is_issuer(const ngx_str_t *url) {
+  static const char scheme[] = "https://";
+  if (url->len < sizeof scheme || url->len > SUBTOKEN_ISSUER_MAX) return false;
+  if (ngx_memcmp(url->data, scheme, sizeof scheme - 1) != 0) return false;
+  for (size_t i = 0; i < url->len; i++) {
+    u_char c = url->data[i];
+    if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == '?' || c == '#') return false;
+  }
+  return true;
+}
+
+static char *ngx_http_subtoken_set_issuer(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
+  ngx_http_subtoken_loc_conf_t *location = conf;
+  (void)command;
+  char *error = ngx_http_subtoken_set_path(cf, &location->issuer);
+  if (error != NGX_CONF_OK || location->issuer.len == 0) return error;
+  return ngx_http_subtoken_is_issuer(&location->issuer)
+             ? NGX_CONF_OK
+             : "must be off, or a URL that begins with https:// and has no query";
+}
+
 static ngx_uint_t ngx_http_subtoken_find_form(const ngx_str_t *word) {
   static const struct {
     ngx_str_t word;
@@ -300,6 +343,7 @@ static void *ngx_http_subtoken_create_loc_conf(ngx_conf_t *cf) {
   location->enable = NGX_CONF_UNSET;
   location->identity = NGX_CONF_UNSET;
   location->merge_slashes = NGX_CONF_UNSET;
+  location->read_body = NGX_CONF_UNSET;
   location->credentials = NGX_CONF_UNSET_UINT;
   location->secrets = NGX_CONF_UNSET_PTR;
   location->policy = NGX_CONF_UNSET_PTR;
@@ -319,6 +363,7 @@ static void ngx_http_subtoken_merge_values(ngx_http_subtoken_loc_conf_t *conf,
   ngx_conf_merge_value(conf->enable, outer->enable, 0);
   ngx_conf_merge_value(conf->identity, outer->identity, 1);
   ngx_conf_merge_value(conf->merge_slashes, outer->merge_slashes, 0);
+  ngx_conf_merge_value(conf->read_body, outer->read_body, 1);
   ngx_conf_merge_uint_value(conf->credentials, outer->credentials, NGX_HTTP_SUBTOKEN_IN_ANY);
   ngx_conf_merge_ptr_value(conf->secrets, outer->secrets, NULL);
   ngx_conf_merge_ptr_value(conf->policy, outer->policy, NULL);
@@ -329,6 +374,8 @@ static void ngx_http_subtoken_merge_values(ngx_http_subtoken_loc_conf_t *conf,
   ngx_conf_merge_sec_value(conf->max_life, outer->max_life, verifier.max_life);
   ngx_conf_merge_size_value(conf->cache, outer->cache, NGX_HTTP_SUBTOKEN_CACHE_DEFAULT);
   if (conf->fallback.data == NULL) conf->fallback = outer->fallback;
+  if (conf->audience.data == NULL) conf->audience = outer->audience;
+  if (conf->issuer.data == NULL) conf->issuer = outer->issuer;
   if (conf->revocations.data == NULL) {
     conf->revocations = outer->revocations;
     conf->revocations_max = outer->revocations_max;

@@ -12,8 +12,10 @@
 static bool ngx_http_subtoken_outcome_is_same_conf(const ngx_http_subtoken_loc_conf_t *a,
                                                    const ngx_http_subtoken_loc_conf_t *b) {
   return a->enable == b->enable && a->merge_slashes == b->merge_slashes &&
-         a->credentials == b->credentials && a->secrets == b->secrets && a->policy == b->policy &&
-         a->feed == b->feed && a->require == b->require && a->fallback.data == b->fallback.data &&
+         a->read_body == b->read_body && a->credentials == b->credentials &&
+         a->secrets == b->secrets && a->policy == b->policy && a->feed == b->feed &&
+         a->require == b->require && a->fallback.data == b->fallback.data &&
+         a->audience.data == b->audience.data && a->issuer.data == b->issuer.data &&
          a->stale == b->stale && a->max_age == b->max_age && a->leeway == b->leeway &&
          a->max_life == b->max_life;
 }
@@ -83,6 +85,7 @@ static ngx_int_t ngx_http_subtoken_outcome_keep(ngx_http_subtoken_evaluation_t *
   outcome->passes = rc == NGX_OK;
   outcome->allowed = !e->may_ask;
   outcome->as_redirect = e->as_redirect;
+  outcome->metadata = e->metadata;
   outcome->early = 0;
   outcome->skipped_in = e->skipped ? ngx_http_subtoken_outcome_location(e->r) : NULL;
   outcome->address = e->r->connection->sockaddr;

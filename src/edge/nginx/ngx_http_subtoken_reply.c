@@ -14,7 +14,7 @@ void ngx_http_subtoken_reply_reject(ngx_http_subtoken_rejection_t *rejection, ng
   rejection->result = result;
   rejection->challenge = challenge;
   rejection->text = text;
-  rejection->scope = (subtoken_text){NULL, 0};
+  rejection->scope = rejection->body = (subtoken_text){NULL, 0};
   rejection->retry_after = 0;
 }
 
@@ -105,19 +105,23 @@ static ngx_int_t ngx_http_subtoken_reply_add_headers(
 
 /* ---- the response ---- */
 
-/* Neither the texts here nor the characters of a permission need an escape in JSON. */
+/* Neither the texts nor the characters of a permission need an escape in JSON. */
 static ngx_buf_t *ngx_http_subtoken_reply_create_body(
     ngx_http_request_t *r, const ngx_http_subtoken_rejection_t *rejection) {
-  size_t text = ngx_strlen(rejection->text);
-  ngx_buf_t *body =
-      ngx_create_temp_buf(r->pool, sizeof "{\"text\":\"\"}" + text + rejection->scope.len);
+  size_t text = ngx_strlen(rejection->text), whole = rejection->body.len;
+  ngx_buf_t *body = ngx_create_temp_buf(
+      r->pool, whole > 0 ? whole : sizeof "{\"text\":\"\"}" + text + rejection->scope.len);
   if (body == NULL) return NULL;
-  body->last = ngx_cpymem(body->last, "{\"text\":\"", 9);
-  body->last = ngx_cpymem(body->last, rejection->text, text);
-  if (rejection->scope.len > 0) {
-    body->last = ngx_cpymem(body->last, rejection->scope.data, rejection->scope.len);
+  if (whole > 0) {
+    body->last = ngx_cpymem(body->last, rejection->body.data, whole);
+  } else {
+    body->last = ngx_cpymem(body->last, "{\"text\":\"", 9);
+    body->last = ngx_cpymem(body->last, rejection->text, text);
+    if (rejection->scope.len > 0) {
+      body->last = ngx_cpymem(body->last, rejection->scope.data, rejection->scope.len);
+    }
+    body->last = ngx_cpymem(body->last, "\"}", 2);
   }
-  body->last = ngx_cpymem(body->last, "\"}", 2);
   body->last_buf = r == r->main;
   body->last_in_chain = 1;
   return body;

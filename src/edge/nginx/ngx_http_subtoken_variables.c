@@ -12,6 +12,7 @@
 enum {
   NGX_HTTP_SUBTOKEN_VARIABLES_SUB,
   NGX_HTTP_SUBTOKEN_VARIABLES_PERMISSIONS,
+  NGX_HTTP_SUBTOKEN_VARIABLES_TID,
 };
 
 enum {
@@ -37,6 +38,8 @@ static ngx_http_variable_t ngx_http_subtoken_variables[] = {
      NGX_HTTP_SUBTOKEN_VARIABLES_SUB, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_permissions"), NULL, ngx_http_subtoken_variables_identity,
      NGX_HTTP_SUBTOKEN_VARIABLES_PERMISSIONS, NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_tid"), NULL, ngx_http_subtoken_variables_identity,
+     NGX_HTTP_SUBTOKEN_VARIABLES_TID, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_result"), NULL, ngx_http_subtoken_variables_result, 0,
      NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_credential"), NULL, ngx_http_subtoken_variables_credential, 0,
@@ -83,8 +86,9 @@ static ngx_int_t ngx_http_subtoken_variables_identity(ngx_http_request_t *r,
                                                       uintptr_t data) {
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_outcome_find(r);
   if (ctx == NULL) return ngx_http_subtoken_variables_set_empty(value);
-  ngx_str_t text =
-      data == NGX_HTTP_SUBTOKEN_VARIABLES_SUB ? ctx->identity.sub : ctx->identity.permissions;
+  ngx_str_t text = ctx->identity.permissions;
+  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_SUB) text = ctx->identity.sub;
+  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_TID) text = ctx->identity.tid;
   if (text.len == 0) return ngx_http_subtoken_variables_set_empty(value);
   return ngx_http_subtoken_variables_set(value, text);
 }
