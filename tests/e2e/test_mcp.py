@@ -1,46 +1,201 @@
-"""The Model Context Protocol through nginx with the module: real clients in front, real servers behind (tests/mcp)."""
-import atexit
-from nginx import *
-import mcp
+"""The Model Context Protocol through nginx with the module: real clients in front, real servers behind (tests/mcp), and requests
+as bytes. What applications get to see of each refusal, as subtoken_mcp(7) says it: test_mcp_refusals.py."""
+from mcp_front import *
 
-atexit.register(mcp.stop)
-STREAMS = "proxy_buffering off; proxy_read_timeout 1h;"
 ALL = [["tools"], ["tool", "search", {"q": "x"}], ["tool", "größe"], ["tool", "slow"], ["resource", "doc://a"], ["prompt", "greet"]]
 ANSWERS = ["search admin größe slow", "found x", "groß", "slept", "words", "hi"]
-
-
-class Front(Nginx):
-    """nginx in front of server.mjs, at a port, because the clients know no other."""
-
-    def __init__(self, routes, server="", **more):
-        self.port = free_port()
-        super().__init__("""listen 127.0.0.1:%d; subtoken on; subtoken_policy %%(dir)s/policy.json; %s
-            location / { proxy_pass http://127.0.0.1:%d; %s }""" % (self.port, server, mcp.server_port(), STREAMS), **more)
-        policy(self, {"default": "deny", "routes": routes})
-        self.agents = make_key(self.data, "mcp,docs,admin")["key"]
-
-    def agent_token(self, permissions="mcp,docs", urls=None):
-        return issue(self.data, self.agents, "--permissions", permissions, *(["--urls", urls] if urls else []))
-
-    def url(self, path="/mcp"):
-        return "http://127.0.0.1:%d%s" % (self.port, path)
-
-
-def texts(said):
-    assert "connect" not in said, said
-    return [each.get("text", each) for each in said["results"]]
+EVERY = (("default", "/mcp", "2025-11-25"), ("auto", "/mcp", "2026-07-28"), ("pin", "/strict", "2026-07-28"),
+         ("sdk", "/mcp", "2025-11-25"), ("default", "/session", "2025-11-25"), ("auto", "/session", "2025-11-25"),
+         ("default", "/sdk", "2025-11-25"), ("sdk", "/sdk", "2025-11-25"))
 
 
 @test
 def every_client_reaches_every_server():
-    n = Front([{"path": "/%s" % p, "needs": ["mcp"]} for p in ("mcp", "session", "sdk", "strict")])
-    with n:
+    """And their events come one by one: `slow` sends one, and goes on when the client has seen it."""
+    with front() as n:
         token = n.agent_token()
-        for mode, path, era in (("default", "/mcp", "2025-11-25"), ("auto", "/mcp", "2026-07-28"), ("pin", "/strict", "2026-07-28"),
-                                ("sdk", "/mcp", "2025-11-25"), ("auto", "/session", "2025-11-25"), ("default", "/sdk", "2025-11-25"),
-                                ("sdk", "/sdk", "2025-11-25")):
+        for mode, path, era in EVERY:
             said = mcp.agent(n.url(path), mode, *ALL, ["end"], token=token)
             assert texts(said) == ANSWERS + ["ended"] and said["era"] == era, (mode, path, said)
+            assert said["session"] == (path in ("/session", "/sdk")) and not said["errors"], said
+
+
+@test
+def a_client_is_told_what_it_lacks_and_goes_on():
+    with front() as n:
+        token = n.agent_token()
+        for mode, path, _ in EVERY:
+            mcp.server_seen()
+            said = mcp.agent(n.url(path), mode, ["tool", "admin"], ["tool", "search", {"q": "y"}], token=token)
+            refused, found = said["results"]
+            assert found == {"text": "found y"}, said
+            error = refused["error"]
+            if mode == "sdk":
+                assert error["code"] == 403 and error["message"].endswith('{"text":"requires scope admin"}'), error
+            else:
+                assert (error["class"], error["scope"]) == ("InsufficientScopeError", "admin"), error
+            assert not [s for s in mcp.server_seen() if '"admin"' in s["body"]], "it did not get to the server"
+            poor = mcp.agent(n.url(path), mode, token=n.agent_token("docs"))["connect"]
+            assert poor.get("scope") == "mcp" or poor["code"] == 403 and "requires scope mcp" in poor["message"], poor
+
+
+@test
+def a_token_may_be_for_calls_alone():
+    """urls=POST:/session: no stream, and no end of the session; without a session nothing is missing."""
+    with front() as n:
+        token = n.agent_token(urls="POST:/mcp,POST:/session")
+        for mode in ("default", "auto", "pin", "sdk"):
+            assert texts(mcp.agent(n.url(), mode, *ALL, token=token)) == ANSWERS, mode
+        said = mcp.agent(n.url("/session"), "default", *ALL, ["end"], token=token)
+        assert texts(said)[:-1] == ANSWERS and said["results"][-1]["error"]["status"] == 403, said
+        assert ["GET", "/session", 403] in said["requests"] and ["DELETE", "/session", 403] in said["requests"]
+        assert mcp.agent(n.url("/sdk"), "default", token=token)["requests"] == [["POST", "/sdk", 403]], "not listed"
+
+
+# ---- bytes ----
+
+def rpc(method, **params):
+    return {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+
+
+SEARCH = rpc("tools/call", name="search", arguments={"q": "x"})
+ADMIN = rpc("tools/call", name="admin")
+NOTE = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+REPLY = {"jsonrpc": "2.0", "id": 1, "result": {}}
+LIST = rpc("tools/list")
+MISMATCH, INVALID_REQUEST, PARSE = -32020, -32600, -32700
+
+
+def named(name):
+    return "Mcp-Name: =?base64?%s?=" % base64.b64encode(name.encode()).decode()
+
+
+# body, headers, status, code of a JSON-RPC error or the text
+BODIES = [
+    (SEARCH, [], 200, None), (ADMIN, [], 403, "requires scope admin"), (LIST, [], 200, None), (NOTE, [], 200, None), (REPLY, [], 200, None),
+    (rpc("resources/read", uri="doc://x"), [], 200, None), (rpc("prompts/get", name="greet"), [], 200, None),
+    (rpc("prompts/get", name="other"), [], 403, "requires scope admin"), (rpc("tools/call", name="größe"), [], 200, None),
+    # Batches of 2025: everything in them.
+    ([SEARCH, NOTE, LIST], [], 200, None), ([SEARCH, ADMIN], [], 403, "requires scope admin"), ([], [], 400, INVALID_REQUEST),
+    # What could be read in two ways.
+    (b"{", [], 400, PARSE), (b'{"jsonrpc":"2.0","id":7,"method":"tools/call","method":"tools/list"}', [], 400, None),
+    (b'{"jsonrpc":"2.0","id":7,"Method":"tools/call","method":"tools/list"}', [], 400, INVALID_REQUEST),
+    (b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","Name":"admin"}}', [], 400, INVALID_REQUEST),
+    (rpc("tools/call"), [], 400, INVALID_REQUEST), (rpc("Tools/Call", name="admin"), [], 400, INVALID_REQUEST), ("words", [], 400, INVALID_REQUEST),
+    # Headers agree where they came.
+    (SEARCH, ["Mcp-Method: tools/call", "Mcp-Name: search"], 200, None), (SEARCH, ["mcp-name:  search "], 200, None),
+    (SEARCH, [named("search")], 200, None), (rpc("tools/call", name="größe"), [named("größe")], 200, None),
+    (ADMIN, ["Mcp-Name: search"], 400, MISMATCH), (ADMIN, ["Mcp-Method: tools/list"], 400, MISMATCH), (SEARCH, [named("admin")], 400, MISMATCH),
+    (SEARCH, ["Mcp-Name: =?base64?c2VhcmNo"], 400, MISMATCH), (SEARCH, ["Mcp-Name: =?base64?c2VhcmN?="], 400, MISMATCH),
+    (SEARCH, ["Mcp-Name: search", "Mcp-Name: search"], 400, MISMATCH), (SEARCH, ["Mcp-Method: tools/call", "mcp-method: tools/call"], 400, MISMATCH),
+    ([SEARCH, LIST], ["Mcp-Method: tools/call"], 400, MISMATCH),
+]
+
+
+@test
+def the_body_decides_and_the_headers_agree_with_it():
+    with front() as n:
+        token = n.agent_token()
+        for body, headers, status, told in BODIES:
+            sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+            before = len(n.upstream.seen)
+            answer = n.ask("/echo", *headers, token=token, method="POST", body=sent)
+            assert answer.status == status, (body, headers, answer.status, answer.body, result(n))
+            assert len(n.upstream.seen) == before + (status == 200), body
+            if status == 200:
+                assert echoed(answer)["body"].encode("latin-1") == sent
+            elif status == 403:
+                assert answer.json() == {"text": told}
+                assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="admin"'
+            else:
+                said = answer.json()
+                assert said["jsonrpc"] == "2.0" and told in (None, said["error"]["code"]), (body, headers, said)
+                assert said["id"] == (7 if told == MISMATCH and isinstance(body, dict) else said["id"]), said
+                assert result(n) == ("mcp_mismatch" if told == MISMATCH else "bad_request"), (body, result(n))
+        # All that is lacking is named at once.
+        answer = n.ask("/echo", token=n.agent_token("account"), method="POST", body=json.dumps(ADMIN).encode())
+        assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="mcp admin"', answer.headers
+        # Without a body: a stream and the end of a session need `needs` alone, a call is none.
+        assert [n.status("/echo", token=token, method=m) for m in ("GET", "DELETE", "POST")] == [200, 200, 403]
+        assert n.status("/echo", "Mcp-Method: tools/list", "MCP-Protocol-Version: 2026-07-28", token=token, method="POST") == 403
+        assert n.status("/echo", token=n.agent_token("docs")) == 403 and n.status("/echo") == 401
+        # Long ones, in pieces too, and packed ones.
+        long = json.dumps(rpc("tools/call", name="search", arguments={"q": "x" * 200000})).encode()
+        chunked = b"%x\r\n" % len(long) + long + b"\r\n0\r\n\r\n"
+        assert n.status("/echo", token=token, method="POST", body=long) == 200
+        assert n.status("/echo", "Transfer-Encoding: chunked", token=token, method="POST", body=chunked) == 200
+        assert json.loads(json.loads(n.last.body)["body"])["params"]["name"] == "search"
+        assert n.status("/echo", token=token, method="POST", body=long * 2) == 413 and result(n) == "limit"
+        packed = n.ask("/echo", "Content-Encoding: gzip", token=token, method="POST", body=json.dumps(SEARCH).encode())
+        assert packed.status == 415
+
+
+@test
+def whole_keys_are_held_to_it_too():
+    with front(server="subtoken_fallback /ask; location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; }",
+               answer=Endpoint()) as n:
+        n.upstream.answer.say["Bearer KEY"] = (200, dict(KEY, **{"X-Subtoken-Permissions": "mcp,docs"}))
+        for body, status in ((SEARCH, 200), (ADMIN, 403), ([LIST, ADMIN], 403)):
+            assert n.status("/echo", token="KEY", method="POST", body=json.dumps(body).encode()) == status, body
+        assert n.last.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="admin"'
+        # The user `*`, who has no permission here.
+        assert n.status("/echo", method="POST", body=json.dumps(SEARCH).encode()) == 401
+
+
+@test
+def headers_alone_decide_where_no_body_is_read():
+    """For a server that compares them itself: here one that refuses older bodies."""
+    version = "MCP-Protocol-Version: 2026-07-28"
+    with front(server="subtoken_read_body off;", headers=True) as n:
+        token = n.agent_token()
+        said = mcp.agent(n.url("/strict"), "pin", *ALL, ["tool", "admin"], token=token)
+        assert texts(said)[:-1] == ANSWERS and said["results"][-1]["error"]["scope"] == "admin", said
+        assert mcp.agent(n.url("/strict"), "default", token=token)["requests"] == [["POST", "/strict", 403]], "another revision"
+        for headers, status in (
+                ([version, "Mcp-Method: tools/call", "Mcp-Name: search"], 200), ([version, "Mcp-Method: tools/call", named("größe")], 200),
+                ([version, "Mcp-Method: tools/call", "Mcp-Name: admin"], 403), ([version, "Mcp-Method: tools/list"], 200),
+                (["MCP-Protocol-Version: 2025-11-25", "Mcp-Method: tools/list"], 403), (["Mcp-Method: tools/list"], 403),
+                ([version, version, "Mcp-Method: tools/list"], 403), ([version], 400), ([version, "Mcp-Method: tools/call"], 400),
+                ([version, "Mcp-Method: tools/call", "Mcp-Name: search", "Mcp-Name: search"], 400)):
+            answer = n.ask("/echo", *headers, token=token, method="POST", body=b"x" * 300000)
+            assert answer.status == status, (headers, answer.status, answer.body)
+        # What the server does with a body that says something else.
+        for body in (ADMIN, [ADMIN]):
+            got = n.ask("/strict", version, "Mcp-Method: tools/call", "Mcp-Name: search", "Content-Type: application/json",
+                        "Accept: application/json, text/event-stream", token=token, method="POST", body=json.dumps(body).encode())
+            assert got.status == 400, (body, got.body)
+        assert n.status("/plain", version, "Mcp-Method: tools/list", token=token, method="POST", body=b"{}") == 403
+
+
+# ---- where to get a token ----
+
+METADATA = "/.well-known/oauth-protected-resource"
+
+
+@test
+def a_401_leads_to_the_document():
+    with front(server="subtoken_issuer https://keys.example; location /off { subtoken_issuer off; proxy_pass http://api; }") as n:
+        mcp.server_seen()
+        url = 'resource_metadata="https://mcp.example%s/mcp"' % METADATA
+        for token, challenge in ((None, "Bearer " + url), (n.agent_token()[:-2], 'Bearer error="invalid_token", ' + url)):
+            answer = n.ask("/mcp", token=token, method="POST", body=b"{}")
+            assert (answer.status, answer.header("WWW-Authenticate"), answer.body) == (401, challenge, INVALID)
+        for method in ("GET", "HEAD"):
+            document = n.ask(METADATA + "/mcp", method=method)
+            assert (document.status, document.header("Content-Type")) == (200, "application/json; charset=utf-8")
+            assert document.header("Access-Control-Allow-Origin") == "*" and document.header("Cache-Control") == "no-store"
+            assert result(n) is None
+        document = n.ask(METADATA + "/mcp?x=1", token="whatever").json()
+        assert document["resource"] == "https://mcp.example/mcp" and document["authorization_servers"] == ["https://keys.example"], document
+        assert document["scopes_supported"] == ["mcp"], document
+        # What is not there is not public, nor is another method, nor a subrequest or a second reading.
+        for target, method, status in ((METADATA, "GET", 401), (METADATA + "/other", "GET", 401), (METADATA + "/mcp", "POST", 401),
+                                       (METADATA + "/mcp/", "GET", 401), (METADATA + "//mcp", "GET", 400), (METADATA + "s/mcp", "GET", 401),
+                                       (METADATA + "/%6dcp", "GET", 400), ("/off/a", "GET", 401), ("/echo", "GET", 401)):
+            answer = n.ask(target, method=method)
+            assert answer.status == status or target.endswith("%6dcp"), (target, method, answer.status, answer.body)
+            assert status == 400 or answer.header("WWW-Authenticate") == "Bearer", (target, answer.headers)
+        assert not mcp.server_seen()
 
 
 main()

@@ -1,10 +1,12 @@
 // Applications that call tools, with the packages that they use: one JSON line in, which says what to do, one out, which says
-// what the application got to see. In: {"url", "mode": "default", "auto", "pin" or "sdk", "token" (as a header) or "login" (an
-// OAuth provider without a token), "accept", "release" (to ask on the first progress), "do": [[call, name, arguments] ...]}.
-// Out: {"era", "connect" (what was thrown), "results": [{"text"} or {"error"} ...], "requests": [[method, path, status] ...],
-// "authorize" (where the person is sent)}.
+// what the application got to see. In: {"url", "mode": "default", "auto", "pin" or "sdk", "token" (as a header), "login": [] (an
+// OAuth provider that knows nothing) or [client_id, client_secret, issuer], "hosts" ({URL: where it is asked}), "release" (to
+// ask on the first progress), "headers" (that are put onto each request), "do": [[call, name, arguments] ...]}, where the call
+// "with" changes the headers. Out: {"era", "session", "connect" (what was thrown), "results":
+// [{"text"} or {"error"} ...], "errors" (of onerror), "requests": [[method, URL without the front's, status] ...], "authorize"
+// (where the person is sent)}.
 import { createInterface } from 'node:readline';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, ClientCredentialsProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as SdkClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as SdkTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
@@ -34,18 +36,29 @@ function provider(out) {
   };
 }
 
+// Names of hosts lead to where the test has them.
+function place(url, hosts) {
+  const [from, to] = Object.entries(hosts ?? {}).find(([name]) => url.startsWith(name)) ?? ['', ''];
+  return to + url.slice(from.length);
+}
+
 function transport(asked, out) {
   const Transport = asked.mode === 'sdk' ? SdkTransport : StreamableHTTPClientTransport;
   const options = {
     fetch: async (url, init) => {
-      const answer = await fetch(url, init);
-      out.requests.push([init?.method ?? 'GET', new URL(url).pathname, answer.status]);
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of Object.entries(asked.headers ?? {})) headers.set(name, value);
+      const answer = await fetch(place(String(url), asked.hosts), { ...init, headers });
+      out.requests.push([init?.method ?? 'GET', String(url).replace(new URL(asked.url).origin, ''), answer.status]);
       return answer;
     },
     requestInit: { headers: {} },
   };
   if (asked.token) options.requestInit.headers.Authorization = `Bearer ${asked.token}`;
-  if (asked.login) options.authProvider = provider(out);
+  if (asked.login) {
+    const [clientId, clientSecret, expectedIssuer] = asked.login;
+    options.authProvider = clientId ? new ClientCredentialsProvider({ clientId, clientSecret, expectedIssuer }) : provider(out);
+  }
   return new Transport(new URL(asked.url), options);
 }
 
@@ -61,6 +74,7 @@ async function call(client, asked, [what, name, given]) {
     case 'resource': return { text: (await client.readResource({ uri: name })).contents[0].text };
     case 'prompt': return { text: (await client.getPrompt({ name })).messages[0].content.text };
     case 'tools': return { text: (await client.listTools()).tools.map((tool) => tool.name).join(' ') };
+    case 'with': asked.headers = name; return { text: 'with' };
     case 'end': await client.transport.terminateSession(); return { text: client.transport.sessionId ?? 'ended' };
     default: throw new Error(`what is ${what}?`);
   }

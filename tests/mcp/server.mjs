@@ -62,6 +62,7 @@ async function answer(request, response, body) {
     const transport = await session(StreamableHTTPServerTransport, makeSdk, id);
     return transport.handleRequest(request, response, body ? JSON.parse(body) : undefined);
   }
+  if (pathname !== '/session' && !handlers[pathname]) return response.writeHead(404).end();
   const asked = new Request(new URL(request.url, 'http://localhost'), {
     method: request.method, headers: new Headers(Object.entries(request.headers)), body: body || undefined,
   });
