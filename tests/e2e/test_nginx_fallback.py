@@ -202,7 +202,7 @@ def the_question_carries_what_is_needed_and_no_more():  # E9
             assert answer.status == 200, (form, answer.status)
             assert len(end.asked) == before + 1
             want = {"connection", "host", "x-case", "x-original-method", "x-original-uri", "x-subtoken-nonce",
-                    "x-forwarded-for"} | {f.split(":")[0].lower() for f in form}
+                    "x-subtoken-audience", "x-forwarded-for"} | {f.split(":")[0].lower() for f in form}
             if "access_token" in target:
                 want.add("authorization")
             asked = [s for s in n.upstream.seen if s["target"] == "/v2/authorize"][-1]

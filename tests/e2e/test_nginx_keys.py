@@ -270,7 +270,7 @@ def a_question_without_a_credential_carries_none():
         method, seen, body = end.asked[0]
         names = [name.lower() for name, _ in n.upstream.seen[0]["headers"]]
         assert sorted(names) == ["connection", "host", "x-case", "x-original-method", "x-original-uri",
-                                 "x-subtoken-nonce"], names
+                                 "x-subtoken-audience", "x-subtoken-nonce"], names
         assert (method, body) == ("HEAD", "")
         assert (seen["x-original-uri"], seen["x-original-method"]) == ("/good/a?b=c", "POST")
 
