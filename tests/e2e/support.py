@@ -4,7 +4,7 @@ commands.py (what `verify` says), calls.py (the service's calls), feed.py (revoc
 a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of them), installed.py (what `make
 install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
 postgres.py (clusters), breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and
-servers of the Model Context Protocol)."""
+servers of the Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
 import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
 

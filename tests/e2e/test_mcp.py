@@ -1,6 +1,8 @@
 """The Model Context Protocol through nginx with the module: real clients in front, real servers behind (tests/mcp), and requests
-as bytes. What applications get to see of each refusal, as subtoken_mcp(7) says it: test_mcp_refusals.py."""
+as bytes. What applications get to see of each refusal: mcp_refusals.py. The example configuration: mcp_example.py. One file runs all, because
+what it takes is the start of the packages."""
 from mcp_front import *
+import mcp_example, mcp_refusals  # they have tests
 
 ALL = [["tools"], ["tool", "search", {"q": "x"}], ["tool", "größe"], ["tool", "slow"], ["resource", "doc://a"], ["prompt", "greet"]]
 ANSWERS = ["search admin größe slow", "found x", "groß", "slept", "words", "hi"]
@@ -23,7 +25,7 @@ def every_client_reaches_every_server():
 @test
 def a_client_is_told_what_it_lacks_and_goes_on():
     with front() as n:
-        token = n.agent_token()
+        token, without = n.agent_token(), n.agent_token("docs")
         for mode, path, _ in EVERY:
             mcp.server_seen()
             said = mcp.agent(n.url(path), mode, ["tool", "admin"], ["tool", "search", {"q": "y"}], token=token)
@@ -35,7 +37,7 @@ def a_client_is_told_what_it_lacks_and_goes_on():
             else:
                 assert (error["class"], error["scope"]) == ("InsufficientScopeError", "admin"), error
             assert not [s for s in mcp.server_seen() if '"admin"' in s["body"]], "it did not get to the server"
-            poor = mcp.agent(n.url(path), mode, token=n.agent_token("docs"))["connect"]
+            poor = mcp.agent(n.url(path), mode, token=without)["connect"]
             assert poor.get("scope") == "mcp" or poor["code"] == 403 and "requires scope mcp" in poor["message"], poor
 
 

@@ -55,8 +55,8 @@ static void a_hash_that_two_subs_share_is_listed_once(void **state) {
   uint32_t count = 0;
   assert_ok(create(1));
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(1), true, NULL, error));
-  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld, 0, NULL, NULL)", sub_of(9),
-           (long long)hash_of(1), (long long)NOW);
+  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld, 0, NULL, NULL)",
+           sub_of(9), (long long)hash_of(1), (long long)NOW);
   sql(text);
   assert_true(listed(1));
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(1), false, NULL, error));

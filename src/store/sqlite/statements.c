@@ -50,8 +50,9 @@
 /* How many tokens of the row are listed; and one more while there may be some whose tids are not
  * known: hashes that a snapshot listed.
  */
-#define TOKENS_REVOKED(row)                                                  \
-  "(SELECT count(*) FROM listed AS t WHERE t.token_of = " row ".sub)"        \
+#define TOKENS_REVOKED(row)                                   \
+  "(SELECT count(*) FROM listed AS t WHERE t.token_of = " row \
+  ".sub)"                                                     \
   " + EXISTS (SELECT 1 FROM listed AS t WHERE t.sub >= '==' AND t.sub < '=>')"
 #define KEY_COLUMNS                                                             \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
@@ -90,8 +91,8 @@
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
 
 /* As copy.c lists them. */
-#define COPIED_OF_KEYS                                                                  \
-  "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
+#define COPIED_OF_KEYS                                                                     \
+  "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"    \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
   " audience, old_digest, old_until, rotated_at"
 #define COPIED_OF_USERS                                                        \

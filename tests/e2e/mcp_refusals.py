@@ -1,4 +1,5 @@
-"""What applications get to see of each refusal of an MCP request: the tables of subtoken_mcp(7), each cell with the real client."""
+"""What applications get to see of each refusal of an MCP request: the tables of subtoken_mcp(7), each cell with the real client. For
+test_mcp.py."""
 from mcp_front import *
 
 PAGE = os.path.join(os.path.dirname(TESTS), "src", "man", "subtoken_mcp.7")
@@ -20,7 +21,7 @@ def tables():
 
 
 def check(word, answer, error, mode):
-    """Is this error what the page says? Returns the text that the person sees."""
+    """Is this error what the page says?"""
     status = int(answer[:3])
     if word == "shown":
         assert error["class"] == ("StreamableHTTPError" if mode == "sdk" else "SdkHttpError"), error
@@ -37,15 +38,17 @@ def check(word, answer, error, mode):
         assert (error["class"], error["code"], error.get("status")) == (kind, code, told), error
 
 
-def provoke(n, answer):
-    """What a request of the application has to have for it: headers, and the length of what it searches."""
-    good = {"Authorization": "Bearer " + n.agent_token()}
-    return {"401": ({"Authorization": "Bearer " + n.agent_token()[:-2]}, 1),
+def provoke(n):
+    """What a request of the application has to have for each answer: headers, and the length of what it searches; and the headers
+    of one that passes."""
+    token = n.agent_token()
+    good = {"Authorization": "Bearer " + token}
+    return {"401": ({"Authorization": "Bearer " + token[:-2]}, 1),
             "403 with a scope": (good, 1), "403 for the URL": ({"Authorization": "Bearer " + n.agent_token(urls="/other")}, 1),
             "403 by the policy": (good, 1), "400 mismatch": (dict(good, **{"Mcp-Name": "admin"}), 1),
             "400 credentials": (dict(good, **{"X-API-Key": "another"}), 1), "413": (good, 300000),
             "415": (dict(good, **{"Content-Encoding": "gzip"}), 1), "429": (dict(good, **{"X-Answer": "429"}), 1),
-            "503": (dict(good, **{"X-Answer": "503"}), 1)}[answer], good
+            "503": (dict(good, **{"X-Answer": "503"}), 1)}, good
 
 
 @test
@@ -53,15 +56,13 @@ def while_it_connects():
     connecting, _ = tables()
     assert len(connecting) == 9
     with front(server=OTHERS) as n:
+        headers, good = provoke(n)
+        headers["413"] = (dict(good, **{"X-Answer": "413"}), 1)  # what a client begins with is never long
+        headers["403 with a scope"] = ({"Authorization": "Bearer " + n.agent_token("admin")}, 1)
         for answer, words in connecting.items():
-            (headers, length), _ = provoke(n, answer)
-            if answer == "413":
-                headers = dict(headers, **{"X-Answer": answer})
-            if answer == "403 with a scope":
-                headers = {"Authorization": "Bearer " + n.agent_token("admin")}
             for name, word in words.items():
                 path = "/nowhere" if answer == "403 by the policy" else "/mcp"
-                said = mcp.agent(n.url(path), MODES[name], headers=headers)
+                said = mcp.agent(n.url(path), MODES[name], headers=headers[answer][0])
                 posts = [status for method, _, status in said["requests"] if method == "POST"]
                 assert posts == [int(answer[:3])] * (2 if word == "old" else 1), (answer, name, said)
                 error = dict(said["connect"], scope="admin") if said["connect"].get("scope") == "mcp" else said["connect"]
@@ -73,12 +74,13 @@ def in_a_call():
     _, calls = tables()
     assert len(calls) == 9
     with front(server=OTHERS) as n:
+        headers, good = provoke(n)
+        do = []
+        for answer in calls:
+            with_it, length = headers[answer]
+            do += [["with", with_it], ["tool", "admin" if answer == "403 with a scope" else "search", {"q": "x" * length}],
+                   ["with", good], ["tool", "search", {"q": "y"}]]
         for name, mode in MODES.items():
-            do = []
-            for answer in calls:
-                (headers, length), good = provoke(n, answer)
-                do += [["with", headers], ["tool", "admin" if answer == "403 with a scope" else "search", {"q": "x" * length}],
-                       ["with", good], ["tool", "search", {"q": "y"}]]
             said = mcp.agent(n.url(), mode, *do, headers=good)
             results = [r for r in said["results"] if r.get("text") != "with"]
             assert len(results) == 2 * len(calls), said
@@ -86,6 +88,3 @@ def in_a_call():
                 assert "error" in refused, (answer, name, refused)
                 check(words[name], answer, refused["error"], name)
                 assert after == {"text": "found y"}, (answer, name, after)
-
-
-main()

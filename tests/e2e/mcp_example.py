@@ -1,9 +1,8 @@
-"""src/edge/examples/nginx-mcp.conf in a real nginx: each key has a limit of its own. And the lines for agents of the READMEs."""
+"""src/edge/examples/nginx-mcp.conf in a real nginx: each key has a limit of its own. And the lines for agents of the READMEs. For test_mcp.py."""
 from proxies import *
 from transcripts import blocks, document, place, play
-import atexit, mcp
+import mcp
 
-atexit.register(mcp.stop)
 MCP_POLICY = {"default": "deny", "routes": [
     {"path": "/v2/account", "needs": ["account"]},
     {"path": "/mcp", "needs": ["mcp"], "resource": "https://mcp.example/mcp",
@@ -89,5 +88,3 @@ def the_lines_for_agents_do_what_they_show():
                     played += play(console.replace("127.0.0.1:8081", "127.0.0.1:%d" % n.port), place(), dict(os.environ, KEY=key), server.port)
     assert played in (4, 8), played
 
-
-main()
