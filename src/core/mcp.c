@@ -2,7 +2,7 @@
  * must agree, or where none came by the headers alone. mcp_message.c reads the messages,
  * mcp_header.c the headers, mcp_find.c finds the member of the policy that decides.
  */
-#include "core/mcp.h"
+#include "core/mcp_find.h"
 
 #include "core/claims.h"
 #include "core/mcp_header.h"

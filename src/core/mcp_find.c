@@ -2,7 +2,7 @@
  * which policy_parse_mcp.c has sorted. Methods that differ by case alone lie side by side, so that
  * the one search also tells that a method is another spelling of one that the policy knows.
  */
-#include "core/mcp.h"
+#include "core/mcp_find.h"
 
 static const struct {
   subtoken_text method;

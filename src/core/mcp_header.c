@@ -24,14 +24,12 @@ bool st_mcp_header_repeated(const subtoken_mcp_call *call) {
   return call->mcp_method_count > 1 || call->mcp_name_count > 1 || call->mcp_version_count > 1;
 }
 
-static bool mcp_header_starts(subtoken_text value, const char *front) {
-  size_t len = strlen(front);
-  return value.len >= len && memcmp(value.data, front, len) == 0;
+static bool mcp_header_starts(subtoken_text value, subtoken_text front) {
+  return value.len >= front.len && memcmp(value.data, front.data, front.len) == 0;
 }
 
-static bool mcp_header_ends(subtoken_text value, const char *end) {
-  size_t len = strlen(end);
-  return value.len >= len && memcmp(value.data + value.len - len, end, len) == 0;
+static bool mcp_header_ends(subtoken_text value, subtoken_text end) {
+  return value.len >= end.len && memcmp(value.data + value.len - end.len, end.data, end.len) == 0;
 }
 
 /* Visible ASCII, blanks and tabs (RFC 9110 section 5.5). */
@@ -46,7 +44,7 @@ bool st_mcp_header_read_name(subtoken_text value, char decoded[ST_MCP_HEADER_NAM
                              subtoken_text *name) {
   size_t front = sizeof MCP_FRONT - 1, end = sizeof MCP_END - 1, len = 0;
   *name = value;
-  if (!mcp_header_starts(value, MCP_FRONT) || !mcp_header_ends(value, MCP_END)) {
+  if (!mcp_header_starts(value, ST_TEXT(MCP_FRONT)) || !mcp_header_ends(value, ST_TEXT(MCP_END))) {
     return mcp_header_is_plain(value);
   }
   if (value.len < front + end) return false; /* the two share a question mark */

@@ -2,7 +2,7 @@
 #ifndef ST_CORE_MCP_HEADER_H
 #define ST_CORE_MCP_HEADER_H
 
-#include "core/mcp.h"
+#include "core/mcp_find.h"
 
 #define ST_MCP_HEADER_NAME_MAX 8192 /* bytes of a name in Mcp-Name */
 

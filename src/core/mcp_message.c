@@ -81,10 +81,13 @@ static bool mcp_read_id(st_json *json, st_mcp_message *message) {
 /* ---- the message ---- */
 
 static bool mcp_member_misleads(subtoken_text name) {
-  static const char *const names[] = {"jsonrpc", "id", "method", "params", "result", "error"};
   if (!mcp_is_ascii(name)) return true;
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    if (st_text_is_nocase(name, names[i])) return !st_text_is(name, names[i]);
+  bool known = st_text_is_nocase(name, "jsonrpc") || st_text_is_nocase(name, "id") ||
+               st_text_is_nocase(name, "method") || st_text_is_nocase(name, "params") ||
+               st_text_is_nocase(name, "result") || st_text_is_nocase(name, "error");
+  if (!known) return false;
+  for (size_t i = 0; i < name.len; i++) {
+    if (name.data[i] >= 'A' && name.data[i] <= 'Z') return true; /* in lower case, it is one */
   }
   return false;
 }

@@ -3,7 +3,7 @@
 #define ST_CORE_MCP_MESSAGE_H
 
 #include "base/json.h"
-#include "core/mcp.h"
+#include "core/mcp_find.h"
 
 /* Views are of the text that was read. */
 typedef struct st_mcp_message {

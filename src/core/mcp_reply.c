@@ -4,7 +4,7 @@
  */
 #include "core/claims.h"
 #include "core/explain.h"
-#include "core/mcp.h"
+#include "core/mcp_find.h"
 
 #define MCP_SCOPES_SHOWN 400 /* bytes of the permissions that a sentence names */
 

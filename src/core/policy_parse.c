@@ -4,82 +4,10 @@
  */
 #include "core/policy_parse.h"
 
-#include "core/claims.h"
-
-#define VALUE_MAX 48 /* bytes of a value that an error repeats */
-#define CALL_MAX 20  /* of the member of "mcp" that it is in, and then of the value */
-
-/* ---- errors ---- */
-
-/* The first `most` bytes of a long text, cut behind a whole character, in quotes. */
-static void write_quoted(st_writer *writer, subtoken_text text, size_t most) {
-  size_t len = text.len < most ? text.len : most;
-  while (len > 0 && len < text.len && ((uint8_t)text.data[len] & 0xC0) == 0x80) len--;
-  st_write_char(writer, '"');
-  st_write_escaped(writer, (subtoken_text){text.data, len});
-  if (len < text.len) st_write_literal(writer, "...");
-  st_write_char(writer, '"');
-}
-
-static void write_place(st_writer *writer, const st_policy_reader *r) {
-  if (r->route != ST_POLICY_NONE) {
-    st_write_literal(writer, "routes[");
-    st_write_int(writer, (int64_t)r->route);
-    st_write_char(writer, ']');
-    if (r->member.data != NULL) st_write_char(writer, '.');
-  }
-  if (r->member.data != NULL) st_write_view(writer, r->member);
-  if (r->call.data != NULL) {
-    st_write_char(writer, '.');
-    write_quoted(writer, r->call, CALL_MAX);
-  }
-  if (r->item != ST_POLICY_NONE) {
-    st_write_char(writer, '[');
-    st_write_int(writer, (int64_t)r->item);
-    st_write_char(writer, ']');
-  }
-  if (writer->len > 0) st_write_literal(writer, ": ");
-}
-
-/* Writes the value (data NULL: none), the problem, and a line > 0 behind it. */
-bool st_policy_parse_refuse_value(st_policy_reader *r, size_t at, subtoken_text value,
-                                  const char *problem, size_t line) {
-  subtoken_policy_error *error = r->error;
-  st_json_position(r->text.data, at < r->text.len ? at : r->text.len, &error->line, &error->column);
-  st_writer writer = st_writer_on(error->text, sizeof error->text);
-  write_place(&writer, r);
-  if (value.data != NULL) {
-    write_quoted(&writer, value, r->call.data != NULL ? CALL_MAX : VALUE_MAX);
-    st_write_char(&writer, ' ');
-  }
-  st_write_truncated(&writer, problem);
-  if (line > 0) st_write_int(&writer, (int64_t)line);
-  /* The longest error fits; tests/unit/test_policy.c checks that. */
-  if (!st_writer_end(&writer)) error->text[0] = '\0';
-  return false;
-}
-
-bool st_policy_parse_refuse(st_policy_reader *r, size_t at, const char *problem, size_t line) {
-  return st_policy_parse_refuse_value(r, at, (subtoken_text){NULL, 0}, problem, line);
-}
+#include "core/policy_parse_mcp.h"
 
 static bool parse_refuse(st_policy_reader *r, size_t at, const char *problem) {
-  return st_policy_parse_refuse(r, at, problem, 0);
-}
-
-bool st_policy_parse_refuse_syntax(st_policy_reader *r, const char *wanted) {
-  bool ended = r->json.at >= r->text.len;
-  const char *problem = ended ? "unexpected end of the text" : "not strict JSON";
-  return parse_refuse(r, r->json.at, r->json.wrong_type ? wanted : problem);
-}
-
-size_t st_policy_parse_value_offset(st_policy_reader *r) {
-  (void)st_json_peek(&r->json);
-  return r->json.at;
-}
-
-size_t st_policy_parse_string_offset(const st_policy_reader *r, subtoken_text string) {
-  return (size_t)(string.data - r->json.text) - 1;
+  return st_policy_reader_refuse(r, at, problem, 0);
 }
 
 /* ---- objects: a table of members ---- */
@@ -110,64 +38,23 @@ static bool parse_members(st_policy_reader *r, const member *table, st_policy_dr
     const member *row = table;
     while (row->name.data != NULL && !st_text_equal(name, row->name)) row++;
     if (row->name.data == NULL) {
-      return st_policy_parse_refuse_value(r, st_policy_parse_string_offset(r, name), name,
-                                          "is not a known member", 0);
+      return st_policy_reader_refuse_value(r, st_policy_reader_string_offset(r, name), name,
+                                           "is not a known member", 0);
     }
     r->member = row->name;
-    if (!row->read(r, into, st_policy_parse_string_offset(r, name))) return false;
+    if (!row->read(r, into, st_policy_reader_string_offset(r, name))) return false;
     r->member = outer;
     seen |= 1U << (row - table);
   }
   if (!r->json.failed) return true;
   const member *row = find_duplicate(r, table, seen);
-  if (row == NULL) return st_policy_parse_refuse_syntax(r, "not strict JSON");
-  return st_policy_parse_refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
+  if (row == NULL) return st_policy_reader_refuse_syntax(r, "not strict JSON");
+  return st_policy_reader_refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
 }
 
 static bool parse_bool(st_policy_reader *r, bool *value) {
-  return st_json_bool(&r->json, value) || st_policy_parse_refuse_syntax(r, "must be true or false");
-}
-
-/* ---- lists ---- */
-
-static bool is_listed(const st_policy_reader *r, uint32_t first, subtoken_text item) {
-  for (size_t i = first; i < r->slice_count; i++) {
-    if (st_text_equal((subtoken_text){r->json.text + r->slices[i].at, r->slices[i].len}, item)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/* valid: NULL, or what is wrong with an item. */
-static bool parse_item(st_policy_reader *r, const char *(*valid)(subtoken_text item),
-                       uint32_t first, size_t most) {
-  subtoken_text item;
-  size_t at = st_policy_parse_value_offset(r);
-  if (!st_json_string(&r->json, &item)) return st_policy_parse_refuse_syntax(r, "must be a string");
-  const char *problem = valid(item);
-  if (problem == NULL && is_listed(r, first, item)) problem = "is a duplicate";
-  if (problem != NULL) return st_policy_parse_refuse_value(r, at, item, problem, 0);
-  if (r->slice_count - first == most) return parse_refuse(r, at, "too many entries (maximum 64)");
-  if (r->slice_count == r->slice_capacity) return parse_refuse(r, at, "too many entries");
-  r->slices[r->slice_count++] =
-      (st_policy_slice){(uint32_t)(item.data - r->json.text), (uint32_t)item.len};
-  return true;
-}
-
-static bool parse_list(st_policy_reader *r, const char *(*valid)(subtoken_text item), size_t most,
-                       uint32_t *first, uint8_t *count) {
-  size_t at = st_policy_parse_value_offset(r);
-  *first = (uint32_t)r->slice_count;
-  if (!st_json_array(&r->json))
-    return st_policy_parse_refuse_syntax(r, "must be an array of strings");
-  for (r->item = 0; st_json_element(&r->json); r->item++) {
-    if (!parse_item(r, valid, *first, most)) return false;
-  }
-  if (r->json.failed) return st_policy_parse_refuse_syntax(r, "not strict JSON");
-  r->item = ST_POLICY_NONE;
-  *count = (uint8_t)(r->slice_count - *first);
-  return *count > 0 || parse_refuse(r, at, "must not be empty: remove it or add an entry");
+  return st_json_bool(&r->json, value) ||
+         st_policy_reader_refuse_syntax(r, "must be true or false");
 }
 
 static const char *method_problem(subtoken_text method) {
@@ -178,26 +65,23 @@ static const char *method_problem(subtoken_text method) {
   return method.len > SUBTOKEN_POLICY_METHOD_MAX ? "must not be longer than 32 letters" : NULL;
 }
 
-static const char *need_problem(subtoken_text need) {
-  if (need.len > SUBTOKEN_PERMISSION_MAX) return "must not be longer than 64 characters";
-  return subtoken_permission_valid(need) ? NULL : "is not a permission";
-}
-
 /* ---- a route ---- */
 
 static bool parse_path(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   st_entry entry;
   subtoken_text text;
   (void)name_at;
-  into->path = st_policy_parse_value_offset(r);
-  if (!st_json_string(&r->json, &text)) return st_policy_parse_refuse_syntax(r, "must be a string");
+  into->path = st_policy_reader_value_offset(r);
+  into->route.line = (uint32_t)st_policy_reader_line(r, into->path);
+  if (!st_json_string(&r->json, &text))
+    return st_policy_reader_refuse_syntax(r, "must be a string");
   subtoken_fault fault = st_paths_read_entry(text, &entry);
   if (fault != SUBTOKEN_FAULT_NONE) {
-    return st_policy_parse_refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
+    return st_policy_reader_refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
   }
   if (entry.method.len > 0) {
-    return st_policy_parse_refuse_value(r, into->path, text,
-                                        "must not start with a method: use methods", 0);
+    return st_policy_reader_refuse_value(r, into->path, text,
+                                         "must not start with a method: use methods", 0);
   }
   /* Decoded in place: decoding makes no path longer. */
   size_t at = (size_t)(text.data - r->json.text);
@@ -211,17 +95,13 @@ static bool parse_path(st_policy_reader *r, st_policy_draft *into, size_t name_a
 
 static bool parse_methods(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   (void)name_at;
-  return parse_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
-                    &into->route.method_count);
-}
-
-bool st_policy_parse_needs(st_policy_reader *r, uint32_t *first, uint8_t *count) {
-  return parse_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, first, count);
+  return st_policy_reader_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
+                               &into->route.method_count);
 }
 
 static bool parse_needs(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   into->needs = name_at;
-  return st_policy_parse_needs(r, &into->route.needs, &into->route.need_count);
+  return st_policy_reader_needs(r, &into->route.needs, &into->route.need_count);
 }
 
 static bool parse_public(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
@@ -265,11 +145,6 @@ static bool check_route(st_policy_reader *r, const st_policy_draft *read, size_t
          check_pair(r, json_rpc, read->mcp, "a route must not have both json_rpc and mcp");
 }
 
-size_t st_policy_parse_line(st_policy_reader *r, size_t at) {
-  for (; r->lines_at < at; r->lines_at++) r->line += r->text.data[r->lines_at] == '\n';
-  return r->line;
-}
-
 static bool keep_extra(st_policy_reader *r, st_policy_draft *read, size_t at) {
   if (read->mcp == ST_POLICY_NONE && read->resource == ST_POLICY_NONE) return true;
   if (r->slice_capacity - r->slice_count < ST_POLICY_EXTRA) {
@@ -288,7 +163,7 @@ static bool parse_route(st_policy_reader *r) {
                                    {SUBTOKEN_TEXT("json_rpc"), parse_json_rpc},
                                    {SUBTOKEN_TEXT("mcp"), st_policy_parse_mcp},
                                    {SUBTOKEN_TEXT("mcp_headers"), st_policy_parse_mcp_headers},
-                                   {SUBTOKEN_TEXT("resource"), st_policy_parse_resource},
+                                   {SUBTOKEN_TEXT("resource"), st_policy_parse_mcp_resource},
                                    {{NULL, 0}, NULL}};
   st_policy_draft read = {.path = ST_POLICY_NONE,
                           .needs = ST_POLICY_NONE,
@@ -297,12 +172,11 @@ static bool parse_route(st_policy_reader *r) {
                           .mcp = ST_POLICY_NONE,
                           .mcp_headers = ST_POLICY_NONE,
                           .resource = ST_POLICY_NONE};
-  size_t at = st_policy_parse_value_offset(r);
+  size_t at = st_policy_reader_value_offset(r);
   r->member = (subtoken_text){NULL, 0};
-  if (!st_json_object(&r->json)) return st_policy_parse_refuse_syntax(r, "must be an object");
+  if (!st_json_object(&r->json)) return st_policy_reader_refuse_syntax(r, "must be an object");
   if (!parse_members(r, members, &read) || !check_route(r, &read, at)) return false;
   if (r->policy->route_count == r->route_capacity) return parse_refuse(r, at, "too many entries");
-  read.route.line = (uint32_t)st_policy_parse_line(r, read.path);
   if (!keep_extra(r, &read, at)) return false;
   r->routes[r->policy->route_count++] = read.route;
   return true;
@@ -312,11 +186,11 @@ static bool parse_route(st_policy_reader *r) {
 
 static bool parse_default(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   subtoken_text value;
-  size_t at = st_policy_parse_value_offset(r);
+  size_t at = st_policy_reader_value_offset(r);
   (void)name_at;
   into->path = at; /* in the policy itself, this says that default was read */
   if (!st_json_string(&r->json, &value))
-    return st_policy_parse_refuse_syntax(r, "must be a string");
+    return st_policy_reader_refuse_syntax(r, "must be a string");
   if (st_text_is(value, "deny")) {
     r->policy->standard = SUBTOKEN_ACCESS_DENIED;
   } else if (st_text_is(value, "token")) {
@@ -324,7 +198,7 @@ static bool parse_default(st_policy_reader *r, st_policy_draft *into, size_t nam
   } else if (st_text_is(value, "public")) {
     r->policy->standard = SUBTOKEN_ACCESS_PUBLIC;
   } else {
-    return st_policy_parse_refuse_value(r, at, value, "must be deny, token or public", 0);
+    return st_policy_reader_refuse_value(r, at, value, "must be deny, token or public", 0);
   }
   return true;
 }
@@ -336,16 +210,16 @@ static bool parse_preflight(st_policy_reader *r, st_policy_draft *into, size_t n
 }
 
 static bool parse_routes(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
-  size_t at = st_policy_parse_value_offset(r);
+  size_t at = st_policy_reader_value_offset(r);
   (void)into;
   (void)name_at;
   if (!st_json_array(&r->json))
-    return st_policy_parse_refuse_syntax(r, "must be an array of objects");
+    return st_policy_reader_refuse_syntax(r, "must be an array of objects");
   for (r->route = 0; st_json_element(&r->json); r->route++) {
     if (!parse_route(r)) return false;
   }
   r->member = (subtoken_text){NULL, 0};
-  if (r->json.failed) return st_policy_parse_refuse_syntax(r, "not strict JSON");
+  if (r->json.failed) return st_policy_reader_refuse_syntax(r, "not strict JSON");
   r->route = ST_POLICY_NONE;
   r->member = ST_TEXT("routes");
   return r->policy->route_count > 0 ||
@@ -358,12 +232,12 @@ bool st_policy_parse(st_policy_reader *r) {
                                    {SUBTOKEN_TEXT("routes"), parse_routes},
                                    {{NULL, 0}, NULL}};
   st_policy_draft read = {.path = ST_POLICY_NONE};
-  size_t at = st_policy_parse_value_offset(r);
-  if (!st_json_object(&r->json)) return st_policy_parse_refuse_syntax(r, "must be an object");
+  size_t at = st_policy_reader_value_offset(r);
+  if (!st_json_object(&r->json)) return st_policy_reader_refuse_syntax(r, "must be an object");
   if (!parse_members(r, members, &read)) return false;
   if (!st_json_end(&r->json))
-    return parse_refuse(r, st_policy_parse_value_offset(r), "unexpected text behind the policy");
+    return parse_refuse(r, st_policy_reader_value_offset(r), "unexpected text behind the policy");
   if (read.path == ST_POLICY_NONE)
     return parse_refuse(r, at, "default is missing: deny, token or public");
-  return st_policy_parse_list_resources(r);
+  return st_policy_parse_mcp_list_resources(r);
 }

@@ -1,8 +1,9 @@
 /* Parses what a route says of calls of the Model Context Protocol, "mcp" and "mcp_headers", and of
  * itself as a protected resource, "resource". subtoken/policy.h has the rules.
  */
-#include "core/mcp.h"
-#include "core/policy_parse.h"
+#include "core/policy_parse_mcp.h"
+
+#include "core/mcp_find.h"
 #include "core/resource.h"
 
 #define MCP_REVISION "2026-07-28"
@@ -10,7 +11,7 @@
 /* ---- mcp ---- */
 
 static bool parse_mcp_refuse(st_policy_reader *r, size_t at, const char *problem) {
-  return st_policy_parse_refuse(r, at, problem, 0);
+  return st_policy_reader_refuse(r, at, problem, 0);
 }
 
 /* Cuts a member into method and name. NULL, or what is wrong with it. */
@@ -56,17 +57,17 @@ static void parse_mcp_insert(st_policy_reader *r, size_t first, const st_policy_
 
 static bool parse_mcp_call(st_policy_reader *r, size_t first, subtoken_text member) {
   st_policy_call call = {0};
-  size_t at = st_policy_parse_string_offset(r, member);
+  size_t at = st_policy_reader_string_offset(r, member);
   const char *problem = parse_mcp_member(member, &call);
-  if (problem != NULL) return st_policy_parse_refuse_value(r, at, member, problem, 0);
+  if (problem != NULL) return st_policy_reader_refuse_value(r, at, member, problem, 0);
   if (r->call_count - first == SUBTOKEN_POLICY_MCP_MAX) {
     return parse_mcp_refuse(r, at, "too many entries (maximum 1024)");
   }
   if (r->call_count == r->call_capacity) return parse_mcp_refuse(r, at, "too many entries");
-  call.line = (uint32_t)st_policy_parse_line(r, at);
+  call.line = (uint32_t)st_policy_reader_line(r, at);
   call.member = (uint32_t)(member.data - r->json.text);
   r->call = member;
-  if (!st_policy_parse_needs(r, &call.needs, &call.need_count)) return false;
+  if (!st_policy_reader_needs(r, &call.needs, &call.need_count)) return false;
   r->call = (subtoken_text){NULL, 0};
   parse_mcp_insert(r, first, &call);
   return true;
@@ -82,18 +83,18 @@ static bool parse_mcp_refuse_end(st_policy_reader *r, size_t first) {
     if (r->json.at + len + 2 > r->text.len) continue;
     const char *at = r->text.data + r->json.at;
     if (*at == '"' && at[len + 1] == '"' && memcmp(at + 1, member.data, len) == 0) {
-      return st_policy_parse_refuse_value(r, r->json.at, member, "is a duplicate", 0);
+      return st_policy_reader_refuse_value(r, r->json.at, member, "is a duplicate", 0);
     }
   }
-  return st_policy_parse_refuse_syntax(r, "not strict JSON");
+  return st_policy_reader_refuse_syntax(r, "not strict JSON");
 }
 
 bool st_policy_parse_mcp(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
-  size_t first = r->call_count, at = st_policy_parse_value_offset(r);
+  size_t first = r->call_count, at = st_policy_reader_value_offset(r);
   subtoken_text member;
   into->mcp = name_at;
   into->route.mcp = true;
-  if (!st_json_object(&r->json)) return st_policy_parse_refuse_syntax(r, "must be an object");
+  if (!st_json_object(&r->json)) return st_policy_reader_refuse_syntax(r, "must be an object");
   while (st_json_member(&r->json, &member)) {
     if (!parse_mcp_call(r, first, member)) return false;
   }
@@ -108,26 +109,26 @@ bool st_policy_parse_mcp(st_policy_reader *r, st_policy_draft *into, size_t name
 
 bool st_policy_parse_mcp_headers(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   subtoken_text value;
-  size_t at = st_policy_parse_value_offset(r);
+  size_t at = st_policy_reader_value_offset(r);
   into->mcp_headers = name_at;
   into->route.mcp_headers = true;
   if (!st_json_string(&r->json, &value)) {
-    return st_policy_parse_refuse_syntax(r, "must be \"" MCP_REVISION "\"");
+    return st_policy_reader_refuse_syntax(r, "must be \"" MCP_REVISION "\"");
   }
   return st_text_is(value, MCP_REVISION) ||
-         st_policy_parse_refuse_value(r, at, value, "must be \"" MCP_REVISION "\"", 0);
+         st_policy_reader_refuse_value(r, at, value, "must be \"" MCP_REVISION "\"", 0);
 }
 
 /* ---- resource ---- */
 
-bool st_policy_parse_resource(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
+bool st_policy_parse_mcp_resource(st_policy_reader *r, st_policy_draft *into, size_t name_at) {
   subtoken_text value;
-  size_t at = st_policy_parse_value_offset(r);
+  size_t at = st_policy_reader_value_offset(r);
   into->resource = name_at;
   if (!st_json_string(&r->json, &value))
-    return st_policy_parse_refuse_syntax(r, "must be a string");
+    return st_policy_reader_refuse_syntax(r, "must be a string");
   const char *problem = st_resource_problem(value);
-  if (problem != NULL) return st_policy_parse_refuse_value(r, at, value, problem, 0);
+  if (problem != NULL) return st_policy_reader_refuse_value(r, at, value, problem, 0);
   into->extra[ST_POLICY_EXTRA_RESOURCE] =
       (st_policy_slice){(uint32_t)(value.data - r->json.text), (uint32_t)value.len};
   return true;
@@ -145,14 +146,14 @@ static bool parse_resource_enter(st_policy_reader *r, size_t route, bool *known)
     if (*known || !st_resource_same_document(listed, resource)) continue;
     r->route = route;
     r->member = ST_TEXT("resource");
-    return st_policy_parse_refuse(r, (size_t)(resource.data - r->json.text) - 1,
-                                  "has the path of another resource, which is that of line ",
-                                  other->line);
+    return st_policy_reader_refuse(r, (size_t)(resource.data - r->json.text) - 1,
+                                   "has the path of another resource, which is that of line ",
+                                   other->line);
   }
   return true;
 }
 
-bool st_policy_parse_list_resources(st_policy_reader *r) {
+bool st_policy_parse_mcp_list_resources(st_policy_reader *r) {
   subtoken_policy *policy = r->policy;
   policy->resources = (uint32_t)r->slice_count;
   for (size_t i = 0; i < policy->route_count; i++) {
@@ -163,8 +164,8 @@ bool st_policy_parse_list_resources(st_policy_reader *r) {
     if (policy->resource_count == ST_POLICY_RESOURCES_MAX || r->slice_count == r->slice_capacity) {
       r->route = i;
       r->member = ST_TEXT("resource");
-      return st_policy_parse_refuse(r, r->routes[i].path - 1,
-                                    "too many different resources (maximum 256)", 0);
+      return st_policy_reader_refuse(r, r->routes[i].path - 1,
+                                     "too many different resources (maximum 256)", 0);
     }
     r->slices[r->slice_count++] = (st_policy_slice){(uint32_t)i, 0};
     policy->resource_count++;

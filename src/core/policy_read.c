@@ -30,14 +30,14 @@ static bool append_route(st_policy_reader *r, st_policy_route *first, uint32_t n
   for (;; at = &r->routes[at->next - 1]) {
     methods += at->method_count;
     if (methods_meet(r->policy, at, route)) {
-      return st_policy_parse_refuse(r, route->path - 1, "same path and method as in line ",
-                                    at->line);
+      return st_policy_reader_refuse(r, route->path - 1, "same path and method as in line ",
+                                     at->line);
     }
     if (at->next == 0) break;
   }
   if (methods > SUBTOKEN_POLICY_METHODS_MAX) {
-    return st_policy_parse_refuse(r, route->path - 1,
-                                  "the routes of this path have too many methods (maximum 64)", 0);
+    return st_policy_reader_refuse(r, route->path - 1,
+                                   "the routes of this path have too many methods (maximum 64)", 0);
   }
   at->next = number;
   return true;
@@ -73,8 +73,8 @@ static bool measure_route(st_policy_reader *r, uint32_t number) {
   if (route->pattern && r->pattern_count++ == SUBTOKEN_POLICY_PATTERNS_MAX) {
     r->route = number - 1;
     r->member = ST_TEXT("path");
-    return st_policy_parse_refuse(r, route->path - 1,
-                                  "too many combinations of places for stars (maximum 256)", 0);
+    return st_policy_reader_refuse(r, route->path - 1,
+                                   "too many combinations of places for stars (maximum 256)", 0);
   }
   memmove(&r->shapes[at + 1], &r->shapes[at], (policy->shape_count - at) * sizeof shape);
   r->shapes[at] = shape;

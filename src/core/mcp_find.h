@@ -1,8 +1,8 @@
-/* mcp - the calls of the Model Context Protocol that a policy knows: their methods and names, and
- * the member of "mcp" that decides about one. subtoken/policy.h has the rules.
+/* mcp_find - the calls of the Model Context Protocol that a policy knows: their methods and names,
+ * and the member of "mcp" that decides about one. subtoken/policy.h has the rules.
  */
-#ifndef ST_CORE_MCP_H
-#define ST_CORE_MCP_H
+#ifndef ST_CORE_MCP_FIND_H
+#define ST_CORE_MCP_FIND_H
 
 #include "core/policy.h"
 
