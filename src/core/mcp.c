@@ -70,13 +70,19 @@ static void mcp_keep_id(mcp_evaluation *e, const st_mcp_message *message) {
   memcpy(e->mcp->id, message->id, message->id_len);
 }
 
+/* Text behind the body makes all of it no JSON. */
+static bool mcp_ends(st_json *json) {
+  if (!st_json_end(json)) json->failed = true;
+  return !json->failed;
+}
+
 static bool mcp_read_body(mcp_evaluation *e, st_json *json) {
   st_mcp_message message;
   bool told = false;
   if (st_json_peek(json) != '[') {
     bool good = st_mcp_message_read(json, &message);
     if (!json->failed) mcp_keep_id(e, &message);
-    return good && mcp_take_message(e, &message, &told) && st_json_end(json);
+    return good && mcp_take_message(e, &message, &told) && mcp_ends(json);
   }
   size_t count = 0;
   if (!st_json_array(json)) return false;
@@ -84,7 +90,7 @@ static bool mcp_read_body(mcp_evaluation *e, st_json *json) {
     if (count++ == SUBTOKEN_MCP_BATCH_MAX) return false;
     if (!st_mcp_message_read(json, &message) || !mcp_take_message(e, &message, &told)) return false;
   }
-  return count > 0 && st_json_end(json);
+  return count > 0 && mcp_ends(json);
 }
 
 static subtoken_result mcp_mismatch(const mcp_evaluation *e) {

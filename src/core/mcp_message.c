@@ -118,7 +118,7 @@ bool st_mcp_message_read(st_json *json, st_mcp_message *message) {
   mcp_draft draft = {.message = message};
   subtoken_text name;
   memset(message, 0, offsetof(st_mcp_message, id));
-  if (st_json_peek(json) != '{' || !st_json_object(json)) return false;
+  if (!st_json_object(json)) return false;
   while (st_json_member(json, &name)) {
     if (!mcp_read_member(json, name, &draft)) return false;
   }

@@ -44,7 +44,8 @@ static inline void drop(const subtoken_policy *policy) {
   free((void *)(uintptr_t)policy);
 }
 
-/* `denied`, `denied 3 not listed`, `token 4 a b`, `public 5`, `token 6 rpc`, `preflight`. */
+/* `denied`, `denied 3 not listed`, `token 4 a b`, `public 5`, `token 6 rpc`, `token 7 mcp`,
+ * `preflight`. */
 static inline const char *said(const subtoken_policy *policy, const char *method,
                                const char *target, unsigned flags) {
   static char out[8192];
@@ -68,6 +69,9 @@ static inline const char *said(const subtoken_policy *policy, const char *method
   int len = snprintf(out, sizeof out, "%s", names[decision.access]);
   if (decision.line > 0) len += snprintf(out + len, sizeof out - (size_t)len, " %u", decision.line);
   if (decision.json_rpc) len += snprintf(out + len, sizeof out - (size_t)len, " rpc");
+  if (decision.mcp && decision.access != SUBTOKEN_ACCESS_DENIED) {
+    len += snprintf(out + len, sizeof out - (size_t)len, " mcp");
+  }
   if (decision.not_listed) len += snprintf(out + len, sizeof out - (size_t)len, " not listed");
   for (size_t i = 0; i < decision.needs_count; i++) {
     len += snprintf(out + len, sizeof out - (size_t)len, " %.*s", (int)decision.needs[i].len,
