@@ -21,12 +21,12 @@ static st_oauth_error client_identify(st_oauth *o) {
   return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, NULL);
 }
 
+/* A resource (RFC 8707) is no limit: the token is good wherever the key is. Clients of MCP always
+ * name the one that they call.
+ */
 static st_oauth_error client_check_target(st_oauth *o) {
-  if (o->given[ST_OAUTH_RESOURCE].len == 0 && o->given[ST_OAUTH_AUDIENCE].len == 0) {
-    return st_oauth_ok;
-  }
-  return st_oauth_fail(o, 400, "bad_request", "invalid_target",
-                       "resource, audience: not supported");
+  if (o->given[ST_OAUTH_AUDIENCE].len == 0) return st_oauth_ok;
+  return st_oauth_fail(o, 400, "bad_request", "invalid_target", "audience: not supported");
 }
 
 static st_oauth_error client_read_scope(st_oauth *o) {

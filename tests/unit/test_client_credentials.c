@@ -156,8 +156,7 @@ static void two_ways_at_once_are_refused(void **state) {
       {false, IN_BODY "&client_id=" KEY_ID, "invalid_request", again},
       {false, IN_BODY "&client_secret=" KEY, "invalid_request", again},
       {false, IN_BODY "&scope=account&scope=guilds", "invalid_request", again},
-      {false, IN_BODY "&audience=a&resource=b", "invalid_target",
-       "resource, audience: not supported"},
+      {false, IN_BODY "&audience=a&resource=b", "invalid_target", "audience: not supported"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char body[512];
