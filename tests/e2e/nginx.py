@@ -24,9 +24,9 @@ class Nginx(Program):
     """nginx in front of an upstream; server and http are pieces of configuration, in which %(name)s
     stands for dir, data, secrets, feed, upstream, www."""
 
-    def __init__(self, server="", http="", main="", answer=None, workers=1, feed=True):
+    def __init__(self, server="", http="", main="", answer=None, workers=1, feed=True, data=None):
         self.dir = shared_dir()
-        self.data = data_dir()
+        self.data = data or data_dir()
         self.key = make_key(self.data, "account,inventories,characters,history_api,database_api")
         self.secrets = os.path.join(self.dir, "secrets")
         shutil.copy(os.path.join(self.data, "secrets"), self.secrets)

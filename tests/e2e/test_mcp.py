@@ -200,4 +200,28 @@ def a_401_leads_to_the_document():
         assert not mcp.server_seen()
 
 
+@test
+def a_client_with_a_key_logs_in_by_itself():
+    """401, the document, the issuer's metadata, its token endpoint, and the call once more: for each client, with the real server."""
+    with Server(config={"issuer": "https://keys.example"}) as server, front(server="subtoken_issuer https://keys.example;",
+                                                                             data=server.data) as n:
+        key = make_key(server.data, "mcp,docs")["key"]
+        hosts = {"https://mcp.example": "http://127.0.0.1:%d" % n.port, "https://keys.example": server.url}
+        for mode in ("default", "auto", "pin", "sdk"):
+            said = mcp.agent("https://mcp.example/mcp", mode, ["tools"], ["tool", "search", {"q": "x"}], hosts=hosts,
+                             login=[key[:36], key, "https://keys.example"])
+            assert said["requests"][:5] == [
+                ["POST", "/mcp", 401], ["GET", METADATA + "/mcp", 200], ["GET", "https://keys.example/.well-known/oauth-authorization-server", 200],
+                ["POST", "https://keys.example/oauth/token", 200], ["POST", "/mcp", 200]], said
+            # The document names `mcp` alone, and clients of 2.4.0 ask for that: a call that needs more makes them ask for that as
+            # well. The sdk asks for nothing, and gets what the key has.
+            assert texts(said) == [ANSWERS[0], "found x"], said
+            assert len([r for r in said["requests"] if r[1].endswith("/oauth/token")]) == (1 if mode == "sdk" else 2), said
+            assert ([r[2] for r in said["requests"]].count(403) == 1) == (mode != "sdk"), said
+        # Where no person and no key is, the client has nowhere to register: it does not try to at the API.
+        said = mcp.agent("https://mcp.example/mcp", "default", hosts=hosts, login=[])
+        assert not [r for r in said["requests"] if r[1].startswith("/register")], said
+        assert said["connect"], said
+
+
 main()
