@@ -65,6 +65,14 @@ static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
   return ST_STORE_NOT_FOUND;
 }
 
+static st_store_status tokens_revoked(void *store, const subtoken_text *tids, size_t count,
+                                      bool *revoked) {
+  (void)store;
+  for (size_t i = 0; i < count; i++) HOLD(tids[i].len == ST_TID_LEN);
+  *revoked = false;
+  return ST_STORE_OK;
+}
+
 static bool ready(void *store) {
   (void)store;
   return true;
@@ -333,6 +341,23 @@ static st_store_status disable_key(void *context, const st_audit_context *audit,
   return change_key(context, audit, id, sequence);
 }
 
+/* The tid and sub of one of the subtokens here: nothing else verifies. */
+static st_store_status revoke_token(void *context, const st_audit_context *audit, subtoken_text sub,
+                                    subtoken_text tid, int64_t exp, int64_t *sequence) {
+  (void)context;
+  check_audit(audit);
+  HOLD(strcmp(audit->who, "holder of the token") == 0 && tid.len == ST_TID_LEN);
+  size_t i = KEYS;
+  for (; i < SESSION_TOKEN; i++) {
+    const char *signature = strrchr(credentials[i].text, '.') + 1;
+    if (memcmp(tid.data, signature, ST_TID_LEN) == 0) break;
+  }
+  HOLD(i < SESSION_TOKEN && st_text_is(sub, rows[i - KEYS].sub));
+  HOLD(exp > NOW && exp <= credentials[i].grant.exp);
+  *sequence = 9;
+  return ST_STORE_OK;
+}
+
 static const st_key_changes key_changes = {.create = create_key,
                                            .find = find_key,
                                            .find_sub = find_sub,
@@ -340,7 +365,8 @@ static const st_key_changes key_changes = {.create = create_key,
                                            .rename = rename_key,
                                            .remove = change_key,
                                            .set_disabled = disable_key,
-                                           .revoke_subtokens = change_key};
+                                           .revoke_subtokens = change_key,
+                                           .revoke_token = revoke_token};
 /* Holds what was good in the inputs before: none of it may pass for another token. */
 static uint8_t token_cache_memory[65536];
 static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,
@@ -356,7 +382,7 @@ static const st_token_caches token_caches = {acquire_cache, release_cache};
 
 static st_service service = {.settings = &settings,
                              .ring = &ring,
-                             .keys = {NULL, by_digest, by_sub},
+                             .keys = {NULL, by_digest, by_sub, tokens_revoked},
                              .rate = &rate,
                              .ready = ready,
                              .changes = &key_changes,
@@ -447,13 +473,14 @@ static void make_all(void) {
   static const uint8_t random[] = "32 bytes that nobody has drawn..";
   st_config_default(&settings);
   settings.registration_open = true;
+  memcpy(settings.issuer, "https://auth.test/a", sizeof "https://auth.test/a");
   HOLD(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
        st_basic_auth_start(&basic, random, st_basic_locks_get()));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
   make_policy();
-  make_key(0, first, "plain", "account,guilds,inventories,revocations,users,keys,services,audit",
-           ST_NEVER);
+  make_key(0, first, "plain",
+           "account,guilds,inventories,revocations,users,keys,services,audit,introspect", ST_NEVER);
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
   make_subtoken(1, urls, sizeof urls / sizeof urls[0], NOW + 500);
@@ -478,6 +505,11 @@ static bool passed(const st_reply *reply) {
   return reply->status == 200 && reply->body_len == 0 && reply->payload.data == NULL;
 }
 
+static bool is_invalid_client(const st_reply *reply) {
+  static const char front[] = "{\"error\":\"invalid_client\",";
+  return reply->body_len >= sizeof front && memcmp(reply->body, front, sizeof front - 1) == 0;
+}
+
 static void check_status(const st_reply *reply) {
   static const int known[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 415};
   bool found = false;
@@ -489,7 +521,9 @@ static void check_status(const st_reply *reply) {
   HOLD((reply->allow != NULL) == (reply->preflight || reply->status == 405));
   HOLD(!reply->preflight || reply->status == 204);
   const char *challenge = reply->challenge != NULL ? reply->challenge : "";
-  HOLD(reply->status != 401 || strncmp(challenge, "Bearer", 6) == 0);
+  /* A client that has authenticated by Basic is told so (RFC 6749 section 5.2). */
+  HOLD(reply->status != 401 || strncmp(challenge, "Bearer", 6) == 0 ||
+       (reply->basic_challenge && is_invalid_client(reply)));
   HOLD(challenge[0] == '\0' || (reply->status >= 400 && reply->status <= 403));
   for (const char *c = challenge; *c != '\0'; c++) HOLD(*c >= ' ' && *c < 0x7F);
   HOLD(reply->status < 400 || reply->event.name != NULL);
@@ -506,7 +540,7 @@ static void check_body(const st_reply *reply) {
     HOLD(!holds(reply->body, reply->body_len, credentials[i].text));
   }
   HOLD(named || !holds(reply->body, reply->body_len, PASSWORD));
-  if (reply->status != 401) return;
+  if (reply->status != 401 || is_invalid_client(reply)) return;
   /* One body for all of them: it says nothing of the credential or the reason. */
   static const char text[] = "{\"text\":\"Invalid access token\"}";
   HOLD(reply->body_len == sizeof text - 1 && memcmp(reply->body, text, sizeof text - 1) == 0);
@@ -624,13 +658,15 @@ static void check_access(subtoken_text token, const subtoken_claims *parent, con
   HOLD(st_text_is(subtoken_claims_text(&claims, claims.sid), sid));
 }
 
-/* Of a session that began or went on, or of an exchange. */
+/* Of a session that began or went on, of an exchange, or of a key that says who it is as a client.
+ */
 static void check_pair(const st_reply *reply, subtoken_text token) {
   static subtoken_claims grant;
   bool exchanged = holds(reply->body, reply->body_len, "\"issued_token_type\":");
-  if (exchanged) {
+  if (!holds(reply->body, reply->body_len, "\"refresh_token\":")) {
     const credential *by = used(reply);
     HOLD(by != NULL && by != &by_password && by->text[0] != '\0' && session.id[0] == '\0');
+    HOLD(exchanged || by == &credentials[0] || by == &credentials[1]);
     check_listed(by, ST_TEXT("POST"), "/oauth/token");
     check_access(token, &by->grant, "");
   } else {
@@ -652,8 +688,20 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   subtoken_text name, value;
   memcpy(copy, reply->body, reply->body_len);
   st_json_start(&json, copy, reply->body_len);
+  if (reply->body_len == 2) { /* something was revoked, or nothing */
+    bool revoked = holds(reply->headers, reply->headers_len, "Subtoken-Seq: 9\r\n");
+    const char *event = reply->event.name != NULL ? reply->event.name : "";
+    HOLD(revoked == (strcmp(event, "token_revoked") == 0));
+    return;
+  }
   HOLD(st_json_object(&json) && st_json_member(&json, &name));
-  if (st_text_is(name, "status")) return; /* health */
+  if (st_text_is(name, "status") || st_text_is(name, "issuer")) return; /* health, metadata */
+  if (st_text_is(name, "active")) {
+    const credential *asker = used(reply);
+    HOLD(asker != NULL && st_claims_has_permission(&asker->grant, ST_TEXT("introspect")));
+    check_listed(asker, method, "/oauth/introspect");
+    return;
+  }
   if (st_text_is(name, "entries")) {
     check_managed(reply, "audit");
     return;
