@@ -271,6 +271,7 @@ typedef struct subtoken_secret {
   uint8_t cpu;     /* the instructions that it uses; 0: plain C, which every machine has */
   uint8_t kid_len; /* 0: the unnamed secret */
   uint8_t header_len;
+  uint8_t audience_len; /* of its audience, the end of its kid; 0: it is a plain one */
   char kid[SUBTOKEN_KID_MAX];
   char header[SUBTOKEN_KID_MAX + 72]; /* the first part of each token that it signs */
 } subtoken_secret;

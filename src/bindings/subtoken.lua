@@ -104,6 +104,7 @@ typedef struct subtoken_secret {
   uint8_t cpu;
   uint8_t kid_len;
   uint8_t header_len;
+  uint8_t audience_len;
   char kid[64];
   char header[136];
 } subtoken_secret;

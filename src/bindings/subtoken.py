@@ -120,6 +120,7 @@ class _Secret(ctypes.Structure):
         ("cpu", ctypes.c_uint8),
         ("kid_len", ctypes.c_uint8),
         ("header_len", ctypes.c_uint8),
+        ("audience_len", ctypes.c_uint8),
         ("kid", ctypes.c_char * _KID_MAX),
         ("header", ctypes.c_char * (_KID_MAX + 72)),
     ]

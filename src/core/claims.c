@@ -144,16 +144,6 @@ bool subtoken_claims_has_audience(const subtoken_claims *claims, subtoken_text a
          st_claims_has_audience(claims, audience);
 }
 
-size_t st_claims_names(const subtoken_claims *claims, subtoken_text names[ST_CLAIMS_NAMES_MAX]) {
-  size_t count = 0;
-  names[count++] = subtoken_claims_text(claims, claims->sub);
-  if (claims->tid.len > 0) names[count++] = subtoken_claims_text(claims, claims->tid);
-  for (size_t i = 0; i < claims->via_count && i < SUBTOKEN_VIA_MAX; i++) {
-    names[count++] = subtoken_claims_text(claims, claims->via[i]);
-  }
-  return count;
-}
-
 /* ---- reading ---- */
 
 /* Each reader returns false for JSON of the right type that is not allowed. An
@@ -339,11 +329,6 @@ bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
 bool st_claims_add_via(subtoken_claims *claims, subtoken_text tid) {
   return claims->via_count < SUBTOKEN_VIA_MAX &&
          claims_append(claims, tid, &claims->via[claims->via_count]) && ++claims->via_count > 0;
-}
-
-bool st_claims_set_tid(subtoken_claims *claims, subtoken_text token) {
-  const char *mac = token.data + token.len - ST_CLAIMS_MAC_CHARS;
-  return claims_append(claims, (subtoken_text){mac, SUBTOKEN_TID_LEN}, &claims->tid);
 }
 
 bool st_claims_set_aud(subtoken_claims *claims, subtoken_text audience) {

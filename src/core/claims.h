@@ -24,14 +24,30 @@ bool st_claims_has_audience(const subtoken_claims *claims, subtoken_text aud);
 /* Have they this audience and no other? */
 bool st_claims_only_audience(const subtoken_claims *claims, subtoken_text audience);
 
-/* Append the tid of this token, whose signature has MAC_CHARS characters. False when the claims are
- * full, which those of a token of SUBTOKEN_TOKEN_MAX bytes never are. */
-bool st_claims_set_tid(subtoken_claims *claims, subtoken_text token)
-    __attribute__((warn_unused_result));
+/* Append the tid of this token, whose signature has ST_CLAIMS_MAC_CHARS characters. False when the
+ * claims are full, which those of a token of SUBTOKEN_TOKEN_MAX bytes never are. */
+static inline bool st_claims_set_tid(subtoken_claims *claims, subtoken_text token) {
+  size_t at = claims->text_len;
+  if (at > sizeof claims->text - SUBTOKEN_TID_LEN) return false;
+  memcpy(claims->text + at, token.data + token.len - ST_CLAIMS_MAC_CHARS, SUBTOKEN_TID_LEN);
+  claims->tid = (subtoken_slice){(uint16_t)at, SUBTOKEN_TID_LEN};
+  claims->text_len = (uint16_t)(at + SUBTOKEN_TID_LEN);
+  return true;
+}
 
 /* The names that revocation data is asked for: the sub, the tid and each of via. Returns their
  * number. The slices are in bounds. */
-size_t st_claims_names(const subtoken_claims *claims, subtoken_text names[ST_CLAIMS_NAMES_MAX]);
+static inline size_t st_claims_names(const subtoken_claims *claims,
+                                     subtoken_text names[ST_CLAIMS_NAMES_MAX]) {
+  size_t count = 1;
+  names[0] = subtoken_claims_text(claims, claims->sub);
+  names[1] = subtoken_claims_text(claims, claims->tid);
+  count += claims->tid.len > 0;
+  for (size_t i = 0; i < claims->via_count && i < SUBTOKEN_VIA_MAX; i++) {
+    names[count++] = subtoken_claims_text(claims, claims->via[i]);
+  }
+  return count;
+}
 
 /* Write valid claims, with one audience at most, as JSON. */
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);

@@ -151,10 +151,9 @@ static subtoken_result check_mac(const st_jws *jws, const subtoken_secret *secre
   return subtoken_mac_check(secret, jws->signed_part.data, jws->signed_part.len, mac);
 }
 
-static void tell_audience(const subtoken_secret *secret, st_jws_audience *audience) {
-  subtoken_text plain, text;
+static inline void tell_audience(const subtoken_secret *secret, st_jws_audience *audience) {
   if (audience == NULL) return;
-  st_ring_split_kid(st_ring_kid(secret), &plain, &text);
+  subtoken_text text = st_ring_secret_audience(secret);
   audience->len = (uint8_t)text.len;
   if (text.len > 0) memcpy(audience->text, text.data, text.len);
 }

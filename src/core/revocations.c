@@ -54,20 +54,18 @@ uint64_t subtoken_revocations_hash(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], sub
 
 /* ---- the lookup ---- */
 
-subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub) {
-  if (view == NULL || view->index == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
-  if (sub.data == NULL && sub.len > 0) return SUBTOKEN_REVOCATION_UNKNOWN;
-  uint64_t hash = hash_of(view->key, (const uint8_t *)sub.data, sub.len);
-  if (view->filter != NULL) {
-    uint64_t bits = st_filter_bits(hash);
-    if ((view->filter[st_filter_word(hash, view->filter_words)] & bits) != bits) return SUBTOKEN_OK;
-  }
+static inline bool filter_may_have(const subtoken_revocations *view, uint64_t hash) {
+  uint64_t bits = st_filter_bits(hash);
+  return (view->filter[st_filter_word(hash, view->filter_words)] & bits) == bits;
+}
+
+/* A linear search is faster than a binary one here, because the time is spent waiting for memory
+ * and the next cache line is prefetched. Buckets of random hashes are short; for others, a binary
+ * search first brings the range down to 32 hashes. */
+static __attribute__((noinline)) bool is_listed(const subtoken_revocations *view, uint64_t hash) {
   const uint8_t *bucket = view->index + 4 * (size_t)(hash >> view->shift);
   const uint8_t *low = view->hashes + 8 * (size_t)st_load32(bucket);
   const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket + 4);
-  /* A linear search is faster than a binary one here, because the time is spent waiting for memory
-   * and the next cache line is prefetched. Buckets of random hashes are short; for others, a binary
-   * search first brings the range down to 32 hashes. */
   while (high - low > 256) {
     const uint8_t *middle = low + (high - low) / 16 * 8;
     if (st_load64(middle) <= hash) {
@@ -78,23 +76,74 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
   }
   for (; low < high; low += 8) {
     uint64_t listed = st_load64(low);
-    if (listed >= hash) return listed == hash ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+    if (listed >= hash) return listed == hash;
   }
-  return SUBTOKEN_OK;
+  return false;
 }
 
-/* The filter, or else the index, is asked for all of them before the answer to the first is used.
- */
+static inline bool is_text(subtoken_text name) {
+  return name.data != NULL || name.len == 0;
+}
+
+subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub) {
+  if (view == NULL || view->index == NULL || !is_text(sub)) return SUBTOKEN_REVOCATION_UNKNOWN;
+  uint64_t hash = hash_of(view->key, (const uint8_t *)sub.data, sub.len);
+  if (view->filter != NULL && !filter_may_have(view, hash)) return SUBTOKEN_OK;
+  return is_listed(view, hash) ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+}
+
+#define FIND_AT_ONCE (SUBTOKEN_VIA_MAX + 2) /* as many names as a token has */
+
+/* Asks the memory for the buckets of all names before it looks into the first. */
+static __attribute__((noinline)) bool find_in_index(const subtoken_revocations *view,
+                                                    const subtoken_text *names, size_t count) {
+  uint64_t hashes[FIND_AT_ONCE];
+  for (size_t i = 0; i < count; i++) {
+    hashes[i] = hash_of(view->key, (const uint8_t *)names[i].data, names[i].len);
+    __builtin_prefetch(view->index + 4 * (size_t)(hashes[i] >> view->shift));
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (is_listed(view, hashes[i])) return true;
+  }
+  return false;
+}
+
+/* hash_of for the length of a tid. */
+static inline uint64_t hash_of_tid(const uint64_t key[2], const uint8_t *tid) {
+  uint64_t h = st_fold(st_load64(tid) ^ key[1], st_load64(tid + 8) ^ key[0]);
+  return st_fold(h ^ key[1], SUBTOKEN_TID_LEN ^ key[0]);
+}
+
+/* The words of a filter do not depend on each other: the processor asks for the next one while it
+ * waits for the first. */
+static inline bool find_in_filter(const subtoken_revocations *view, const subtoken_text *names,
+                                  size_t count) {
+  for (const subtoken_text *name = names, *end = names + count; name < end; name++) {
+    const uint8_t *data = (const uint8_t *)name->data;
+    uint64_t hash = name->len == SUBTOKEN_TID_LEN ? hash_of_tid(view->key, data)
+                                                  : hash_of(view->key, data, name->len);
+    if (filter_may_have(view, hash) && is_listed(view, hash)) return true;
+  }
+  return false;
+}
+
 subtoken_result subtoken_revocations_find_any(const subtoken_revocations *view,
                                               const subtoken_text *names, size_t count) {
+  bool found = false;
   if (view == NULL || view->index == NULL || (names == NULL && count > 0)) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   for (size_t i = 0; i < count; i++) {
-    subtoken_result result = subtoken_revocations_find(view, names[i]);
-    if (result != SUBTOKEN_OK) return result;
+    if (!is_text(names[i])) return SUBTOKEN_REVOCATION_UNKNOWN;
   }
-  return SUBTOKEN_OK;
+  if (view->filter != NULL) {
+    return find_in_filter(view, names, count) ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+  }
+  for (size_t done = 0; done < count && !found; done += FIND_AT_ONCE) {
+    size_t left = count - done;
+    found = find_in_index(view, names + done, left < FIND_AT_ONCE ? left : FIND_AT_ONCE);
+  }
+  return found ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
 }
 
 /* ---- opening ---- */

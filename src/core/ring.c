@@ -123,6 +123,7 @@ bool st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void 
     return false;
   }
   secret->kid_len = (uint8_t)kid.len;
+  secret->audience_len = (uint8_t)audience.len;
   if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
   set_header(secret);
   return true;
@@ -181,11 +182,8 @@ subtoken_result subtoken_ring_derive(const subtoken_ring *ring, subtoken_text au
 }
 
 subtoken_text subtoken_ring_audience(const subtoken_ring *ring) {
-  subtoken_text plain, audience = {NULL, 0};
-  if (ring != NULL && ring->count > 0 && ring->secrets[0].kid_len <= SUBTOKEN_KID_MAX) {
-    st_ring_split_kid(st_ring_kid(&ring->secrets[0]), &plain, &audience);
-  }
-  return audience;
+  if (ring == NULL || ring->count == 0) return (subtoken_text){NULL, 0};
+  return st_ring_secret_audience(&ring->secrets[0]);
 }
 
 /* ---- adding ---- */

@@ -28,6 +28,14 @@ static inline subtoken_text st_ring_kid(const subtoken_secret *secret) {
   return (subtoken_text){secret->kid, secret->kid_len};
 }
 
+/* Absent for a plain secret. */
+static inline subtoken_text st_ring_secret_audience(const subtoken_secret *secret) {
+  size_t len = secret->audience_len;
+  bool derived = len > 0 && len <= secret->kid_len && secret->kid_len <= SUBTOKEN_KID_MAX;
+  return derived ? (subtoken_text){secret->kid + secret->kid_len - len, len}
+                 : (subtoken_text){NULL, 0};
+}
+
 /* Is the secret easy to guess: one short piece repeated, or printed in documentation? */
 bool st_ring_secret_weak(const void *secret, size_t len);
 

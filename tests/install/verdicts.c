@@ -183,7 +183,11 @@ static void put_claims(const subtoken_claims *claims, subtoken_result result) {
   putchar(';');
   put_list(claims, claims->via, claims->via_count);
   putchar(';');
-  put_text(subtoken_claims_text(claims, claims->tid));
+  if (claims->tid.len > 0) {
+    put_text(subtoken_claims_text(claims, claims->tid));
+  } else {
+    putchar('-');
+  }
 }
 
 /* ---- questions ---- */
