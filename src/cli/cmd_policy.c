@@ -82,6 +82,21 @@ static const char *policy_default_name(const subtoken_policy *policy) {
   return names[policy->standard];
 }
 
+/* The members of "mcp" as the library sorts them, and what each needs. */
+static void policy_print_calls_json(const subtoken_policy *policy, const st_policy_route *route) {
+  size_t count;
+  const st_policy_call *calls = st_policy_route_calls(policy, route, &count);
+  fputs(",\"mcp\":{", stdout);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) fputc(',', stdout);
+    st_print_json(stdout, st_policy_call_member(policy, &calls[i]));
+    fputs(":[", stdout);
+    policy_print_list(policy, calls[i].needs, calls[i].need_count, true);
+    fputc(']', stdout);
+  }
+  printf("},\"mcp_headers\":%s", route->mcp_headers ? "\"2026-07-28\"" : "null");
+}
+
 static void policy_print_route_json(const subtoken_policy *policy, const st_policy_route *route) {
   char out[SUBTOKEN_URL_MAX + 1];
   fputs("{\"path\":", stdout);
@@ -93,8 +108,15 @@ static void policy_print_route_json(const subtoken_policy *policy, const st_poli
   }
   fputs(",\"needs\":[", stdout);
   policy_print_list(policy, route->needs, route->need_count, true);
-  printf("],\"public\":%s,\"json_rpc\":%s,\"line\":%u}", route->open ? "true" : "false",
-         route->json_rpc ? "true" : "false", route->line);
+  printf("],\"public\":%s,\"json_rpc\":%s", route->open ? "true" : "false",
+         route->json_rpc ? "true" : "false");
+  if (route->mcp) policy_print_calls_json(policy, route);
+  subtoken_text resource = st_policy_resource(policy, route);
+  if (resource.data != NULL) {
+    fputs(",\"resource\":", stdout);
+    st_print_json(stdout, resource);
+  }
+  printf(",\"line\":%u}", route->line);
 }
 
 static void policy_print_json(const policy_checked *file) {
@@ -117,6 +139,29 @@ static void policy_print_needs(const subtoken_policy *policy, const st_policy_ro
   if (route->json_rpc) fputs(", and the APIs that the body names", stdout);
 }
 
+/* A line for each member of "mcp": all that such a call needs. */
+static void policy_print_calls(const subtoken_policy *policy, const st_policy_route *route) {
+  size_t count;
+  const st_policy_call *calls = st_policy_route_calls(policy, route, &count);
+  for (size_t i = 0; i < count; i++) {
+    fputs("  ", stdout);
+    st_print_text(stdout, st_policy_call_member(policy, &calls[i]));
+    fputs(": ", stdout);
+    policy_print_list(policy, route->needs, route->need_count, false);
+    if (route->need_count > 0) fputc(' ', stdout);
+    policy_print_list(policy, calls[i].needs, calls[i].need_count, false);
+    fputc('\n', stdout);
+  }
+  if (route->mcp_headers) {
+    puts("  without a body: by Mcp-Method and Mcp-Name of revision 2026-07-28");
+  }
+  subtoken_text resource = st_policy_resource(policy, route);
+  if (resource.data == NULL) return;
+  fputs("  resource ", stdout);
+  st_print_text(stdout, resource);
+  fputc('\n', stdout);
+}
+
 static void policy_print_rows(const policy_checked *file) {
   const subtoken_policy *policy = file->policy;
   char out[SUBTOKEN_URL_MAX + 1];
@@ -134,6 +179,7 @@ static void policy_print_rows(const policy_checked *file) {
     fputs(": ", stdout);
     policy_print_needs(policy, route);
     fputc('\n', stdout);
+    policy_print_calls(policy, route);
   }
 }
 

@@ -76,6 +76,72 @@ static void errors_name_line_and_column(void **state) {
        "routes[0].path: \"GET:/a\" must not start with a method: use methods"},
       {ONE("\"path\":\"https://h/a\""), 1, 37,
        "routes[0].path: \"https://h/a\" a path starts with /"},
+      /* mcp: column 42 is that of the member behind the path */
+      {ONE("\"path\":\"/a\",\"mcp\":[]"), 1, 48, "routes[0].mcp: must be an object"},
+      {ONE("\"path\":\"/a\",\"mcp\":{}"), 1, 48, "routes[0].mcp: " EMPTY},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":1}"), 1, 53,
+       "routes[0].mcp.\"a\": must be an array of strings"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[]}"), 1, 53, "routes[0].mcp.\"a\": " EMPTY},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[\"b\",\"b\"]}"), 1, 58,
+       "routes[0].mcp.\"a\"[1]: \"b\" is a duplicate"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[\"b c\"]}"), 1, 54,
+       "routes[0].mcp.\"a\"[0]: \"b c\" is not a permission"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[\"b\"],\n\"a\":[\"c\"]}"), 2, 1,
+       "routes[0].mcp: \"a\" is a duplicate"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"tools/call a\":[\"b\"],\n\"tools/call a\":[\"c\"]}"), 2, 1,
+       "routes[0].mcp: \"tools/call a\" is a duplicate"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"\" must start with a method: visible ASCII"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\" a\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \" a\" must start with a method: visible ASCII"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"\u00e9\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"\xC3\xA9\" must start with a method: visible ASCII"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"tools/*\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"tools/*\" must not have a * within the method"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"* *\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"* *\" has a name, and calls of this method have none"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"tools/list *\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"tools/list *\" has a name, and calls of this method have none"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"Tools/call x\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"Tools/call x\" has a name, and calls of this method have none"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"tasks/get x\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"tasks/get x\" has a name, and calls of this method have none"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"tools/call \":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"tools/call \" has nothing behind the space"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"" X60 X60 "123456789\":[\"b\"]}"), 1, 49,
+       "routes[0].mcp: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" has a method of "
+       "more "
+       "than 128 characters"},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[\"b\"]"), 1, 59, "routes[0]: " JSON},
+      {ONE("\"path\":\"/a\",\"mcp\":{\"a\":[\"b\"],}"), 1, 59, "routes[0].mcp: " JSON},
+      {ONE("\"path\":\"/a\",\"public\":true,\"mcp\":{\"a\":[\"b\"]}"), 1, 56,
+       "routes[0]: a public route must not have mcp"},
+      {ONE("\"path\":\"/a\",\"json_rpc\":true,\"mcp\":{\"a\":[\"b\"]}"), 1, 58,
+       "routes[0]: a route must not have both json_rpc and mcp"},
+      {ONE("\"path\":\"/a\",\"mcp_headers\":\"2026-07-28\""), 1, 42,
+       "routes[0]: mcp_headers needs mcp beside it"},
+      {ONE("\"path\":\"/a\",\"mcp_headers\":true"), 1, 56,
+       "routes[0].mcp_headers: must be \"2026-07-28\""},
+      {ONE("\"path\":\"/a\",\"mcp_headers\":\"2025-11-25\""), 1, 56,
+       "routes[0].mcp_headers: \"2025-11-25\" must be \"2026-07-28\""},
+      {ONE("\"path\":\"/a\",\"resource\":1"), 1, 53, "routes[0].resource: must be a string"},
+      {ONE("\"path\":\"/a\",\"public\":true,\"resource\":\"https://a\""), 1, 56,
+       "routes[0]: a public route must not have resource"},
+      {ONE("\"path\":\"/a\",\"resource\":\"http://a/b\""), 1, 53,
+       "routes[0].resource: \"http://a/b\" must be an https URL"},
+      {ONE("\"path\":\"/a\",\"resource\":\"https://a/b?c\""), 1, 53,
+       "routes[0].resource: \"https://a/b?c\" must not have a query"},
+      {ONE("\"path\":\"/a\",\"resource\":\"https://a/b#c\""), 1, 53,
+       "routes[0].resource: \"https://a/b#c\" must not have a fragment"},
+      {ONE("\"path\":\"/a\",\"resource\":\"https://u:p@a/b\""), 1, 53,
+       "routes[0].resource: \"https://u:p@a/b\" must have a host, and no name or password before "
+       "it"},
+      {ONE("\"path\":\"/a\",\"resource\":\"https://a/../b\""), 1, 53,
+       "routes[0].resource: \"https://a/../b\" has a path that can be read in more than one way"},
+      {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"resource\":\"https://a/b\"},\n"
+       "{\"path\":\"/b\",\"resource\":\"https://a/b\"},\n"
+       "{\"path\":\"/c\",\"resource\":\"https://c/%62\"}]}",
+       3, 25, "routes[2].resource: has the path of another resource, which is that of line 1"},
       {ONE("\"path\":\"/a\",\"path\":\"/b\""), 1, 42, "routes[0]: \"path\" is a duplicate"},
       {ONE("\"path\":\"/a\",\"Path\":\"/b\""), 1, 42, "routes[0]: \"Path\" is not a known member"},
       {ONE("\"path\":\"/a\",\"default\":\"deny\""), 1, 42,
@@ -226,6 +292,59 @@ static void lists_at_their_limits_are_read(void **state) {
   }
 }
 
+static void calls_at_their_limits_are_read(void **state) {
+  (void)state;
+  static char text[1 << 16];
+  subtoken_result result;
+  subtoken_policy_error error;
+  for (int count = SUBTOKEN_POLICY_MCP_MAX; count <= SUBTOKEN_POLICY_MCP_MAX + 1; count++) {
+    int len =
+        snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"mcp\":{");
+    for (int i = 0; i < count; i++) {
+      len += snprintf(text + len, sizeof text - (size_t)len, "%s\"%d\":[\"b\"]", i > 0 ? "," : "",
+                      i * 7919 % 4099);
+    }
+    len += snprintf(text + len, sizeof text - (size_t)len, "}}]}");
+    const subtoken_policy *policy = try_read(text, (size_t)len, &result, &error);
+    CHECK((policy != NULL) == (count == SUBTOKEN_POLICY_MCP_MAX), "%d %s", count, error.text);
+    if (policy != NULL) drop(policy);
+    if (policy == NULL) {
+      assert_string_equal(error.text, "routes[0].mcp: too many entries (maximum 1024)");
+    }
+  }
+  for (int len = SUBTOKEN_POLICY_MCP_NAME_MAX; len <= SUBTOKEN_POLICY_MCP_NAME_MAX + 1; len++) {
+    int end =
+        snprintf(text, sizeof text,
+                 "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"mcp\":{\"tools/call %0*d"
+                 "\":[\"b\"]}}]}",
+                 len, 0);
+    const subtoken_policy *policy = try_read(text, (size_t)end, &result, &error);
+    CHECK((policy != NULL) == (len == SUBTOKEN_POLICY_MCP_NAME_MAX), "%d %s", len, error.text);
+    if (policy != NULL) drop(policy);
+  }
+  /* A name and a value of which every byte is shown as four, far behind in the file. */
+  int end = snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[");
+  for (int i = 0; i < 1000; i++) end += snprintf(text + end, 64, "{\"path\":\"/%d\"},", i);
+  end += snprintf(text + end, 64, "{\"path\":\"/a\",\"mcp\":{\"prompts/get ");
+  for (int j = 0; j < 30; j++) end += snprintf(text + end, 8, "%s", "\xE2\x80\xAE");
+  end += snprintf(text + end, 64, "\":[\"b\",\"");
+  for (int j = 0; j < 20; j++) end += snprintf(text + end, 8, "%s", "\xE2\x80\xAE");
+  snprintf(text + end, 64, "\"]}}]}");
+  assert_null(try_read(text, strlen(text), &result, &error));
+  CHECK(strstr(error.text, "routes[1000].mcp.\"prompts/get \\xe2") != NULL &&
+            strstr(error.text, "...\"[1]: \"\\xe2") != NULL &&
+            strstr(error.text, "...\" is not a permission") != NULL,
+        "%s", error.text);
+  /* Places stay right wherever the members are. */
+  const subtoken_policy *policy = policy_of(
+      "{\"default\":\"deny\",\"routes\":[{\n\"path\":\"/a\",\n\"mcp\":{\n\n\"a\":[\"b\"]}"
+      "},{\"mcp\":{\n\"c\":[\"d\"]},\n\"path\":\"/b\"}]}");
+  const st_policy_route *routes = st_policy_routes(policy);
+  assert_true(routes[0].line == 2 && routes[1].line == 7);
+  assert_true(st_policy_calls(policy)[0].line == 5 && st_policy_calls(policy)[1].line == 6);
+  drop(policy);
+}
+
 static void stars_in_bad_places_are_refused(void **state) {
   (void)state;
   static const struct {
@@ -260,6 +379,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(errors_name_line_and_column),
       cmocka_unit_test(lists_at_their_limits_are_read),
+      cmocka_unit_test(calls_at_their_limits_are_read),
       cmocka_unit_test(stars_in_bad_places_are_refused),
   };
   return cmocka_run_group_tests_name("policy_parse", tests, NULL, NULL);
