@@ -29,6 +29,11 @@ const st_problem *st_access_requires(st_context *c, const st_identity *identity,
   if (st_identity_is_audience_token(identity)) {
     return st_problem_escalation(&c->problem, ACCESS_AUDIENCE_TOKEN);
   }
+  return st_access_holds(c, identity, permission);
+}
+
+const st_problem *st_access_holds(st_context *c, const st_identity *identity,
+                                  const char *permission) {
   if (st_claims_has_permission(&identity->grant, st_text(permission))) return NULL;
   return st_problem_permission(&c->problem, st_text(permission));
 }

@@ -14,6 +14,9 @@ const st_problem *st_access_manager(st_context *c, st_identity *identity)
  * it could have made up. */
 const st_problem *st_access_requires(st_context *c, const st_identity *identity,
                                      const char *permission) __attribute__((warn_unused_result));
+/* The same for a call that gives a token for an audience no more than its edge has: it is taken. */
+const st_problem *st_access_holds(st_context *c, const st_identity *identity,
+                                  const char *permission) __attribute__((warn_unused_result));
 /* Does it hold each permission of a list joined by commas? Otherwise 403: a credential never
  * exceeds its parent.
  */

@@ -304,7 +304,7 @@ const st_problem *st_revocations_answer(st_context *c) {
   st_identity identity;
   revocations_request wanted;
   const st_problem *problem = st_authenticate(c, &identity);
-  if (problem == NULL) problem = st_access_requires(c, &identity, "revocations");
+  if (problem == NULL) problem = st_access_holds(c, &identity, "revocations");
   if (problem == NULL) problem = revocations_read_question(c, &wanted);
   if (problem == NULL) problem = revocations_bind(&identity, &wanted);
   return problem != NULL ? problem : revocations_answer(c, &identity, &wanted);
