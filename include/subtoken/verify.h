@@ -151,7 +151,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_inspect(subtoken_text
 /* Write a sentence that says which rule gave this result, and why: `exp 2026-01-01T00:00:00Z was
  * 3 h ago`, `url /v2/account/bank is not in [/v2/tokeninfo]`. It is for the people who run an API,
  * not for its callers. Pass the arguments of subtoken_verify and its result. Control characters are
- * escaped as \xNN, and no part of the signature is written. A sentence that does not fit is cut
+ * escaped as \xNN, and of the signature no more than the tid is written. With SUBTOKEN_REVOKED
+ * .revoked is called again, to learn which name it was. A sentence that does not fit is cut
  * behind a whole character; SUBTOKEN_EXPLAIN_MAX is enough for most. Returns the length without the
  * NUL, less than out_size; 0 when an argument is NULL or has a size of no version. About 40 KiB of
  * stack.

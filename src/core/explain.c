@@ -10,6 +10,7 @@
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
+#include "core/ring.h"
 #include "core/sized.h"
 
 typedef struct explained {
@@ -34,6 +35,9 @@ static void explain_decode(explained *e) {
   if (!st_base64url_decode(e->jws.payload, e->claims.text, sizeof e->claims.text, &len)) return;
   e->claims.text_len = (uint16_t)len;
   e->read = st_claims_read(0, &e->claims, &e->fault) == SUBTOKEN_OK;
+  if (e->read && e->jws.mac.len == ST_CLAIMS_MAC_CHARS) {
+    e->read = st_claims_set_tid(&e->claims, e->token);
+  }
 }
 
 /* ---- pieces of sentences ---- */
@@ -278,19 +282,72 @@ static void write_audience(st_writer *w, explained *e) {
   }
 }
 
-static void explain_parties(st_writer *w, explained *e, subtoken_result result) {
-  bool aud = result == SUBTOKEN_AUD;
+static void explain_issuer(st_writer *w, const explained *e) {
   subtoken_text iss = subtoken_claims_text(&e->claims, e->claims.iss);
-  st_write_truncated(w, aud ? "aud is " : "iss is ");
-  if (aud) {
-    write_audience(w, e);
-  } else if (iss.len > 0) {
+  st_write_truncated(w, "iss is ");
+  if (iss.len > 0) {
     write_quoted_text(w, iss);
   } else {
     st_write_truncated(w, "empty or missing");
   }
   st_write_truncated(w, ", not ");
-  write_quoted_text(w, aud ? e->verifier->aud : e->verifier->iss);
+  write_quoted_text(w, e->verifier->iss);
+}
+
+/* What the kid of a derived secret has to do with it, or nothing. The header is overwritten by what
+ * is written behind it. */
+static bool explain_derived(st_writer *w, explained *e) {
+  member kid;
+  subtoken_text plain, audience;
+  (void)explain_read_header(e, ST_TEXT("kid"), &kid, NULL);
+  st_ring_split_kid(kid.value, &plain, &audience);
+  bool alone = audience.data != NULL && st_claims_only_audience(&e->claims, audience);
+  if (audience.data == NULL || (alone && e->verifier->aud.data != NULL)) return false;
+  write_member(w, "kid", &kid);
+  st_write_truncated(w, alone ? ", a secret that is derived for one audience, and this verifier is "
+                                "told none"
+                              : ", which signs for that audience alone");
+  st_write_truncated(w, "; aud is ");
+  return true;
+}
+
+static void explain_audience(st_writer *w, explained *e) {
+  if (explain_derived(w, e)) {
+    write_audience(w, e);
+    return;
+  }
+  st_write_truncated(w, "aud is ");
+  write_audience(w, e);
+  st_write_truncated(w, ", not ");
+  write_quoted_text(w, e->verifier->aud);
+}
+
+/* How many of the names have to be asked for until one is revoked; 0: nobody says. */
+static size_t first_revoked(const explained *e, const subtoken_text *names, size_t count) {
+  const subtoken_verifier *verifier = e->verifier;
+  for (size_t asked = 1; verifier->revoked != NULL && asked <= count; asked++) {
+    if (verifier->revoked(verifier->revoked_context, names, asked) == SUBTOKEN_REVOKED) {
+      return asked;
+    }
+  }
+  return 0;
+}
+
+static void explain_revoked(st_writer *w, const explained *e) {
+  subtoken_text names[ST_CLAIMS_NAMES_MAX];
+  size_t count = st_claims_names(&e->claims, names), first = first_revoked(e, names, count);
+  st_write_truncated(w, first <= 1 ? "sub " : "tid ");
+  write_word(w, names[first <= 1 ? 0 : first - 1]);
+  if (first > 2) st_write_truncated(w, ", which it was made from,");
+  if (first == 0 && count > 1) {
+    st_write_truncated(w, " or tid ");
+    write_word(w, names[1]);
+  }
+  if (first == 0 && count > 2) {
+    st_write_truncated(w, " or one of via ");
+    write_claim_list(w, &e->claims, e->claims.via, e->claims.via_count);
+  }
+  st_write_truncated(w, " is revoked");
 }
 
 /* The length of the part of a target that is certainly a path. The rest may be a query, or an
@@ -390,13 +447,9 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
 static void explain_read(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
     case SUBTOKEN_OK: write_time(w, "good until", e->claims.exp); break;
-    case SUBTOKEN_ISS:
-    case SUBTOKEN_AUD: explain_parties(w, e, result); break;
-    case SUBTOKEN_REVOKED:
-      st_write_truncated(w, "sub ");
-      st_write_escaped(w, subtoken_claims_text(&e->claims, e->claims.sub));
-      st_write_truncated(w, " is revoked");
-      break;
+    case SUBTOKEN_ISS: explain_issuer(w, e); break;
+    case SUBTOKEN_AUD: explain_audience(w, e); break;
+    case SUBTOKEN_REVOKED: explain_revoked(w, e); break;
     case SUBTOKEN_BAD_TARGET: st_explain_fault(w, e->request->target); break;
     case SUBTOKEN_URL: explain_url(w, e); break;
     case SUBTOKEN_PERM: explain_needs(w, e); break;

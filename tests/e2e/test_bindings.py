@@ -258,39 +258,35 @@ def all_languages_ask_for_each_name_of_a_token():
         assert ask(lines)[-1][0] == "claims", wrong
 
 
-def derived(key, audience):
-    """HKDF-SHA-256, by RFC 5869's own words."""
-    first = hmac.new(bytes(32), key, "sha256").digest()
-    return hmac.new(first, b"subtoken aud 1:" + audience.encode() + b"\1", "sha256").digest()
+LINEAGE = vectors("lineage.json")
 
 
 @test
-def all_languages_take_tokens_under_derived_secrets_alike():
-    base = {"sub": "p_good", "iat": NOW - 10, "exp": NOW + 100}
-    rest = {"permissions": ["account"]}
-    eu, us = derived(KEY, "eu"), derived(KEY, "us")
-    header = {"alg": "HS256", "typ": "JWT", "kid": "k1.eu"}
-    good = sign(eu, base | {"aud": "eu"} | rest, header)
-    plain, unbound = sign(KEY, base | {"aud": "eu"} | rest), sign(KEY, base | rest)
-    wrong = {"aud": sign(eu, base | {"aud": "us"} | rest, header),
-             "both": sign(eu, base | {"aud": ["eu", "us"]} | rest, header),
-             "none": sign(eu, base | rest, header),
-             "plain": sign(KEY, base | {"aud": "eu"} | rest, header | {"kid": "k1"}),
-             "mac": sign(us, base | {"aud": "eu"} | rest, header)}
-    whole, edge = ring_text(), "k1.eu:%s\n" % b64(eu)
-    rows = [(whole, "eu", good, "ok"), (whole, None, good, "aud"), (whole, "us", good, "aud"),
-            (whole, "eu", plain, "ok"), (whole, None, plain, "ok"), (whole, "eu", unbound, "aud"),
-            (edge, None, good, "ok"), (edge, "eu", good, "ok"), (edge, "us", good, "aud"),
-            (edge, None, unbound, "kid"), (edge, None, plain, "kid"), (edge, None, wrong["plain"], "kid")]
-    rows += [(ring, aud, wrong[w], want) for ring in (whole, edge) for aud in ("eu", None)
-             for w, want in (("aud", "aud"), ("both", "aud"), ("none", "aud"), ("mac", "mac"))]
-    lines = []
-    for ring, aud, token, _ in rows:
-        lines += [("ring", text(ring)), ("sub", text("p_good"), "good"), settings("asks", aud=aud),
-                  question("verify", token)]
+def derived_secrets_are_those_of_openssl():
+    for row in LINEAGE["hkdf"]:
+        out = sh("openssl", "kdf", "-keylen", "32", "-kdfopt", "digest:SHA2-256", "-kdfopt", "hexkey:" + row["secret"],
+                 "-kdfopt", "info:subtoken aud 1:" + row["audience"], "HKDF")
+        assert out.replace(":", "").strip().lower() == row["derived"], row
+        assert row["derived_kid"] == row["kid"] + "." + row["audience"]
+    made = sh(PYTHON, os.path.join(ROOT, "tests/vectors/lineage.py"))
+    assert made == read(ROOT, "tests/vectors/lineage.json"), "lineage.py > lineage.json"
+
+
+@test
+def all_languages_decide_about_lineage_as_the_vectors_say():
+    lines, wanted = [("sub", text("s_good"), "good")], []
+    for row in LINEAGE["cases"]:
+        lines += [("ring", text(LINEAGE["rings"][row["ring"]])), ("verifier", 60, 365 * 86400, "-", text(row["aud"]), "asks")]
+        lines += [("sub", text(name), "revoked") for name in row["revoked"]]
+        lines += [question("verify", row["token"], now=LINEAGE["now"], target="/v2/account", needs=("account",))]
+        wanted.append((len(lines) - 1, row))
+        lines += [question("explain", row["token"], now=LINEAGE["now"], target="/v2/account", needs=("account",))]
+        lines += [("sub", text(name), "good") for name in row["revoked"]]
     answers = ask(lines)
-    for i, (ring, aud, token, want) in enumerate(rows):
-        assert decision(answers[4 * i + 3], token, i) == want, (i, answers[4 * i + 3], want)
+    for at, row in wanted:
+        assert decision(answers[at], row["token"], row["id"]) == row["reason"], (row["id"], answers[at])
+        said = bytes.fromhex(answers[at + 1][0]).decode()
+        assert len(said) > 8 and said.isprintable(), (row["id"], said)
 
 
 @test

@@ -256,6 +256,90 @@ static void any_arguments_are_explained(void **state) {
   release(token);
 }
 
+/* Revokes one name. */
+static subtoken_result revoke_one(void *context, const subtoken_text *names, size_t count) {
+  const subtoken_text *bad = context;
+  assert_true(count >= 1 && st_text_is(names[0], "parent"));
+  for (size_t i = 0; i < count; i++) {
+    if (st_text_equal(names[i], *bad)) return SUBTOKEN_REVOKED;
+  }
+  return SUBTOKEN_OK;
+}
+
+/* Which of its names it was, and what is said when nobody tells. */
+static void the_revoked_name_is_named(void **state) {
+  (void)state;
+  static const char payload[] =
+      "{" GOOD_CLAIMS ",\"permissions\":[],\"via\":[\"oldest0123456789\",\"newest0123456789\"]}";
+  static subtoken_claims claims;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_text token = good_token(payload);
+  subtoken_text tid = {token.data + token.len - 43, 16};
+  char by_tid[60], nobody[200];
+  snprintf(by_tid, sizeof by_tid, "tid %.16s is revoked", tid.data);
+  snprintf(nobody, sizeof nobody,
+           "sub parent or tid %.16s or one of via [oldest0123456789, newest0123456789] is revoked",
+           tid.data);
+  struct {
+    subtoken_text bad;
+    const char *words;
+  } rows[] = {
+      {ST_TEXT("parent"), "sub parent is revoked"},
+      {tid, by_tid},
+      {ST_TEXT("oldest0123456789"), "tid oldest0123456789, which it was made from, is revoked"},
+      {ST_TEXT("newest0123456789"), "tid newest0123456789, which it was made from, is revoked"},
+  };
+  subtoken_verifier verifier = verifier_of();
+  subtoken_request request = {.size = sizeof request, .now = NOW};
+  verifier.without_revocations = false;
+  verifier.revoked = revoke_one;
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    verifier.revoked_context = &rows[i].bad;
+    assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_REVOKED);
+    assert_string_equal(said(&verifier, token, &request, SUBTOKEN_REVOKED), rows[i].words);
+  }
+  verifier.revoked = NULL;
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_REVOKED), nobody);
+  release(token);
+}
+
+/* A token under a derived secret, where it is not taken. */
+static void audiences_are_explained(void **state) {
+  (void)state;
+  static const struct {
+    const char *aud, *told, *words; /* aud: JSON */
+  } rows[] = {
+      {"\"eu\"", NULL,
+       "kid is \"k.eu\", a secret that is derived for one audience, and this verifier is told "
+       "none; "
+       "aud is \"eu\""},
+      {"\"eu\"", "us", "aud is \"eu\", not \"us\""},
+      {"\"us\"", "eu", "kid is \"k.eu\", which signs for that audience alone; aud is \"us\""},
+      {"\"us\"", NULL, "kid is \"k.eu\", which signs for that audience alone; aud is \"us\""},
+      {"[\"eu\",\"us\"]", "eu",
+       "kid is \"k.eu\", which signs for that audience alone; aud is [\"eu\", \"us\"]"},
+  };
+  static subtoken_claims claims;
+  uint8_t secret[33] = {0};
+  assert_int_equal(subtoken_secret_derive(TEST_SECRET, 32, ST_TEXT("eu"), secret), SUBTOKEN_OK);
+  ring_with(&ring, "k", TEST_SECRET);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char payload[200];
+    snprintf(payload, sizeof payload, "{" GOOD_CLAIMS ",\"aud\":%s,\"permissions\":[]}",
+             rows[i].aud);
+    assert_int_equal(strlen((const char *)secret), 32);
+    subtoken_text token = signed_token(
+        (const char *)secret, ST_TEXT("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"k.eu\"}"),
+        st_text(payload));
+    subtoken_verifier verifier = verifier_of();
+    subtoken_request request = {.size = sizeof request, .now = NOW};
+    if (rows[i].told != NULL) verifier.aud = st_text(rows[i].told);
+    assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_AUD);
+    assert_string_equal(said(&verifier, token, &request, SUBTOKEN_AUD), rows[i].words);
+    release(token);
+  }
+}
+
 /* Texts that are no token, as far as they go. */
 static void texts_that_are_no_token_are_described(void **state) {
   (void)state;
@@ -283,6 +367,7 @@ static void texts_that_are_no_token_are_described(void **state) {
       {"eyJhbGciOiJIUzI1NiJ9.e30.", SUBTOKEN_MAC,
        "the signature was not made over these bytes with the secret (unnamed)"},
   };
+  ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   static subtoken_claims claims;
@@ -496,10 +581,11 @@ static void a_sentence_is_short_and_has_no_signature(void **state) {
   for (size_t i = 2; i < target.len; i += 2) ((char *)(uintptr_t)target.data)[i] = '\xA9';
   subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW, .target = target};
-  for (int result = 0; result <= SUBTOKEN_URL_WIDER; result++) {
+  for (int result = 0; result <= SUBTOKEN_RING_DERIVED; result++) {
     const char *words = said(&verifier, token, &request, (subtoken_result)result);
     CHECK(strstr(words, "\\x") == NULL, "result %d: %s", result, words);
-    for (size_t at = token.len - 43; at + 8 <= token.len; at++) {
+    /* But for its first 16 characters, which are the tid. */
+    for (size_t at = token.len - 43 + 9; at + 8 <= token.len; at++) {
       char piece[9] = {0};
       memcpy(piece, token.data + at, 8);
       CHECK(strstr(words, piece) == NULL, "result %d: %s", result, words);
@@ -531,6 +617,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_result_has_its_sentence),
       cmocka_unit_test(any_arguments_are_explained),
+      cmocka_unit_test(the_revoked_name_is_named),
+      cmocka_unit_test(audiences_are_explained),
       cmocka_unit_test(texts_that_are_no_token_are_described),
       cmocka_unit_test(absent_arguments_write_nothing),
       cmocka_unit_test(a_result_that_does_not_fit_is_harmless),
