@@ -6,6 +6,7 @@
  */
 #include "core/claims.h"
 #include "service/authenticate.h"
+#include "service/authorize_call.h"
 #include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/original_request.h"
@@ -13,62 +14,15 @@
 
 /* ---- what the request needs ---- */
 
-static bool authorize_has_header(const st_request *request, const char *name) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (st_text_is_nocase(request->headers[i].name, name)) return true;
-  }
-  return false;
-}
-
-/* Of a body that a proxy truncated (Envoy says so) the rest is unknown. */
-static unsigned authorize_policy_flags(const st_request *request, const st_original_headers *sent) {
-  unsigned flags = 0;
-  subtoken_text partial = sent->value[ST_ORIGINAL_PARTIAL_BODY];
-  bool whole = !sent->repeated[ST_ORIGINAL_PARTIAL_BODY] &&
-               (partial.data == NULL || st_text_is(partial, "false"));
-  if (request->body.len > 0 && whole) flags |= SUBTOKEN_POLICY_BODY;
-  if (authorize_has_header(request, "Origin") &&
-      authorize_has_header(request, "Access-Control-Request-Method")) {
-    flags |= SUBTOKEN_POLICY_PREFLIGHT;
-  }
-  return flags;
-}
-
-/* Does the grant have what the request needs, by its route and by its body? SUBTOKEN_OK;
- * SUBTOKEN_PERM, and *lacking, a view of decision or rpc; anything else: the body cannot be read.
- */
-static subtoken_result authorize_check_needs(const st_context *c, const subtoken_decision *decision,
-                                             const subtoken_claims *grant, subtoken_rpc *rpc,
-                                             subtoken_text *lacking) {
-  char scratch[ST_REQUEST_BODY_MAX];
-  const subtoken_text *first =
-      st_claims_find_lacking(grant, decision->needs, decision->needs_count);
-  if (first != NULL) {
-    *lacking = *first;
-    return SUBTOKEN_PERM;
-  }
-  if (!decision->json_rpc) return SUBTOKEN_OK;
-  subtoken_result result = subtoken_rpc_read(c->request->body, scratch, sizeof scratch, rpc);
-  return result == SUBTOKEN_OK ? subtoken_rpc_allowed(rpc, grant, lacking) : result;
-}
-static const st_problem authorize_bad_body = {
-    .status = 400, .event = "bad_request", .text = "body: must be a JSON-RPC request or batch"};
-
 /* The grant is what the store says now, not what the token says. */
-static const st_problem *authorize_by_policy(st_context *c, const subtoken_decision *decision,
-                                             const subtoken_claims *grant) {
+static const st_problem *authorize_by_policy(st_context *c, const subtoken_claims *grant,
+                                             st_authorize_call *call) {
   static const st_problem not_allowed = {.status = 403,
                                          .event = "url",
                                          .text = "the route policy does not allow this request",
                                          .challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE};
-  subtoken_rpc rpc;
-  subtoken_text lacking = {NULL, 0};
-  if (decision->access != SUBTOKEN_ACCESS_TOKEN) return &not_allowed;
-  switch (authorize_check_needs(c, decision, grant, &rpc, &lacking)) {
-    case SUBTOKEN_OK: return NULL;
-    case SUBTOKEN_PERM: return st_problem_permission(&c->problem, lacking);
-    default: return &authorize_bad_body;
-  }
+  if (call->decision.access != SUBTOKEN_ACCESS_TOKEN) return &not_allowed;
+  return st_authorize_call_check(c, grant, call) ? NULL : st_authorize_call_problem(c, call);
 }
 
 /* ---- headers of the answer ---- */
@@ -145,47 +99,40 @@ static bool authorize_is_open(const subtoken_decision *decision) {
 }
 
 /* Without a policy every good credential may do everything. False: the target is ambiguous. */
-static bool authorize_find_decision(const st_context *c, const st_original_headers *sent,
-                                    subtoken_decision *decision) {
+static bool authorize_find_decision(const st_context *c, st_authorize_call *call) {
   const subtoken_policy *policy = c->service->policy;
-  decision->access = SUBTOKEN_ACCESS_TOKEN;
-  decision->json_rpc = false;
-  decision->needs_count = 0;
+  call->decision.access = SUBTOKEN_ACCESS_TOKEN;
   return policy == NULL ||
-         subtoken_policy_find(policy, c->method, c->target,
-                              authorize_policy_flags(c->request, sent), decision) == SUBTOKEN_OK;
+         subtoken_policy_find(policy, c->method, c->target, st_authorize_call_flags(c, call->sent),
+                              &call->decision) == SUBTOKEN_OK;
 }
 
 /* Without a credential: what the user `*` may do. Told with a refusal as well, for an edge that
- * knows better than we what the request needs; never with a sub. decision NULL: the target is
+ * knows better than we what the request needs; never with a sub. call NULL: the target is
  * ambiguous.
  */
-static const st_problem *authorize_anonymous(st_context *c, const subtoken_decision *decision) {
+static const st_problem *authorize_anonymous(st_context *c, st_authorize_call *call) {
   static const st_problem store_error = {.status = 503,
                                          .event = "store_error",
                                          .text = "the key store cannot be read; try again later",
                                          .retry_after = 5};
   st_key anonymous;
   subtoken_claims grant;
-  subtoken_rpc rpc;
-  subtoken_text lacking = {NULL, 0};
   st_store_status found = st_identity_anonymous(c->service, &anonymous);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return &store_error;
   if (found == ST_STORE_OK) {
     if (!st_key_grant(&anonymous, &grant)) return &store_error;
     authorize_tell_anonymous(c->reply, &grant);
   }
-  if (decision != NULL && authorize_is_open(decision)) return NULL;
+  if (call != NULL && authorize_is_open(&call->decision)) return NULL;
   /* A route that needs a token and no permission is not one that these permissions open. */
-  bool may = found == ST_STORE_OK && decision != NULL &&
-             decision->access == SUBTOKEN_ACCESS_TOKEN &&
-             (decision->needs_count > 0 || decision->json_rpc);
+  bool may = found == ST_STORE_OK && call != NULL && grant.permission_count > 0 &&
+             call->decision.access == SUBTOKEN_ACCESS_TOKEN &&
+             (call->decision.needs_count > 0 || call->decision.json_rpc || call->decision.mcp);
   if (!may) return st_authenticate_missing(c);
-  switch (authorize_check_needs(c, decision, &grant, &rpc, &lacking)) {
-    case SUBTOKEN_OK: return NULL;
-    case SUBTOKEN_PERM: return st_authenticate_missing(c);
-    default: return &authorize_bad_body;
-  }
+  if (st_authorize_call_check(c, &grant, call)) return NULL;
+  const st_problem *problem = st_authorize_call_problem(c, call);
+  return problem->status == 403 ? st_authenticate_missing(c) : problem;
 }
 
 /* ---- for which audience ---- */
@@ -229,23 +176,23 @@ static const st_problem *authorize_check_audience(st_context *c, const st_origin
  * identity, because some proxies pass its headers on to the caller, who may know less of the owner
  * than they say.
  */
-static const st_problem *authorize_decide(st_context *c, const st_original_headers *sent) {
+static const st_problem *authorize_decide(st_context *c, st_authorize_call *call) {
   st_identity identity;
-  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-  bool readable = authorize_find_decision(c, sent, &decision), asks_who = authorize_has_nonce(sent);
+  const st_original_headers *sent = call->sent;
+  bool readable = authorize_find_decision(c, call), asks_who = authorize_has_nonce(sent);
   if (!asks_who && !readable) return &authorize_bad_target;
-  if (!asks_who && authorize_is_open(&decision)) return NULL;
+  if (!asks_who && authorize_is_open(&call->decision)) return NULL;
   /* Credentials of every form. */
   const st_problem *problem = st_credential_find(c);
   if (problem != NULL) return problem;
-  if (c->credential.text.len == 0) return authorize_anonymous(c, readable ? &decision : NULL);
+  if (c->credential.text.len == 0) return authorize_anonymous(c, readable ? call : NULL);
   problem = st_authenticate_found(c, &identity);
   if (problem == NULL) problem = authorize_check_audience(c, sent, &identity);
   if (problem != NULL) return problem;
   if (!readable) {
     problem = &authorize_bad_target;
-  } else if (!authorize_is_open(&decision)) {
-    problem = authorize_by_policy(c, &decision, &identity.grant);
+  } else if (!authorize_is_open(&call->decision)) {
+    problem = authorize_by_policy(c, &identity.grant, call);
   }
   if (problem == NULL || asks_who) authorize_tell_identity(c->reply, &identity);
   return problem;
@@ -265,14 +212,20 @@ static const st_problem *authorize_for_nginx(st_context *c, const st_original_he
 
 const st_problem *st_authorize_answer(st_context *c) {
   st_original_headers sent;
+  st_authorize_call call;
   st_original_request_headers(c->request, &sent);
+  call.sent = &sent;
+  call.result = SUBTOKEN_UNDECIDED;
+  call.decision = (subtoken_decision)SUBTOKEN_DECISION_DEFAULT;
   const st_problem *problem = st_original_request_find(c, &sent);
   if (problem == NULL) problem = authorize_check_asker(c, &sent);
-  if (problem == NULL) problem = authorize_decide(c, &sent);
+  if (problem == NULL) problem = authorize_decide(c, &call);
   if (problem == NULL) c->reply->status = 200;
   if (c->reply->headers_len == 0) authorize_tell_anonymous(c->reply, NULL);
   if (authorize_has_nonce(&sent)) {
     st_reply_header(c->reply, "X-Subtoken-Nonce", sent.value[ST_ORIGINAL_NONCE]);
+  } else {
+    problem = st_authorize_call_challenge(c, &call, problem);
   }
   return authorize_for_nginx(c, &sent, problem);
 }

@@ -75,6 +75,14 @@ const st_problem *st_problem_escalation(st_problem_buffer *buffer, const char *t
   return problem;
 }
 
+const st_problem *st_problem_json(st_problem_buffer *buffer, int status, const char *event,
+                                  const char *body, st_challenge challenge) {
+  st_problem *problem = problem_keep(buffer, status, event, body, "", (subtoken_text){NULL, 0});
+  problem->json = true;
+  problem->challenge = challenge;
+  return problem;
+}
+
 const st_problem *st_problem_method(st_problem_buffer *buffer, const char *allow) {
   st_problem *problem =
       problem_keep(buffer, 405, "bad_method", "method not allowed", "", (subtoken_text){NULL, 0});

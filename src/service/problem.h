@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "domain/store_status.h"
 
-#define ST_PROBLEM_TEXT_MAX 320 /* with the NUL */
+#define ST_PROBLEM_TEXT_MAX 640 /* with the NUL */
 
 /* WWW-Authenticate (RFC 6750 section 3). */
 typedef enum st_challenge {
@@ -30,6 +30,7 @@ typedef struct st_problem {
   int status;
   const char *event; /* the log's word */
   const char *text;  /* {"text":"…"} in the body */
+  bool json;         /* .text is the whole body */
   st_challenge challenge;
   bool basic_challenge; /* and another one that asks for Basic */
   bool close;           /* end the connection */
@@ -66,6 +67,10 @@ const st_problem *st_problem_permission(st_problem_buffer *buffer, subtoken_text
     __attribute__((warn_unused_result));
 /* 403: more was asked for than the credential may do. */
 const st_problem *st_problem_escalation(st_problem_buffer *buffer, const char *text)
+    __attribute__((warn_unused_result));
+/* With a whole body. */
+const st_problem *st_problem_json(st_problem_buffer *buffer, int status, const char *event,
+                                  const char *body, st_challenge challenge)
     __attribute__((warn_unused_result));
 /* 405. allow: the methods that there are. */
 const st_problem *st_problem_method(st_problem_buffer *buffer, const char *allow)

@@ -42,9 +42,13 @@ static void reply_problem_end(st_reply *reply, const st_problem *problem, st_wri
 
 void st_reply_problem(st_reply *reply, const st_problem *problem) {
   st_writer writer = st_reply_begin(reply);
-  st_write_literal(&writer, "{\"text\":");
-  st_json_write_string(&writer, st_text(problem->text));
-  st_write_char(&writer, '}');
+  if (problem->json) {
+    st_write_literal(&writer, problem->text);
+  } else {
+    st_write_literal(&writer, "{\"text\":");
+    st_json_write_string(&writer, st_text(problem->text));
+    st_write_char(&writer, '}');
+  }
   reply_problem_end(reply, problem, &writer);
 }
 
@@ -88,6 +92,21 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
 
 void st_reply_header_visible(st_reply *reply, const char *name, subtoken_text value) {
   reply_header_escaped(reply, name, value, '\0');
+}
+
+bool st_reply_header_text(st_reply *reply, const char *name, subtoken_text value) {
+  st_writer writer =
+      st_writer_on(reply->headers + reply->headers_len, sizeof reply->headers - reply->headers_len);
+  for (size_t i = 0; i < value.len; i++) {
+    if (value.data[i] < ' ' || value.data[i] > '~') return false;
+  }
+  st_write_literal(&writer, name);
+  st_write_literal(&writer, ": ");
+  st_write_view(&writer, value);
+  st_write_literal(&writer, "\r\n");
+  if (!st_writer_end(&writer)) return false;
+  reply->headers_len += writer.len;
+  return true;
 }
 
 void st_reply_sequence(st_reply *reply, int64_t sequence) {

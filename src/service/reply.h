@@ -23,6 +23,9 @@ void st_reply_end(st_reply *reply, int status, st_writer *writer);
 void st_reply_header(st_reply *reply, const char *name, subtoken_text value);
 /* The same for a value that has visible ASCII alone, which it goes out as. */
 void st_reply_header_visible(st_reply *reply, const char *name, subtoken_text value);
+/* The same for a value of printable ASCII, blanks too, which it goes out as. False: it is another,
+ * or does not fit. */
+bool st_reply_header_text(st_reply *reply, const char *name, subtoken_text value);
 /* The header Subtoken-Seq. */
 void st_reply_sequence(st_reply *reply, int64_t sequence);
 
