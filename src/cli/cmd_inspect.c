@@ -61,7 +61,40 @@ static void inspect_print_on_one_line(subtoken_text json) {
   }
 }
 
-/* The times in words, and the session, when the claims are those of a subtoken. */
+static void inspect_print_audiences(const subtoken_claims *claims) {
+  size_t at = 0;
+  if (claims->aud.len == 0) return;
+  fputs("audience: ", stdout);
+  for (subtoken_text one; (one = subtoken_claims_audience(claims, &at)).data != NULL;) {
+    st_print_text(stdout, one);
+    if (at < claims->aud.len) fputs(", ", stdout);
+  }
+  fputc('\n', stdout);
+}
+
+/* Its id, and those of the tokens that it was made from. */
+static void inspect_print_lineage(const subtoken_claims *claims) {
+  if (claims->tid.len == 0) return;
+  fputs("tid:      ", stdout);
+  st_print_text(stdout, subtoken_claims_text(claims, claims->tid));
+  fputc('\n', stdout);
+  for (size_t i = 0; i < claims->via_count; i++) {
+    fputs(i == 0 ? "via:      " : ", ", stdout);
+    st_print_text(stdout, subtoken_claims_text(claims, claims->via[i]));
+  }
+  if (claims->via_count > 0) fputc('\n', stdout);
+}
+
+/* What a signature says without a secret: the id that a token with it has. */
+static subtoken_text inspect_tid(subtoken_text token) {
+  const char *dot = memrchr(token.data, '.', token.len);
+  size_t len = dot != NULL ? (size_t)(token.data + token.len - dot - 1) : 0;
+  return len == 43 ? (subtoken_text){dot + 1, SUBTOKEN_TID_LEN} : (subtoken_text){NULL, 0};
+}
+
+/* The times in words, the audience, the ids and the session, when the claims are those of a
+ * subtoken.
+ */
 static void inspect_print_claims(subtoken_text token) {
   static subtoken_claims claims;
   char header[SUBTOKEN_HEADER_MAX];
@@ -75,6 +108,8 @@ static void inspect_print_claims(subtoken_text token) {
   fputs("\nexpires:  ", stdout);
   st_print_time(stdout, claims.exp);
   printf("%s\n", claims.exp <= now ? " (in the past)" : "");
+  inspect_print_audiences(&claims);
+  inspect_print_lineage(&claims);
   if (claims.sid.len == 0) return;
   fputs("session:  ", stdout);
   st_print_text(stdout, subtoken_claims_text(&claims, claims.sid));
@@ -108,6 +143,8 @@ int st_cmd_inspect(int argc, char **argv) {
     inspect_print_on_one_line(header);
     fputs(",\"claims\":", stdout);
     inspect_print_on_one_line(payload);
+    subtoken_text tid = inspect_tid(token);
+    if (tid.data != NULL) printf(",\"tid\":\"%.*s\"", (int)tid.len, tid.data);
     puts("}");
     return st_print_flush(ST_EXIT_DONE);
   }

@@ -205,7 +205,9 @@ static void verify_print_explanation(const subtoken_verifier *verifier,
     subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
   }
   fputs(explanation, stdout);
-  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->reason);
+  if (result == SUBTOKEN_REVOKED && store != NULL && store->reason != NULL) {
+    printf(": %s", store->reason);
+  }
   if (result == SUBTOKEN_REVOCATION_UNKNOWN && asked->files != NULL) {
     st_verify_files_explain(asked->files, error);
     fputs(": ", stdout);

@@ -1,5 +1,6 @@
-/* Asks the database about each sub, as the server does: is its key there, in force, and does it
- * have the permissions that the request needs. What an edge knows instead is in verify_files.c.
+/* Asks the database about each sub, as the server does: is its key there, in force, is none of its
+ * tokens revoked that this one is or was made from, and does it have the permissions that the
+ * request needs. What an edge knows instead is in verify_files.c.
  */
 #include "cli/verify_store.h"
 
@@ -14,16 +15,23 @@ static const char *verify_store_reason(const st_verify_store *source, st_store_s
   return source->key.expires_at <= source->now ? "its key has expired" : NULL;
 }
 
+/* names[0] is the sub; behind it are tids, of which nearly no key has any that is revoked. */
 static subtoken_result verify_store_revoked(void *context, const subtoken_text *names,
                                             size_t count) {
   st_verify_store *source = context;
-  (void)count;
+  bool revoked = false;
   st_store_status found = source->keys.by_sub(source->keys.store, names[0], &source->key);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   source->reason = verify_store_reason(source, found);
-  return source->reason == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
+  if (source->reason != NULL) return SUBTOKEN_REVOKED;
+  if (source->key.tokens_revoked == 0 || count < 2) return SUBTOKEN_OK;
+  if (source->keys.tokens_revoked(source->keys.store, names + 1, count - 1, &revoked) !=
+      ST_STORE_OK) {
+    return SUBTOKEN_REVOCATION_UNKNOWN;
+  }
+  return revoked ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
 }
 
 void st_verify_store_start(st_verify_store *source, st_store *store, subtoken_verifier *verifier) {

@@ -259,27 +259,20 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
   }
 }
 
-/* The aud claim of the token, decoded again because claims do not keep it. */
-static void write_audience(st_writer *w, explained *e) {
-  st_json json;
-  subtoken_text name, value;
-  size_t len, shown = 0;
-  if (!st_base64url_decode(e->jws.payload, e->header, sizeof e->header, &len)) return;
-  st_json_start(&json, e->header, len);
-  if (!st_json_object(&json)) return;
-  while (st_json_member(&json, &name) && !st_text_is(name, "aud")) (void)st_json_skip(&json);
-  if (json.failed || !st_text_is(name, "aud")) {
+/* In brackets when there are several. */
+static void write_audience(st_writer *w, const explained *e) {
+  size_t at = 0, first = 0;
+  if (subtoken_claims_audience(&e->claims, &first).data == NULL) {
     st_write_truncated(w, "missing");
-  } else if (st_json_peek(&json) == '"') {
-    if (st_json_string(&json, &value)) write_quoted_text(w, value);
-  } else if (st_json_array(&json)) {
-    st_write_char(w, '[');
-    while (st_json_element(&json) && st_json_string(&json, &value)) {
-      if (shown++ > 0) st_write_truncated(w, ", ");
-      write_quoted_text(w, value);
-    }
-    st_write_char(w, ']');
+    return;
   }
+  bool several = first < e->claims.aud.len;
+  if (several) st_write_char(w, '[');
+  for (subtoken_text one; (one = subtoken_claims_audience(&e->claims, &at)).data != NULL;) {
+    if (one.data != e->claims.text + e->claims.aud.at + 2) st_write_truncated(w, ", ");
+    write_quoted_text(w, one);
+  }
+  if (several) st_write_char(w, ']');
 }
 
 static void explain_issuer(st_writer *w, const explained *e) {
@@ -294,8 +287,7 @@ static void explain_issuer(st_writer *w, const explained *e) {
   write_quoted_text(w, e->verifier->iss);
 }
 
-/* What the kid of a derived secret has to do with it, or nothing. The header is overwritten by what
- * is written behind it. */
+/* What the kid of a derived secret has to do with it, or nothing. */
 static bool explain_derived(st_writer *w, explained *e) {
   member kid;
   subtoken_text plain, audience;
@@ -312,12 +304,10 @@ static bool explain_derived(st_writer *w, explained *e) {
 }
 
 static void explain_audience(st_writer *w, explained *e) {
-  if (explain_derived(w, e)) {
-    write_audience(w, e);
-    return;
-  }
-  st_write_truncated(w, "aud is ");
+  bool derived = explain_derived(w, e);
+  if (!derived) st_write_truncated(w, "aud is ");
   write_audience(w, e);
+  if (derived) return;
   st_write_truncated(w, ", not ");
   write_quoted_text(w, e->verifier->aud);
 }
@@ -421,6 +411,17 @@ static void explain_needs(st_writer *w, const explained *e) {
   write_claim_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
 }
 
+static void explain_good(st_writer *w, const explained *e) {
+  write_time(w, "good until", e->claims.exp);
+  if (e->claims.aud.len > 0) {
+    st_write_truncated(w, ", aud is ");
+    write_audience(w, e);
+  }
+  if (e->claims.via_count == 0) return;
+  st_write_truncated(w, ", made from ");
+  write_claim_list(w, &e->claims, e->claims.via, e->claims.via_count);
+}
+
 static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
     case SUBTOKEN_TOO_LARGE:
@@ -446,7 +447,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
 
 static void explain_read(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
-    case SUBTOKEN_OK: write_time(w, "good until", e->claims.exp); break;
+    case SUBTOKEN_OK: explain_good(w, e); break;
     case SUBTOKEN_ISS: explain_issuer(w, e); break;
     case SUBTOKEN_AUD: explain_audience(w, e); break;
     case SUBTOKEN_REVOKED: explain_revoked(w, e); break;

@@ -721,6 +721,47 @@ def inspect_shows_the_session_of_an_access_token():
 
 
 @test
+def inspect_and_verify_show_what_a_token_was_made_from():
+    data = data_dir()
+    key = make_key(data, "a,b")["key"]
+    root = issue(data, key)
+    child = issue(data, root, "--audience", "eu")
+    grandchild = issue(data, child)
+    tids = [t.rpartition(".")[2][:16] for t in (root, child, grandchild)]
+    out = run("inspect", stdin=root)[1]
+    assert "\ntid:      %s\n" % tids[0] in out and "via:" not in out and "audience:" not in out, out
+    out = run("inspect", stdin=grandchild)[1]
+    assert out.endswith("\naudience: eu\ntid:      %s\nvia:      %s, %s\n" % (tids[2], tids[0], tids[1])), out
+    seen = json.loads(run("inspect", "--json", stdin=grandchild)[1])
+    assert seen["tid"] == tids[2] and seen["claims"]["via"] == tids[:2] and seen["claims"]["aud"] == "eu", seen
+    assert seen["header"]["kid"] == ".eu", seen
+    # An edge with the whole ring has to be told that it is eu; this command is one.
+    assert run("verify", data=data, stdin=root)[0] == 0
+    code, out, _ = run("verify", data=data, stdin=child)
+    assert code == 1 and out == ('refused 401 aud: kid is ".eu", a secret that is derived for one audience, and this '
+                                 'verifier is told none; aud is "eu"\n'), out
+    code, out, _ = run("verify", "--aud", "eu", data=data, stdin=grandchild)
+    assert code == 0 and out.endswith(', aud is "eu", made from [%s, %s]\n' % tuple(tids[:2])), out
+    # With the ring of an edge for eu alone.
+    ring = os.path.join(data, "edge")
+    with open(os.open(ring, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(run("secret", "derive", "--audience", "eu", data=data)[1])
+    edge = ("verify", "--secrets", ring, "--no-revocations")
+    assert run(*edge, stdin=child)[0] == 0 and run(*edge, stdin=grandchild)[0] == 0
+    code, out, _ = run(*edge, stdin=root)
+    assert code == 1 and out == "refused 401 kid: kid is missing, the secrets are [\".eu\"]\n", out
+    # What was made from a revoked token ends with it, and is told by which.
+    assert run("revoke", data=data, stdin=child)[0] == 0
+    assert run("verify", data=data, stdin=root)[0] == 0
+    code, out, _ = run("verify", "--aud", "eu", data=data, stdin=child)
+    assert code == 1 and out == "refused 401 revoked: tid %s is revoked\n" % tids[1], out
+    code, out, _ = run("verify", "--aud", "eu", data=data, stdin=grandchild)
+    assert code == 1 and out == "refused 401 revoked: tid %s, which it was made from, is revoked\n" % tids[1], out
+    assert run("verify", "--aud", "eu", data=data, stdin=issue(data, root, "--audience", "eu",
+                                                                       "--permissions", "a"))[0] == 0
+
+
+@test
 def inspect_wants_three_parts():
     token = sign(K0, claims())
     header, body, mac = token.split(".")
