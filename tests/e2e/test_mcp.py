@@ -5,7 +5,7 @@ from mcp_front import *
 import mcp_example, mcp_refusals  # they have tests
 
 ALL = [["tools"], ["tool", "search", {"q": "x"}], ["tool", "größe"], ["tool", "slow"], ["resource", "doc://a"], ["prompt", "greet"]]
-ANSWERS = ["search admin größe slow", "found x", "groß", "slept", "words", "hi"]
+ANSWERS = ["search admin größe announce slow", "found x", "groß", "slept", "words", "hi"]
 EVERY = (("default", "/mcp", "2025-11-25"), ("auto", "/mcp", "2026-07-28"), ("pin", "/strict", "2026-07-28"),
          ("sdk", "/mcp", "2025-11-25"), ("default", "/session", "2025-11-25"), ("auto", "/session", "2025-11-25"),
          ("default", "/sdk", "2025-11-25"), ("sdk", "/sdk", "2025-11-25"))
@@ -13,13 +13,15 @@ EVERY = (("default", "/mcp", "2025-11-25"), ("auto", "/mcp", "2026-07-28"), ("pi
 
 @test
 def every_client_reaches_every_server():
-    """And their events come one by one: `slow` sends one, and goes on when the client has seen it."""
+    """And their events come one by one: `slow` sends one, and goes on when the client has seen it; what is announced comes on the
+    stream of a session."""
     with front() as n:
         token = n.agent_token()
         for mode, path, era in EVERY:
-            said = mcp.agent(n.url(path), mode, *ALL, ["end"], token=token)
-            assert texts(said) == ANSWERS + ["ended"] and said["era"] == era, (mode, path, said)
-            assert said["session"] == (path in ("/session", "/sdk")) and not said["errors"], said
+            session = path in ("/session", "/sdk")
+            said = mcp.agent(n.url(path), mode, *ALL, *([["announce"]] if session else []), ["end"], token=token)
+            assert texts(said) == ANSWERS + ["heard"] * session + ["ended"] and said["era"] == era, (mode, path, said)
+            assert said["session"] == session and not said["errors"], said
 
 
 @test
@@ -133,6 +135,62 @@ def the_body_decides_and_the_headers_agree_with_it():
 
 
 @test
+def bodies_come_in_every_framing():
+    """HTTP/2, with and without a length; chunks, among them none; and in pieces over time."""
+    with front(server="listen unix:%(dir)s/h2 http2;") as n:
+        token = n.agent_token()
+        for how in (["--data-binary", "@-"], ["-T", "-", "-H", "Content-Length:"]):
+            for body, status in ((SEARCH, 200), (ADMIN, 403), ([LIST, ADMIN], 403)):
+                p = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{http_version}", "--unix-socket",
+                                    os.path.join(n.dir, "h2"), "--http2-prior-knowledge", *bearer(token), "-X", "POST", *how,
+                                    "http://api.example/echo"], input=json.dumps(body).encode(), capture_output=True, timeout=30)
+                assert p.stdout.decode() == "%d 2" % status, (how, body, p.stdout, p.stderr)
+        none = n.ask("/echo", "Transfer-Encoding: chunked", token=token, method="POST", body=b"0\r\n\r\n")
+        assert (none.status, none.body) == (403, '{"text":"no body came by which this call could be allowed"}'), none.body
+        for method in ("GET", "DELETE", "PUT"):
+            for body, status in ((LIST, 200), (ADMIN, 403)):
+                got = n.status("/echo", token=token, method=method, body=json.dumps(body).encode())
+                assert got == status, (method, body, got)
+        client = Client(n.socket)
+        text = json.dumps(ADMIN).encode()
+        head = "POST /echo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (token, len(text))
+        client.socket.sendall(head.encode() + text[:20])
+        client.socket.sendall(text[20:])
+        assert client.receive().status == 403
+        # The connection goes on with the next request, and what was refused is no part of it.
+        client.send("/echo", "POST", ["Authorization: Bearer " + token], json.dumps(SEARCH).encode())
+        assert client.receive().status == 200
+        client.close()
+
+
+@test
+def events_pass_as_they_come():
+    """Also of a server that does not ask nginx for it."""
+    with front() as n:
+        n.upstream.shutdown()
+        n.upstream.server_close()
+        os.unlink(n.upstream.path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(n.upstream.path)
+            os.chmod(n.upstream.path, 0o666)
+            listener.listen()
+            client = Client(n.socket)
+            client.send("/echo", "POST", ["Authorization: Bearer " + n.agent_token()], json.dumps(SEARCH).encode())
+            server, _ = listener.accept()
+            server.settimeout(30)
+            asked = b""
+            while b'"search"' not in asked:
+                asked += server.recv(65536)
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for i in range(3):
+                server.sendall(b"data: %d\n\n" % i)
+                while b"data: %d" % i not in client.file.readline():
+                    pass
+            server.close()
+            client.close()
+
+
+@test
 def whole_keys_are_held_to_it_too():
     with front(server="subtoken_fallback /ask; location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; }",
                answer=Endpoint()) as n:
@@ -148,7 +206,7 @@ def whole_keys_are_held_to_it_too():
 def headers_alone_decide_where_no_body_is_read():
     """For a server that compares them itself: here one that refuses older bodies."""
     version = "MCP-Protocol-Version: 2026-07-28"
-    with front(server="subtoken_read_body off;", headers=True) as n:
+    with front(server="subtoken_read_body off;", headers=True, more=[{"path": "/echo/rpc", "json_rpc": True}]) as n:
         token = n.agent_token()
         said = mcp.agent(n.url("/strict"), "pin", *ALL, ["tool", "admin"], token=token)
         assert texts(said)[:-1] == ANSWERS and said["results"][-1]["error"]["scope"] == "admin", said
@@ -166,6 +224,7 @@ def headers_alone_decide_where_no_body_is_read():
             got = n.ask("/strict", version, "Mcp-Method: tools/call", "Mcp-Name: search", "Content-Type: application/json",
                         "Accept: application/json, text/event-stream", token=token, method="POST", body=json.dumps(body).encode())
             assert got.status == 400, (body, got.body)
+        assert n.status("/echo/rpc", token=token, method="POST", body=b'{"method":"a.b"}') == 403
         assert n.status("/plain", version, "Mcp-Method: tools/list", token=token, method="POST", body=b"{}") == 403
 
 

@@ -6,8 +6,10 @@
 // [{"text"} or {"error"} ...], "errors" (of onerror), "requests": [[method, URL without the front's, status] ...], "authorize"
 // (where the person is sent)}.
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, ClientCredentialsProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as SdkClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { StreamableHTTPClientTransport as SdkTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
 const about = { name: 'agent', version: '1.0.0' };
@@ -62,7 +64,7 @@ function transport(asked, out) {
   return new Transport(new URL(asked.url), options);
 }
 
-async function call(client, asked, [what, name, given]) {
+async function call(client, asked, out, [what, name, given]) {
   switch (what) {
     case 'tool': {
       const onprogress = asked.release ? () => { fetch(asked.release); } : undefined;
@@ -74,6 +76,12 @@ async function call(client, asked, [what, name, given]) {
     case 'resource': return { text: (await client.readResource({ uri: name })).contents[0].text };
     case 'prompt': return { text: (await client.getPrompt({ name })).messages[0].content.text };
     case 'tools': return { text: (await client.listTools()).tools.map((tool) => tool.name).join(' ') };
+    case 'announce': {
+      while (!out.requests.some(([method, , status]) => method === 'GET' && status === 200)) await sleep(5);
+      const heard = new Promise((resolve) => { out.heard = resolve; });
+      await client.callTool({ name: 'announce' });
+      return { text: await heard };
+    }
     case 'with': asked.headers = name; return { text: 'with' };
     case 'end': await client.transport.terminateSession(); return { text: client.transport.sessionId ?? 'ended' };
     default: throw new Error(`what is ${what}?`);
@@ -84,6 +92,9 @@ async function run(asked) {
   const out = { results: [], requests: [], errors: [] };
   const client = asked.mode === 'sdk' ? new SdkClient(about)
     : new Client(about, modes[asked.mode] ? { versionNegotiation: { mode: modes[asked.mode] } } : {});
+  const changed = () => out.heard?.('heard');
+  if (asked.mode === 'sdk') client.setNotificationHandler(ToolListChangedNotificationSchema, changed);
+  else client.setNotificationHandler('notifications/tools/list_changed', changed);
   client.onerror = (thrown) => out.errors.push(thrown.message);
   try {
     await client.connect(transport(asked, out), { timeout: 20_000 });
@@ -91,7 +102,7 @@ async function run(asked) {
     out.session = Boolean(client.transport.sessionId);
     for (const each of asked.do ?? []) {
       try {
-        out.results.push(await call(client, asked, each));
+        out.results.push(await call(client, asked, out, each));
       } catch (thrown) {
         out.results.push({ error: error(thrown) });
       }

@@ -23,6 +23,10 @@ function fill(server, Template, notify) {
   server.registerTool('search', { inputSchema: z.object({ q: z.string() }) }, ({ q }) => text(`found ${q}`));
   server.registerTool('admin', {}, () => text('done'));
   server.registerTool('größe', {}, () => text('groß'));
+  server.registerTool('announce', {}, async () => {
+    await server.server.sendToolListChanged(); // on the stream of the session
+    return text('announced');
+  });
   server.registerTool('slow', {}, async (context) => {
     await notify(context);
     await released;
