@@ -26,7 +26,7 @@
 #define ST_SQLITE_RETRY_MS 20
 #define ST_SQLITE_READERS 4 /* connections for the hot path; a power of two */
 
-/* ---- statements.c ---- */
+/* ---- statements.c; own_statements.c: those behind the first table ---- */
 
 extern const char *const st_sqlite_sql[ST_SQL_COUNT];
 
