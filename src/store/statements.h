@@ -16,7 +16,7 @@ typedef enum st_sql {
   ST_SQL_ROW_REPLACE_SUB,
   ST_SQL_ROW_GRANT,
   ST_SQL_ROW_EXTEND,     /* another expiry */
-  ST_SQL_ROW_TOUCH,      /* what requests are told of it is another one now */
+  ST_SQL_ROW_HAS_TOKEN,  /* that is listed: requests look them up from now on */
   ST_SQL_SUB_IS_REVOKED, /* revoked before, or its hash is listed */
 
   /* Parent keys: living rows of their kind. */

@@ -38,7 +38,7 @@ static st_store_status list_token(st_db *db, const st_change *change, const revo
             st_db_run_one(db, ST_SQL_TOKEN_LIST,
                           ST_VALUES(tid, sub, st_db_number(t->exp + LEEWAYS))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SUB_LOG, ST_VALUES(st_db_number(sequence), tid)) == ST_STORE_OK &&
-            st_db_run_one(db, ST_SQL_ROW_TOUCH,
+            st_db_run_one(db, ST_SQL_ROW_HAS_TOKEN,
                           ST_VALUES(st_db_text(key->id), st_db_number(change->now))) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }

@@ -137,7 +137,7 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
       "    ('x' || encode(substring(digest FROM 1 FOR 8), 'hex'))::bit(64)::bigint FROM was;"
       "  RETURN NULL; END $$;"
       "ALTER TABLE keys DROP COLUMN audience, DROP COLUMN old_digest, DROP COLUMN old_until,"
-      "  DROP COLUMN rotated_at;"
+      "  DROP COLUMN rotated_at, DROP COLUMN has_token; DROP INDEX listed_unknown;"
       "ALTER TABLE listed DROP COLUMN token_of, DROP COLUMN until;"
       "UPDATE version SET version = 1");
   assert_ok(st_store_open(location, false, &store, error));

@@ -189,13 +189,16 @@ static const char *const migrations[] = {
     /* An audience that a key is bound to. A key whose secret was replaced: old_digest is that of
      * the one before, and good until old_until; `replaced` has all that were replaced, because none
      * is given again. A token that is revoked by itself is listed by its tid, filled up with dots
-     * as no sub is: token_of is the sub of its key, and it stays until a time.
+     * as no sub is: token_of is the sub of its key, and it stays until a time. has_token: there
+     * were such of this row. The last index is that of hashes which a snapshot listed, and which
+     * may be of any token: it is nearly always empty.
      */
     "ALTER TABLE subtoken.keys ADD COLUMN audience " TEXT_C
     "  DEFAULT '' CHECK (length(audience) <= 32),"
     "  ADD COLUMN old_digest BYTEA CHECK (length(old_digest) = 32),"
     "  ADD COLUMN old_until BIGINT,"
-    "  ADD COLUMN rotated_at BIGINT;" /* NULL: never */
+    "  ADD COLUMN rotated_at BIGINT," /* NULL: never */
+    "  ADD COLUMN has_token SMALLINT NOT NULL DEFAULT 0 CHECK (has_token IN (0, 1));"
     "CREATE TABLE subtoken.replaced ("
     "  digest BYTEA NOT NULL PRIMARY KEY CHECK (length(digest) = 32),"
     "  key_id " TEXT_C
@@ -206,6 +209,7 @@ static const char *const migrations[] = {
     "  ADD COLUMN until BIGINT;"
     "CREATE INDEX listed_tokens ON subtoken.listed (token_of) WHERE token_of IS NOT NULL;"
     "CREATE INDEX listed_until ON subtoken.listed (until) WHERE until IS NOT NULL;"
+    "CREATE INDEX listed_unknown ON subtoken.listed (sub) WHERE sub >= '==' AND sub < '=>';"
     "CREATE OR REPLACE FUNCTION subtoken.note_written() RETURNS trigger LANGUAGE plpgsql AS $$ "
     "BEGIN"
     "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"

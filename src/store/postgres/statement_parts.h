@@ -46,9 +46,11 @@
 /* How many tokens of the row are listed; and one more while there may be some whose tids are not
  * known: hashes that a snapshot listed.
  */
-#define TOKENS_REVOKED(row)                                                              \
-  "(SELECT count(*) FROM listed AS t WHERE t.token_of IS NOT NULL AND t.token_of = " row \
-  ".sub)"                                                                                \
+#define TOKENS_REVOKED(row)                                         \
+  "CASE " row                                                       \
+  ".has_token WHEN 0 THEN 0 ELSE (SELECT count(*) FROM listed AS t" \
+  " WHERE t.token_of IS NOT NULL AND t.token_of = " row             \
+  ".sub) END"                                                       \
   " + (EXISTS (SELECT 1 FROM listed AS t WHERE t.sub >= '==' AND t.sub < '=>'))::int"
 #define ROTATED_COLUMNS ", keys.audience, coalesce(keys.old_until, 0), "
 #define COLUMNS                                                                 \
@@ -90,7 +92,7 @@
 #define COPIED_OF_KEYS                                                                     \
   "id, n, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"        \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
-  " audience, old_digest, old_until, rotated_at"
+  " audience, old_digest, old_until, rotated_at, has_token"
 #define COPIED_OF_USERS                                                           \
   "username, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"

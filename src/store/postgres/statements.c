@@ -30,9 +30,10 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_EXTEND] = SQL_AND(INTO_WRITTEN,
                                   "UPDATE keys SET expires_at = $3, changed_at = $2"
                                   " WHERE id = $1 AND deleted_at IS NULL" RETURNING_DIGESTS),
-    [ST_SQL_ROW_TOUCH] = SQL_AND(INTO_WRITTEN,
-                                 "UPDATE keys SET changed_at = greatest(changed_at, $2)"
-                                 " WHERE id = $1" RETURNING_DIGESTS),
+    [ST_SQL_ROW_HAS_TOKEN] =
+        SQL_AND(INTO_WRITTEN,
+                "UPDATE keys SET has_token = 1, changed_at = greatest(changed_at, $2)"
+                " WHERE id = $1" RETURNING_DIGESTS),
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] = SQL_HASHED(1, 0,
                                          "SELECT 1 FROM revoked WHERE sub = $1"
@@ -460,11 +461,11 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                                    " WHERE id > $1 ORDER BY id LIMIT $2"),
     [ST_SQL_COPY_WRITE_SETTINGS] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"),
     [ST_SQL_COPY_WRITE_ISSUED] = SQL_AND(LATER, "INSERT INTO issued (sequence) VALUES ($1)"),
-    [ST_SQL_COPY_WRITE_KEYS] =
-        SQL_HASHED(4, LATER,
-                   "INSERT INTO keys (" COPIED_OF_KEYS ", hash)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint, $11, $12,"
-                   " $13::bigint, $14, $15::bigint, $16, $17, $18, $19, $20, $21, $22, $23)"),
+    [ST_SQL_COPY_WRITE_KEYS] = SQL_HASHED(
+        4, LATER,
+        "INSERT INTO keys (" COPIED_OF_KEYS ", hash)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint, $11, $12,"
+        " $13::bigint, $14, $15::bigint, $16, $17, $18, $19, $20, $21, $22, $23::bigint, $24)"),
     [ST_SQL_COPY_WRITE_REPLACED] =
         SQL_AND(LATER, "INSERT INTO replaced (digest, key_id) VALUES ($1, $2)"),
     [ST_SQL_COPY_WRITE_REVOKED] =

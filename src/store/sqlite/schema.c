@@ -207,13 +207,16 @@ static const char *const migrations[] = {
     /* An audience that a key is bound to. A key whose secret was replaced: old_digest is that of
      * the one before, and good until old_until; `replaced` has all that were replaced, because none
      * is given again. A token that is revoked by itself is listed by its tid, filled up with dots
-     * as no sub is: token_of is the sub of its key, and it stays until a time.
+     * as no sub is: token_of is the sub of its key, and it stays until a time. has_token: there
+     * were such of this row. The last index is that of hashes which a snapshot listed, and which
+     * may be of any token: it is nearly always empty.
      */
     "ALTER TABLE keys ADD COLUMN audience TEXT NOT NULL DEFAULT ''"
     "  CHECK (length(audience) <= 32);"
     "ALTER TABLE keys ADD COLUMN old_digest BLOB CHECK (length(old_digest) = 32);"
     "ALTER TABLE keys ADD COLUMN old_until INTEGER;"
     "ALTER TABLE keys ADD COLUMN rotated_at INTEGER;" /* NULL: never */
+    "ALTER TABLE keys ADD COLUMN has_token INTEGER NOT NULL DEFAULT 0 CHECK (has_token IN (0, 1));"
     "CREATE TABLE replaced ("
     "  digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),"
     "  key_id TEXT NOT NULL REFERENCES keys (id)"
@@ -222,6 +225,7 @@ static const char *const migrations[] = {
     "ALTER TABLE listed ADD COLUMN until INTEGER;"
     "CREATE INDEX listed_tokens ON listed (token_of) WHERE token_of IS NOT NULL;"
     "CREATE INDEX listed_until ON listed (until) WHERE until IS NOT NULL;"
+    "CREATE INDEX listed_unknown ON listed (sub) WHERE sub >= '==' AND sub < '=>';"
     "CREATE TRIGGER written_update_old AFTER UPDATE ON keys WHEN OLD.old_digest IS NOT NULL BEGIN"
     "  INSERT INTO written (digest8) VALUES (substr(OLD.old_digest, 1, 8)); END;",
 };

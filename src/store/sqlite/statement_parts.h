@@ -50,10 +50,10 @@
 /* How many tokens of the row are listed; and one more while there may be some whose tids are not
  * known: hashes that a snapshot listed.
  */
-#define TOKENS_REVOKED(row)                                   \
-  "(SELECT count(*) FROM listed AS t WHERE t.token_of = " row \
-  ".sub)"                                                     \
-  " + EXISTS (SELECT 1 FROM listed AS t WHERE t.sub >= '==' AND t.sub < '=>')"
+#define TOKENS_REVOKED(row)                                                                 \
+  "iif(" row ".has_token = 0, 0, (SELECT count(*) FROM listed AS t WHERE t.token_of = " row \
+  ".sub)) + EXISTS (SELECT 1 FROM listed AS t INDEXED BY listed_unknown"                    \
+  " WHERE t.sub >= '==' AND t.sub < '=>')"
 #define KEY_COLUMNS                                                             \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, " SUSPENDED("keys") ", audience, coalesce(old_until, 0)"
@@ -94,7 +94,7 @@
 #define COPIED_OF_KEYS                                                                     \
   "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"    \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
-  " audience, old_digest, old_until, rotated_at"
+  " audience, old_digest, old_until, rotated_at, has_token"
 #define COPIED_OF_USERS                                                        \
   "login, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"

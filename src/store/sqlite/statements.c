@@ -21,7 +21,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_EXTEND] =
         "UPDATE keys SET expires_at = ?3, changed_at = ?2"
         " WHERE id = ?1 AND deleted_at IS NULL",
-    [ST_SQL_ROW_TOUCH] = "UPDATE keys SET changed_at = max(changed_at, ?2) WHERE id = ?1",
+    [ST_SQL_ROW_HAS_TOKEN] = "UPDATE keys SET has_token = 1, changed_at = max(changed_at, ?2)"
+                             " WHERE id = ?1",
     /* Nor may it fall on a hash that is listed. */
     [ST_SQL_SUB_IS_REVOKED] =
         "SELECT 1 FROM revoked WHERE sub = ?1"
@@ -369,7 +370,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_ISSUED] = "INSERT INTO given (sequence) VALUES (?1)",
     [ST_SQL_COPY_WRITE_KEYS] = "INSERT INTO keys (" COPIED_OF_KEYS
                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                               " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+                               " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
     [ST_SQL_COPY_WRITE_REPLACED] = "INSERT INTO replaced (digest, key_id) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
                                   " VALUES (?1, ?2, ?3)",
