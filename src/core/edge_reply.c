@@ -154,8 +154,9 @@ void st_edge_reply_mcp(subtoken_edge_reply *reply, subtoken_result result,
   }
   if (reply->status == 400) edge_reply_write_challenge(reply, edge_reply_no_challenge);
   reply->body_len = (uint32_t)subtoken_mcp_reply(result, mcp, reply->body, sizeof reply->body);
-  size_t len = subtoken_mcp_challenge(result, mcp, reply->challenge, sizeof reply->challenge);
-  if (result == SUBTOKEN_PERM) reply->challenge_len = (uint32_t)len;
+  if (result != SUBTOKEN_PERM) return;
+  reply->challenge_len =
+      (uint32_t)subtoken_mcp_challenge(result, mcp, reply->challenge, sizeof reply->challenge);
 }
 
 void st_edge_reply_add_resource(subtoken_edge_reply *reply, subtoken_text resource,

@@ -85,7 +85,7 @@ static const char *edge_issue(const char *secret, const char *sub, const char *p
 }
 
 /* What a $ and a letter stand for in a table. */
-static const char *edge_expand_letter(char letter) {
+static inline const char *edge_expand_letter(char letter) {
   const char *sub = fixture.rows[0].key.sub;
   switch (letter) {
     case 'G': return edge_issue(TEST_SECRET, sub, "account,guilds", NULL, NOW + 60);
@@ -102,7 +102,7 @@ static const char *edge_expand_letter(char letter) {
   }
 }
 
-static const char *edge_expand(const char *format) {
+static inline const char *edge_expand(const char *format) {
   static char out[4][SUBTOKEN_TARGET_MAX];
   static size_t turn;
   char *to = out[turn++ % 4];
@@ -122,7 +122,7 @@ static const char *edge_expand(const char *format) {
 
 typedef struct edge_lines {
   subtoken_edge_request request;
-  subtoken_text authorization[4], x_api_key[4];
+  subtoken_text authorization[4], x_api_key[4], mcp_method[4], mcp_name[4], mcp_version[4];
   subtoken_text method, target, headers; /* heap blocks of their exact size */
 } edge_lines;
 
@@ -138,6 +138,16 @@ static void edge_lines_read_header(edge_lines *lines, subtoken_text name, subtok
     request->body_encoded = !st_text_is_nocase(st_text_trim(value), "identity");
   } else if (st_text_is_nocase(name, "Content-Length")) {
     request->content_length = strtoull(value.data, NULL, 10);
+    request->has_body = request->content_length > 0;
+  } else if (st_text_is_nocase(name, "Mcp-Method")) {
+    assert_true(request->mcp_method_count < 4);
+    lines->mcp_method[request->mcp_method_count++] = value;
+  } else if (st_text_is_nocase(name, "Mcp-Name")) {
+    assert_true(request->mcp_name_count < 4);
+    lines->mcp_name[request->mcp_name_count++] = value;
+  } else if (st_text_is_nocase(name, "MCP-Protocol-Version")) {
+    assert_true(request->mcp_version_count < 4);
+    lines->mcp_version[request->mcp_version_count++] = value;
   }
   if (st_text_is_nocase(name, "Origin")) request->origin = true;
   if (st_text_is_nocase(name, "Access-Control-Request-Method")) request->request_method = true;
@@ -156,6 +166,9 @@ static void edge_lines_read(edge_lines *lines, const char *method, const char *t
   lines->request.target = lines->target;
   lines->request.authorization = lines->authorization;
   lines->request.x_api_key = lines->x_api_key;
+  lines->request.mcp_method = lines->mcp_method;
+  lines->request.mcp_name = lines->mcp_name;
+  lines->request.mcp_version = lines->mcp_version;
   st_cutter cutter = {lines->headers, lines->headers.len == 0};
   while (st_cut(&cutter, '\n', &line) && line.len > 0) {
     st_cutter colon = {line, false};
