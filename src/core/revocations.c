@@ -95,17 +95,19 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
 #define FIND_AT_ONCE (SUBTOKEN_VIA_MAX + 2) /* as many names as a token has */
 
 /* Asks the memory for the buckets of all names before it looks into the first. */
-static __attribute__((noinline)) bool find_in_index(const subtoken_revocations *view,
-                                                    const subtoken_text *names, size_t count) {
+static __attribute__((noinline)) subtoken_result find_in_index(const subtoken_revocations *view,
+                                                               const subtoken_text *names,
+                                                               size_t count) {
   uint64_t hashes[FIND_AT_ONCE];
   for (size_t i = 0; i < count; i++) {
+    if (!is_text(names[i])) return SUBTOKEN_REVOCATION_UNKNOWN;
     hashes[i] = hash_of(view->key, (const uint8_t *)names[i].data, names[i].len);
     __builtin_prefetch(view->index + 4 * (size_t)(hashes[i] >> view->shift));
   }
   for (size_t i = 0; i < count; i++) {
-    if (is_listed(view, hashes[i])) return true;
+    if (is_listed(view, hashes[i])) return SUBTOKEN_REVOKED;
   }
-  return false;
+  return SUBTOKEN_OK;
 }
 
 /* hash_of for the length of a tid. */
@@ -116,34 +118,30 @@ static inline uint64_t hash_of_tid(const uint64_t key[2], const uint8_t *tid) {
 
 /* The words of a filter do not depend on each other: the processor asks for the next one while it
  * waits for the first. */
-static inline bool find_in_filter(const subtoken_revocations *view, const subtoken_text *names,
-                                  size_t count) {
+static inline subtoken_result find_in_filter(const subtoken_revocations *view,
+                                             const subtoken_text *names, size_t count) {
   for (const subtoken_text *name = names, *end = names + count; name < end; name++) {
     const uint8_t *data = (const uint8_t *)name->data;
+    if (!is_text(*name)) return SUBTOKEN_REVOCATION_UNKNOWN;
     uint64_t hash = name->len == SUBTOKEN_TID_LEN ? hash_of_tid(view->key, data)
                                                   : hash_of(view->key, data, name->len);
-    if (filter_may_have(view, hash) && is_listed(view, hash)) return true;
+    if (filter_may_have(view, hash) && is_listed(view, hash)) return SUBTOKEN_REVOKED;
   }
-  return false;
+  return SUBTOKEN_OK;
 }
 
 subtoken_result subtoken_revocations_find_any(const subtoken_revocations *view,
                                               const subtoken_text *names, size_t count) {
-  bool found = false;
+  subtoken_result result = SUBTOKEN_OK;
   if (view == NULL || view->index == NULL || (names == NULL && count > 0)) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
-  for (size_t i = 0; i < count; i++) {
-    if (!is_text(names[i])) return SUBTOKEN_REVOCATION_UNKNOWN;
-  }
-  if (view->filter != NULL) {
-    return find_in_filter(view, names, count) ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
-  }
-  for (size_t done = 0; done < count && !found; done += FIND_AT_ONCE) {
+  if (view->filter != NULL) return find_in_filter(view, names, count);
+  for (size_t done = 0; done < count && result == SUBTOKEN_OK; done += FIND_AT_ONCE) {
     size_t left = count - done;
-    found = find_in_index(view, names + done, left < FIND_AT_ONCE ? left : FIND_AT_ONCE);
+    result = find_in_index(view, names + done, left < FIND_AT_ONCE ? left : FIND_AT_ONCE);
   }
-  return found ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+  return result;
 }
 
 /* ---- opening ---- */

@@ -47,6 +47,10 @@ def varied(dice, now):
     return claims
 
 
+def made_from_two(claims, dice):
+    return dict(claims, via=["".join(dice.choices(BASE64URL, k=16)) for _ in range(2)])
+
+
 MANY = 1024
 
 
@@ -64,6 +68,9 @@ class Tokens:
         self.one = self.lines(directory, "one", [one])
         self.many = self.lines(directory, "many",
                                [sign(varied(dice, now), secret) for _ in range(MANY)])
+        self.one_via = self.lines(directory, "one-via", [sign(made_from_two(announced(now), dice), secret)])
+        self.many_via = self.lines(directory, "many-via", [
+            sign(made_from_two(varied(dice, now), dice), secret) for _ in range(MANY)])
         self.bad = {
             "an expired token": self.lines(directory, "expired", [sign(expired, secret)]),
             "another secret": self.lines(directory, "other", [sign(announced(now), secret[1:])]),

@@ -5,6 +5,7 @@ usage: verify.py BUILD [ROUNDS]    environment: BENCH_ROUNDS (15), BENCH_BRIEF=1
 import json, os, platform, re, shutil, statistics, subprocess, sys, tempfile, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import *
+from revision import NotBuilt, build, commit_of
 from tokens import Tokens
 
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
@@ -347,6 +348,52 @@ def two_threads(tokens):
             print("%-66s %12.2f" % ("the same of the HMAC alone " + spread, figure))
 
 
+# ---- the ids of a token --------------------------------------------------------
+
+BEFORE = "66f4f9f1913a2baf841527cc0e15a945457200bd"  # asked for the sub alone
+
+
+def before():
+    """The program of that commit, or None and why it is not there."""
+    commit = commit_of(BEFORE)
+    if BRIEF or commit is None:
+        return None, "not built in a brief run" if BRIEF else "commit %.7s is not in this clone" % BEFORE
+    try:
+        return os.path.join(build(commit, os.path.join(BUILD, "against"), "build/bench/verify"),
+                            "build", "bench", "verify"), None
+    except NotBuilt as e:
+        return None, str(e)
+
+
+def ids(tokens):
+    """Each verify asks for the sub and the tid of its token, and for each of via."""
+    old, why = before()
+    print("\nthe ids of a token, among 1,000,000 revoked ones: ns for one, %d rounds" % ROUNDS)
+    if old is None:
+        print("left out: %.7s: %s" % (BEFORE, why))
+    for title, plain, via, count in (("one token", tokens.one, tokens.one_via, 1),
+                                     ("1,024 varied tokens", tokens.many, tokens.many_via, 1024)):
+        programs = [Program("verify", "", [OURS, "verify", plain, tokens.secret]),
+                    Program("verify, made from two", "", [OURS, "verify", via, tokens.secret])]
+        if old is not None:
+            programs.append(Program("verify of %.7s" % BEFORE, "", [old, "verify", plain, tokens.secret]))
+        try:
+            for p in programs:
+                p.calibrate(count)
+            interleave(programs, ROUNDS)
+        finally:
+            for p in programs:
+                p.stop()
+        for p in programs:
+            print("%-28s %-29s %8.0f %8.0f %8.0f"
+                  % (p.name, title, statistics.median(p.taken), min(p.taken), max(p.taken)))
+        figure = statistics.median(ratios(programs[1], programs[0]))
+        check("made from two / made from a key, " + title, "%.2f" % figure, "at most 1.15", figure <= 1.15)
+        if old is not None:
+            figure = statistics.median(ratios(programs[0], programs[2]))
+            check("verify / verify of %.7s, %s" % (BEFORE, title), "%.2f" % figure, "at most 1.03", figure <= 1.03)
+
+
 def count_instructions(directory, path, tokens, n):
     """(all of subtoken_verify, all but the signature's check: the HMAC and its comparing)"""
     out = os.path.join(directory, "callgrind.%d" % n)
@@ -394,6 +441,7 @@ def main():
             table(title, programs)
         for title, programs, again in measured:
             checks(title, programs, peers, again)
+        ids(tokens)
         two_threads(tokens)
         instructions(directory, tokens)
 
