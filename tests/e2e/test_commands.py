@@ -12,10 +12,12 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["policy", "check"], ["saltpass"], ["backup"], ["version"], ["user"], ["user", "create"],
             ["user", "list"], ["user", "show"], ["user", "permissions"], ["user", "passwd"],
             ["user", "disable"], ["user", "enable"], ["user", "delete"], ["import"], ["audit"],
-            ["key", "hash"], ["store"], ["store", "status"], ["store", "copy"]]
+            ["key", "hash"], ["store"], ["store", "status"], ["store", "copy"], ["key", "rotate"],
+            ["secret", "derive"], ["revoke"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
-           "--name --permissions --expires --owner --config --data --json", "key list": "--config --data --json",
-           "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --config --data --json",
+           "--name --permissions --expires --owner --audience --config --data --json", "key list": "--config --data --json",
+           "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --audience --config --data --json",
+           "key rotate": "ID --overlap --config --data --json", "secret derive": "--audience --config --data --json",
            "policy check": "FILE --json",
            "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
            "--no-revocations --jsonl --json --config --data", "inspect": "--json",

@@ -270,12 +270,10 @@ def a_backup_that_is_put_back_undoes_no_revocation():
             code, out, _ = run("revoke", data=data, stdin=token["made and alive"] + "\n")
             assert code == 0 and ("was revoked before" if change_first else "is revoked") in out, out
             code, out, err = run("revoke", "--json", data=data, stdin="\n".join(
-                (token["made and alive"], token["untouched"], token["late"], "x.y.z", "")))
+                (token["made and alive"], token["late"], "x.y.z", "")))
             said = [json.loads(l) for l in out.splitlines()]
-            assert code == 1 and [l["revoked"] for l in said] == [True, False, False, False], out
-            assert said[1]["key"] == keys["untouched"][0]["id"] and said[3]["reason"] == "malformed"
-            code, _, err = run("revoke", data=data, stdin=token["untouched"])
-            assert code == 1 and "key revoke-subtokens " + keys["untouched"][0]["id"] in err, err
+            assert code == 1 and [l["revoked"] for l in said] == [True, True, False], out
+            assert "sub" in said[0] and said[2]["reason"] == "malformed"
             edge.pull(server)
             assert edge.reason(token["made and alive"]) == "revoked"
             assert edge.reason(token["untouched"]) == "ok"
