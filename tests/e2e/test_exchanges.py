@@ -32,7 +32,7 @@ def an_exchange_follows_rfc_8693():
                 ("invalid_request", {"subject_token": key["key"], "grant_type": None}),
                 ("unsupported_grant_type", {"subject_token": key["key"], "grant_type": "password"}),
                 ("invalid_target", {"subject_token": key["key"], "resource": "https://x"}),
-                ("invalid_target", {"subject_token": key["key"], "audience": "x"}),
+                ("invalid_target", {"subject_token": key["key"], "audience": "https://x"}),
                 ("invalid_scope", {"subject_token": key["key"], "scope": "guilds"}),
                 ("invalid_scope", {"subject_token": key["key"], "scope": 'a"b'})):
             bad = exchange(server, **parameters)
