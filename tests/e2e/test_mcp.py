@@ -192,14 +192,17 @@ def events_pass_as_they_come():
 
 @test
 def whole_keys_are_held_to_it_too():
-    with front(server="subtoken_fallback /ask; location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; }",
-               answer=Endpoint()) as n:
+    with front(server="subtoken_fallback /ask; location = /ask { internal; subtoken off; "
+               "proxy_set_header X-Case all; proxy_pass http://api/v2/authorize; }", answer=Endpoint()) as n:
         n.upstream.answer.say["Bearer KEY"] = (200, dict(KEY, **{"X-Subtoken-Permissions": "mcp,docs"}))
         for body, status in ((SEARCH, 200), (ADMIN, 403), ([LIST, ADMIN], 403)):
             assert n.status("/echo", token="KEY", method="POST", body=json.dumps(body).encode()) == status, body
         assert n.last.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="admin"'
-        # The user `*`, who has no permission here.
-        assert n.status("/echo", method="POST", body=json.dumps(SEARCH).encode()) == 401
+        # The user `*`, who may do a little. Whoever came without a credential may bring one: 401, never 403.
+        n.upstream.answer.say["anonymous all"] = (200, {"X-Subtoken-Permissions": "mcp,docs"})
+        for body, status in ((SEARCH, 200), (ADMIN, 401), ([SEARCH, ADMIN], 401), (LIST, 200)):
+            assert n.status("/echo", method="POST", body=json.dumps(body).encode()) == status, body
+        assert [n.status("/echo"), n.status("/echo", method="POST")] == [200, 401]
 
 
 @test
