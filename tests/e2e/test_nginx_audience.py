@@ -99,6 +99,45 @@ def one_token_is_revoked_with_what_was_made_from_it():
 
 
 @test
+def an_edge_with_derived_secrets_lives_from_the_server():
+    """The ring of `secret derive`, the data of `pull --audience`, keys of `key create --audience`, tokens of the server."""
+    fallback = "subtoken_fallback /ask; proxy_pass http://api;"
+    with Server() as server:
+        n = Nginx("""subtoken on; location / { %s } location /eu { subtoken_audience eu; %s }
+            location /derived { subtoken_secrets %%(dir)s/derived; subtoken_revocations %%(dir)s/pulled; %s }
+            location = /ask { internal; subtoken off; proxy_pass %s/v2/authorize; }"""
+                  % (fallback, fallback, fallback, server.url), data=server.data)
+        derived = run("secret", "derive", "--audience", "eu", data=server.data, check=0)[1]
+        with open(os.path.join(n.dir, "derived"), "w") as f:
+            f.write(derived)
+        share(f.name)
+        pulls = private_file(make_key(server.data, "revocations", "--audience", "eu")["key"], "edge.key")
+
+        def pull():
+            run("pull", "--once", "--audience", "eu", "--from", server.url, "--to", n.dir + "/pulled", "--key-file", pulls,
+                check=0)
+            for name in ("pulled", "pulled.alive"):
+                os.chmod(os.path.join(n.dir, name), 0o644)
+        pull()
+        key, bound = make_key(server.data)["key"], make_key(server.data, "account", "--audience", "eu")["key"]
+        plain, asked = [curl(server.url + "/v2/createsubtoken?permissions=account" + more, *bearer(key)).json()["subtoken"]
+                        for more in ("", "&audience=eu")]
+        made = issue(server.data, bound, "--permissions", "account")
+        child = issue(server.data, made, "--permissions", "account")
+        with n:
+            for name, credential, good in (("plain", plain, {"/"}), ("asked for", asked, {"/eu", "/derived"}), ("made", made, {"/eu", "/derived"}),
+                                           ("child", child, {"/eu", "/derived"}), ("bound key", bound, {"/eu", "/derived"}),
+                                           ("key", key, {"/", "/eu", "/derived"})):
+                for path in ("/", "/eu", "/derived"):
+                    assert n.status(path, token=credential) == (200 if path in good else 401), (name, path, n.last.status, result(n))
+            revoked = curl(server.url + "/oauth/revoke", "-d", "token=" + made)
+            assert (revoked.status, revoked.body) == (200, "{}")
+            pull()
+            wait(lambda: n.status("/derived", token=made) == 401, "the token is refused")
+            assert result(n) == "revoked" and n.status("/derived", token=child) == 401 and n.status("/derived", token=asked) == 200
+
+
+@test
 def settings_that_are_none():
     for line, says in (('subtoken_audience "a b";', "must be 1 to 32 letters"), ("subtoken_audience %s;" % ("x" * 33), "must be 1 to 32"),
                        ("subtoken_issuer http://keys.example;", "begins with https://"), ("subtoken_issuer https://;", "begins with"),
