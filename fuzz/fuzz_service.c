@@ -454,6 +454,7 @@ static void make_policy(void) {
   static const char text[] =
       "{\"default\":\"token\",\"preflight\":true,\"routes\":["
       "{\"path\":\"/a\",\"methods\":[\"GET\"],\"needs\":[\"guilds\"]},"
+      "{\"path\":\"/mcp\",\"resource\":\"https://api.test/mcp\"},"
       "{\"path\":\"/rpc\",\"json_rpc\":true},{\"path\":\"/open/*\",\"public\":true}]}";
   subtoken_text policy = {text, sizeof text - 1};
   static _Alignas(8) char memory[16384];
@@ -695,7 +696,8 @@ static void check_success(const st_reply *reply, subtoken_text method) {
     return;
   }
   HOLD(st_json_object(&json) && st_json_member(&json, &name));
-  if (st_text_is(name, "status") || st_text_is(name, "issuer")) return; /* health, metadata */
+  if (st_text_is(name, "status")) return;                                 /* health */
+  if (st_text_is(name, "issuer") || st_text_is(name, "resource")) return; /* metadata */
   if (st_text_is(name, "active")) {
     const credential *asker = used(reply);
     HOLD(asker != NULL && st_claims_has_permission(&asker->grant, ST_TEXT("introspect")));

@@ -21,24 +21,12 @@ static st_oauth_error client_identify(st_oauth *o) {
   return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, NULL);
 }
 
-/* A resource (RFC 8707) is no limit: the token is good wherever the key is. Clients of MCP always
- * name the one that they call.
- */
-static st_oauth_error client_check_target(st_oauth *o) {
-  if (o->given[ST_OAUTH_AUDIENCE].len == 0) return st_oauth_ok;
-  return st_oauth_fail(o, 400, "bad_request", "invalid_target", "audience: not supported");
-}
-
 static st_oauth_error client_read_scope(st_oauth *o) {
   return st_oauth_read_scope(o, &o->identity.grant, "scope: must not exceed that of the key");
 }
 
-static st_oauth_error client_issue(st_oauth *o) {
-  st_context *c = o->context;
-  const st_problem *problem =
-      st_issuing_access_token(c->service, &o->identity.grant, st_oauth_scope(o), o->scope_count,
-                              c->request->now, &o->access);
-  return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, "invalid_request");
+static st_oauth_error client_narrow_audience(st_oauth *o) {
+  return st_oauth_narrow_audience(o, "audience: must be that of the key");
 }
 
 static st_oauth_error client_reply(st_oauth *o) {
@@ -48,7 +36,13 @@ static st_oauth_error client_reply(st_oauth *o) {
 }
 
 st_oauth_error st_client_credentials_grant(st_oauth *o) {
-  static st_oauth_step *const steps[] = {client_identify, client_check_target, client_read_scope,
-                                         client_issue,    client_reply,        NULL};
+  static st_oauth_step *const steps[] = {client_identify,
+                                         st_oauth_check_audience,
+                                         st_oauth_check_resource,
+                                         client_read_scope,
+                                         client_narrow_audience,
+                                         st_oauth_issue,
+                                         client_reply,
+                                         NULL};
   return st_oauth_take(o, steps);
 }

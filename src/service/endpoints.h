@@ -22,6 +22,7 @@ const st_problem *st_token_endpoint_answer(st_context *c);  /* /oauth/token */
 const st_problem *st_revoke_answer(st_context *c);          /* /oauth/revoke */
 const st_problem *st_introspect_answer(st_context *c);      /* /oauth/introspect */
 const st_problem *st_metadata_issuer(st_context *c);        /* /.well-known/oauth-a... */
+const st_problem *st_metadata_resource(st_context *c);      /* /.well-known/oauth-p... */
 const st_problem *st_metadata_authorize(st_context *c);     /* /oauth/authorize */
 const st_problem *st_compat_exchange(st_context *c);        /* /m42Services/... */
 const st_problem *st_compat_hash(st_context *c);            /* /utils/hash/secure */

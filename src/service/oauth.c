@@ -8,6 +8,7 @@
 #include "service/authenticate.h"
 #include "service/credential.h"
 #include "service/form.h"
+#include "service/metadata.h"
 #include "service/reply.h"
 #include "service/request.h"
 
@@ -198,7 +199,53 @@ st_oauth_error st_oauth_read_scope(st_oauth *o, const subtoken_claims *held, con
   return st_oauth_ok;
 }
 
+/* ---- the audience ---- */
+
+/* One is all that a token can be for. */
+st_oauth_error st_oauth_check_audience(st_oauth *o) {
+  subtoken_text audience = o->given[ST_OAUTH_AUDIENCE];
+  if ((o->repeated & 1U << ST_OAUTH_AUDIENCE) != 0) {
+    return st_oauth_fail(o, 400, "bad_request", "invalid_target",
+                         "audience: a token is for one audience; ask for one token each");
+  }
+  if (audience.len == 0 || subtoken_audience_valid(audience)) return st_oauth_ok;
+  return st_oauth_fail(o, 400, "bad_request", "invalid_target",
+                       "audience: must be 1 to 32 characters A-Za-z0-9_-");
+}
+
+/* Of a credential that has an audience, only the same. */
+st_oauth_error st_oauth_narrow_audience(st_oauth *o, const char *text) {
+  subtoken_text audience = o->given[ST_OAUTH_AUDIENCE];
+  if (audience.len == 0 || !st_identity_is_bound(&o->identity) ||
+      subtoken_claims_has_audience(&o->identity.grant, audience)) {
+    return st_oauth_ok;
+  }
+  return st_oauth_fail(o, 400, "aud", "invalid_target", text);
+}
+
+/* A resource (RFC 8707) does not narrow the token, which is good wherever the key is. Clients of
+ * MCP name the one that they call; where the policy has resources, another could be one that
+ * collects tokens (section 3).
+ */
+st_oauth_error st_oauth_check_resource(st_oauth *o) {
+  subtoken_text resource = o->given[ST_OAUTH_RESOURCE];
+  bool several = (o->repeated & 1U << ST_OAUTH_RESOURCE) != 0;
+  if (resource.len == 0) return st_oauth_ok;
+  if (!several && st_metadata_allows_resource(o->context->service, resource)) return st_oauth_ok;
+  return st_oauth_fail(o, 400, "bad_request", "invalid_target",
+                       "resource: must be one of the route policy of this server");
+}
+
 /* ---- answers ---- */
+
+st_oauth_error st_oauth_issue(st_oauth *o) {
+  st_context *c = o->context;
+  st_access_request asked = {.scope = st_oauth_scope(o), .scope_count = o->scope_count};
+  if (o->given[ST_OAUTH_AUDIENCE].len > 0) asked.audience = o->given[ST_OAUTH_AUDIENCE];
+  const st_problem *problem = st_issuing_requested_token(c->service, &o->identity.grant, &asked,
+                                                         c->request->now, &o->access);
+  return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, "invalid_request");
+}
 
 void st_oauth_write_scope(st_writer *writer, const subtoken_claims *claims) {
   st_write_literal(writer, ",\"scope\":\"");

@@ -84,6 +84,17 @@ static inline const subtoken_text *st_oauth_scope(const st_oauth *o) {
   return o->scope_count > 0 ? o->scope : NULL;
 }
 
+/* The audience that is asked for: one, and of its form. */
+st_oauth_step st_oauth_check_audience;
+/* And that of what the call is made with, where that has one. text: what is told when it is not. */
+st_oauth_error st_oauth_narrow_audience(st_oauth *o, const char *text)
+    __attribute__((warn_unused_result));
+/* A step: the resource (RFC 8707), where one is named, is a route's of this server's policy. */
+st_oauth_step st_oauth_check_resource;
+
+/* A step: makes the access token of identity, with the scope and for the audience. */
+st_oauth_step st_oauth_issue;
+
 /* The members of an answer with an access token (RFC 6749 section 5.1), and its headers:
  * {"access_token":…,extra "token_type":…,"expires_in":…,"scope":… */
 st_writer st_oauth_begin_token(st_oauth *o, const char *extra);

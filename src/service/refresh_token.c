@@ -20,14 +20,20 @@ static st_oauth_error refresh_problem(st_oauth *o, const st_problem *problem) {
   return st_oauth_fail(o, 400, problem->event, "invalid_grant", "refresh_token: not accepted");
 }
 
-/* Looked at before the refresh token is used, so that a scope that is too wide does not cost it. */
-static st_oauth_error refresh_read_scope(st_oauth *o) {
-  if (o->given[ST_OAUTH_SCOPE].len == 0) return st_oauth_ok;
+/* Looked at before the refresh token is used, so that asking for too much does not cost it. The
+ * tokens of a session have its audience, or none.
+ */
+static st_oauth_error refresh_check_request(st_oauth *o) {
+  subtoken_text audience = o->given[ST_OAUTH_AUDIENCE];
+  if (o->given[ST_OAUTH_SCOPE].len == 0 && audience.len == 0) return st_oauth_ok;
   const st_problem *problem =
       st_sessions_of_refresh(o->context, o->given[ST_OAUTH_REFRESH_TOKEN], &o->identity.key);
   if (problem != NULL) return refresh_problem(o, problem);
   if (!st_key_grant(&o->identity.key, &o->identity.grant)) {
     return st_oauth_error_of(st_problem_change(ST_STORE_FAILED), NULL);
+  }
+  if (audience.len > 0 && !subtoken_claims_has_audience(&o->identity.grant, audience)) {
+    return st_oauth_fail(o, 400, "aud", "invalid_target", "audience: must be that of the session");
   }
   return st_oauth_read_scope(o, &o->identity.grant, "scope: must not exceed that of the session");
 }
@@ -50,7 +56,12 @@ static st_oauth_error refresh_reply(st_oauth *o) {
 }
 
 st_oauth_error st_refresh_token_grant(st_oauth *o) {
-  static st_oauth_step *const steps[] = {refresh_check, refresh_read_scope, refresh_continue,
-                                         refresh_reply, NULL};
+  static st_oauth_step *const steps[] = {refresh_check,
+                                         st_oauth_check_audience,
+                                         st_oauth_check_resource,
+                                         refresh_check_request,
+                                         refresh_continue,
+                                         refresh_reply,
+                                         NULL};
   return st_oauth_take(o, steps);
 }

@@ -34,6 +34,8 @@ static const struct {
     {"/oauth/authorize", "GET, HEAD, POST, OPTIONS", GET | POST, st_metadata_authorize},
     {"/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS", GET, st_metadata_issuer},
     {"/.well-known/oauth-authorization-server/", "GET, HEAD, OPTIONS", GET, st_metadata_issuer},
+    {"/.well-known/oauth-protected-resource", "GET, HEAD, OPTIONS", GET, st_metadata_resource},
+    {"/.well-known/oauth-protected-resource/", "GET, HEAD, OPTIONS", GET, st_metadata_resource},
     {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS", POST | SLASH,
      st_compat_exchange},
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},

@@ -23,18 +23,6 @@ static bool exchange_known_type(subtoken_text type) {
   return exchange_is_type(type, "access_token") || exchange_is_type(type, "jwt");
 }
 
-/* One is all that a token can be for (RFC 8693 section 2.2.2). */
-static st_oauth_error exchange_check_audience(st_oauth *o) {
-  subtoken_text audience = o->given[ST_OAUTH_AUDIENCE];
-  if ((o->repeated & 1U << ST_OAUTH_AUDIENCE) != 0) {
-    return st_oauth_fail(o, 400, "bad_request", "invalid_target",
-                         "audience: a token is for one audience; ask for one token each");
-  }
-  if (audience.len == 0 || subtoken_audience_valid(audience)) return st_oauth_ok;
-  return st_oauth_fail(o, 400, "bad_request", "invalid_target",
-                       "audience: must be 1 to 32 characters A-Za-z0-9_-");
-}
-
 static st_oauth_error exchange_check(st_oauth *o) {
   const subtoken_text *given = o->given;
   st_oauth_error error = st_oauth_check_once(o, ONCE);
@@ -42,7 +30,7 @@ static st_oauth_error exchange_check(st_oauth *o) {
   if (given[ST_OAUTH_RESOURCE].len > 0) {
     return st_oauth_fail(o, 400, "bad_request", "invalid_target", "resource: not supported");
   }
-  error = exchange_check_audience(o);
+  error = st_oauth_check_audience(o);
   if (error.problem != NULL) return error;
   if (given[ST_OAUTH_ACTOR_TOKEN].len > 0 || given[ST_OAUTH_ACTOR_TOKEN_TYPE].len > 0) {
     return st_oauth_invalid(o, "actor_token: delegation is not supported");
@@ -86,25 +74,8 @@ static st_oauth_error exchange_read_scope(st_oauth *o) {
                              "scope: must not exceed that of the subject_token");
 }
 
-/* Of a credential that has an audience, only the same. */
 static st_oauth_error exchange_narrow_audience(st_oauth *o) {
-  const subtoken_claims *grant = &o->identity.grant;
-  subtoken_text audience = o->given[ST_OAUTH_AUDIENCE];
-  if (audience.len == 0 || !st_identity_is_bound(&o->identity) ||
-      subtoken_claims_has_audience(grant, audience)) {
-    return st_oauth_ok;
-  }
-  return st_oauth_fail(o, 400, "aud", "invalid_target",
-                       "audience: must be that of the subject_token");
-}
-
-static st_oauth_error exchange_issue(st_oauth *o) {
-  st_context *c = o->context;
-  st_access_request asked = {.scope = st_oauth_scope(o), .scope_count = o->scope_count};
-  if (o->given[ST_OAUTH_AUDIENCE].len > 0) asked.audience = o->given[ST_OAUTH_AUDIENCE];
-  const st_problem *problem = st_issuing_requested_token(c->service, &o->identity.grant, &asked,
-                                                         c->request->now, &o->access);
-  return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, "invalid_request");
+  return st_oauth_narrow_audience(o, "audience: must be that of the subject_token");
 }
 
 static st_oauth_error exchange_reply(st_oauth *o) {
@@ -121,7 +92,7 @@ st_oauth_error st_token_exchange_grant(st_oauth *o) {
                                          exchange_identify,
                                          exchange_read_scope,
                                          exchange_narrow_audience,
-                                         exchange_issue,
+                                         st_oauth_issue,
                                          exchange_reply,
                                          NULL};
   return st_oauth_take(o, steps);

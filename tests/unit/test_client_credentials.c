@@ -1,5 +1,6 @@
 /* The grant client_credentials, and who the client is (service/oauth.c). */
 #include "oauth_fixture.h"
+#include "policy_fixture.h"
 
 #define GRANT "grant_type=client_credentials"
 #define IN_BODY "&client_id=" KEY_ID "&client_secret=" KEY
@@ -156,7 +157,10 @@ static void two_ways_at_once_are_refused(void **state) {
       {false, IN_BODY "&client_id=" KEY_ID, "invalid_request", again},
       {false, IN_BODY "&client_secret=" KEY, "invalid_request", again},
       {false, IN_BODY "&scope=account&scope=guilds", "invalid_request", again},
-      {false, IN_BODY "&audience=a&resource=b", "invalid_target", "audience: not supported"},
+      {false, IN_BODY "&audience=a&audience=a", "invalid_target",
+       "audience: a token is for one audience; ask for one token each"},
+      {false, IN_BODY "&audience=https://a", "invalid_target",
+       "audience: must be 1 to 32 characters A-Za-z0-9_-"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char body[512];
@@ -186,6 +190,67 @@ static void other_credentials_are_ignored(void **state) {
   assert_int_equal(ask(basic_line("x:y"), GRANT IN_BODY), 200);
 }
 
+static void a_token_can_be_for_one_audience(void **state) {
+  (void)state;
+  static const char text[] = "audience: must be that of the key";
+  assert_int_equal(ask("", GRANT IN_BODY "&audience=eu&scope=guilds"), 200);
+  subtoken_claims claims;
+  static char header[SUBTOKEN_HEADER_MAX];
+  assert_int_equal(
+      subtoken_inspect(st_text(member("access_token")), header, sizeof header, &claims),
+      SUBTOKEN_OK);
+  assert_true(subtoken_claims_has_audience(&claims, ST_TEXT("eu")));
+  check_permissions(&claims, "guilds");
+  snprintf(fixture_row_of(KEY_ID)->key.audience, ST_AUDIENCE_MAX, "us"); /* a bound key */
+  assert_int_equal(ask("", GRANT IN_BODY "&audience=eu"), 400);
+  check_oauth_error(400, "invalid_target", text);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(ask("", i == 0 ? GRANT IN_BODY : GRANT IN_BODY "&audience=us"), 200);
+    assert_int_equal(
+        subtoken_inspect(st_text(member("access_token")), header, sizeof header, &claims),
+        SUBTOKEN_OK);
+    assert_true(subtoken_claims_has_audience(&claims, ST_TEXT("us")));
+  }
+}
+
+/* Where the policy has resources, one of them. */
+static void a_resource_is_one_of_the_policy(void **state) {
+  (void)state;
+  static const char text[] =
+      "{\"default\":\"token\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"mcp\"],"
+      "\"resource\":\"https://api.example/mcp\"},{\"path\":\"/x\"}]}";
+  static const struct {
+    const char *resource;
+    bool good;
+  } rows[] = {{"https://api.example/mcp", true},
+              {"", true},
+              {"https%3A%2F%2Fapi.example%2Fmcp", true},
+              {"https://evil.example/mcp", false},
+              {"https://api.example/mc", false},
+              {"https://api.example/mcp/", false},
+              {"https://api.example/mcp?x", false},
+              {"https://api.example/x", false},
+              {"https://api.example", false},
+              {"/mcp", false},
+              {"x", false},
+              {"https://api.example/mcp\\", false},
+              {"https://api.example/mcp&resource=https://api.example/mcp", false}};
+  char body[512];
+  snprintf(settings.issuer, sizeof settings.issuer, "https://auth.example");
+  for (int with = 0; with < 2; with++) {
+    if (with == 1) service.policy = policy_of(text);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+      snprintf(body, sizeof body, GRANT IN_BODY "&resource=%s", rows[i].resource);
+      bool good = rows[i].good || (with == 0 && i + 1 < COUNT(rows));
+      CHECK(ask("", body) == (good ? 200 : 400), "%d %s: %d", with, rows[i].resource, reply.status);
+      if (good) continue;
+      check_oauth_error(400, "invalid_target",
+                        "resource: must be one of the route policy of this server");
+    }
+  }
+  drop(service.policy);
+}
+
 static void the_rate_of_the_key_is_kept(void **state) {
   (void)state;
   settings.rate_per_second = 1;
@@ -207,6 +272,8 @@ int main(void) {
       cmocka_unit_test_setup(a_key_that_is_not_in_force_is_no_client, fixture_set_up),
       cmocka_unit_test_setup(two_ways_at_once_are_refused, fixture_set_up),
       cmocka_unit_test_setup(other_credentials_are_ignored, fixture_set_up),
+      cmocka_unit_test_setup(a_token_can_be_for_one_audience, fixture_set_up),
+      cmocka_unit_test_setup(a_resource_is_one_of_the_policy, fixture_set_up),
       cmocka_unit_test_setup(the_rate_of_the_key_is_kept, fixture_set_up),
   };
   return cmocka_run_group_tests_name("client_credentials", tests, NULL, NULL);

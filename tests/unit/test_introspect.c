@@ -180,6 +180,37 @@ static void a_subtoken_may_ask_where_it_lists_the_path(void **state) {
   }
 }
 
+static bool says(const char *piece) {
+  return memmem(reply.body, reply.body_len, piece, strlen(piece)) != NULL;
+}
+
+/* Who is bound to an audience takes its tokens alone, and is told of no others. */
+static void an_audience_is_told_and_bounds_who_asks(void **state) {
+  (void)state;
+  static char token[SUBTOKEN_ISSUED_MAX + 1], line[SUBTOKEN_ISSUED_MAX + 64];
+  assert_int_equal(get("/v2/createsubtoken?permissions=guilds&audience=eu", AS_KEY), 200);
+  snprintf(token, sizeof token, "%s", member("subtoken"));
+  assert_int_equal(ask(token), 200);
+  assert_true(says("\"active\":true,\"scope\":\"guilds\"") && says(",\"aud\":\"eu\"}"));
+  fixture_row *asker = fixture_row_of(ASKER_ID);
+  snprintf(asker->key.audience, ST_AUDIENCE_MAX, "eu");
+  assert_int_equal(ask(token), 200);
+  assert_true(says("\"active\":true"));
+  check_inactive(KEY);
+  check_inactive(subtoken_of_key("guilds", NULL, NOW + 60));
+  assert_int_equal(ask(ASKER), 200); /* itself */
+  assert_true(says("\"active\":true") && says(",\"aud\":\"eu\"}"));
+  snprintf(asker->key.audience, ST_AUDIENCE_MAX, "us");
+  check_inactive(token);
+  asker->key.audience[0] = '\0';
+  /* Whoever has the secret for an audience could have made up a token that may ask. */
+  fixture_row *row = fixture_row_of(KEY_ID);
+  snprintf(row->key.permissions, sizeof row->key.permissions, "introspect,guilds");
+  assert_int_equal(get("/v2/createsubtoken?permissions=introspect&audience=eu", AS_KEY), 200);
+  snprintf(line, sizeof line, "Authorization: Bearer %s\n", member("subtoken"));
+  assert_int_equal(ask_as(line, token), 403);
+}
+
 static void what_is_wrong_with_the_form_is_told(void **state) {
   (void)state;
   static const struct {
@@ -219,6 +250,7 @@ int main(void) {
       cmocka_unit_test_setup(who_may_not_ask_is_told_nothing, set_up),
       cmocka_unit_test_setup(a_client_may_ask, set_up),
       cmocka_unit_test_setup(a_subtoken_may_ask_where_it_lists_the_path, set_up),
+      cmocka_unit_test_setup(an_audience_is_told_and_bounds_who_asks, set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, set_up),
       cmocka_unit_test_setup(a_store_that_cannot_be_read_is_told, set_up),
   };

@@ -1,6 +1,8 @@
 /* The metadata of the authorization server, and the authorization endpoint that they name. */
 #include "oauth_fixture.h"
+#include "policy_fixture.h"
 
+#define RESOURCE "/.well-known/oauth-protected-resource"
 #define SERVER "/.well-known/oauth-authorization-server"
 #define METADATA(issuer, token, introspection)                                            \
   "{\"issuer\":\"" issuer "\",\"authorization_endpoint\":\"" issuer                       \
@@ -77,6 +79,34 @@ static void the_longest_issuer_fits(void **state) {
   assert_string_equal(member("issuer"), settings.issuer);
 }
 
+/* What the document says is tested in test_resource.c. */
+static void the_resources_of_the_policy_are_described(void **state) {
+  (void)state;
+  static const char text[] =
+      "{\"default\":\"token\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"mcp\",\"docs\"],"
+      "\"resource\":\"https://api.example/mcp\"}]}";
+  assert_int_equal(get(RESOURCE "/mcp", ""), 404);
+  service.policy = policy_of(text);
+  assert_int_equal(get(RESOURCE "/mcp", ""), 404);
+  check_body("{\"text\":\"there is no such endpoint\"}");
+  set_issuer("https://auth.example");
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(fixture_ask(i == 2 ? "HEAD" : "GET",
+                                 i == 1 ? RESOURCE "/mcp?x=1" : RESOURCE "/mcp", "", ""),
+                     200);
+    assert_string_equal(member("resource"), "https://api.example/mcp");
+    assert_non_null(memmem(reply.body, reply.body_len,
+                           "\"authorization_servers\":[\"https://auth.example\"]", 48));
+  }
+  static const char *const others[] = {RESOURCE, RESOURCE "/", RESOURCE "/mcp/", RESOURCE "/x",
+                                       RESOURCE "/mcp%2F"};
+  for (size_t i = 0; i < COUNT(others); i++) {
+    CHECK(get(others[i], "") == 404, "%s: %d", others[i], reply.status);
+  }
+  assert_int_equal(post(RESOURCE "/mcp", AS_FORM, ""), 405);
+  drop(service.policy);
+}
+
 static void there_are_no_authorization_requests(void **state) {
   (void)state;
   set_issuer("https://auth.example");
@@ -95,6 +125,7 @@ int main(void) {
       cmocka_unit_test_setup(it_says_what_is_supported, fixture_set_up),
       cmocka_unit_test_setup(a_path_of_the_issuer_stands_behind, fixture_set_up),
       cmocka_unit_test_setup(the_longest_issuer_fits, fixture_set_up),
+      cmocka_unit_test_setup(the_resources_of_the_policy_are_described, fixture_set_up),
       cmocka_unit_test_setup(there_are_no_authorization_requests, fixture_set_up),
   };
   return cmocka_run_group_tests_name("metadata", tests, NULL, NULL);

@@ -60,6 +60,20 @@ static void a_scope_narrows_the_access_token(void **state) {
   check_permissions(claims_of(member("access_token")), "account,guilds,users,audit");
 }
 
+/* What the session has not, its tokens do not get. */
+static void an_audience_is_that_of_the_session(void **state) {
+  (void)state;
+  log_in();
+  assert_int_equal(ask("", "&audience=eu"), 400);
+  check_oauth_error(400, "invalid_target", "audience: must be that of the session");
+  assert_int_equal(ask("", "&audience=a%20b"), 400);
+  check_oauth_error(400, "invalid_target", "audience: must be 1 to 32 characters A-Za-z0-9_-");
+  assert_int_equal(fixture.refreshes, 0);
+  snprintf(fixture.rows[fixture.row_count - 1].key.audience, ST_AUDIENCE_MAX, "eu");
+  assert_int_equal(ask("", "&audience=us"), 400);
+  assert_int_equal(ask("", "&audience=eu"), 200);
+}
+
 static void a_token_that_is_not_good_is_an_invalid_grant(void **state) {
   (void)state;
   static const char text[] = "refresh_token: not accepted";
@@ -105,6 +119,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_session_goes_on, fixture_set_up),
       cmocka_unit_test_setup(a_scope_narrows_the_access_token, fixture_set_up),
+      cmocka_unit_test_setup(an_audience_is_that_of_the_session, fixture_set_up),
       cmocka_unit_test_setup(a_token_that_is_not_good_is_an_invalid_grant, fixture_set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, fixture_set_up),
   };
