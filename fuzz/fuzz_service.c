@@ -86,16 +86,22 @@ static void release(void *context) {
   held--;
 }
 
-static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, int64_t since, st_snapshot_version *version) {
+static void check_question(const st_feed_question *question) {
+  HOLD(question->ring == &ring && question->now == NOW && question->since >= 0);
+  HOLD(strlen(question->key_id) == ST_KEY_ID_LEN);
+  HOLD(question->audience.len == 0 || subtoken_audience_valid(question->audience));
+}
+
+static st_feed_status current(void *context, const st_feed_question *question,
+                              st_snapshot_version *version) {
   (void)context;
-  HOLD(under == &ring && now == NOW && since >= 0 && strlen(key_id) == ST_KEY_ID_LEN);
+  check_question(question);
   version->sequence = 8;
   memset(version->etag, 'e', ST_SNAPSHOT_TAG_LEN);
   version->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
   memset(version->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   version->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  version->snapshot = (st_payload){"snapshot", 8, release, NULL, NULL};
+  version->snapshot = (st_payload){.data = "snapshot", .len = 8, .release = release};
   held++;
   return ST_FEED_READY;
 }
@@ -105,7 +111,7 @@ static bool changes(void *context, const st_snapshot_version *version, int64_t s
   (void)context;
   HOLD(version->sequence == 8 && since > 0);
   if (since != 7) return false;
-  *payload = (st_payload){"some", 4, release, NULL, NULL};
+  *payload = (st_payload){.data = "some", .len = 4, .release = release};
   held++;
   return true;
 }
@@ -116,11 +122,12 @@ static st_feed_status issued(void *context, int64_t since) {
   return since < 100 ? ST_FEED_READY : ST_FEED_NEVER;
 }
 
-static bool whole(void *context, const subtoken_ring *under, int64_t since,
-                  st_snapshot_version *version) {
+static st_feed_status whole(void *context, const st_feed_question *question,
+                            st_snapshot_version *version) {
   (void)context;
-  HOLD(under == &ring && since >= 0 && version->sequence == 8);
-  return true;
+  check_question(question);
+  HOLD(version->sequence == 8);
+  return ST_FEED_READY;
 }
 
 /* ---- users, sessions and what is managed; each holds the service to what it may ask ---- */
@@ -572,6 +579,7 @@ static void check_made(subtoken_text token, const subtoken_claims *parent) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = &ring;
   verifier.without_revocations = true;
+  verifier.any_audience = true; /* it may have been asked to be for one */
   subtoken_request request = {.size = sizeof request, .now = NOW, .target = {NULL, 0}};
   static const char *const paths[] = {"/v2/createsubtoken", "/v2/characters/x", "/elsewhere"};
   subtoken_result result = subtoken_verify(&verifier, token, &request, &child);
@@ -739,7 +747,7 @@ static void check_fed(st_reply *reply, subtoken_text method) {
   HOLD(held == (reply->payload.data != NULL ? 1 : 0));
   if (passed(reply)) return;
   bool fed = held == 1 || reply->status == 304;
-  HOLD(holds(reply->headers, reply->headers_len, "ETag") == fed);
+  HOLD(holds(reply->headers, reply->headers_len, "ETag: \"") == fed);
   if (!fed) return;
   const credential *by = used(reply);
   HOLD(by != NULL && st_claims_has_permission(&by->grant, ST_TEXT("revocations")));
