@@ -1,5 +1,6 @@
 /* The theorem: whatever the child is allowed, the parent is allowed. Over random
- * chains of grants, asks and requests, made of nasty pieces.
+ * chains of grants, asks and requests, made of nasty pieces. And a child ends with each of those
+ * that it was made from. An audience is no limit to a parent that has none.
  *
  * SUBTOKEN_CHAINS is how many (10^6), SUBTOKEN_SEED where the numbers start.
  */
@@ -152,6 +153,28 @@ static subtoken_text target_for(subtoken_text entry) {
   return keep(text, writer.len);
 }
 
+/* As if it had been signed and authenticated: with an id that nobody else has. */
+static void make_token(subtoken_claims *claims) {
+  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  char token[ST_CLAIMS_MAC_CHARS];
+  for (size_t i = 0; i < sizeof token; i++) token[i] = alphabet[below(64)];
+  if (!st_claims_set_tid(claims, (subtoken_text){token, sizeof token})) abort();
+  claims->aud_derived = claims->aud.len > 0;
+}
+
+static void random_lineage(subtoken_claims *grant) {
+  if (chance(4) &&
+      subtoken_claims_set_aud(grant, chance(2) ? ST_TEXT("eu") : ST_TEXT("us")) != SUBTOKEN_OK) {
+    abort();
+  }
+  if (!chance(6)) return;
+  static const char *const ids[] = {"0123456789abcdef", "ABCDEFGHIJKLMN-_", "----------------"};
+  for (size_t i = below(SUBTOKEN_VIA_MAX + 1); i-- > 0;) {
+    if (!st_claims_add_via(grant, st_text(PICK(ids)))) abort();
+  }
+  make_token(grant);
+}
+
 static void random_grant(subtoken_claims *grant) {
   memset(grant, 0, offsetof(subtoken_claims, text));
   bool good = st_claims_set_sub(grant, ST_TEXT("parent-of-all"));
@@ -174,6 +197,7 @@ static void random_grant(subtoken_claims *grant) {
     }
   }
   if (!good) abort();
+  random_lineage(grant);
 }
 
 typedef struct random_issue {
@@ -200,6 +224,14 @@ static void make_issue(const subtoken_claims *parent, int64_t now, random_issue 
         inner ? inside(subtoken_claims_text(parent, parent->urls[below(parent->url_count)]))
               : random_path(60, true);
   }
+  static const char *const audiences[] = {"eu", "us", "EU", "e u", ""};
+  if (chance(6)) {
+    size_t at = 0;
+    subtoken_text own = subtoken_claims_audience(parent, &at);
+    made->request.audience = own.data != NULL && !chance(6) ? own
+                             : chance(4)                    ? st_text(PICK(audiences))
+                                                            : st_text(audiences[below(2)]);
+  }
   static const int64_t odd[] = {INT64_MAX, INT64_MIN, 0, -1, SUBTOKEN_TIME_MAX, NOW};
   made->request.has_expire = chance(2);
   made->request.expire = chance(10)  ? PICK(odd)
@@ -210,13 +242,22 @@ static void make_issue(const subtoken_claims *parent, int64_t now, random_issue 
 typedef struct counts {
   size_t links[LINKS_MAX + 1]; /* made, by depth */
   size_t allowed[LINKS_MAX + 1];
-  size_t asked, wider, bad_url, restricted, read_back, backend, starred;
+  size_t asked, wider, bad_url, restricted, read_back, backend, starred, deep, other_aud, ended;
 } counts;
 
 static subtoken_verifier verifier = {.size = sizeof verifier,
                                      .leeway = LEEWAY,
                                      .max_life = SUBTOKEN_TIME_MAX,
                                      .without_revocations = true};
+static subtoken_text revoked_name;
+
+static subtoken_result is_revoked(void *context, const subtoken_text *names, size_t count) {
+  (void)context;
+  for (size_t i = 0; i < count; i++) {
+    if (st_text_equal(names[i], revoked_name)) return SUBTOKEN_REVOKED;
+  }
+  return SUBTOKEN_OK;
+}
 
 /* Times near those at which something changes. */
 static int64_t random_time(const subtoken_claims *child) {
@@ -273,18 +314,41 @@ static void hold_against_backend(const subtoken_claims *claims, const subtoken_r
            request->target.data, (int)len, path);
 }
 
+/* One of the chain is revoked, and an edge is told of an audience, at times. Returns where in the
+ * chain that one is; behind its end: nowhere. */
+static size_t random_edge(const subtoken_claims *chain, size_t depth, subtoken_verifier *edge) {
+  *edge = verifier;
+  edge->without_revocations = false;
+  edge->revoked = is_revoked;
+  revoked_name = ST_TEXT("nobody");
+  if (chance(3)) edge->aud = chance(2) ? ST_TEXT("eu") : ST_TEXT("us");
+  edge->any_audience = chance(3);
+  size_t at = chance(6) ? below(depth + 1) : depth + 1;
+  if (at > depth || chain[at].tid.len == 0) return depth + 1;
+  revoked_name = subtoken_claims_text(&chain[at], chain[at].tid);
+  return at;
+}
+
 static void hold_theorem(const subtoken_claims *chain, size_t depth,
                          const subtoken_request *request, counts *count) {
   const subtoken_claims *child = &chain[depth];
+  subtoken_verifier edge;
+  size_t revoked = random_edge(chain, depth, &edge);
   count->asked++;
-  if (st_decide(&verifier, request, NULL, child) != SUBTOKEN_OK) return;
+  if (st_decide(&edge, request, NULL, child) != SUBTOKEN_OK) {
+    count->ended += revoked <= depth;
+    return;
+  }
+  if (revoked <= depth) fail_msg("a child outlives the token that it was made from");
   count->allowed[depth]++;
   if (!child->every_url && request->target.data != NULL) {
     hold_against_backend(child, request, count);
     count->backend++;
   }
   for (size_t above = depth; above-- > 0;) {
-    subtoken_result result = st_decide(&verifier, request, NULL, &chain[above]);
+    subtoken_verifier wide = edge;
+    wide.any_audience = edge.any_audience || chain[above].aud.len == 0;
+    subtoken_result result = st_decide(&wide, request, NULL, &chain[above]);
     if (result == SUBTOKEN_OK) continue;
     show("parent", &chain[above]);
     show("child", child);
@@ -306,6 +370,16 @@ static void hold_shape(const subtoken_claims *parent, const subtoken_claims *chi
     subtoken_text permission = subtoken_claims_text(child, child->permissions[i]);
     good = good && st_claims_has_permission(parent, permission);
   }
+  size_t at = 0;
+  subtoken_text aud = subtoken_claims_audience(parent, &at);
+  good = good && (aud.data == NULL || st_claims_only_audience(child, aud)) &&
+         child->via_count == (parent->tid.len > 0 ? parent->via_count + 1 : 0) &&
+         child->tid.len == 0;
+  for (size_t i = 0; good && i < child->via_count; i++) {
+    subtoken_slice from = i < parent->via_count ? parent->via[i] : parent->tid;
+    good = st_text_equal(subtoken_claims_text(child, child->via[i]),
+                         subtoken_claims_text(parent, from));
+  }
   if (good) return;
   show("parent", parent);
   show("child", child);
@@ -318,17 +392,20 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
   static char token[SUBTOKEN_ISSUED_MAX + 1];
   static subtoken_claims back;
   size_t len;
-  subtoken_verifier full = verifier;
+  subtoken_verifier full = verifier, law = verifier;
   full.ring = ring;
+  if (chance(2)) full.aud = law.aud = ST_TEXT("eu");
+  full.any_audience = law.any_audience = chance(2);
   if (subtoken_issue(ring, &chain[depth], token, sizeof token, &len) != SUBTOKEN_OK) {
     fail_msg("a child cannot be issued");
   }
-  subtoken_result want = st_decide(&verifier, request, NULL, &chain[depth]);
+  subtoken_result want = st_decide(&law, request, NULL, &chain[depth]);
   if (verify_every_way(&full, (subtoken_text){token, len}, request, &back) != want) {
     show("child", &chain[depth]);
     fail_msg("the token and its claims give different results");
   }
   subtoken_request own = {.size = sizeof own, .now = chain[depth].iat};
+  full.any_audience = true;
   if (chain[depth].every_url &&
       subtoken_verify(&full, (subtoken_text){token, len}, &own, &back) != SUBTOKEN_OK) {
     fail_msg("a child is not good at the time at which it was made");
@@ -353,6 +430,8 @@ static void run_chain(const subtoken_ring *ring, size_t number, counts *count) {
         subtoken_narrow(&chain[depth - 1], &made.request, &limits, now, &chain[depth], &report);
     count->wider += result == SUBTOKEN_URL_WIDER;
     count->bad_url += result == SUBTOKEN_BAD_URL;
+    count->deep += result == SUBTOKEN_TOO_DEEP;
+    count->other_aud += result == SUBTOKEN_AUD_WIDER;
     if (result != SUBTOKEN_OK) {
       if (!claims_are_zero(&chain[depth])) fail_msg("a refused child is not zeroed");
       return;
@@ -360,6 +439,7 @@ static void run_chain(const subtoken_ring *ring, size_t number, counts *count) {
     count->links[depth]++;
     count->restricted += !chain[depth].every_url;
     hold_shape(&chain[depth - 1], &chain[depth], now);
+    make_token(&chain[depth]);
     for (size_t i = 0; i < REQUESTS; i++) {
       random_request(&chain[depth], &request, needs);
       hold_theorem(chain, depth, &request, count);
@@ -399,11 +479,15 @@ static void a_child_may_do_nothing_that_its_parent_may_not(void **state) {
       count.starred);
   /* Not vacuous. */
   assert_true(deep >= chains / 4);
-  assert_true(count.allowed[LINKS_MAX] >= chains / 100);
+  assert_true(count.allowed[LINKS_MAX] >= chains / 150);
   assert_true(count.wider >= chains / 50 && count.bad_url >= chains / 200);
   assert_true(count.backend >= chains / 4);
   assert_true(count.starred >= chains / 20);
   assert_true(count.read_back >= chains / 20);
+  print_message("%zu too deep, %zu asks for another audience, %zu ended with an ancestor\n",
+                count.deep, count.other_aud, count.ended);
+  assert_true(count.deep >= chains / 100 && count.other_aud >= chains / 400);
+  assert_true(count.ended >= chains / 10);
 }
 
 /* That backend does what it is there for. */

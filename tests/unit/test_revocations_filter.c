@@ -88,6 +88,55 @@ static void a_filter_agrees_with_a_search(void **state) {
   }
 }
 
+/* Several names at once: the answer is that of one after the other, with and without a filter, also
+ * for more of them than a token has, of any length. */
+static void names_are_found_in_any_number(void **state) {
+  (void)state;
+  enum { LISTED = 3000, NAMES = 25 };
+  static uint64_t hashes[LISTED];
+  static char known[LISTED][44];
+  uint64_t random = 5;
+  size_t revoked = 0;
+  for (size_t i = 0; i < LISTED; i++) {
+    name_sub(&random, known[i]);
+    if (i % 2 == 0) known[i][16] = '\0'; /* as long as a tid */
+    hashes[i] = subtoken_revocations_hash(header.hash_key, st_text(known[i]));
+  }
+  filtered f = filter(hashes, LISTED, 0);
+  for (size_t round = 0; round < 4000; round++) {
+    char other[NAMES][44];
+    subtoken_text names[NAMES];
+    size_t count = random_below(&random, NAMES + 1);
+    subtoken_result want = SUBTOKEN_OK;
+    for (size_t i = 0; i < count; i++) {
+      name_sub(&random, other[i]);
+      other[i][random_below(&random, 3) == 0 ? 16 : random_below(&random, 44)] = '\0';
+      bool listed = random_below(&random, 12) == 0;
+      names[i] = exact_string(listed ? known[random_below(&random, LISTED)] : other[i]);
+      if (subtoken_revocations_find(&f.plain, names[i]) == SUBTOKEN_REVOKED) {
+        want = SUBTOKEN_REVOKED;
+      }
+    }
+    CHECK(subtoken_revocations_find_any(&f.plain, names, count) == want, "round %zu", round);
+    CHECK(subtoken_revocations_find_any(&f.view, names, count) == want, "round %zu", round);
+    revoked += want == SUBTOKEN_REVOKED;
+    while (count > 0) release(names[--count]);
+  }
+  assert_in_range(revoked, 1000, 3500);
+  static const subtoken_revocations never;
+  subtoken_text absent[] = {ST_TEXT("a"), {NULL, 0}, {NULL, 1}};
+  for (int i = 0; i < 2; i++) {
+    const subtoken_revocations *view = i == 0 ? &f.plain : &f.view;
+    assert_int_equal(subtoken_revocations_find_any(view, NULL, 0), SUBTOKEN_OK);
+    assert_int_equal(subtoken_revocations_find_any(view, absent, 2), SUBTOKEN_OK);
+    assert_int_equal(subtoken_revocations_find_any(view, absent, 3), SUBTOKEN_REVOCATION_UNKNOWN);
+    assert_int_equal(subtoken_revocations_find_any(view, NULL, 1), SUBTOKEN_REVOCATION_UNKNOWN);
+  }
+  assert_int_equal(subtoken_revocations_find_any(&never, absent, 1), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_revocations_find_any(NULL, absent, 1), SUBTOKEN_REVOCATION_UNKNOWN);
+  drop(&f);
+}
+
 /* Hashes that no random key gives: at the ends, side by side, alike in what chooses word or bits.
  */
 static void no_hash_is_left_out(void **state) {
@@ -174,6 +223,7 @@ static void bad_arguments_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_filter_agrees_with_a_search),
+      cmocka_unit_test(names_are_found_in_any_number),
       cmocka_unit_test(no_hash_is_left_out),
       cmocka_unit_test(nearly_all_others_are_answered_by_the_filter),
       cmocka_unit_test(memory_that_was_not_zeroed_gives_no_wrong_answer),
