@@ -128,7 +128,7 @@ static void asks_for_any_number_of_tids(void **state) {
   assert_true(is);
   /* A prefix of one, one that is longer, and bytes that are no text. */
   subtoken_text others[] = {
-      {tid_of(11), 15}, {sub_of(1), ST_SUB_LEN}, {"\xff\xfe\0\x01 ;'\"%_----", 16}};
+      {tid_of(11), 15}, {sub_of(1), ST_SUB_LEN}, {"\xff\xfe\0\x01 ;'\"%_------", 16}};
   assert_ok(st_store_tokens_revoked(store, others, 3, &is, error));
   assert_false(is);
 }
