@@ -77,10 +77,13 @@ async function call(client, asked, out, [what, name, given]) {
     case 'prompt': return { text: (await client.getPrompt({ name })).messages[0].content.text };
     case 'tools': return { text: (await client.listTools()).tools.map((tool) => tool.name).join(' ') };
     case 'announce': {
-      while (!out.requests.some(([method, , status]) => method === 'GET' && status === 200)) await sleep(5);
+      const listening = out.era === '2026-07-28' ? await client.listen({ toolsListChanged: true }) : undefined;
+      while (!listening && !out.requests.some(([method, , status]) => method === 'GET' && status === 200)) await sleep(5);
       const heard = new Promise((resolve) => { out.heard = resolve; });
       await client.callTool({ name: 'announce' });
-      return { text: await heard };
+      const text = await heard;
+      await listening?.close();
+      return { text };
     }
     case 'with': asked.headers = name; return { text: 'with' };
     case 'end': await client.transport.terminateSession(); return { text: client.transport.sessionId ?? 'ended' };

@@ -24,6 +24,7 @@ function fill(server, Template, notify) {
   server.registerTool('admin', {}, () => text('done'));
   server.registerTool('größe', {}, () => text('groß'));
   server.registerTool('announce', {}, async () => {
+    handlers['/mcp'].notify.toolsChanged(); // to those that listen, as of 2026-07-28
     await server.server.sendToolListChanged(); // on the stream of the session
     return text('announced');
   });
