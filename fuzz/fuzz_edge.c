@@ -45,9 +45,8 @@ static struct {
 /* ---- before all ---- */
 
 static subtoken_result is_revoked(void *context, const subtoken_text *names, size_t count) {
-  HOLD(context == &ring && subtoken_sub_valid(sub));
   subtoken_text sub = names[0];
-  (void)count;
+  HOLD(context == &ring && count > 0 && subtoken_sub_valid(sub));
   return st_text_is(sub, "revoked") ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
 }
 

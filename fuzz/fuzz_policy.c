@@ -6,7 +6,8 @@
 
 #include "cJSON.h"
 #include "core/claims.h"
-#include "core/policy.h"
+#include "core/mcp_find.h"
+#include "core/resource.h"
 #include "fuzz.h"
 
 /* ---- policies ---- */
@@ -111,13 +112,60 @@ static const st_policy_route *look(const subtoken_policy *policy, subtoken_text 
   return found;
 }
 
+/* The calls of a route are in order, each is found, and none twice. */
+static void check_calls(const subtoken_policy *policy, const st_policy_route *route) {
+  size_t count;
+  const st_policy_call *calls = st_policy_route_calls(policy, route, &count), *found;
+  HOLD((count > 0) == route->mcp && (!route->mcp_headers || route->mcp));
+  HOLD(count <= SUBTOKEN_POLICY_MCP_MAX && !(route->open && count > 0));
+  subtoken_text text = {(const char *)policy + policy->text_at, 0};
+  for (size_t i = 0; i < count; i++) {
+    st_mcp_key key = st_mcp_key_of(text, &calls[i]);
+    HOLD(st_mcp_method_valid(key.method) && calls[i].need_count > 0 && calls[i].line > 0);
+    for (uint32_t n = 0; n < calls[i].need_count; n++) {
+      HOLD(subtoken_permission_valid(st_policy_text(policy, calls[i].needs + n)));
+    }
+    if (i > 0) {
+      st_mcp_key before = st_mcp_key_of(text, &calls[i - 1]);
+      HOLD(st_mcp_compare(&before, &key) < 0);
+    }
+    if (calls[i].kind == ST_POLICY_CALL_ANY) continue;
+    if (!st_mcp_find(policy, route, key.method, key.name, &found)) continue;
+    HOLD(found == &calls[i]);
+  }
+}
+
+/* The document of each resource is found at its own path. */
+static void check_resource(const subtoken_policy *policy, const st_policy_route *route) {
+  char challenge[SUBTOKEN_CHALLENGE_MAX], out[SUBTOKEN_METADATA_MAX];
+  subtoken_text resource = st_policy_resource(policy, route), issuer = ST_TEXT("https://i");
+  if (resource.data == NULL) return;
+  HOLD(st_resource_problem(resource) == NULL && !route->open);
+  size_t len =
+      subtoken_resource_challenge(ST_TEXT("Bearer"), resource, issuer, challenge, sizeof challenge);
+  const char *front = "Bearer resource_metadata=\"https://";
+  HOLD(len > strlen(front) && strncmp(challenge, front, strlen(front)) == 0);
+  const char *path = strchr(challenge + strlen(front), '/');
+  HOLD(path != NULL && challenge[len - 1] == '"');
+  subtoken_text target = {path, (size_t)(challenge + len - 1 - path)};
+  len = subtoken_policy_metadata(policy, target, issuer, out, sizeof out);
+  HOLD(len > 13 + resource.len && memcmp(out + 13, resource.data, resource.len) == 0);
+}
+
+static bool calls_nothing(subtoken_text method) {
+  return st_text_is(method, "GET") || st_text_is(method, "HEAD") || st_text_is(method, "DELETE");
+}
+
 static subtoken_access expected(const subtoken_policy *policy, const st_policy_route *route,
-                                bool any, unsigned flags) {
+                                bool any, subtoken_text method, unsigned flags) {
   if (route == NULL) {
     return any ? SUBTOKEN_ACCESS_DENIED : (subtoken_access)policy->standard;
   }
   if (route->open) return SUBTOKEN_ACCESS_PUBLIC;
   if (route->json_rpc && (flags & SUBTOKEN_POLICY_BODY) == 0) return SUBTOKEN_ACCESS_DENIED;
+  if (route->mcp && (flags & SUBTOKEN_POLICY_MCP) == 0 && !calls_nothing(method)) {
+    return SUBTOKEN_ACCESS_DENIED;
+  }
   return SUBTOKEN_ACCESS_TOKEN;
 }
 
@@ -183,10 +231,11 @@ static void ask(const subtoken_policy *policy, subtoken_text method, subtoken_te
   }
   const st_policy_route *route = look(policy, method, &path, &any);
   verdicts(policy, method, target, flags, &decision);
-  HOLD(decision.access == expected(policy, route, any, flags));
+  HOLD(decision.access == expected(policy, route, any, method, flags));
   HOLD(decision.not_listed == (any && route == NULL));
   if (route == NULL) return;
   HOLD(decision.line == route->line && decision.json_rpc == route->json_rpc);
+  HOLD(decision.mcp == route->mcp);
   if (decision.access != SUBTOKEN_ACCESS_TOKEN) return;
   HOLD(decision.needs_count == route->need_count);
   for (uint32_t i = 0; i < route->need_count; i++) {
@@ -217,10 +266,12 @@ static void one_policy(subtoken_text rest) {
   for (uint32_t i = 0; i < policy->route_count; i++) {
     const st_policy_route *route = &st_policy_routes(policy)[i];
     check_route(policy, route);
+    check_calls(policy, route);
+    check_resource(policy, route);
     subtoken_text path = st_policy_path(policy, route); /* often a target, too */
-    for (unsigned flags = 0; flags < 4; flags++) ask(policy, method, path, flags);
+    for (unsigned flags = 0; flags < 8; flags++) ask(policy, method, path, flags);
   }
-  for (unsigned flags = 0; flags < 4; flags++) {
+  for (unsigned flags = 0; flags < 8; flags++) {
     ask(policy, method, target, flags);
     ask(policy, (subtoken_text){NULL, 0}, target, flags);
   }
