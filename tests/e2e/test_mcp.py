@@ -136,6 +136,26 @@ def the_body_decides_and_the_headers_agree_with_it():
 
 
 @test
+def a_batch_reaches_the_server_whole_or_not_at_all():
+    with front() as n:
+        token = n.agent_token()
+        headers = ["Content-Type: application/json", "Accept: application/json, text/event-stream"]
+        both = [dict(SEARCH, id=1), NOTE, dict(LIST, id=2)]
+        for path in ("/mcp", "/sdk"):
+            session = []
+            if path == "/sdk":
+                begin = rpc("initialize", protocolVersion="2025-03-26", capabilities={}, clientInfo={"name": "x", "version": "1"})
+                answer = n.ask(path, *headers, token=token, method="POST", body=json.dumps(begin).encode())
+                session = ["Mcp-Session-Id: " + answer.header("Mcp-Session-Id")]
+            answer = n.ask(path, *headers, *session, token=token, method="POST", body=json.dumps(both).encode())
+            told = {m["id"]: m["result"] for m in map(json.loads, re.findall(r"^data: (.+)$", answer.body, re.M))}
+            assert told[1]["content"][0]["text"] == "found x" and len(told[2]["tools"]) == 5, (path, answer.status, answer.body)
+            mcp.server_seen()
+            assert n.status(path, *headers, *session, token=token, method="POST", body=json.dumps(both + [ADMIN]).encode()) == 403
+            assert not mcp.server_seen()
+
+
+@test
 def bodies_come_in_every_framing():
     """HTTP/2, with and without a length; chunks, among them none; and in pieces over time."""
     with front(server="listen unix:%(dir)s/h2 http2;") as n:
