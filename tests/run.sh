@@ -157,8 +157,8 @@ all)
 	end_to_end build/tsan held_requests
 	on_aarch64 $aarch64
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
-	# One after the other: the first fetches what both need.
-	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
+	# One after the other: the first fetches what all need.
+	for t in tests/oracles/{jose,oauth,oauth_clients}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
 	# The npm package: the library, and the middleware with the real frameworks, in workerd and in Chromium.
 	for t in middleware library failures revocations readme types; do program "wasm $t" node "tests/wasm/$t.mjs" build/subtoken; done
 	finish # it takes the workerd that these have fetched

@@ -152,8 +152,8 @@ static int issue_subtoken(st_store *store, const st_service *service, subtoken_t
     return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");
   }
   issue_note_clock(store, identity.key.id, now);
-  if (st_issuing_subtoken(service, &identity.grant, &params->request, now, token, &report, error) !=
-      SUBTOKEN_OK) {
+  if (st_issuing_subtoken(service, &identity.key, &identity.grant, &params->request, now, token,
+                          &report, error) != SUBTOKEN_OK) {
     return st_print_error(ST_EXIT_REFUSED, "issue: %s", error);
   }
   if (report.dropped > 0) issue_print_left_out(&identity.grant, &params->request);

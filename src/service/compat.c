@@ -34,7 +34,8 @@ const st_problem *st_compat_exchange(st_context *c) {
   if (problem == NULL) problem = st_access_within_rate(c, &identity);
   if (problem == NULL) problem = compat_read_body(c);
   if (problem != NULL) return problem;
-  problem = st_issuing_access_token(c->service, &identity.grant, NULL, 0, c->request->now, &access);
+  problem = st_issuing_access_token(c->service, &identity.key, &identity.grant, NULL, 0,
+                                    c->request->now, &access);
   if (problem != NULL) return problem;
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"RawToken\":\"");

@@ -20,8 +20,8 @@ static const st_problem *create_subtoken_issue(st_context *c, const subtoken_iss
                                                const st_identity *identity) {
   char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
   subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
-  subtoken_result result = st_issuing_subtoken(c->service, &identity->grant, request,
-                                               c->request->now, token, &report, error);
+  subtoken_result result = st_issuing_subtoken(c->service, &identity->key, &identity->grant,
+                                               request, c->request->now, token, &report, error);
   if (result != SUBTOKEN_OK) {
     return st_problem_make(&c->problem, st_issuing_status(result), "issue_denied", error);
   }

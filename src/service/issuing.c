@@ -55,17 +55,34 @@ static void issuing_explain(subtoken_result result, const subtoken_narrow_report
   if (!st_writer_end(&writer)) error[0] = '\0';
 }
 
-subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_claims *grant,
+/* Claims of a second are the same token in that second, and may have been revoked in it. No store
+ * is asked unless some token of the row was; what cannot be found out, who looks at the token does.
+ */
+static subtoken_result issuing_sign(const st_service *service, const st_key *row,
+                                    subtoken_claims *claims, char *token) {
+  const st_keys *keys = &service->keys;
+  for (;;) {
+    size_t len;
+    bool revoked = false;
+    subtoken_result result =
+        subtoken_issue(service->ring, claims, token, SUBTOKEN_ISSUED_MAX + 1, &len);
+    if (result != SUBTOKEN_OK || row->tokens_revoked == 0) return result;
+    subtoken_text tid = {strrchr(token, '.') + 1, SUBTOKEN_TID_LEN};
+    st_store_status found = keys->tokens_revoked(keys->store, &tid, 1, &revoked);
+    if (found != ST_STORE_OK || !revoked) return SUBTOKEN_OK;
+    if (--claims->exp <= claims->iat) return SUBTOKEN_PARENT_EXPIRED;
+  }
+}
+
+subtoken_result st_issuing_subtoken(const st_service *service, const st_key *row,
+                                    const subtoken_claims *grant,
                                     const subtoken_issue_request *request, int64_t now, char *token,
                                     subtoken_narrow_report *report, char *error) {
   subtoken_claims child;
   subtoken_limits limits = {sizeof limits, service->settings->default_life,
                             service->settings->max_life};
-  size_t len;
   subtoken_result result = subtoken_narrow(grant, request, &limits, now, &child, report);
-  if (result == SUBTOKEN_OK) {
-    result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
-  }
+  if (result == SUBTOKEN_OK) result = issuing_sign(service, row, &child, token);
   if (result != SUBTOKEN_OK) issuing_explain(result, report, error);
   return result;
 }
@@ -104,24 +121,24 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
 }
 
 /* sid: of the session that it belongs to, or NULL. */
-static subtoken_result issuing_narrow_and_sign(const st_service *service,
+static subtoken_result issuing_narrow_and_sign(const st_service *service, const st_key *row,
                                                const subtoken_claims *grant,
                                                const subtoken_issue_request *request,
                                                const char *sid, int64_t now,
                                                st_access_token *access) {
   subtoken_limits limits = {sizeof limits, service->settings->access_life,
                             service->settings->max_life};
-  size_t len;
   access->token[0] = '\0';
   subtoken_result result = subtoken_narrow(grant, request, &limits, now, &access->claims, NULL);
   if (result == SUBTOKEN_OK && sid != NULL) {
     result = subtoken_claims_set_sid(&access->claims, st_text(sid));
   }
-  if (result != SUBTOKEN_OK) return result;
-  return subtoken_issue(service->ring, &access->claims, access->token, sizeof access->token, &len);
+  return result == SUBTOKEN_OK ? issuing_sign(service, row, &access->claims, access->token)
+                               : result;
 }
 
-static const st_problem *issuing_access(const st_service *service, const subtoken_claims *grant,
+static const st_problem *issuing_access(const st_service *service, const st_key *row,
+                                        const subtoken_claims *grant,
                                         const st_access_request *asked, const char *sid,
                                         int64_t now, st_access_token *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
@@ -136,22 +153,23 @@ static const st_problem *issuing_access(const st_service *service, const subtoke
     request.permissions = all;
     request.permission_count = grant->permission_count;
   }
-  subtoken_result result = issuing_narrow_and_sign(service, grant, &request, sid, now, access);
+  subtoken_result result = issuing_narrow_and_sign(service, row, grant, &request, sid, now, access);
   return result == SUBTOKEN_OK ? NULL : issuing_access_problem(result);
 }
 
-const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
-                                          const subtoken_text *scope, size_t scope_count,
-                                          int64_t now, st_access_token *access) {
+const st_problem *st_issuing_access_token(const st_service *service, const st_key *row,
+                                          const subtoken_claims *grant, const subtoken_text *scope,
+                                          size_t scope_count, int64_t now,
+                                          st_access_token *access) {
   st_access_request asked = {.scope = scope, .scope_count = scope_count};
-  return issuing_access(service, grant, &asked, NULL, now, access);
+  return issuing_access(service, row, grant, &asked, NULL, now, access);
 }
 
-const st_problem *st_issuing_requested_token(const st_service *service,
+const st_problem *st_issuing_requested_token(const st_service *service, const st_key *row,
                                              const subtoken_claims *grant,
                                              const st_access_request *asked, int64_t now,
                                              st_access_token *access) {
-  return issuing_access(service, grant, asked, NULL, now, access);
+  return issuing_access(service, row, grant, asked, NULL, now, access);
 }
 
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
@@ -160,5 +178,5 @@ const st_problem *st_issuing_session_token(const st_service *service, const st_k
   subtoken_claims grant;
   st_access_request asked = {.scope = scope, .scope_count = scope_count};
   if (!st_key_grant(session, &grant)) return issuing_access_problem(SUBTOKEN_TOO_LARGE);
-  return issuing_access(service, &grant, &asked, session->id, now, access);
+  return issuing_access(service, session, &grant, &asked, session->id, now, access);
 }

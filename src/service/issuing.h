@@ -8,11 +8,16 @@
 #include "service/service.h"
 #include "subtoken/issue.h"
 
+/* Each takes the row that the grant rests on. A token with the same claims as one that has been
+ * revoked would be that one: instead, it expires a second earlier.
+ */
+
 /* token: SUBTOKEN_ISSUED_MAX + 1 bytes. Not OK: error, of ST_ISSUING_ERROR_MAX bytes, names the
  * parameter.
  */
 #define ST_ISSUING_ERROR_MAX 256
-subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_claims *grant,
+subtoken_result st_issuing_subtoken(const st_service *service, const st_key *row,
+                                    const subtoken_claims *grant,
                                     const subtoken_issue_request *request, int64_t now, char *token,
                                     subtoken_narrow_report *report, char *error)
     __attribute__((warn_unused_result));
@@ -31,7 +36,7 @@ typedef struct st_access_request {
   size_t scope_count;
   subtoken_text audience;
 } st_access_request;
-const st_problem *st_issuing_requested_token(const st_service *service,
+const st_problem *st_issuing_requested_token(const st_service *service, const st_key *row,
                                              const subtoken_claims *grant,
                                              const st_access_request *asked, int64_t now,
                                              st_access_token *access)
@@ -40,9 +45,9 @@ const st_problem *st_issuing_requested_token(const st_service *service,
 /* Make an access token with the permissions in scope or, where it is NULL, with all of the grant,
  * for its audience.
  */
-const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
-                                          const subtoken_text *scope, size_t scope_count,
-                                          int64_t now, st_access_token *access)
+const st_problem *st_issuing_access_token(const st_service *service, const st_key *row,
+                                          const subtoken_claims *grant, const subtoken_text *scope,
+                                          size_t scope_count, int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));
 /* Make the access token of a session, from its row, in the same way. */
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,

@@ -242,8 +242,8 @@ st_oauth_error st_oauth_issue(st_oauth *o) {
   st_context *c = o->context;
   st_access_request asked = {.scope = st_oauth_scope(o), .scope_count = o->scope_count};
   if (o->given[ST_OAUTH_AUDIENCE].len > 0) asked.audience = o->given[ST_OAUTH_AUDIENCE];
-  const st_problem *problem = st_issuing_requested_token(c->service, &o->identity.grant, &asked,
-                                                         c->request->now, &o->access);
+  const st_problem *problem = st_issuing_requested_token(
+      c->service, &o->identity.key, &o->identity.grant, &asked, c->request->now, &o->access);
   return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, "invalid_request");
 }
 

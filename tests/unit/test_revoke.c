@@ -55,6 +55,32 @@ static void a_subtoken_is_listed_by_its_tid(void **state) {
   assert_int_equal(fixture.changes, 2);
 }
 
+/* Within a second the same claims are the same token: one that is revoked is not given again. */
+static void what_is_asked_for_again_is_another_token(void **state) {
+  (void)state;
+  static const char client[] =
+      "grant_type=client_credentials&client_id=" KEY_ID "&client_secret=" KEY;
+  static char tokens[8][SUBTOKEN_ISSUED_MAX + 1];
+  for (size_t i = 0; i < COUNT(tokens); i++) {
+    bool subtoken = i % 2 == 0;
+    int status = subtoken ? get("/v2/createsubtoken?permissions=guilds", AS_KEY)
+                          : post(TOKEN_ENDPOINT, AS_FORM, client);
+    assert_int_equal(status, 200);
+    snprintf(tokens[i], sizeof tokens[i], "%s", member(subtoken ? "subtoken" : "access_token"));
+    int64_t life = subtoken ? settings.default_life : settings.access_life;
+    assert_true(claims_of(tokens[i])->exp == NOW + life - (int64_t)(i / 2));
+    for (size_t j = 0; j < i; j++) assert_string_not_equal(tokens[i], tokens[j]);
+    assert_int_equal(ask(tokens[i]), 200);
+    check_listed(tokens[i]);
+    snprintf(fixture.revoked_tids[fixture.revoked_count++], ST_TID_LEN + 1, "%s",
+             fixture.revoked_tid);
+  }
+  /* A key of which nothing is revoked costs no question. */
+  size_t asked = fixture.tids_asked;
+  assert_int_equal(get("/v2/createsubtoken", AS_POOR), 200);
+  assert_int_equal(fixture.tids_asked, asked);
+}
+
 /* They are tokens of the key, and nobody's session. */
 static void an_access_token_of_a_key_is_listed(void **state) {
   (void)state;
@@ -228,6 +254,7 @@ static void what_was_not_done_is_told(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_subtoken_is_listed_by_its_tid, fixture_set_up),
+      cmocka_unit_test_setup(what_is_asked_for_again_is_another_token, fixture_set_up),
       cmocka_unit_test_setup(an_access_token_of_a_key_is_listed, fixture_set_up),
       cmocka_unit_test_setup(a_token_of_a_session_ends_the_session, fixture_set_up),
       cmocka_unit_test_setup(a_token_exchanged_for_a_session_is_listed, fixture_set_up),
