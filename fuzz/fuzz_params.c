@@ -18,8 +18,8 @@ static bool starts_with(const char *text, const char *prefix) {
 static void check_refused(const st_params *params) {
   const char *error = params->error;
   HOLD(starts_with(error, "expire: ") || starts_with(error, "permissions: ") ||
-       starts_with(error, "urls: ") || starts_with(error, "body: ") ||
-       starts_with(error, "query: "));
+       starts_with(error, "urls: ") || starts_with(error, "audience: ") ||
+       starts_with(error, "body: ") || starts_with(error, "query: "));
   for (; *error != '\0'; error++) HOLD(*error >= ' ' && *error < 0x7F);
 }
 
@@ -35,6 +35,7 @@ static bool same_ask(const st_params *a, const st_params *b) {
          a->request.has_urls == b->request.has_urls &&
          a->request.url_count == b->request.url_count &&
          a->request.permission_count == b->request.permission_count &&
+         st_text_equal(a->request.audience, b->request.audience) &&
          same_text(a->urls, b->urls, a->request.url_count) &&
          same_text(a->permissions, b->permissions, a->request.permission_count);
 }
@@ -130,8 +131,12 @@ static void check_accepted(const st_params *params) {
   HOLD(params->request.permission_count <= SUBTOKEN_PERMISSIONS_MAX);
   HOLD(params->request.url_count <= SUBTOKEN_URLS_MAX);
   HOLD(params->request.has_urls == (params->request.url_count > 0));
+  subtoken_text audience = params->request.audience;
+  HOLD(audience.data == NULL || subtoken_audience_valid(audience));
   if (narrow(&params->request, &child) != SUBTOKEN_OK) return;
   HOLD(child.every_url == !params->request.has_urls);
+  HOLD((child.aud.len > 0) == (audience.data != NULL));
+  HOLD(audience.data == NULL || subtoken_claims_has_audience(&child, audience));
   for (size_t i = 0; i < child.permission_count; i++) {
     subtoken_text name = subtoken_claims_text(&child, child.permissions[i]);
     HOLD(st_text_is(name, "account") || st_text_is(name, "guilds"));

@@ -10,6 +10,7 @@
 #include "core/claims.h"
 #include "core/paths.h"
 #include "domain/names.h"
+#include "domain/permissions.h"
 #include "fuzz.h"
 #include "server/basic_locks.h"
 #include "service/params.h"
@@ -280,6 +281,7 @@ static st_store_status create_key(void *context, const st_audit_context *audit,
   HOLD(audit->row != NULL && (!audit->as_owner || strcmp(key->owner, by->owner) == 0));
   if (key->owner_is_user) return ST_STORE_OWNER_NOT_USER;
   HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
+  HOLD(key->audience[0] == '\0' || subtoken_audience_valid(st_text(key->audience)));
   memcpy(key->id, by->id, sizeof key->id);
   memset(key->sub, 'n', ST_SUB_LEN);
   memset(whole, '0', ST_KEY_LEN);
@@ -348,6 +350,24 @@ static st_store_status disable_key(void *context, const st_audit_context *audit,
   return change_key(context, audit, id, sequence);
 }
 
+/* Who gets a key has as much as it, and as long. */
+static st_store_status rotate_key(void *context, const st_audit_context *audit, const char *id,
+                                  int64_t overlap, char *whole) {
+  int64_t sequence;
+  st_key key;
+  HOLD(overlap >= 0 && overlap <= INT64_C(30) * 86400);
+  st_store_status changed = change_key(context, audit, id, &sequence);
+  if (changed != ST_STORE_OK || find_key(context, id, &key) != ST_STORE_OK) return changed;
+  for (size_t i = 0; i < ROWS; i++) {
+    if (strcmp(rows[i].id, audit->row) != 0) continue;
+    HOLD(st_permissions_within(key.permissions, rows[i].permissions));
+    HOLD(key.expires_at <= rows[i].expires_at);
+  }
+  memset(whole, '0', ST_KEY_LEN);
+  whole[ST_KEY_LEN] = '\0';
+  return changed;
+}
+
 /* The tid and sub of one of the subtokens here: nothing else verifies. */
 static st_store_status revoke_token(void *context, const st_audit_context *audit, subtoken_text sub,
                                     subtoken_text tid, int64_t exp, int64_t *sequence) {
@@ -373,6 +393,7 @@ static const st_key_changes key_changes = {.create = create_key,
                                            .remove = change_key,
                                            .set_disabled = disable_key,
                                            .revoke_subtokens = change_key,
+                                           .rotate = rotate_key,
                                            .revoke_token = revoke_token};
 /* Holds what was good in the inputs before: none of it may pass for another token. */
 static uint8_t token_cache_memory[65536];
@@ -588,6 +609,7 @@ static void check_made(subtoken_text token, const subtoken_claims *parent) {
     result = subtoken_inspect(token, header, sizeof header, &child);
   }
   HOLD(result == SUBTOKEN_OK && token.len <= SUBTOKEN_ISSUED_MAX);
+  HOLD(child.via_count == (parent->tid.len > 0 ? parent->via_count + 1U : 0U));
   HOLD(child.iat == NOW && child.exp > NOW);
   HOLD(child.exp <= parent->exp && child.exp <= NOW + settings.max_life);
   HOLD(child.every_url ? parent->every_url : child.url_count > 0);

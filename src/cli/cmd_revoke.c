@@ -1,5 +1,5 @@
 /* `subtoken revoke`: revokes tokens, one a line on standard input, as POST /oauth/revoke does
- * (service/oauth_revoke.c), with the ring and the database of DATA. A subtoken ends with what was
+ * (service/revoke.c), with the ring and the database of DATA. A subtoken ends with what was
  * made from it, the access token of a session with its session. Of a key that the database does not
  * know, which was made after the backup that was restored, one token ends all.
  */

@@ -125,7 +125,7 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
  */
 static const st_problem *key_one_may_rotate(st_context *c, const st_key_manager *m,
                                             const st_key *key) {
-  int64_t most;
+  int64_t most = 0;
   const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
   if (problem == NULL) problem = st_access_find_end(c, &m->identity, &most);
   if (problem != NULL || key->expires_at <= most) return problem;
