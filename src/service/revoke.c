@@ -62,6 +62,26 @@ static st_oauth_error revoke_listed(st_oauth *o) {
   return revoke_changed(o, changed, sequence);
 }
 
+/* Is it a good token, whatever has become of its key? One that is disabled may be enabled again,
+ * and what was revoked meanwhile does not come back with it.
+ */
+static bool revoke_verifies(st_oauth *o) {
+  const st_service *service = o->context->service;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = service->ring;
+  verifier.leeway = service->settings->leeway;
+  verifier.max_life = service->settings->max_life;
+  verifier.without_revocations = true;
+  verifier.any_audience = true;
+  subtoken_request request = {.size = sizeof request, .now = o->context->request->now};
+  subtoken_claims *claims = &o->identity.grant;
+  subtoken_result result =
+      subtoken_authenticate(service->ring, NULL, o->given[ST_OAUTH_TOKEN], claims);
+  if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, claims);
+  if (result != SUBTOKEN_OK && result != SUBTOKEN_URL) return false; /* no target is named */
+  return claims->sid.len == 0; /* a session has ended with its key */
+}
+
 /* Whatever its urls list, and for every audience. */
 static st_oauth_error revoke_token(st_oauth *o) {
   st_context *c = o->context;
@@ -69,8 +89,8 @@ static st_oauth_error revoke_token(st_oauth *o) {
   c->credential.text = o->given[ST_OAUTH_TOKEN];
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
-  if (problem != NULL)
-    return problem->status == 503 ? st_oauth_error_of(problem, NULL) : st_oauth_ok;
+  if (problem != NULL && problem->status == 503) return st_oauth_error_of(problem, NULL);
+  if (problem != NULL) return revoke_verifies(o) ? revoke_listed(o) : st_oauth_ok;
   bool session =
       o->identity.method == ST_AUTH_SESSION || o->identity.method == ST_AUTH_SERVICE_SESSION;
   return session ? revoke_session(o, o->identity.key.id) : revoke_listed(o);
