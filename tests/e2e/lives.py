@@ -1,0 +1,270 @@
+"""The life of a token: the model that test_lives.py compares the server and the edges with. It knows nothing of HTTP,
+hashes, databases or files: a key is what was made, a token is what somebody holds of a key, and this file says what
+each who verifies must answer, and what each call that makes or ends something must do. Written from the contract
+(subtoken_revocation(7), subtoken_http(7), subtoken_edges(7)), not from the code."""
+import json
+
+LEEWAY = 1
+DEEPEST = 8  # tokens that one was made from, one after the other
+TOKENS_MAX = 1000  # of one sub, that may be revoked by themselves at a time
+
+
+class Key:
+    """A key, or a session that a program has begun with one."""
+
+    def __init__(self, name, id, permissions, audience=None, parent=None):
+        self.name, self.id, self.permissions, self.audience = name, id, list(permissions), audience
+        self.parent = parent  # of a session
+        self.secret = self.old = None  # the whole key, and the one before it
+        self.old_until = 0
+        self.refresh = None  # of a session: the token that begins the next pair
+        self.disabled = self.ended = False
+        self.epoch = 0  # which of its subs it has
+        self.sub = None  # of this epoch, once a token has shown it
+        self.revoked = set()  # the tids of this epoch
+        self.sessions = []
+        self.changed = 0  # when its whole key was last worth something else
+
+    def in_force(self):
+        return not (self.disabled or self.ended)
+
+    # ---- what becomes of it ----
+
+    def end(self):
+        self.ended = True
+        self.end_sessions()
+
+    def end_sessions(self):
+        for session in self.sessions:
+            session.ended = True
+        self.sessions = []
+
+    def disable(self, disabled):
+        self.disabled = disabled
+        if disabled:
+            self.end_sessions()
+
+    def revoke_subtokens(self):
+        self.epoch, self.sub, self.revoked = self.epoch + 1, None, set()
+        self.end_sessions()
+
+    def rotate(self, secret, overlap, now):
+        self.old, self.old_until, self.secret = self.secret, now + overlap, secret
+
+
+class Secret:
+    """A whole key as somebody holds it: the present one, or one before it."""
+
+    def __init__(self, key, text):
+        self.key, self.text = key, text
+        self.name = key.name
+        self.permissions, self.audience, self.urls, self.via = key.permissions, key.audience, None, ()
+
+    def good(self, now):
+        key = self.key
+        if not key.in_force():
+            return False
+        return self.text == key.secret or (self.text == key.old and now < key.old_until)
+
+    def settled(self, now, seconds):
+        """Has it been worth the same for so long?"""
+        key = self.key
+        return now - key.changed > seconds and (key.old_until > now + 1 or now - key.old_until > seconds)
+
+
+class Token:
+    def __init__(self, name, key, text, permissions, urls, exp, via=(), audience=None, session=False):
+        self.name, self.key, self.text = name, key, text
+        self.permissions, self.urls, self.exp, self.via = list(permissions), urls, exp, tuple(via)
+        self.audience, self.session = audience, session
+        self.epoch = key.epoch
+        self.tid = text.rpartition(".")[2][:16]
+
+    def expired(self, now):
+        return now >= self.exp + LEEWAY
+
+    def revoked(self):
+        key = self.key
+        return (not key.in_force() or self.epoch != key.epoch or
+                not key.revoked.isdisjoint((self.tid,) + self.via))
+
+    def good(self, now):
+        return not self.expired(now) and not self.revoked()
+
+
+# ---- who verifies ----
+
+
+class Verifier:
+    """ring: None is the whole one, else the audience that its secrets are derived for. told: the audience that it is
+    told to be. An edge decides by itself; the server takes every audience unless it is told what the edge is that asks
+    (told: "" is an edge without one, None is nobody's)."""
+
+    def __init__(self, name, ring=None, told=None, server=False):
+        self.name, self.ring, self.told, self.server = name, ring, told, server
+
+
+def covers(entry, path):
+    return entry == path or (entry.endswith("/*") and path.startswith(entry[:-1]))
+
+
+def lists(urls, method, path):
+    """An entry may name a method before its path."""
+    for entry in urls if urls is not None else ["/*"]:
+        of, _, rest = entry.rpartition(":")
+        if of in ("", method) and covers(rest, path):
+            return True
+    return False
+
+
+def narrower(inner, outer):
+    """Does one of the outer entries allow all that the inner one does?"""
+    of, _, path = inner.rpartition(":")
+    for entry in outer:
+        outer_of, _, outer_path = entry.rpartition(":")
+        if outer_of in ("", of) and covers(outer_path, path):
+            return True
+    return False
+
+
+def audience_fits(credential, verifier):
+    if verifier.server:
+        return verifier.told is None or (credential.audience or "") == verifier.told
+    return verifier.ring is not None or credential.audience == verifier.told
+
+
+def verdict(token, verifier, now, method, path, needs=()):
+    """(status, reason) of a token; the first rule that fails decides."""
+    if verifier.ring is not None and token.audience != verifier.ring:
+        return 401, "kid"
+    if token.expired(now):
+        return 401, "expired"
+    # The decision endpoint looks for what the asker says of itself last.
+    if not verifier.server and not audience_fits(token, verifier):
+        return 401, "aud"
+    if token.revoked():
+        return 401, "revoked"
+    if not lists(token.urls, method, path):
+        return 403, "url"
+    if not audience_fits(token, verifier):
+        return 401, "aud"
+    if not set(needs) <= set(token.permissions):
+        return 403, "perm"
+    return 200, "ok"
+
+
+def secret_status(secret, verifier, now, needs=()):
+    """Of a whole key, which is always asked of the server."""
+    if not secret.good(now):
+        return 401
+    # A key that is bound to nothing may go anywhere.
+    if secret.audience and verifier.told is not None and secret.audience != verifier.told:
+        return 401
+    return 200 if set(needs) <= set(secret.permissions) else 403
+
+
+OWN = Verifier("the server's own routes", server=True)
+
+
+def own_status(credential, now, method, path):
+    """0, or what the server's own routes answer to that credential."""
+    if credential is None:
+        return 401
+    if isinstance(credential, Secret):
+        return 0 if credential.good(now) else 401
+    status = verdict(credential, OWN, now, method, path)[0]
+    return 0 if status == 200 else status
+
+
+# ---- what each call that makes something is answered with ----
+
+
+def held(credential):
+    return [p for p in credential.permissions if p in credential.key.permissions]
+
+
+def narrowed(asked, credential):
+    return [p for p in dict.fromkeys(asked) if p in held(credential)]
+
+
+def too_deep(credential):
+    return isinstance(credential, Token) and len(credential.via) == DEEPEST
+
+
+def other_audience(credential, audience):
+    return bool(credential.audience) and audience not in (None, credential.audience)
+
+
+def via_of(credential):
+    return credential.via + (credential.tid,) if isinstance(credential, Token) else ()
+
+
+def subtoken_status(credential, now, method, audience, urls, expire):
+    status = own_status(credential, now, method, "/v2/createsubtoken")
+    if status:
+        return status
+    if other_audience(credential, audience) or too_deep(credential):
+        return 400
+    if expire is not None and expire <= now:
+        return 400
+    if isinstance(credential, Token) and credential.exp <= now:
+        return 400  # it lives on leeway alone
+    if urls is not None and credential.urls is not None and not all(narrower(u, credential.urls) for u in urls):
+        return 400
+    return 200
+
+
+def exchange_status(credential, now, scope, audience):
+    if own_status(credential, now, "POST", "/oauth/token"):
+        return 400
+    if not set(scope) <= set(held(credential)) or other_audience(credential, audience) or too_deep(credential):
+        return 400
+    return 400 if isinstance(credential, Token) and credential.exp <= now else 200
+
+
+def active(credential, now):
+    """What introspection says of it: its urls limit where it may go, and not that it lives. The server does not
+    speak of leeway: by its own clock it is over."""
+    return credential.good(now) and not (isinstance(credential, Token) and now >= credential.exp)
+
+
+# ---- what ends something ----
+
+
+def revoke_status(credential, now):
+    """What POST /oauth/revoke answers to whoever holds it."""
+    if isinstance(credential, Secret):
+        return 400
+    key = credential.key
+    if credential.session or credential.expired(now) or credential.epoch != key.epoch or key.ended:
+        return 200
+    full = len(key.revoked) >= TOKENS_MAX and credential.tid not in key.revoked
+    return 429 if full else 200
+
+
+def revoke(credential, now):
+    """After that was answered with 200."""
+    key = credential.key
+    if credential.expired(now) or credential.epoch != key.epoch or key.ended:
+        return
+    if credential.session:
+        key.end()
+    else:
+        key.revoked.add(credential.tid)
+
+
+# ---- what a token says ----
+
+
+def claims_order(token):
+    """The claims that it must have, in this order, and no others."""
+    return (["sub", "iat", "exp"] + (["aud"] if token.audience else []) + ["permissions"] +
+            (["urls"] if token.urls is not None else []) + (["via"] if token.via else []) +
+            (["sid"] if token.session else []))
+
+
+def header(token, kid):
+    """kid: of the ring's secret that signs. A token for one audience is under a secret of its own."""
+    if token.audience:
+        kid += "." + token.audience
+    return json.dumps({"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})}, separators=(",", ":"))
