@@ -73,7 +73,7 @@ SUBTOKEN_EXPORT void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOK
  * compared. SUBTOKEN_TOO_LARGE,
  * SUBTOKEN_MALFORMED, SUBTOKEN_ALG, SUBTOKEN_HEADER, SUBTOKEN_KID, SUBTOKEN_MAC,
  * SUBTOKEN_BUFFER_TOO_SMALL, SUBTOKEN_INVALID_ARGUMENT. An out_size of SUBTOKEN_TOKEN_MAX is always
- * enough; there is no NUL behind the payload. About 12 KiB of stack.
+ * enough; there is no NUL behind the payload. About 13 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_jws_open(const subtoken_ring *ring,
                                                                     subtoken_text token, void *out,

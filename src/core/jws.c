@@ -93,22 +93,13 @@ static void read_member(st_json *json, subtoken_text name, header_members *membe
   }
 }
 
-/* Finds the secret that a kid names, or derives it into *derived. */
-static const subtoken_secret *secret_of_kid(const subtoken_ring *ring, subtoken_text kid,
-                                            subtoken_secret *derived) {
-  subtoken_text plain, audience;
-  const subtoken_secret *found = st_ring_find(ring, kid);
-  st_ring_split_kid(kid, &plain, &audience);
-  if (found != NULL || audience.data == NULL || derived == NULL) return found;
-  found = st_ring_find(ring, plain);
-  return found != NULL && st_ring_derive_secret(found, audience, derived) ? derived : NULL;
-}
-
-static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
-                                   subtoken_secret *derived, const subtoken_secret **secret) {
+/* Checks the header, and copies its kid. Not inline, so that what comes after it does not stand on
+ * the stack of the reader of JSON. */
+static __attribute__((noinline)) subtoken_result read_header(const st_jws *jws,
+                                                             char kid[SUBTOKEN_KID_MAX],
+                                                             size_t *kid_len) {
   char text[ST_BASE64URL_BYTES(SUBTOKEN_HEADER_MAX)];
   size_t len;
-  *secret = NULL;
   if (!st_base64url_valid(jws->header)) return SUBTOKEN_MALFORMED;
   if (!st_base64url_decode(jws->header, text, sizeof text, &len)) return SUBTOKEN_HEADER;
   header_members members = {.typ_good = true};
@@ -121,8 +112,20 @@ static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
   if (!members.alg_good) return SUBTOKEN_ALG;
   if (!members.typ_good || members.forbidden) return SUBTOKEN_HEADER;
   if (members.has_kid && !members.kid_good) return SUBTOKEN_KID;
-  *secret = secret_of_kid(ring, members.kid, derived);
-  return *secret != NULL ? SUBTOKEN_OK : SUBTOKEN_KID;
+  *kid_len = members.kid.len;
+  if (members.kid.len > 0) memcpy(kid, members.kid.data, members.kid.len);
+  return SUBTOKEN_OK;
+}
+
+/* Finds the secret that a kid names, or derives it into *derived. */
+static const subtoken_secret *secret_of_kid(const subtoken_ring *ring, subtoken_text kid,
+                                            subtoken_secret *derived) {
+  subtoken_text plain, audience;
+  const subtoken_secret *found = st_ring_find(ring, kid);
+  st_ring_split_kid(kid, &plain, &audience);
+  if (found != NULL || audience.data == NULL || derived == NULL) return found;
+  found = st_ring_find(ring, plain);
+  return found != NULL && st_ring_derive_secret(found, audience, derived) ? derived : NULL;
 }
 
 /* The payload is decoded before the MAC is checked, because text that is not canonical base64url is
@@ -158,20 +161,31 @@ static inline void tell_audience(const subtoken_secret *secret, st_jws_audience 
   if (text.len > 0) memcpy(audience->text, text.data, text.len);
 }
 
+static __attribute__((noinline)) subtoken_result check_under_kid(const st_jws *jws,
+                                                                 const subtoken_ring *ring,
+                                                                 subtoken_text kid, bool whole,
+                                                                 const uint8_t mac[ST_HASH_LEN],
+                                                                 st_jws_audience *audience) {
+  subtoken_secret derived;
+  const subtoken_secret *secret = secret_of_kid(ring, kid, audience != NULL ? &derived : NULL);
+  if (secret == NULL) return SUBTOKEN_KID;
+  subtoken_result result = check_mac(jws, secret, whole, mac);
+  tell_audience(secret, audience);
+  if (secret == &derived) subtoken_wipe(&derived, sizeof derived);
+  return result;
+}
+
 /* For a token whose header is another one than that of each secret. Not inline: the others need
  * none of its stack. */
 static __attribute__((noinline)) subtoken_result check_by_kid(const st_jws *jws,
                                                               const subtoken_ring *ring, bool whole,
                                                               const uint8_t mac[ST_HASH_LEN],
                                                               st_jws_audience *audience) {
-  subtoken_secret derived;
-  const subtoken_secret *secret;
-  subtoken_result result = find_secret(jws, ring, audience != NULL ? &derived : NULL, &secret);
+  char text[SUBTOKEN_KID_MAX];
+  subtoken_text kid = {text, 0};
+  subtoken_result result = read_header(jws, text, &kid.len);
   if (result != SUBTOKEN_OK) return result;
-  result = check_mac(jws, secret, whole, mac);
-  tell_audience(secret, audience);
-  if (secret == &derived) subtoken_wipe(&derived, sizeof derived);
-  return result;
+  return check_under_kid(jws, ring, kid, whole, mac, audience);
 }
 
 subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,

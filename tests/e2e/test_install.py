@@ -249,8 +249,8 @@ def a_program_of_earlier_headers_runs_with_this_library():
         d = scratch()
         source = os.path.join(d, "earlier." + suffix)
         shutil.copy(os.path.join(HERE, "earlier.c"), source)
-        text = read(HERE, "subtoken_0_2.h")
-        with open(os.path.join(d, "subtoken_0_2.h"), "w") as f:
+        text = read(HERE, "subtoken_0_3.h")
+        with open(os.path.join(d, "subtoken_0_3.h"), "w") as f:
             f.write(text if suffix == "c" else 'extern "C" {\n' + text + "}\n")
         for these in (libs, ["-Wl,-Bstatic", *libs, "-Wl,-Bdynamic"]):
             sh(compiler, "-std=" + std, *WARNINGS, source, *these, "-o", os.path.join(d, "earlier"))
@@ -292,7 +292,7 @@ def layout(header, flags):
 def what_earlier_headers_say_is_where_it_was():
     """Structures without a size do not change, those with one get longer at their end, and no
     number of an enumeration is another's."""
-    before = layout(read(HERE, "subtoken_0_2.h"), [])
+    before = layout(read(HERE, "subtoken_0_3.h"), [])
     now = layout("".join(read(prefix(), "include/subtoken", n) for n in headers()),
                  pkg_config("--cflags"))
     sized = {name.split(".")[0] for name in now if name.endswith(".size") and now[name][:2] == "0 "}

@@ -1,8 +1,8 @@
-/* earlier - a program as it was built with earlier headers (subtoken_0_2.h), run with the library
+/* earlier - a program as it was built with earlier headers (subtoken_0_3.h), run with the library
  * of today: its verdicts are right, what its structures lack has the default, and nothing is read
  * or written behind them. It prints what it saw; test_install.py knows what that has to be.
  */
-#include "subtoken_0_2.h"
+#include "subtoken_0_3.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,8 +37,9 @@ static void require(bool holds, const char *what) {
   exit(1);
 }
 
-static subtoken_result known(void *context, subtoken_text sub) {
-  require(context == &ring && sub.len == 4, "the function is asked with its context");
+static subtoken_result known(void *context, const subtoken_text *names, size_t count) {
+  require(context == &ring && count == 2 && names[0].len == 4 && names[1].len == SUBTOKEN_TID_LEN,
+          "the function is asked with its context");
   return SUBTOKEN_OK;
 }
 

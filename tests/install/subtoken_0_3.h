@@ -1,16 +1,16 @@
-/* subtoken_0_2 - the headers of 0.2 as one file without comments, as a program saw them that was
+/* subtoken_0_3 - the headers of 0.3 as one file without comments, as a program saw them that was
  * built against an earlier version: the structures with a size lack members that are there today
  * (without_revocations, url and fault of the report, max_size). earlier.c is built against it, and
  * runs with today's library. What stands here stays as it is for as long as the SONAME does.
  */
 // clang-format off
-#ifndef SUBTOKEN_0_1_H
-#define SUBTOKEN_0_1_H
+#ifndef SUBTOKEN_0_3_H
+#define SUBTOKEN_0_3_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#define SUBTOKEN_VERSION "0.2.0"
-#define SUBTOKEN_VERSION_NUMBER 2000
+#define SUBTOKEN_VERSION "0.3.0"
+#define SUBTOKEN_VERSION_NUMBER 3000
 #define SUBTOKEN_TOKEN_MAX 8192
 #define SUBTOKEN_ISSUED_MAX 4096
 #define SUBTOKEN_HEADER_MAX 1024
@@ -22,6 +22,9 @@
 #define SUBTOKEN_PATH_MAX 4096
 #define SUBTOKEN_SUB_MAX 128
 #define SUBTOKEN_SID_MAX 64
+#define SUBTOKEN_AUD_MAX 32
+#define SUBTOKEN_TID_LEN 16
+#define SUBTOKEN_VIA_MAX 8
 #define SUBTOKEN_KID_MAX 64
 #define SUBTOKEN_SECRET_MIN 32
 #define SUBTOKEN_SECRET_MAX 64
@@ -80,6 +83,11 @@ typedef enum subtoken_result {
   SUBTOKEN_TOO_MANY_URLS,
   SUBTOKEN_BAD_URL,
   SUBTOKEN_URL_WIDER,
+  SUBTOKEN_BAD_AUD,
+  SUBTOKEN_AUD_WIDER,
+  SUBTOKEN_TOO_DEEP,
+  SUBTOKEN_RING_MIXED,
+  SUBTOKEN_RING_DERIVED,
 } subtoken_result;
 typedef enum subtoken_fault {
   SUBTOKEN_FAULT_NONE = 0,
@@ -106,14 +114,19 @@ typedef struct subtoken_claims {
   int64_t nbf;
   bool every_url;
   bool aud_named;
+  bool aud_derived;
   uint16_t permission_count;
   uint16_t url_count;
   uint16_t text_len;
+  uint16_t via_count;
   subtoken_slice sub;
+  subtoken_slice tid;
+  subtoken_slice aud;
   subtoken_slice iss;
   subtoken_slice sid;
   subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_slice urls[SUBTOKEN_URLS_MAX];
+  subtoken_slice via[SUBTOKEN_VIA_MAX];
   char text[SUBTOKEN_TOKEN_MAX / 4 * 3];
 } subtoken_claims;
 static inline subtoken_text subtoken_claims_text(const subtoken_claims *claims,
@@ -131,9 +144,12 @@ subtoken_claims_check_needs(const subtoken_claims *claims, const subtoken_text *
 typedef struct subtoken_secret {
   uint32_t inner[8];
   uint32_t outer[8];
+  uint32_t derive_inner[8];
+  uint32_t derive_outer[8];
   uint8_t cpu;
   uint8_t kid_len;
   uint8_t header_len;
+  uint8_t audience_len;
   char kid[SUBTOKEN_KID_MAX];
   char header[SUBTOKEN_KID_MAX + 72];
 } subtoken_secret;
@@ -175,7 +191,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_covers(subtoken_t
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
                                                                      subtoken_text method,
                                                                      subtoken_text target);
-typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
+typedef subtoken_result subtoken_revoked_fn(void *context, const subtoken_text *names,
+                                            size_t count);
 typedef struct subtoken_verifier {
   size_t size;
   const subtoken_ring *ring;
@@ -411,7 +428,8 @@ typedef struct subtoken_feed_clock {
   int64_t monotonic;
 } subtoken_feed_clock;
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_feed_revoked(void *clock,
-                                                                        subtoken_text sub);
+                                                                        const subtoken_text *names,
+                                                                        size_t count);
 #define SUBTOKEN_POLICY_TEXT_MAX 16777216
 #define SUBTOKEN_POLICY_METHODS_MAX 64
 #define SUBTOKEN_POLICY_METHOD_MAX 32
@@ -443,9 +461,13 @@ typedef struct subtoken_decision {
   uint32_t line;
   size_t needs_count;
   subtoken_text needs[SUBTOKEN_POLICY_NEEDS_MAX];
+  bool mcp;
+  uint32_t route;
+  subtoken_text resource;
 } subtoken_decision;
 #define SUBTOKEN_DECISION_DEFAULT \
-  { sizeof(subtoken_decision), SUBTOKEN_ACCESS_DENIED, false, false, false, 0, 0, {{NULL, 0}} }
+  { sizeof(subtoken_decision), SUBTOKEN_ACCESS_DENIED, false, false, false, 0, 0, {{NULL, 0}}, \
+    false, 0, {NULL, 0} }
 enum {
   SUBTOKEN_POLICY_PREFLIGHT = 1,
   SUBTOKEN_POLICY_BODY = 2,
