@@ -286,8 +286,10 @@ def a_401_leads_to_the_document():
 @test
 def a_client_with_a_key_logs_in_by_itself():
     """401, the document, the issuer's metadata, its token endpoint, and the call once more: for each client, with the real server."""
-    with Server(config={"issuer": "https://keys.example"}) as server, front(server="subtoken_issuer https://keys.example;",
-                                                                             data=server.data) as n:
+    routes = private_file(json.dumps({"default": "deny", "routes": [{"path": "/mcp", "needs": ["mcp"], "resource": "https://mcp.example/mcp"}]}))
+    with Server(config={"issuer": "https://keys.example", "policy": routes}) as server, \
+            front(server="subtoken_issuer https://keys.example;", data=server.data) as n:
+        assert curl(server.url + METADATA + "/mcp").json() == n.ask(METADATA + "/mcp").json(), "the server has the same document"
         key = make_key(server.data, "mcp,docs")["key"]
         hosts = {"https://mcp.example": "http://127.0.0.1:%d" % n.port, "https://keys.example": server.url}
         for mode in ("default", "auto", "pin", "sdk"):
