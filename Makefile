@@ -424,23 +424,30 @@ $(B)/bench/revocations: tests/bench/revocations.c tests/bench/edge_feed.h $(B)/l
 	@printf '  BENCH   %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a
 
+$(B)/bench/policy: tests/bench/policy.c $(B)/libsubtoken.a Makefile
+	@mkdir -p $(@D)
+	@printf '  BENCH   %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a
+
 # BRIEF=1: each part with tiny sizes, to see that it works; nothing is measured.
 BRIEF ?=
 .PHONY: bench-programs bench-smoke bench-against
-bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module haproxy-module
+bench-programs: all $(B)/bench/verify $(B)/bench/revocations $(B)/bench/policy nginx-module haproxy-module
 	@sh third_party/apt.sh python3 nginx-light haproxy wrk postgresql
 
 # One after the other, whatever -j says: what runs beside a part is in its figures.
-BENCH_PARTS = verify wasm revocations server keys large stores edge haproxy propagation failover
+BENCH_PARTS = verify wasm revocations policy server keys large stores edge haproxy propagation failover
 .PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
 	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done
 
 $(BENCH_PARTS:%=bench-%): export BENCH_BRIEF = $(BRIEF)
-$(filter-out bench-revocations,$(BENCH_PARTS:%=bench-%)): bench-%: bench-programs
+$(filter-out bench-revocations bench-policy,$(BENCH_PARTS:%=bench-%)): bench-%: bench-programs
 	@python3 tests/bench/$*.py $(B) $(ROUNDS)
 bench-revocations: bench-programs
 	@$(B)/bench/revocations $(if $(BRIEF),1000 20000)
+bench-policy: bench-programs
+	@$(B)/bench/policy $(if $(BRIEF),brief,$(ROUNDS))
 
 bench-smoke:
 	@$(MAKE) --no-print-directory bench BRIEF=1
