@@ -749,7 +749,10 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   }
   const credential *parent = used(reply);
   HOLD(parent != NULL && strcmp(reply->event.key_id, parent->key_id) == 0);
-  if (st_text_is(name, "hash")) {
+  if (st_text_is(name, "key")) { /* of a rotation; rotate_key holds it to the rest */
+    HOLD(holds(reply->body, reply->body_len, "\"rotated_at\":\""));
+    HOLD(parent != &credentials[KEYS] && parent != &credentials[KEYS + 1]);
+  } else if (st_text_is(name, "hash")) {
     check_managed(reply, "keys");
   } else if (st_text_is(name, "RawToken")) {
     check_access(value, &parent->grant, "");
