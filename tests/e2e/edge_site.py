@@ -102,10 +102,17 @@ class Site:
             self.libraries[e.name] = Library(e, self.rings[e.ring], self.feeds[e.ring])
             self.started.append(self.libraries[e.name].process)
 
-    def rotate_ring(self):
+    def rotate_ring(self, most=4):
+        """Another secret signs. The kid of one that had to go, or None."""
+        path, gone = os.path.join(self.nginx.data, "secrets"), None
         run("secret", "rotate", data=self.nginx.data, check=0)
+        if len(read_ring(path)) > most:
+            gone = read_ring(path)[-1][0]
+            run("secret", "retire", gone or "-", "--force", data=self.nginx.data, check=0)
+            assert gone not in [kid for kid, _ in read_ring(path)]
         self.hand_out_ring()
         self.start_libraries()
+        return gone
 
     def path_of(self, edge):
         return os.path.join(self.nginx.dir, edge.name.replace(" ", "-"))

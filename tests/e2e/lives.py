@@ -78,6 +78,7 @@ class Token:
         self.permissions, self.urls, self.exp, self.via = list(permissions), urls, exp, tuple(via)
         self.audience, self.session = audience, session
         self.epoch = key.epoch
+        self.signed = True  # the ring still has the secret that it is signed with
         self.tid = text.rpartition(".")[2][:16]
 
     def expired(self, now):
@@ -89,7 +90,7 @@ class Token:
                 not key.revoked.isdisjoint((self.tid,) + self.via))
 
     def good(self, now):
-        return not self.expired(now) and not self.revoked()
+        return self.signed and not self.expired(now) and not self.revoked()
 
 
 # ---- who verifies ----
@@ -135,7 +136,7 @@ def audience_fits(credential, verifier):
 
 def verdict(token, verifier, now, method, path, needs=()):
     """(status, reason) of a token; the first rule that fails decides."""
-    if verifier.ring is not None and token.audience != verifier.ring:
+    if not token.signed or (verifier.ring is not None and token.audience != verifier.ring):
         return 401, "kid"
     if token.expired(now):
         return 401, "expired"
@@ -236,7 +237,7 @@ def revoke_status(credential, now):
     if isinstance(credential, Secret):
         return 400
     key = credential.key
-    if credential.session or credential.expired(now) or credential.epoch != key.epoch or key.ended:
+    if credential.session or credential.expired(now) or not credential.signed or credential.epoch != key.epoch or key.ended:
         return 200
     full = len(key.revoked) >= TOKENS_MAX and credential.tid not in key.revoked
     return 429 if full else 200
@@ -245,7 +246,7 @@ def revoke_status(credential, now):
 def revoke(credential, now):
     """After that was answered with 200."""
     key = credential.key
-    if credential.expired(now) or credential.epoch != key.epoch or key.ended:
+    if credential.expired(now) or not credential.signed or credential.epoch != key.epoch or key.ended:
         return
     if credential.session:
         key.end()

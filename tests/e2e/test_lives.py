@@ -314,6 +314,13 @@ class Walk:
 
     # ---- what the server says ----
 
+    def rotate_ring(self):
+        gone = self.site.rotate_ring()
+        for t in self.tokens:
+            kid = json.loads(unb64(t.text.split(".")[0])).get("kid", "").partition(".")[0]
+            t.signed = t.signed and kid != gone
+        self.history.append("another secret signs: %r, without %r" % (self.site.kid, gone))
+
     def introspect(self):
         c = self.credential()
         answer, span = self.ask("introspect %s" % c.name, lambda now: 200, "POST", "/oauth/introspect",
@@ -455,7 +462,7 @@ class Walk:
             if done % BATCH == 0 or done == steps:
                 self.look_at_edges()
                 if done // BATCH % 8 == 1:
-                    self.site.rotate_ring()
+                    self.rotate_ring()
                 if done != steps:
                     self.canaries()
 
