@@ -125,7 +125,9 @@ class Walk:
             self.same(what, token.name, got, wanted)
         self.same("the header", token.name, head, json.loads(header(token, self.site.kid)))
         self.same("iat", token.name, span[0] <= claims["iat"] <= span[1], True)
-        self.same("exp %d" % claims["exp"], token.name, claims["exp"] in ends(claims["iat"]), True)
+        # A token that would be one that was revoked in this second ends a second earlier.
+        earlier = range(1 + len(key.revoked))
+        self.same("exp %d" % claims["exp"], token.name, [0 for e in ends(claims["iat"]) if e - claims["exp"] in earlier], [0])
         key.sub = key.sub or claims["sub"]
         self.same("sub", token.name, claims["sub"], key.sub)
         self.tokens.append(token)
@@ -205,13 +207,23 @@ class Walk:
 
     def client_credentials(self):
         c = self.rng.choice(self.secrets)
-        scope = self.permissions(c)
-        form = {"grant_type": "client_credentials", "client_id": c.key.id, "client_secret": c.text,
-                "scope": " ".join(scope)}
-        status = lambda now: 200 if c.good(now) and set(scope) <= set(held(c)) else 400
-        answer, span = self.ask("client_credentials of %s" % c.name, status, "POST", "/oauth/token", form=form)
+        scope, audience = self.permissions(c), self.audience(c)
+        form = {"grant_type": "client_credentials", "scope": " ".join(scope)}
+        form.update({"audience": audience} if audience else {})
+        basic = self.rng.random() < 0.5  # RFC 6749 section 2.3.1; then a client that is not known is 401
+        headers = ["Authorization: Basic " + base64.b64encode(("%s:%s" % (c.key.id, c.text)).encode()).decode()]
+        if not basic:
+            form.update(client_id=c.key.id, client_secret=c.text)
+
+        def status(now):
+            if not c.good(now):
+                return 401 if basic else 400
+            return 200 if set(scope) <= set(held(c)) and not other_audience(c, audience) else 400
+
+        answer, span = self.ask("client_credentials of %s for %s" % (c.name, audience), status, "POST", "/oauth/token",
+                                form=form, headers=headers if basic else ())
         if answer is not None:
-            self.access("client", c, answer, scope, span, None)
+            self.access("client", c, answer, scope, span, audience)
 
     # ---- sessions of programs ----
 
@@ -265,6 +277,18 @@ class Walk:
                 # One that ends within these seconds is as good as revoked, or soon is over anyway.
                 revoke(c, before)
             self.touched += [t for t in self.tokens if c is t or c.tid in t.via][:6]
+
+    def revoke_by_command(self):
+        """`subtoken revoke`, beside the server."""
+        c = self.rng.choice(self.tokens) if self.tokens else None
+        if c is None or c.session or self.rng.random() < 0.5:
+            return  # a process takes as long as ten calls
+        before = int(time.time())
+        code = run("revoke", stdin=c.text + "\n", data=self.site.nginx.data)[0]
+        self.history.append("the command revokes %s: %d" % (c.name, code))
+        self.same("the exit code of revoke", c.name, code, 0 if c.signed else 1)
+        revoke(c, before)
+        self.touched.append(c)
 
     def on_key(self, what, method, path, expected=200, **more):
         key = self.rng.choice(self.keys)
@@ -443,7 +467,7 @@ class Walk:
     # ---- the walk ----
 
     MOVES = [("subtoken", 30), ("exchange", 9), ("client_credentials", 5), ("service", 3), ("refresh", 3),
-             ("revoke", 12), ("revoke_subtokens", 2), ("disable", 5), ("delete", 1), ("rotate", 5), ("new_key", 4),
+             ("revoke", 12), ("revoke_by_command", 1), ("revoke_subtokens", 2), ("disable", 5), ("delete", 1), ("rotate", 5), ("new_key", 4),
              ("introspect", 6)]
 
     def step(self):
