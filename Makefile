@@ -278,6 +278,8 @@ deps-quick: deps-postgres
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-yaml sqlite3 faketime \
 	valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
+# Clients of OAuth (tests/clients), and what runs them.
+TEST_PACKAGES += python3-requests-oauthlib python3-authlib golang-golang-x-oauth2-dev ruby-oauth2
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
 	@sh third_party/node.sh $(NODE)
