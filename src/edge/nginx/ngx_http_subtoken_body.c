@@ -55,19 +55,41 @@ static void ngx_http_subtoken_body_reject_length(ngx_http_subtoken_rejection_t *
                                  "the body is longer than 262144 bytes");
 }
 
-static bool ngx_http_subtoken_body_is_encoding(const ngx_table_elt_t *header) {
-  static const char name[] = "Content-Encoding";
-  if (header->key.len != sizeof name - 1 ||
-      ngx_strncasecmp(header->key.data, (u_char *)name, sizeof name - 1) != 0) {
-    return false;
-  }
-  return header->value.len != 8 ||
-         ngx_strncasecmp(header->value.data, (u_char *)"identity", 8) != 0;
+static bool ngx_http_subtoken_body_is_header(const ngx_table_elt_t *header, const char *name) {
+  return header->key.len == ngx_strlen(name) &&
+         ngx_strncasecmp(header->key.data, (u_char *)name, header->key.len) == 0;
+}
+
+static bool ngx_http_subtoken_body_is_packed(const ngx_table_elt_t *header) {
+  return ngx_http_subtoken_body_is_header(header, "Content-Encoding") &&
+         (header->value.len != 8 ||
+          ngx_strncasecmp(header->value.data, (u_char *)"identity", 8) != 0);
+}
+
+/* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8,
+ * such as UTF-7, the same bytes are another text.
+ */
+static bool ngx_http_subtoken_body_is_utf8(ngx_str_t type) {
+  static const char word[] = "charset";
+  u_char *end = type.data + type.len;
+  u_char *at = ngx_strlcasestrn(type.data, end, (u_char *)word, sizeof word - 2);
+  if (at == NULL) return true;
+  at += sizeof word - 1;
+  if (at == end || *at++ != '=') return false;
+  bool quoted = at < end && *at == '"';
+  if (quoted) at++;
+  if (end - at < 5 || ngx_strncasecmp(at, (u_char *)"utf-8", 5) != 0) return false;
+  at += 5;
+  if (quoted && (at == end || *at++ != '"')) return false;
+  while (at < end && (*at == ' ' || *at == '\t')) at++;
+  if (at == end) return true;
+  return *at == ';' && ngx_strlcasestrn(at, end, (u_char *)word, sizeof word - 2) == NULL;
 }
 
 /* A body whose length is known can be rejected before it is read. */
 static ngx_int_t ngx_http_subtoken_body_check_headers(ngx_http_request_t *r,
                                                       ngx_http_subtoken_rejection_t *rejection) {
+  ngx_uint_t types = 0;
   if (r->headers_in.content_length_n > SUBTOKEN_RPC_BODY_MAX) {
     ngx_http_subtoken_body_reject_length(rejection);
     return NGX_DECLINED;
@@ -75,7 +97,13 @@ static ngx_int_t ngx_http_subtoken_body_check_headers(ngx_http_request_t *r,
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     const ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      if (!ngx_http_subtoken_body_is_encoding(&headers[i])) continue;
+      bool type = ngx_http_subtoken_body_is_header(&headers[i], "Content-Type");
+      if (type && (types++ > 0 || !ngx_http_subtoken_body_is_utf8(headers[i].value))) {
+        ngx_http_subtoken_reply_reject(rejection, 415, "bad_request", NULL,
+                                       "Content-Type: the charset of the body must be UTF-8");
+        return NGX_DECLINED;
+      }
+      if (!ngx_http_subtoken_body_is_packed(&headers[i])) continue;
       ngx_http_subtoken_reply_reject(rejection, 415, "bad_request", NULL,
                                      "Content-Encoding: the body must be sent as it is");
       return NGX_DECLINED;
