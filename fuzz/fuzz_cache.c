@@ -34,10 +34,14 @@ static bool add(subtoken_ring *ring, unsigned kid, unsigned secret) {
 }
 
 static void sign(size_t i, const char *payload) {
-  static subtoken_ring by;
+  static subtoken_ring by, derived;
   subtoken_text text = st_text(payload);
   memset(&by, 0, sizeof by);
   HOLD(add(&by, (unsigned)i, (unsigned)(i / 3)));
+  if (i % 9 == 2) {
+    HOLD(subtoken_ring_derive(&by, ST_TEXT("x"), &derived) == SUBTOKEN_OK);
+    by = derived;
+  }
   HOLD(subtoken_jws_seal(&by, text.data, text.len, tokens[i], sizeof tokens[i], &token_lens[i]) ==
        SUBTOKEN_OK);
 }
@@ -55,7 +59,13 @@ static void prepare(void) {
                        i % 3 == 0 ? ",\"q\"" : "");
     size_t at = (size_t)len;
     if (i % 2 == 0) at += (size_t)sprintf(payload + at, ",\"urls\":[\"/a\",\"GET:/b/%zu\"]", i % 4);
-    if (i % 5 == 0) at += (size_t)sprintf(payload + at, ",\"aud\":[\"x\",\"y\\u0041%zu\"]", i % 4);
+    if (i % 9 == 2) at += (size_t)sprintf(payload + at, ",\"aud\":\"x\"");
+    if (i % 4 == 1) {
+      at += (size_t)sprintf(payload + at, ",\"via\":[\"0123456789abcde%zu\",\"ABCDEFGHIJKLMN-_\"]",
+                            i % 8);
+    }
+    if (i % 9 != 2 && i % 5 == 0)
+      at += (size_t)sprintf(payload + at, ",\"aud\":[\"x\",\"y\\u0041%zu\"]", i % 4);
     if (i % 7 == 0) at += (size_t)sprintf(payload + at, ",\"iss\":\"me\",\"nbf\":1");
     if (i % 11 == 0) at += (size_t)sprintf(payload + at, ",\"x\":\"%0*d\"", (int)(i * 40), 1);
     if (i % 13 != 12) payload[at++] = '}';
@@ -65,19 +75,25 @@ static void prepare(void) {
 }
 
 static bool same(const subtoken_claims *a, const subtoken_claims *b) {
-  return memcmp(a, b, offsetof(subtoken_claims, permissions)) == 0 &&
+  size_t from = offsetof(subtoken_claims, permission_count); /* before it there is padding */
+  return memcmp(a, b, offsetof(subtoken_claims, every_url)) == 0 && a->every_url == b->every_url &&
+         a->aud_named == b->aud_named && a->aud_derived == b->aud_derived &&
+         memcmp((const char *)a + from, (const char *)b + from,
+                offsetof(subtoken_claims, permissions) - from) == 0 &&
+         memcmp(a->via, b->via, a->via_count * sizeof *a->via) == 0 &&
          memcmp(a->permissions, b->permissions, a->permission_count * sizeof *a->permissions) ==
              0 &&
          memcmp(a->urls, b->urls, a->url_count * sizeof *a->urls) == 0 &&
-         memcmp(a->text, b->text, a->text_len) == 0 && a->aud.at == b->aud.at &&
-         a->aud.len == b->aud.len;
+         memcmp(a->text, b->text, a->text_len) == 0;
 }
 
 static subtoken_result revoked_if(void *context, const subtoken_text *names, size_t count) {
   const unsigned *which = context;
-  subtoken_text sub = names[0];
-  (void)count;
-  return (unsigned)(uint8_t)sub.data[sub.len - 1] % 8U == *which ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+  for (size_t i = 0; i < count; i++) {
+    unsigned last = (uint8_t)names[i].data[names[i].len - 1];
+    if (last % 8U == *which) return SUBTOKEN_REVOKED;
+  }
+  return SUBTOKEN_OK;
 }
 
 /* A token as it is, or cut, or with a byte changed; at times two that are put together. */
@@ -108,6 +124,7 @@ static void verify(steps *s, const subtoken_ring *ring, subtoken_cache *cache, u
   verifier.revoked = revoked_if;
   verifier.revoked_context = &which;
   if (which % 3U == 0) verifier.aud = st_text(names[which % 2U]);
+  verifier.any_audience = which % 7U == 0;
   if (which % 5U == 0) verifier.iss = st_text(names[2]);
   subtoken_request request = {.size = sizeof request,
                               .now = NOW + request_bits % 64U,
