@@ -235,7 +235,7 @@ def events_are_those_of_the_program():
                   for w in found if w}
         for call in re.findall(r"\bst_log_event\(([^,]*),|\bserve_log_result\(([^;]*);", text):
             known |= set(re.findall(r'"(\w+)"', "".join(call)))
-    ring = re.search(r"^const char \*st_keyring_file_read\(.*?^}", CODE, re.M | re.S).group(0)
+    ring = re.search(r"^static const char \*keyring_file_read\(.*?^}", CODE, re.M | re.S).group(0)
     for answer in re.findall(r"\breturn ([^;]*);", ring):
         known |= set(re.findall(r'"(\w+)"', answer))
     known -= set(words("subtoken_admin.7", "Reasons")) - {"oom", "store_error", "store_rolled_back"}
