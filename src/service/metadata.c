@@ -86,12 +86,13 @@ const st_problem *st_metadata_issuer(st_context *c) {
 }
 
 const st_problem *st_metadata_authorize(st_context *c) {
+  static const char code[] = "unsupported_response_type";
   static const st_problem unsupported = {
       .status = 400,
       .event = "bad_request",
       .text = "response_type: none is supported; a token comes from /oauth/token"};
   if (c->service->settings->issuer[0] == '\0') return &metadata_none;
-  st_reply_oauth_problem(c->reply, "unsupported_response_type", &unsupported);
+  st_reply_oauth_problem(c->reply, code, &unsupported);
   return NULL;
 }
 
