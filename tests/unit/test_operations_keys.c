@@ -111,6 +111,59 @@ static void disables_revokes_and_removes(void **state) {
                    ST_STORE_NOT_FOUND);
 }
 
+static void gives_a_key_another_secret(void **state) {
+  (void)state;
+  st_key key, got;
+  char whole[ST_KEY_LEN + 1], other[ST_KEY_LEN + 1];
+  uint8_t digest[32], before[32];
+  int64_t start = st_clock_now();
+  st_keys keys = st_keys_of(store);
+  assert_int_equal(create(NULL, "a", &key, whole), ST_STORE_OK);
+  assert_true(st_sha256(whole, ST_KEY_LEN, before));
+  assert_int_equal(changes.rotate(changes.context, &by_ann, key.id, 3600, other), ST_STORE_OK);
+  assert_true(st_key_shaped((subtoken_text){other, strlen(other)}));
+  assert_memory_equal(other, whole, ST_KEY_ID_LEN);
+  assert_string_not_equal(other, whole);
+  assert_true(st_sha256(other, ST_KEY_LEN, digest));
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_OK);
+  assert_string_equal(got.sub, key.sub);
+  assert_int_equal(keys.by_digest(keys.store, before, &got), ST_STORE_OK);
+  assert_true(got.by_old_digest);
+  assert_in_range(got.old_until, start + 3600, st_clock_now() + 3600);
+  assert_int_equal(changes.find(changes.context, key.id, &got), ST_STORE_OK);
+  assert_in_range(got.rotated_at, start, st_clock_now());
+  assert_int_equal(changes.rotate(changes.context, &by_ann, key.id, 0, whole), ST_STORE_OK);
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_REVOKED);
+  assert_int_equal(keys.by_digest(keys.store, before, &got), ST_STORE_REVOKED);
+  const char *const none[] = {"", "x", id_of(9), other};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+    memset(whole, 'x', sizeof whole);
+    assert_int_equal(changes.rotate(changes.context, &by_ann, none[i], 0, whole),
+                     ST_STORE_NOT_FOUND);
+    assert_int_equal(whole[0], 0);
+  }
+}
+
+static void revokes_a_token(void **state) {
+  (void)state;
+  int64_t sequence = 0;
+  bool revoked = false;
+  st_keys keys = st_keys_of(store);
+  subtoken_text tid = ST_TEXT("0123456789abcdef"), sub = {sub_of(1), ST_SUB_LEN};
+  make_key(1, "ann", "a");
+  assert_int_equal(
+      changes.revoke_token(changes.context, &by_ann, sub, tid, st_clock_now(), &sequence),
+      ST_STORE_OK);
+  assert_true(sequence >= st_clock_now_us() - INT64_C(60000000));
+  assert_int_equal(keys.tokens_revoked(keys.store, &tid, 1, &revoked), ST_STORE_OK);
+  assert_true(revoked);
+  assert_string_equal(last_line().who, by_ann.who);
+  sub.len--;
+  assert_int_equal(
+      changes.revoke_token(changes.context, &by_ann, sub, tid, st_clock_now(), &sequence),
+      ST_STORE_NOT_FOUND);
+}
+
 static void a_store_that_cannot_write_changes_nothing(void **state) {
   (void)state;
   st_key key;
@@ -126,6 +179,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_refusal_leaves_no_key_behind, begin, teardown),
       cmocka_unit_test_setup_teardown(finds_lists_and_renames, begin, teardown),
       cmocka_unit_test_setup_teardown(disables_revokes_and_removes, begin, teardown),
+      cmocka_unit_test_setup_teardown(gives_a_key_another_secret, begin, teardown),
+      cmocka_unit_test_setup_teardown(revokes_a_token, begin, teardown),
       cmocka_unit_test_setup_teardown(a_store_that_cannot_write_changes_nothing, begin, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
