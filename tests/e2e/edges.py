@@ -28,6 +28,20 @@ def identity_of(headers):
 
 # ---- the server, its keys, and the tokens of the table ----
 
+AUDIENCE = "eu"
+KINDS = ("", "eu", "derived")  # of an edge: without an audience, told to be "eu", and with secrets derived for it alone
+
+
+def derived(secret, audience):
+    """RFC 5869 with SHA-256, no salt, 32 bytes."""
+    prk = hmac.new(bytes(32), secret, hashlib.sha256).digest()
+    return hmac.new(prk, b"subtoken aud 1:" + audience.encode() + b"\1", hashlib.sha256).digest()
+
+
+def tid_of(token):
+    return token.rsplit(".", 1)[-1][:16]
+
+
 class World:
     """Also what proxies.py takes for a case."""
 
@@ -48,8 +62,13 @@ class World:
         self.signer = read_ring(self.ring)[0]
         self.server = Server(self.data, {"policy": self.policy, "leeway": LEEWAY}).start()
         self.now = int(time.time())
-        self.claims = {n: self.claims_of(t) for n, t in TABLE["tokens"].items()}
-        self.words = {n: self.token(n, t) for n, t in TABLE["tokens"].items()}
+        self.claims, self.words = {}, {}
+        for name, token in TABLE["tokens"].items():  # one that names others in via is behind them
+            self.claims[name] = self.claims_of(token)
+            self.words[name] = self.token(name, token)
+        self.revoked = [self.revoked_sub] + [self.revoke(n) for n, t in TABLE["tokens"].items() if t.get("revoked")]
+        self.derived_signer = (self.signer[0] + "." + AUDIENCE, derived(self.signer[1], AUDIENCE))
+        self.derived_ring = private_file("%s:%s\n" % (self.derived_signer[0], b64(self.derived_signer[1])), "derived")
         good = self.words["good"]
         self.words.update({"good:x": good + "x", "good:twice": good + " " + good, "key": self.key["key"],
                            "good:long": good[:-43] + "A" * (8193 - len(good)) + good[-43:],
@@ -62,18 +81,30 @@ class World:
                   "iat": self.now + token.get("iat", -1000), "exp": self.now + token.get("exp", 3600 + max(0, token.get("iat", 0)))}
         if "nbf" in token:
             claims["nbf"] = self.now + token["nbf"]
+        if "aud" in token:
+            claims["aud"] = token["aud"]
         claims["permissions"] = token["permissions"]
         if "urls" in token:
             claims["urls"] = token["urls"]
+        if "via" in token:
+            claims["via"] = [tid_of(self.words[n]) if n in self.words else n for n in token["via"]]
         return {k: v for k, v in claims.items() if v is not None}
 
     def token(self, name, token):
         kid, secret = self.signer
         secret = hashlib.sha256(b"another").digest() if "secret" in token else secret
+        if "derived" in token:
+            kid, secret = kid + "." + token["derived"], derived(secret, token["derived"])
         header = {"alg": token.get("alg", "HS256"), "typ": "JWT"}
         if token.get("kid", kid):
             header["kid"] = token.get("kid", kid)
         return jwt((kid, secret), self.claims[name], header)
+
+    def revoke(self, name):
+        """As whoever holds it does. Its tid."""
+        answer = curl(self.server.url + "/oauth/revoke", "-d", "token=" + self.words[name])
+        assert answer.status == 200, (name, answer.status, answer.body)
+        return tid_of(self.words[name])
 
     def fill(self, text):
         return re.sub(r"\{([\w:]+)\}", lambda m: self.words[m[1]], text)
@@ -100,11 +131,12 @@ class World:
         claims = self.claims[name]
         return [claims["sub"], "", "", ",".join(claims["permissions"]), str(claims["exp"])]
 
-    def feed(self, where):
-        """Files of revocation data that list what the server has ended."""
-        files = FeedFiles(where, self.signer)
-        files.publish([self.revoked_sub])
-        return files.path
+    def ring_of(self, kind):
+        return self.derived_ring if kind == "derived" else self.ring
+
+    def signer_of(self, kind):
+        """Of the revocation data that such an edge takes."""
+        return self.derived_signer if kind == "derived" else self.signer
 
     def stop(self):
         self.server.stop()
@@ -128,7 +160,8 @@ def told(answer, case):
 
 
 class Http:
-    """An edge at self.where."""
+    """An edge at self.where; kind: of KINDS."""
+    kind = ""
 
     def ask(self, case):
         method, target, headers, body = self.world.request(case)
@@ -144,18 +177,19 @@ class Http:
 class NginxEdge(Http):
     """nginx with the module; no slashes are merged."""
     name = "nginx"
-    SERVER = """subtoken on; subtoken_policy %(policy)s; subtoken_fallback /.ask; merge_slashes off;
+    SERVER = """subtoken on; %(audience)s subtoken_policy %(policy)s; subtoken_fallback /.ask; merge_slashes off;
         location / { proxy_pass http://api; }
         location = /.ask { internal; subtoken off; proxy_pass http://127.0.0.1:%(port)d/v2/authorize;
           proxy_pass_request_body off; proxy_set_header Content-Length ""; }"""
 
-    def __init__(self, world):
-        self.world = world
-        self.nginx = Nginx(self.SERVER % {"policy": world.policy, "port": world.server.port}, feed=False)
-        shutil.copy(world.ring, self.nginx.secrets)
+    def __init__(self, world, kind=""):
+        self.world, self.kind = world, kind
+        audience = "subtoken_audience %s;" % AUDIENCE if kind == "eu" else ""
+        self.nginx = Nginx(self.SERVER % {"policy": world.policy, "port": world.server.port, "audience": audience}, feed=False)
+        shutil.copy(world.ring_of(kind), self.nginx.secrets)
         share(self.nginx.secrets)
-        self.nginx.feed.signer = world.signer
-        self.nginx.feed.publish([world.revoked_sub])
+        self.nginx.feed.signer = world.signer_of(kind)
+        self.nginx.feed.publish(world.revoked)
         self.nginx.start()
         self.where = self.nginx.socket
 
@@ -170,9 +204,9 @@ class NodeEdge(Http):
     """Node's http with the npm package."""
     name = "node"
 
-    def __init__(self, world):
-        self.world = world
-        env = dict(os.environ, RING=read(world.ring), POLICY=json.dumps(TABLE["policy"]), KEY=world.edge_key["key"],
+    def __init__(self, world, kind=""):
+        self.world, self.kind = world, kind
+        env = dict(os.environ, RING=read(world.ring_of(kind)), AUD=AUDIENCE if kind == "eu" else "", POLICY=json.dumps(TABLE["policy"]), KEY=world.edge_key["key"],
                    SERVER=world.server.url)
         self.process = subprocess.Popen(["node", os.path.join(HERE, "verdicts.mjs"), npm_package()], env=env,
                                         stdout=subprocess.PIPE, text=True)
@@ -195,8 +229,8 @@ class WorkerdEdge(Http):
     name = "workerd"
     PROGRAM = os.path.join(TESTS, "wasm/node_modules/@cloudflare/workerd-linux-64/bin/workerd")
 
-    def __init__(self, world):
-        self.world = world
+    def __init__(self, world, kind=""):
+        self.world, self.kind = world, kind
         d, port = scratch(), free_port()
         self.where = ("127.0.0.1", port)
         self.process = subprocess.Popen([self.PROGRAM, "serve", self.configure(d, port)], stdout=subprocess.DEVNULL,
@@ -223,7 +257,7 @@ class WorkerdEdge(Http):
                            ("subtoken/workers", "./workers.js")):
             modules.append("(name = %s, esModule = %s)" % (quote(name), quote('export * from "%s";' % path)))
         w = self.world
-        texts = {"RING": read(w.ring), "POLICY": json.dumps(TABLE["policy"]), "KEY": w.edge_key["key"],
+        texts = {"RING": read(w.ring_of(self.kind)), "AUD": AUDIENCE if self.kind == "eu" else "", "POLICY": json.dumps(TABLE["policy"]), "KEY": w.edge_key["key"],
                  "SERVER": w.server.url, "ASK": w.server.url, "MAX_AGE": "300"}
         bindings = ["(name = %s, text = %s)" % (quote(n), quote(v)) for n, v in texts.items()]
         path = os.path.join(d, "config.capnp")
@@ -253,9 +287,14 @@ const worker :Workerd.Worker = (modules = [%s], bindings = [%s], compatibilityDa
 class WorldFiles(Offline):
     """Proxies with the ring, the policy and the revocation data of the world."""
 
+    kind = ""
+
     def offline_files(self):
         secrets, policy = super().offline_files()
-        self.feed.publish([self.case.revoked_sub])
+        shutil.copy(self.case.ring_of(self.kind), secrets)
+        share(secrets)
+        self.feed.signer = self.case.signer_of(self.kind)
+        self.feed.publish(self.case.revoked)
         with open(policy, "w") as f:
             json.dump(TABLE["policy"], f)
         return secrets, policy
@@ -264,9 +303,9 @@ class WorldFiles(Offline):
 class ProxyEdge(Http):
     """A proxy of proxies.py."""
 
-    def __init__(self, world):
-        self.world = world
-        self.proxy = self.Proxy(world)
+    def __init__(self, world, kind=""):
+        self.world, self.kind = world, kind
+        self.proxy = type("Proxy", (self.Proxy,), {"kind": kind})(world)
         self.proxy.__enter__()
         self.where = self.proxy.socket
 
@@ -279,7 +318,9 @@ class HaproxyEdge(ProxyEdge):
     name = "haproxy"
 
     class Proxy(WorldFiles, HaproxyModuleProxy):
-        pass
+        def places(self, endpoint):
+            more = [(" ask=on", " ask=on audience=" + AUDIENCE)] if self.kind == "eu" else []
+            return super().places(endpoint) + more
 
 
 class ApacheEdge(ProxyEdge):
@@ -287,7 +328,9 @@ class ApacheEdge(ProxyEdge):
     name = "apache"
 
     class Proxy(WorldFiles, ApacheProxy):
-        pass
+        def places(self, endpoint):
+            more = [("\nSubtokenRevocations ", "\nSubtokenAudience %s\nSubtokenRevocations " % AUDIENCE)] if self.kind == "eu" else []
+            return super().places(endpoint) + more
 
 
 class GoEdge(ProxyEdge):
@@ -304,7 +347,8 @@ class GoEdge(ProxyEdge):
 
         def command(self):
             secrets, policy = self.offline_files()
-            return [go_program(), self.socket, self.upstream.path, self.case.server.url, secrets, self.feed.path, policy]
+            return [go_program(), self.socket, self.upstream.path, self.case.server.url, secrets, self.feed.path, policy,
+                    AUDIENCE if self.kind == "eu" else ""]
 
 
 def go_env():
@@ -331,11 +375,12 @@ class ServerEdge(Http):
     """The decision endpoint, asked with the request as a path, as a proxy without the module does."""
     name = "server"
 
-    def __init__(self, world):
-        self.world, self.where = world, ("127.0.0.1", world.server.port)
+    def __init__(self, world, kind=""):
+        self.world, self.kind, self.where = world, kind, ("127.0.0.1", world.server.port)
 
     def ask(self, case):
         method, target, headers, body = self.world.request(case)
+        headers.append("X-Subtoken-Audience: " + (AUDIENCE if self.kind else ""))
         answer = ask(self.where, "/v2/authorize" + target, headers, method, body)
         said = {"status": answer.status, "challenge": answer.header("WWW-Authenticate") or ""}
         if answer.status == 200:
@@ -364,14 +409,16 @@ def listed(texts):
 class Lines:
     """verdicts.c, verdicts.py or verdicts.lua: one answer a line."""
 
-    def __init__(self, world, command, env):
-        self.world = world
+    def __init__(self, world, command, env, kind=""):
+        self.world, self.kind = world, kind
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         bufsize=1)
-        assert self.say("ring", hexed(read(world.ring)))[0] == "ok"
-        self.say("verifier", LEEWAY, 365 * 86400, "-", "-", "asks")
-        for sub, state in ((world.sub, "good"), (world.who("alice")[0], "good"), (world.revoked_sub, "revoked")):
-            self.say("sub", hexed(sub), state)
+        assert self.say("ring", hexed(read(world.ring_of(kind))))[0] == "ok"
+        self.say("verifier", LEEWAY, 365 * 86400, "-", hexed(AUDIENCE) if kind == "eu" else "-", "asks")
+        for sub in (world.sub, world.who("alice")[0], *{tid_of(world.words[n]) for n in world.claims} - set(world.revoked)):
+            self.say("sub", hexed(sub), "good")
+        for name in world.revoked:
+            self.say("sub", hexed(name), "revoked")
 
     def say(self, *fields):
         self.process.stdin.write("\t".join(map(str, fields)) + "\n")
@@ -388,8 +435,8 @@ class LibraryEdge(Lines):
     """subtoken/edge.h in C, which asks the real server."""
     name = "C"
 
-    def __init__(self, world, command, env):
-        super().__init__(world, command, env)
+    def __init__(self, world, command, env, kind=""):
+        super().__init__(world, command, env, kind)
         assert self.say("policy", hexed(json.dumps(TABLE["policy"]))) == ["ok"]
 
     def ask(self, case):

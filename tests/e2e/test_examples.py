@@ -571,7 +571,8 @@ def what_traefik_would_ask_by_its_example_is_decided():
 
 
 FIVE = {"x-subtoken-" + n.lower() for n in NAMES}
-ASKED_WITH = {"authorization", "x-api-key", "origin", "access-control-request-method"}
+ASKED_WITH = {"authorization", "x-api-key", "origin", "access-control-request-method", "mcp-method", "mcp-name",
+              "mcp-protocol-version"}
 
 
 @test

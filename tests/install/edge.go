@@ -1,4 +1,4 @@
-// A reverse proxy with the handler of the Go package: edge SOCKET UPSTREAM SERVER SECRETS REVOCATIONS POLICY
+// A reverse proxy with the handler of the Go package: edge SOCKET UPSTREAM SERVER SECRETS REVOCATIONS POLICY [AUDIENCE]
 package main
 
 import (
@@ -15,7 +15,11 @@ import (
 
 func main() {
 	a := os.Args
-	edge, err := subtoken.New(subtoken.Options{Secrets: a[4], Revocations: a[5], Policy: a[6], Server: a[3]})
+	options := subtoken.Options{Secrets: a[4], Revocations: a[5], Policy: a[6], Server: a[3]}
+	if len(a) > 7 {
+		options.Audience = a[7]
+	}
+	edge, err := subtoken.New(options)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Node's http with the npm package, for edges.json: the first line of the output is the port, each
 // further one the name of a decision. What passes is answered with what the handler saw.
 //
-// usage: RING=... POLICY=... KEY=... SERVER=... node verdicts.mjs PACKAGE
+// usage: RING=... AUD=... POLICY=... KEY=... SERVER=... node verdicts.mjs PACKAGE
 import http from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,11 +11,11 @@ const { Policy, Ring, Verifier } = await load('index.node.js');
 const { Revocations } = await load('revocations.js');
 const { protect } = await load('node.js');
 
-const { RING, POLICY, KEY, SERVER } = process.env;
+const { RING, AUD, POLICY, KEY, SERVER } = process.env;
 const ring = Ring.parse(RING);
 const revocations = new Revocations({ ring, from: SERVER, key: KEY, onEvent() {} });
 await revocations.start();
-const verifier = new Verifier({ ring, revocations, policy: Policy.parse(POLICY) });
+const verifier = new Verifier({ ring, revocations, policy: Policy.parse(POLICY), aud: AUD || null });
 const server = http.createServer(protect({ verifier, ask: SERVER, onDecision: ({ name }) => console.log(name) },
   ({ method, url, rawHeaders }, response) => {
     const headers = [];

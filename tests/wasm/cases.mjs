@@ -19,7 +19,7 @@ const TYPE = 'application/json; charset=utf-8';
 const INVALID = '{"text":"Invalid access token"}';
 const AMBIGUOUS = '{"text":"the request target can be read in more than one way"}';
 const UNDECIDED = '{"text":"this cannot be decided now; try again later"}';
-const NOBODY = { sub: '', key: '', owner: '', permissions: [], expires: null };
+const NOBODY = { sub: '', tid: '', key: '', owner: '', permissions: [], expires: null };
 export const bearer = (token) => ({ Authorization: `Bearer ${token}` });
 
 // What a caller may not say, in the spellings that some API reads as X-Subtoken-Sub.

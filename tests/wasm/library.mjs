@@ -251,8 +251,9 @@ function* mutations(base) {
   const verifier = verifierOf();
   const full = { sub: 'p_1-x', iat: NOW, exp: NOW + 60, nbf: NOW - 1, iss: 'https://example.com/é😀',
     permissions: ['account', 'a.b:c/d'], urls: ['/v2/account', 'GET:/v2/items/*'] };
-  const first = verifier.verify(sign(full, SECRET), request);
-  same(first.claims, { sub: 'p_1-x', iss: full.iss, iat: NOW, exp: NOW + 60, nbf: NOW - 1, permissions: full.permissions,
+  const signed = sign(full, SECRET);
+  const first = verifier.verify(signed, request);
+  same(first.claims, { sub: 'p_1-x', tid: signed.split('.')[2].slice(0, 16), via: [], aud: [], iss: full.iss, iat: NOW, exp: NOW + 60, nbf: NOW - 1, permissions: full.permissions,
     urls: full.urls }, 'claims, with text that is not ASCII');
   const kept = verifier.verify(GOOD, request);
   const other = verifier.verify(sign({ ...CLAIMS, sub: 'other' }, SECRET), request);
@@ -267,6 +268,33 @@ function* mutations(base) {
   same(S.explain(verifier, GOOD, { ...request, now: NOW + 3000 }).startsWith('exp '), true, 'and of an expired one');
   same(S.inspect(GOOD).header, HEADER, 'a token is inspected');
   same(thrown(() => S.inspect('x.y'))?.code, 'malformed', 'or is none');
+}
+
+// ---- the id of a token, what it was made from, and audiences ----
+
+{
+  const derive = (secret, audience) => {
+    const prk = createHmac('sha256', Buffer.alloc(32)).update(secret).digest();
+    return createHmac('sha256', prk).update(`subtoken aud 1:${audience}\x01`).digest();
+  };
+  const via = ['AAAAAAAAAAAAAAAA', 'abcdefghijklm_-0'];
+  const bound = sign({ ...CLAIMS, aud: 'eu', via }, derive(SECRET, 'eu'), '{"alg":"HS256","typ":"JWT","kid":".eu"}');
+  const named = sign({ ...CLAIMS, aud: ['eu', 'https://é.example'] }, SECRET);
+  const result = (verifier, token) => verifier.verify(token, request).result;
+  const [plain, eu, us] = [verifierOf(), verifierOf({ aud: 'eu' }), verifierOf({ aud: 'us' })];
+  same([result(plain, bound), result(eu, bound), result(us, bound)], ['aud', 'ok', 'aud'], 'a token for an audience is for it alone');
+  same([result(plain, named), result(eu, named), result(us, named), result(eu, GOOD)], ['ok', 'ok', 'aud', 'aud'],
+    'and one that names audiences, too');
+  const { claims } = eu.verify(bound, request);
+  same([claims.tid, claims.via, claims.aud], [bound.split('.')[2].slice(0, 16), via, ['eu']], 'its id, what it was made from, and the audience');
+  same(eu.verify(named, request).claims.aud, ['eu', 'https://é.example'], 'every audience');
+  same(S.inspect(bound).claims.tid, claims.tid, 'inspected');
+  const ring = Ring.parse(`.eu:${derive(SECRET, 'eu').toString('base64url')}\n`);
+  const edge = verifierOf({ ring });
+  same([ring.audience, Ring.parse(`:${SECRET.toString('base64url')}\n`).audience], ['eu', null], 'the audience of a ring');
+  same([result(edge, bound), result(edge, GOOD), result(edge, named)], ['ok', 'kid', 'kid'], 'derived secrets take no other tokens');
+  same(thrown(() => Ring.parse(`.eu:${derive(SECRET, 'eu').toString('base64url')}\n:${SECRET.toString('base64url')}\n`))?.code,
+    'ring_mixed', 'and do not stand beside plain ones');
 }
 
 // ---- policy ----

@@ -3,10 +3,10 @@ import { Policy, Ring, Verifier } from 'subtoken';
 import { Revocations } from 'subtoken/revocations';
 import { protect } from 'subtoken/workers';
 
-export const settings = ({ RING, POLICY, KEY, SERVER, ASK, MAX_AGE }) => {
+export const settings = ({ RING, AUD, POLICY, KEY, SERVER, ASK, MAX_AGE }) => {
   const ring = Ring.parse(RING);
   const revocations = new Revocations({ ring, from: SERVER, key: KEY, maxAge: Number(MAX_AGE), onEvent() {} });
-  return { verifier: new Verifier({ ring, revocations, policy: Policy.parse(POLICY) }), ask: ASK };
+  return { verifier: new Verifier({ ring, revocations, policy: Policy.parse(POLICY), aud: AUD || null }), ask: ASK };
 };
 
 const handler = protect(settings, async (request) => {

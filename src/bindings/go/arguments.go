@@ -95,6 +95,9 @@ func (a *arguments) values(values []string, lengths *[C.ST_GO_VALUES]C.uint32_t,
 	return C.uint32_t(n)
 }
 
+// As net/http writes their names.
+var mcpHeaders = [3]string{"Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version"}
+
 // For requests over HTTP.
 func (a *arguments) http(r *http.Request, target string) {
 	a.raw.has_method, a.raw.has_target = true, true
@@ -102,6 +105,17 @@ func (a *arguments) http(r *http.Request, target string) {
 	a.raw.target = a.add(target)
 	a.raw.authorization_count = a.values(r.Header["Authorization"], &a.raw.authorization, true)
 	a.raw.x_api_key_count = a.values(r.Header["X-Api-Key"], &a.raw.x_api_key, false)
+	for i, name := range mcpHeaders {
+		values := r.Header[name]
+		if len(values) > len(a.raw.mcp[i]) {
+			values = values[:len(a.raw.mcp[i])]
+		}
+		for j, value := range values {
+			a.raw.mcp[i][j] = a.add(value)
+		}
+		a.raw.mcp_count[i] = C.uint32_t(len(values))
+	}
+	a.raw.has_body = C.bool(r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody)
 	a.raw.origin = C.bool(len(r.Header["Origin"]) > 0)
 	a.raw.request_method = C.bool(len(r.Header["Access-Control-Request-Method"]) > 0)
 	for _, coding := range r.Header["Content-Encoding"] {

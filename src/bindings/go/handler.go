@@ -18,6 +18,7 @@ import (
 // An Identity is whom a request stands for.
 type Identity struct {
 	Sub         string
+	Token       string // the ID of the subtoken; "" for a key
 	Key         string // the key's public id; "" for a subtoken
 	Owner       string // the key's owner; "" for a subtoken
 	Permissions []string
@@ -73,9 +74,13 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 }
 
 // Check decides about a request: the request to pass on, or why it is refused. It may read the body
-// of r, where the policy says that it is JSON-RPC.
+// of r, where the policy says that the body decides, and then the request to pass on has it all the
+// same. The metadata that a 401 names is a refusal, too, with 200.
 func (v *Verifier) Check(r *http.Request) (*http.Request, *Refusal) {
 	target := targetOf(r)
+	if document := v.metadata(r, target); document != nil {
+		return nil, document
+	}
 	var said *answer
 	var body []byte
 	d := v.decide(r, target, nil, nil)
@@ -94,6 +99,27 @@ func (v *Verifier) Check(r *http.Request) (*http.Request, *Refusal) {
 		return nil, d.refusal
 	}
 	return v.pass(r, target, d, body), nil
+}
+
+func (v *Verifier) metadata(r *http.Request, target string) *Refusal {
+	if v.options.AuthorizationServer == "" || (r.Method != http.MethodGet && r.Method != http.MethodHead) ||
+		!strings.HasPrefix(target, "/.well-known/") {
+		return nil
+	}
+	call := v.begin()
+	if call == nil {
+		return nil
+	}
+	defer v.end(call)
+	text := []byte(target)
+	n := C.st_go_metadata(v.settings, call, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+	if n == 0 {
+		return nil
+	}
+	return &Refusal{Status: http.StatusOK, Result: OK, Name: "metadata",
+		Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"},
+			"Access-Control-Allow-Origin": {"*"}},
+		Body: C.GoBytes(unsafe.Pointer(&call.memory[0]), C.int(n))}
 }
 
 // As on the request line. One with scheme and host names the host twice, and is refused.
@@ -127,6 +153,7 @@ type decision struct {
 	step    C.int
 	refusal *Refusal
 	headers [C.SUBTOKEN_EDGE_IDENTITY_HEADERS]string // in the library's order
+	token   string                                   // its ID
 }
 
 // said: what the server answered, or nil; body: what was read, or nil.
@@ -159,6 +186,7 @@ func (v *Verifier) decide(r *http.Request, target string, said *answer, body []b
 		for i := range d.headers {
 			d.headers[i] = goText(call.headers[i].value)
 		}
+		d.token = goText(C.subtoken_claims_text(&call.claims, call.claims.tid))
 	} else {
 		d.refusal = refusalOf(call)
 	}
@@ -198,7 +226,7 @@ var identityNames = [C.SUBTOKEN_EDGE_IDENTITY_HEADERS]string{
 
 func (v *Verifier) pass(r *http.Request, target string, d decision, body []byte) *http.Request {
 	ctx := r.Context()
-	if identity := identityOf(&d.headers); identity != nil {
+	if identity := identityOf(&d); identity != nil {
 		ctx = context.WithValue(ctx, identityKey{}, identity)
 	}
 	passed := r.WithContext(ctx)
@@ -221,11 +249,12 @@ func (v *Verifier) settingsRead(form int) bool {
 	return v.options.Forms == 0 || v.options.Forms&form != 0
 }
 
-func identityOf(values *[C.SUBTOKEN_EDGE_IDENTITY_HEADERS]string) *Identity {
+func identityOf(d *decision) *Identity {
+	values := &d.headers
 	if values[0] == "" && values[3] == "" {
 		return nil
 	}
-	identity := &Identity{Sub: values[0], Key: values[1], Owner: values[2], Permissions: []string{}}
+	identity := &Identity{Sub: values[0], Token: d.token, Key: values[1], Owner: values[2], Permissions: []string{}}
 	if owner, err := url.PathUnescape(identity.Owner); err == nil {
 		identity.Owner = owner
 	}

@@ -110,6 +110,16 @@ func readPrivate(path string) ([]byte, error) {
 	return text[:n], nil
 }
 
+// Audience is what the secrets are derived for, "" for a plain ring. An edge with such a ring takes
+// the tokens for that audience, and no others.
+func (r *Ring) Audience() string {
+	audience := C.subtoken_ring_audience(r.raw)
+	if audience.data == nil {
+		return ""
+	}
+	return goText(audience)
+}
+
 func (r *Ring) wipe() {
 	if r.raw == nil {
 		return

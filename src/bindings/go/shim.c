@@ -45,6 +45,7 @@ void st_go_call_free(st_go_call *call) {
 typedef struct st_go_texts {
   subtoken_text token, method, target, nonce;
   subtoken_text authorization[ST_GO_VALUES], x_api_key[ST_GO_VALUES], needs[ST_GO_NEEDS];
+  subtoken_text mcp[3][ST_GO_MCP];
   subtoken_text answer[ST_GO_ANSWER];
 } st_go_texts;
 
@@ -67,6 +68,11 @@ static void st_go_split(const st_go_settings *settings, const char *text,
   }
   for (size_t i = 0; i < request->x_api_key_count; i++) {
     texts->x_api_key[i] = st_go_cut(&at, request->x_api_key[i]);
+  }
+  for (size_t name = 0; name < 3; name++) {
+    for (size_t i = 0; i < request->mcp_count[name]; i++) {
+      texts->mcp[name][i] = st_go_cut(&at, request->mcp[name][i]);
+    }
   }
   memcpy(texts->needs, settings->needs, settings->needs_count * sizeof texts->needs[0]);
   for (size_t i = 0; i < request->needs_count; i++) {
@@ -119,6 +125,7 @@ static void st_go_prepare(st_go_question_of *q, const st_go_settings *settings, 
   q->edge.forms = settings->forms;
   q->edge.may_ask = settings->may_ask;
   q->edge.reads_bodies = settings->reads_bodies;
+  q->edge.issuer = settings->server;
   q->edge.needs = q->texts.needs;
   q->edge.needs_count = q->request.needs_count;
   q->asked = (subtoken_edge_request)SUBTOKEN_EDGE_REQUEST_DEFAULT;
@@ -133,6 +140,13 @@ static void st_go_prepare(st_go_question_of *q, const st_go_settings *settings, 
   q->asked.request_method = request->request_method;
   q->asked.body_encoded = request->body_encoded;
   q->asked.content_length = request->content_length;
+  q->asked.has_body = request->has_body;
+  q->asked.mcp_method = q->texts.mcp[0];
+  q->asked.mcp_method_count = request->mcp_count[0];
+  q->asked.mcp_name = q->texts.mcp[1];
+  q->asked.mcp_name_count = request->mcp_count[1];
+  q->asked.mcp_version = q->texts.mcp[2];
+  q->asked.mcp_version_count = request->mcp_count[2];
 }
 
 /* ---- tokens ---- */
@@ -245,6 +259,12 @@ int st_go_decide_body(const st_go_settings *settings, st_go_call *call, const ch
     call->header_count = subtoken_edge_reply_headers(&call->reply, call->headers);
   }
   return (int)step;
+}
+
+size_t st_go_metadata(const st_go_settings *settings, st_go_call *call, const char *target,
+                      size_t len) {
+  return subtoken_policy_metadata(settings->policy, (subtoken_text){target, len}, settings->server,
+                                  call->memory, sizeof call->memory);
 }
 
 bool st_go_is_identity_header(const char *name, size_t len) {

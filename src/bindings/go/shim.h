@@ -10,6 +10,7 @@
 #include <subtoken/feed.h>
 
 #define ST_GO_VALUES 8  /* of one header; further ones make the credential ambiguous */
+#define ST_GO_MCP 2     /* of a header of MCP; two are as good as more */
 #define ST_GO_NEEDS 128 /* permissions that one request may need */
 #define ST_GO_ANSWER 7  /* texts of an answer, in the order of subtoken_edge_answer */
 #define ST_GO_MEMORY SUBTOKEN_EDGE_QUESTION_MEMORY
@@ -23,6 +24,7 @@ typedef struct st_go_settings {
   int64_t max_life;
   subtoken_text iss;
   subtoken_text aud;
+  subtoken_text server; /* the issuer of the metadata */
   bool without_revocations;
   unsigned forms;
   bool may_ask;
@@ -52,6 +54,8 @@ typedef struct st_go_request {
   uint32_t authorization[ST_GO_VALUES];
   uint32_t x_api_key_count;
   uint32_t x_api_key[ST_GO_VALUES];
+  uint32_t mcp_count[3];
+  uint32_t mcp[3][ST_GO_MCP]; /* Mcp-Method, Mcp-Name, MCP-Protocol-Version */
   uint32_t needs_count;
   uint32_t needs[ST_GO_NEEDS];
   uint32_t nonce;
@@ -63,6 +67,7 @@ typedef struct st_go_request {
   bool origin;
   bool request_method;
   bool body_encoded;
+  bool has_body;
 } st_go_request;
 
 st_go_call *st_go_call_new(size_t cache_size);
@@ -83,6 +88,9 @@ int st_go_decide_answer(const st_go_settings *settings, st_go_call *call, const 
 int st_go_decide_body(const st_go_settings *settings, st_go_call *call, const char *text,
                       const st_go_request *request, const char *body, size_t len);
 int st_go_refuse(st_go_call *call, int result);
+
+size_t st_go_metadata(const st_go_settings *settings, st_go_call *call, const char *target,
+                      size_t len); /* into call->memory */
 
 bool st_go_is_identity_header(const char *name, size_t len);
 size_t st_go_strip_query(const char *target, size_t len, char *out, bool *changed);

@@ -86,6 +86,9 @@ func Version() string { return C.GoString(C.subtoken_version()) }
 // Claims are what a token says. Permissions are never nil.
 type Claims struct {
 	Sub         string
+	ID          string   // the token's: the revocation data lists it where the token was revoked
+	Via         []string // the IDs of the tokens that it was made from, the oldest first
+	Audience    []string // the aud claim
 	IssuedAt    time.Time
 	Expires     time.Time
 	NotBefore   time.Time // zero when absent
@@ -114,6 +117,7 @@ func claimsOf(c *C.subtoken_claims) *Claims {
 	cut := func(s C.subtoken_slice) string { return text[int(s.at) : int(s.at)+int(s.len)] }
 	claims := &Claims{
 		Sub:         cut(c.sub),
+		ID:          cut(c.tid),
 		IssuedAt:    time.Unix(int64(c.iat), 0),
 		Expires:     time.Unix(int64(c.exp), 0),
 		Issuer:      cut(c.iss),
@@ -130,7 +134,16 @@ func claimsOf(c *C.subtoken_claims) *Claims {
 	for i := 0; i < int(c.url_count); i++ {
 		claims.URLs = append(claims.URLs, cut(c.urls[i]))
 	}
-	return claims
+	for i := 0; i < int(c.via_count); i++ {
+		claims.Via = append(claims.Via, cut(c.via[i]))
+	}
+	for at := C.size_t(0); ; {
+		audience := C.subtoken_claims_audience(c, &at)
+		if audience.data == nil {
+			return claims
+		}
+		claims.Audience = append(claims.Audience, goText(audience))
+	}
 }
 
 // Inspect reads a token without verifying it: for display only.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -45,7 +46,11 @@ type Options struct {
 	Leeway   time.Duration // by which clocks may differ; 0: 60 s, less than 0: none
 	MaxLife  time.Duration // the longest life of a token; 0: 365 d
 	Issuer   string        // "": any
-	Audience string        // "": any
+	Audience string        // "": any, but those that derived secrets are for
+
+	// The server's setting issuer: a 401 of a route with a resource then names its metadata (RFC 9728),
+	// which Handler serves. "": none.
+	AuthorizationServer string
 
 	Forms     int // where credentials are looked for, added; 0: AnyForm
 	CacheSize int // bytes for tokens that were seen, for each call at a time; 0: 256 KiB, less: none
@@ -144,6 +149,9 @@ func (o *Options) check() error {
 		return errors.New("subtoken: Leeway must be at most an hour")
 	case len(o.Needs) > C.SUBTOKEN_PERMISSIONS_MAX:
 		return errors.New("subtoken: Needs: no token has so many permissions")
+	case o.AuthorizationServer != "" && (!strings.HasPrefix(o.AuthorizationServer, "https://") ||
+		len(o.AuthorizationServer) > C.SUBTOKEN_ISSUER_MAX):
+		return errors.New("subtoken: AuthorizationServer: must be an https URL")
 	case o.Forms&^AnyForm != 0:
 		return errors.New("subtoken: Forms has a bit that is none of the forms")
 	}
@@ -187,6 +195,7 @@ func (v *Verifier) fillSettings() {
 	s.leeway = seconds(o.Leeway, 60*time.Second)
 	s.max_life = seconds(o.MaxLife, 365*24*time.Hour)
 	s.iss, s.aud = v.text(o.Issuer), v.text(o.Audience)
+	s.server = v.text(o.AuthorizationServer)
 	s.without_revocations = C.bool(o.WithoutRevocations)
 	s.forms = C.uint(o.Forms)
 	if o.Forms == 0 {

@@ -1,6 +1,6 @@
 /* May this request pass? The library decides (subtoken/edge.h); this brings it the request, asks
- * the server where the library wants that, and answers what is refused. Routes with json_rpc are
- * 403: no body is read here.
+ * the server where the library wants that, and answers what is refused. No body is read here:
+ * routes with json_rpc are 403, those with mcp unless they are decided by headers.
  */
 #include <apr_general.h>
 
@@ -15,6 +15,7 @@ typedef struct decide_call {
   const mod_subtoken_server_conf *server;
   const mod_subtoken_dir_conf *conf;
   subtoken_text authorization[DECIDE_VALUES], x_api_key[DECIDE_VALUES];
+  subtoken_text mcp_method[2], mcp_name[1], mcp_version[2]; /* two are as good as more: 400 */
   subtoken_edge_request request;
   subtoken_verifier verifier;
   subtoken_feed_clock clock;
@@ -24,6 +25,24 @@ typedef struct decide_call {
 } decide_call;
 
 /* ---- what is asked ---- */
+
+/* A name may have a comma and a blank in it, so it is not taken apart: of one that came twice, what
+ * httpd has made of it is the name, here and for the API.
+ */
+static void decide_read_mcp(decide_call *call) {
+  request_rec *r = call->r;
+  subtoken_edge_request *request = &call->request;
+  const char *length = apr_table_get(r->headers_in, "Content-Length");
+  request->has_body = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
+                      (length != NULL && strcmp(length, "0") != 0);
+  request->mcp_method = call->mcp_method;
+  request->mcp_method_count = mod_subtoken_request_values(r, "Mcp-Method", call->mcp_method, 2);
+  request->mcp_name = call->mcp_name;
+  request->mcp_name_count = mod_subtoken_request_values(r, "Mcp-Name", call->mcp_name, 1);
+  request->mcp_version = call->mcp_version;
+  request->mcp_version_count =
+      mod_subtoken_request_values(r, "MCP-Protocol-Version", call->mcp_version, 2);
+}
 
 static void decide_read_request(decide_call *call, const char *target) {
   request_rec *r = call->r;
@@ -39,6 +58,7 @@ static void decide_read_request(decide_call *call, const char *target) {
   call->request.origin = apr_table_get(r->headers_in, "Origin") != NULL;
   call->request.request_method =
       apr_table_get(r->headers_in, "Access-Control-Request-Method") != NULL;
+  decide_read_mcp(call);
 }
 
 /* ---- by what it is decided ---- */
@@ -74,6 +94,7 @@ static void decide_prepare(decide_call *call, subtoken_cache *cache) {
   call->edge.policy = call->conf->policy == NULL ? NULL : call->conf->policy->policy;
   if (call->conf->forms != 0) call->edge.forms = call->conf->forms;
   call->edge.may_ask = call->conf->fallback != NULL;
+  if (server->issuer != NULL) call->edge.issuer = mod_subtoken_text(server->issuer);
   if (call->conf->needs != NULL) {
     call->edge.needs = (const subtoken_text *)(void *)call->conf->needs->elts;
     call->edge.needs_count = (size_t)call->conf->needs->nelts;
@@ -97,6 +118,10 @@ static bool decide_set_identity(decide_call *call, const subtoken_edge_answer *a
     char *value = apr_pstrmemdup(r->pool, headers[i].value.data, headers[i].value.len);
     apr_table_setn(r->headers_in, name, value);
     if (i == 0) apr_table_setn(r->subprocess_env, "SUBTOKEN_SUB", value);
+  }
+  subtoken_text tid = subtoken_claims_text(&call->claims, call->claims.tid);
+  if (tid.len > 0) {
+    apr_table_setn(r->subprocess_env, "SUBTOKEN_TID", apr_pstrmemdup(r->pool, tid.data, tid.len));
   }
   return true;
 }
@@ -193,9 +218,43 @@ static int decide_refuse(const decide_call *call) {
   request_rec *r = call->r;
   if (decide_may_answer(r)) return decide_answer(r, &call->reply);
   if (call->reply.challenge_len > 0) {
-    apr_table_setn(r->err_headers_out, "WWW-Authenticate", call->reply.challenge);
+    apr_table_setn(r->err_headers_out, "WWW-Authenticate",
+                   apr_pstrdup(r->pool, call->reply.challenge));
   }
   return call->reply.status;
+}
+
+/* The metadata that a 401 names, which need no credential. Length 0: it asks for something else. */
+static size_t decide_metadata(decide_call *call, char document[SUBTOKEN_METADATA_MAX]) {
+  size_t len = 0;
+  const char *method = call->r->method;
+  static const char front[] = "/.well-known/";
+  if (call->server->issuer == NULL || call->r->main != NULL ||
+      call->request.target.data == NULL ||
+      strncmp(call->request.target.data, front, sizeof front - 1) != 0 ||
+      (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)) {
+    return 0;
+  }
+  mod_subtoken_files_lock();
+  if (decide_has_files(call)) {
+    decide_prepare(call, NULL);
+    len = subtoken_edge_metadata(&call->edge, call->request.target, document,
+                                 SUBTOKEN_METADATA_MAX);
+  }
+  mod_subtoken_files_unlock();
+  return len;
+}
+
+static int decide_answer_metadata(request_rec *r, const char *document, size_t len) {
+  int discarded = ap_discard_request_body(r);
+  if (discarded != OK) return discarded;
+  ap_set_content_type(r, "application/json");
+  apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+  apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
+  apr_table_setn(r->subprocess_env, "SUBTOKEN_RESULT", "metadata");
+  ap_set_content_length(r, (apr_off_t)len);
+  (void)ap_rwrite(document, (int)len, r);
+  return DONE;
 }
 
 /* A request is decided about by what its client asked for, a subrequest by what the including page
@@ -207,7 +266,10 @@ int mod_subtoken_decide(request_rec *r, mod_subtoken_ctx *ctx,
   call.r = r;
   call.server = server;
   call.conf = conf;
+  char document[SUBTOKEN_METADATA_MAX];
   decide_read_request(&call, r->main == NULL ? ctx->target : r->unparsed_uri);
+  size_t len = decide_metadata(&call, document);
+  if (len > 0) return decide_answer_metadata(r, document, len);
   subtoken_edge_step step = decide_step(&call, (subtoken_text){NULL, 0}, NULL);
   if (step == SUBTOKEN_EDGE_ASK) step = decide_by_server(&call, ctx);
   apr_table_setn(r->subprocess_env, "SUBTOKEN_RESULT", call.reply.name);

@@ -27,6 +27,7 @@ static void *subtoken_merge_server(apr_pool_t *pool, void *base, void *add) {
   if (inner->secrets != NULL) conf->secrets = inner->secrets;
   if (inner->revocations != NULL) conf->revocations = inner->revocations;
   if (inner->audience != NULL) conf->audience = inner->audience;
+  if (inner->issuer != NULL) conf->issuer = inner->issuer;
   if (inner->leeway >= 0) conf->leeway = inner->leeway;
   if (inner->max_age >= 0) conf->max_age = inner->max_age;
   if (inner->max_life >= 0) conf->max_life = inner->max_life;
@@ -171,7 +172,17 @@ static const char *subtoken_set_stale(cmd_parms *cmd, void *dir, const char *wor
 
 static const char *subtoken_set_audience(cmd_parms *cmd, void *dir, const char *audience) {
   (void)dir;
+  if (audience[0] == '\0') return "SubtokenAudience: must not be empty";
   subtoken_server_conf(cmd->server)->audience = audience;
+  return NULL;
+}
+
+static const char *subtoken_set_issuer(cmd_parms *cmd, void *dir, const char *issuer) {
+  (void)dir;
+  if (strncmp(issuer, "https://", 8) != 0 || strlen(issuer) > SUBTOKEN_ISSUER_MAX) {
+    return "SubtokenIssuer: must be an https URL, the server's setting issuer";
+  }
+  subtoken_server_conf(cmd->server)->issuer = issuer;
   return NULL;
 }
 
@@ -223,6 +234,8 @@ static const command_rec subtoken_directives[] = {
                   "deny or allow: whether old revocation data may decide"),
     AP_INIT_TAKE1("SubtokenAudience", subtoken_set_audience, NULL, RSRC_CONF,
                   "the audience that a token must name"),
+    AP_INIT_TAKE1("SubtokenIssuer", subtoken_set_issuer, NULL, RSRC_CONF,
+                  "the server's setting issuer, for the metadata that a 401 names"),
     AP_INIT_TAKE1("SubtokenCache", subtoken_set_cache, NULL, RSRC_CONF,
                   "memory for tokens that were seen, for each request at a time; 256K, 0 is none"),
     {.name = NULL}};

@@ -89,7 +89,7 @@ typedef struct mod_subtoken_server_conf {
   mod_subtoken_secrets *secrets;
   mod_subtoken_feed *feed; /* made when all directives are known */
   const char *revocations;
-  const char *audience;
+  const char *audience, *issuer;
   int64_t leeway, max_age, max_life; /* -1: not set */
   int stale;                         /* -1, else whether old data may decide */
   apr_off_t cache_size;              /* -1: not set */

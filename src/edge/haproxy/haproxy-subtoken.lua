@@ -5,6 +5,7 @@
 -- fails in Lua: the rule behind this one, which denies where txn.subtoken has no `pass`, is not
 -- optional. In examples/haproxy-module.cfg it is asked about what the module does not verify.
 
+local BODY_MAX = 8192 -- the server reads no longer one
 local TIMEOUT_MS = 750 -- of each try; HAProxy 2.6 makes four, so 3 seconds in all
 local IDENTITY = {
 	"x-subtoken-sub", "x-subtoken-key", "x-subtoken-owner", "x-subtoken-permissions",
@@ -12,7 +13,8 @@ local IDENTITY = {
 }
 -- What the server reads of a request besides its method and target. Nothing else is passed on:
 -- in particular no X-Forwarded-Uri that a caller wrote.
-local SENT = { "authorization", "x-api-key", "origin", "access-control-request-method" }
+local SENT = { "authorization", "x-api-key", "origin", "access-control-request-method", "mcp-method", "mcp-name",
+	"mcp-protocol-version" }
 local RETURNED = {
 	"www-authenticate", "retry-after", "access-control-allow-origin",
 	"access-control-expose-headers", "x-content-type-options", "date",
@@ -87,13 +89,15 @@ local function deny(txn, status, headers, body)
 	txn:done(reply)
 end
 
--- As the module writes it (subtoken.lua): `pass ok EXPIRES SUB PERMISSIONS`, or `pass ok`.
+-- As the module writes it (subtoken.lua): `pass ok EXPIRES SUB TID PERMISSIONS`, or `pass ok`. The
+-- server tells no TID.
 local function verdict(headers)
-	local words = { "pass ok" }
-	for _, name in ipairs({ "x-subtoken-expires", "x-subtoken-sub", "x-subtoken-permissions" }) do
-		words[#words + 1] = headers[name] and headers[name][0] or ""
+	local words = {}
+	for i, name in ipairs({ "x-subtoken-expires", "x-subtoken-sub", "x-subtoken-permissions" }) do
+		words[i] = headers[name] and headers[name][0] or ""
 	end
-	return words[3] == "" and words[1] or table.concat(words, " ")
+	if words[2] == "" then return "pass ok" end
+	return ("pass ok %s %s  %s"):format(words[1], words[2], words[3])
 end
 
 -- The server's answers are JSON; HAProxy's own 503, for a server that does not answer, is not.
@@ -102,17 +106,48 @@ local function from_server(headers)
 	return kind:find("application/json", 1, true) == 1
 end
 
-local function ask(method, target, given, address)
+-- A credential that is bound to another audience is refused. With the module it is the module's;
+-- without either the server takes every audience.
+local function audience()
+	if subtoken_audience then return subtoken_audience() end
+	return os.getenv("SUBTOKEN_AUDIENCE")
+end
+
+-- Does the configuration wait for bodies? Else it would be chance whether HAProxy has one.
+local function reads_bodies()
+	if subtoken_bodies ~= nil then return subtoken_bodies end
+	return os.getenv("SUBTOKEN_BODIES") == "on"
+end
+
+-- A body of JSON, as far as the server reads one, for routes that need what it names.
+local function body_of(txn, method, given)
+	if not reads_bodies() then return nil end
+	local kind, length = given["content-type"], given["content-length"]
+	if method ~= "POST" or not (kind and kind[0]:lower():find("application/json", 1, true) == 1) then return nil end
+	if not length or given["transfer-encoding"] or given["content-encoding"] then return nil end
+	local body = txn.sf:req_body()
+	if #body == 0 or #body > BODY_MAX or #body ~= tonumber(length[0]) then return nil end
+	return body
+end
+
+local function ask(method, target, given, address, body)
 	local headers = { ["x-original-uri"] = { target }, ["x-original-method"] = { method } }
+	local bound = audience()
+	if bound then headers["x-subtoken-audience"] = { bound } end
 	for _, name in ipairs(SENT) do
 		if given[name] then headers[name] = values(given[name]) end
 	end
 	-- Wrong passwords are throttled by it, if the server's trusted_proxies names HAProxy's address.
 	if address and address ~= "" then headers["x-forwarded-for"] = { address } end
 	local client = core.httpclient()
+	local question = { url = os.getenv("SUBTOKEN_URL") .. "/v2/authorize", headers = headers, timeout = TIMEOUT_MS }
+	if body then
+		headers["content-type"] = { "application/json" }
+		question.body = body
+		return client:post(question)
+	end
 	-- GET, whatever the original method: the request has no body, the answer has one.
-	return client:get({ url = os.getenv("SUBTOKEN_URL") .. "/v2/authorize", headers = headers,
-		timeout = TIMEOUT_MS })
+	return client:get(question)
 end
 
 -- HAProxy drops a header for which its buffer has no room, and does not tell Lua.
@@ -131,7 +166,8 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	delete_identity(txn, given)
 	delete_connection(txn, given)
 	delete_upgrade(txn, given)
-	local ran, answer = pcall(ask, method, target, given, txn.sf:src())
+	local read, body = pcall(body_of, txn, method, given)
+	local ran, answer = pcall(ask, method, target, given, txn.sf:src(), read and body or nil)
 	local status = ran and answer and answer.status or 0
 	local headers = status ~= 0 and answer.headers or {}
 	if status == 200 then

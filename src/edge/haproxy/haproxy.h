@@ -74,8 +74,11 @@ typedef struct st_haproxy_settings {
   const char *revocations; /* NULL: revocation is not checked */
   const char *policy;      /* NULL: each good token may do what it lists */
   const char *require;     /* permissions, with commas between them; NULL: none */
+  const char *audience;    /* NULL: none */
+  const char *issuer;      /* of the metadata that a 401 names; NULL: none */
   bool trust_group;        /* the secrets may be written by their group */
   bool ask;                /* the configuration asks the server about what is no subtoken */
+  bool bodies;             /* the configuration waits for the bodies that are to be read */
   bool allow_old;
   lua_Integer max_age, leeway, max_life; /* seconds */
   lua_Integer max_size;                  /* bytes of the revocation data */
@@ -89,7 +92,7 @@ typedef struct st_haproxy_edge {
   subtoken_verifier verifier;
   subtoken_feed_clock clock;
   subtoken_text needs[ST_HAPROXY_NEEDS_MAX];
-  char *require;
+  char *require, *audience, *issuer;
 
   subtoken_ring *ring; /* pages of its own */
   st_haproxy_file secrets_file;
@@ -125,11 +128,17 @@ void st_haproxy_edge_close(st_haproxy_edge *edge);
 /* ---- haproxy_head.c ---- */
 
 #define ST_HAPROXY_VALUES_MAX 32 /* headers of one name that are read; with more, 400 */
+#define ST_HAPROXY_MCP_MAX 2     /* two of one name are 400, whatever they say */
 
 typedef struct st_haproxy_head {
   subtoken_text authorization[ST_HAPROXY_VALUES_MAX];
   subtoken_text x_api_key[ST_HAPROXY_VALUES_MAX];
   size_t authorization_count, x_api_key_count; /* may be larger than the arrays */
+  subtoken_text mcp_method[ST_HAPROXY_MCP_MAX], mcp_name[ST_HAPROXY_MCP_MAX];
+  subtoken_text mcp_version[ST_HAPROXY_MCP_MAX];
+  size_t mcp_method_count, mcp_name_count, mcp_version_count; /* of all that came */
+  uint64_t content_length;
+  bool has_length, chunked, encoded;
   bool origin, request_method;
   bool identity; /* it has names that subtoken_edge_is_identity_header knows */
   bool upgrade;  /* it asks for a protocol other than WebSocket */
@@ -146,6 +155,9 @@ subtoken_text st_haproxy_head_identity(subtoken_text text, size_t *at);
 /* The target that HAProxy sends on, of its `url`: HTTP/2 has scheme and authority before it. One of
  * HTTP/1 stays as it is. */
 subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version);
+
+/* May a request without Content-Length have a body all the same? In HTTP/2 and 3 it may. */
+bool st_haproxy_head_is_open(subtoken_text method, subtoken_text version);
 
 /* ---- haproxy_action.c ---- */
 

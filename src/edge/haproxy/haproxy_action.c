@@ -2,9 +2,10 @@
  * HAProxy is told. Each call of Lua costs more than the decision, so that a request which passes
  * gets along with three fetches, the headers that are set, and one variable.
  *
- * The variable is txn.subtoken: `pass ok EXPIRES SUB PERMISSIONS`, `pass public`, `ask`, or `deny`
- * and a reason. It has no value when this did not run to its end: HAProxy goes on with its rules
- * after an error in Lua, and the rule behind the action, which wants `pass`, is what denies then.
+ * The variable is txn.subtoken: `pass ok EXPIRES SUB TID PERMISSIONS`, `pass public`, `ask`, `body`
+ * (wait for the body, and call this again), or `deny` and a reason. It has no value when this did
+ * not run to its end: HAProxy goes on with its rules after an error in Lua, and the rule behind the
+ * action, which wants `pass`, is what denies then.
  */
 #include <stddef.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "edge/haproxy/haproxy.h"
 
 #define ST_HAPROXY_ACTION_VARIABLE "txn.subtoken"
-#define ST_HAPROXY_ACTION_VERDICT_MAX (SUBTOKEN_SUB_MAX + SUBTOKEN_EDGE_IDENTITY_MEMORY + 64)
+#define ST_HAPROXY_ACTION_VERDICT_MAX \
+  (SUBTOKEN_SUB_MAX + SUBTOKEN_TID_LEN + SUBTOKEN_EDGE_IDENTITY_MEMORY + 64)
 
 #define ST_HAPROXY_ACTION_SURE_BYTES 512 /* of headers, for which there is room */
 
@@ -37,7 +39,7 @@ typedef struct st_haproxy_call {
   lua_State *L;
   st_haproxy_edge *edge;
   int txn, fetches, http;
-  subtoken_text method, url, headers;
+  subtoken_text method, url, version, headers;
   subtoken_text target;
   st_haproxy_head head;
   subtoken_edge_request request;
@@ -67,6 +69,10 @@ static size_t st_haproxy_action_count(subtoken_text values[ST_HAPROXY_VALUES_MAX
   return ST_HAPROXY_VALUES_MAX;
 }
 
+static size_t st_haproxy_action_count_mcp(size_t count) {
+  return count < ST_HAPROXY_MCP_MAX ? count : ST_HAPROXY_MCP_MAX;
+}
+
 static void st_haproxy_action_fill(st_haproxy_call *c, const st_haproxy_log *log) {
   subtoken_edge_request *request = &c->request;
   *request = (subtoken_edge_request)SUBTOKEN_EDGE_REQUEST_DEFAULT;
@@ -83,6 +89,15 @@ static void st_haproxy_action_fill(st_haproxy_call *c, const st_haproxy_log *log
                               (subtoken_text)SUBTOKEN_TEXT("1"), (subtoken_text)SUBTOKEN_TEXT("2"));
   request->origin = c->head.origin;
   request->request_method = c->head.request_method;
+  request->body_encoded = c->head.encoded;
+  request->content_length = c->head.content_length;
+  request->has_body = c->head.chunked || c->head.content_length > 0;
+  request->mcp_method = c->head.mcp_method;
+  request->mcp_method_count = st_haproxy_action_count_mcp(c->head.mcp_method_count);
+  request->mcp_name = c->head.mcp_name;
+  request->mcp_name_count = st_haproxy_action_count_mcp(c->head.mcp_name_count);
+  request->mcp_version = c->head.mcp_version;
+  request->mcp_version_count = st_haproxy_action_count_mcp(c->head.mcp_version_count);
 }
 
 /* Headers that are not whole were too long for HAProxy to hand them over. */
@@ -90,6 +105,9 @@ static subtoken_edge_step st_haproxy_action_decide(st_haproxy_call *c, const st_
   c->reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
   if (!st_haproxy_head_read(c->headers, &c->head)) {
     return subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &c->reply);
+  }
+  if (!c->head.has_length && st_haproxy_head_is_open(c->method, c->version)) {
+    c->head.chunked = true;
   }
   st_haproxy_action_fill(c, log);
   return subtoken_edge_decide(&c->edge->edge, &c->request, &c->claims, &c->reply);
@@ -102,7 +120,7 @@ static char *st_haproxy_action_append(char *at, subtoken_text text) {
   return at + text.len + 1;
 }
 
-/* `pass ok EXPIRES SUB PERMISSIONS`; what is public has no more than two words. */
+/* `pass ok EXPIRES SUB TID PERMISSIONS`; what is public has no more than two words. */
 static bool st_haproxy_action_verdict(st_haproxy_call *c, char *out, size_t *len) {
   subtoken_text name = {c->reply.name, strlen(c->reply.name)};
   if (subtoken_edge_identity_headers(&c->claims, NULL, c->memory, sizeof c->memory, c->identity) !=
@@ -114,6 +132,7 @@ static bool st_haproxy_action_verdict(st_haproxy_call *c, char *out, size_t *len
   if (c->identity[0].value.len > 0) {
     at = st_haproxy_action_append(at, c->identity[4].value);
     at = st_haproxy_action_append(at, c->identity[0].value);
+    at = st_haproxy_action_append(at, subtoken_claims_text(&c->claims, c->claims.tid));
     at = st_haproxy_action_append(at, c->identity[3].value);
   }
   *len = (size_t)(at - out) - 1;
@@ -154,7 +173,8 @@ static void st_haproxy_action_read(st_haproxy_call *c) {
   lua_getfield(L, c->fetches, "req_ver");
   lua_pushvalue(L, c->fetches);
   lua_call(L, 1, 1);
-  c->target = st_haproxy_head_target(c->url, st_haproxy_action_text(L, -1));
+  c->version = st_haproxy_action_text(L, -1);
+  c->target = st_haproxy_head_target(c->url, c->version);
 }
 
 static void st_haproxy_action_set_variable(st_haproxy_call *c, const char *value, size_t len) {
@@ -249,6 +269,73 @@ static bool st_haproxy_action_pass(st_haproxy_call *c) {
   return true;
 }
 
+/* ---- the body ---- */
+
+typedef enum st_haproxy_body {
+  ST_HAPROXY_BODY_UNKNOWN, /* nobody can say here where it ends */
+  ST_HAPROXY_BODY_PART,    /* more is to come, or it is longer than HAProxy's buffer */
+  ST_HAPROXY_BODY_WHOLE,
+} st_haproxy_body;
+
+/* What HAProxy has of the body; a view of what it has pushed. Lua is not told where a chunked body
+ * ends, and a part of one could be JSON too. A body of which nothing is there is no JSON.
+ */
+static st_haproxy_body st_haproxy_action_read_body(st_haproxy_call *c, subtoken_text *body) {
+  const st_haproxy_head *head = &c->head;
+  if (head->chunked) return ST_HAPROXY_BODY_UNKNOWN;
+  lua_getfield(c->L, c->fetches, "req_body");
+  lua_pushvalue(c->L, c->fetches);
+  lua_call(c->L, 1, 1);
+  *body = st_haproxy_action_text(c->L, -1);
+  if (!head->has_length) {
+    return body->len == 0 ? ST_HAPROXY_BODY_WHOLE : ST_HAPROXY_BODY_UNKNOWN;
+  }
+  return body->len == head->content_length ? ST_HAPROXY_BODY_WHOLE : ST_HAPROXY_BODY_PART;
+}
+
+static bool st_haproxy_action_has_waited(st_haproxy_call *c) {
+  lua_State *L = c->L;
+  lua_getfield(L, c->txn, "get_var");
+  lua_pushvalue(L, c->txn);
+  lua_pushstring(L, ST_HAPROXY_ACTION_VARIABLE);
+  lua_call(L, 2, 1);
+  const char *value = lua_tostring(L, -1);
+  bool waited = value != NULL && strcmp(value, "body") == 0;
+  lua_pop(L, 1);
+  return waited;
+}
+
+/* 411; the reply that is there is a 400. */
+static subtoken_edge_step st_haproxy_action_refuse_unknown(st_haproxy_call *c) {
+  static const char text[] =
+      "{\"text\":\"Content-Length: must be given, because the body is read\"}";
+  c->reply.status = 411;
+  c->reply.body_len = sizeof text - 1;
+  memcpy(c->reply.body, text, sizeof text);
+  return SUBTOKEN_EDGE_REFUSE;
+}
+
+/* 413, as the library says it. */
+static subtoken_edge_step st_haproxy_action_refuse_long(st_haproxy_call *c) {
+  c->request.content_length = UINT64_MAX;
+  return subtoken_edge_decide(&c->edge->edge, &c->request, &c->claims, &c->reply);
+}
+
+/* SUBTOKEN_EDGE_BODY again: the configuration is to wait for it. */
+static subtoken_edge_step st_haproxy_action_decide_body(st_haproxy_call *c) {
+  subtoken_text body;
+  switch (st_haproxy_action_read_body(c, &body)) {
+    case ST_HAPROXY_BODY_UNKNOWN: return st_haproxy_action_refuse_unknown(c);
+    case ST_HAPROXY_BODY_PART:
+      return st_haproxy_action_has_waited(c) ? st_haproxy_action_refuse_long(c)
+                                             : SUBTOKEN_EDGE_BODY;
+    default: break;
+  }
+  void *scratch = lua_newuserdata(c->L, body.len + 1);
+  return subtoken_edge_decide_body(&c->edge->edge, &c->request, &c->claims, body, scratch, body.len,
+                                   &c->reply);
+}
+
 /* ---- what does not ---- */
 
 /* status, body, and the names and values of headers, for `refuse` of subtoken.lua. */
@@ -286,9 +373,13 @@ static int st_haproxy_action_run(lua_State *L) {
   st_haproxy_action_read(&c);
   st_haproxy_log log = {L, lua_upvalueindex(ST_HAPROXY_UP_LOG)};
   subtoken_edge_step step = st_haproxy_action_decide(&c, &log);
+  if (step == SUBTOKEN_EDGE_BODY) step = st_haproxy_action_decide_body(&c);
   if (step == SUBTOKEN_EDGE_ALLOW) {
     if (st_haproxy_action_pass(&c)) return 0;
     (void)subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &c.reply);
+  } else if (step == SUBTOKEN_EDGE_BODY) {
+    st_haproxy_action_set_variable(&c, "body", 4);
+    return 0;
   } else if (step == SUBTOKEN_EDGE_ASK) {
     st_haproxy_action_clean(&c);
     st_haproxy_action_set_variable(&c, "ask", 3);
@@ -355,8 +446,8 @@ static bool st_haproxy_action_split(st_haproxy_call *c, subtoken_text text) {
   if (version == NULL || version == method) return false;
   c->method = (subtoken_text){text.data, (size_t)(method - text.data)};
   c->url = (subtoken_text){method + 1, (size_t)(version - method - 1)};
-  c->target =
-      st_haproxy_head_target(c->url, (subtoken_text){version + 1, (size_t)(end - version - 1)});
+  c->version = (subtoken_text){version + 1, (size_t)(end - version - 1)};
+  c->target = st_haproxy_head_target(c->url, c->version);
   c->headers = (subtoken_text){end + 1, text.len - (size_t)(end + 1 - text.data)};
   return true;
 }

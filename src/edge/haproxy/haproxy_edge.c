@@ -205,6 +205,29 @@ static bool st_haproxy_edge_name(st_haproxy_edge *edge, const st_haproxy_setting
           st_haproxy_file_name(&edge->feed_name, "revocations", settings->revocations, error));
 }
 
+/* NULL: it is not set. */
+static bool st_haproxy_edge_copy(subtoken_text *to, char **memory, const char *text, char *error) {
+  if (text == NULL) return true;
+  *memory = strdup(text);
+  if (*memory == NULL) return st_haproxy_file_fail(error, "no memory");
+  *to = (subtoken_text){*memory, strlen(*memory)};
+  return true;
+}
+
+static bool st_haproxy_edge_set_names(st_haproxy_edge *edge, const st_haproxy_settings *settings,
+                                      char *error) {
+  const char *audience = settings->audience, *issuer = settings->issuer;
+  if (audience != NULL && audience[0] == '\0') {
+    return st_haproxy_file_fail(error, "audience: must not be empty");
+  }
+  if (issuer != NULL && (strncmp(issuer, "https://", 8) != 0 ||
+                         strlen(issuer) > SUBTOKEN_ISSUER_MAX)) {
+    return st_haproxy_file_fail(error, "issuer: must be an https URL");
+  }
+  return st_haproxy_edge_copy(&edge->verifier.aud, &edge->audience, audience, error) &&
+         st_haproxy_edge_copy(&edge->edge.issuer, &edge->issuer, issuer, error);
+}
+
 static bool st_haproxy_edge_set(st_haproxy_edge *edge, const st_haproxy_settings *settings,
                                 char *error) {
   if (settings->leeway < 0 || settings->leeway > SUBTOKEN_LEEWAY_MAX) {
@@ -217,6 +240,7 @@ static bool st_haproxy_edge_set(st_haproxy_edge *edge, const st_haproxy_settings
   edge->verifier = (subtoken_verifier)SUBTOKEN_VERIFIER_DEFAULT;
   edge->edge.verifier = &edge->verifier;
   edge->edge.may_ask = settings->ask;
+  edge->edge.reads_bodies = settings->bodies;
   edge->verifier.ring = edge->ring;
   edge->verifier.leeway = settings->leeway;
   edge->verifier.max_life = settings->max_life;
@@ -225,7 +249,8 @@ static bool st_haproxy_edge_set(st_haproxy_edge *edge, const st_haproxy_settings
   edge->feed_settings =
       (subtoken_feed_settings){sizeof edge->feed_settings, settings->leeway, settings->max_age,
                                settings->allow_old, (size_t)settings->max_size};
-  return st_haproxy_edge_split_needs(edge, settings->require, error);
+  return st_haproxy_edge_set_names(edge, settings, error) &&
+         st_haproxy_edge_split_needs(edge, settings->require, error);
 }
 
 static bool st_haproxy_edge_make_cache(st_haproxy_edge *edge, lua_Integer size, char *error) {
@@ -264,6 +289,8 @@ void st_haproxy_edge_close(st_haproxy_edge *edge) {
   st_haproxy_edge_unmap(edge->cache_memory, edge->cache_size);
   free(edge->policy_memory);
   free(edge->require);
+  free(edge->audience);
+  free(edge->issuer);
   memset(edge, 0, sizeof *edge); /* a zeroed edge refuses */
 }
 

@@ -26,16 +26,30 @@ static bool st_haproxy_head_line(subtoken_text text, size_t *at, subtoken_text *
   return true;
 }
 
-static bool st_haproxy_head_is_websocket(subtoken_text value) {
-  static const char websocket[] = "websocket";
-  size_t start = 0, len = value.len;
-  while (start < len && (value.data[start] == ' ' || value.data[start] == '\t')) start++;
-  while (len > start && (value.data[len - 1] == ' ' || value.data[len - 1] == '\t')) len--;
-  if (len - start != sizeof websocket - 1) return false;
-  for (size_t i = 0; i < sizeof websocket - 1; i++) {
-    if ((value.data[start + i] | 0x20) != websocket[i]) return false;
+static subtoken_text st_haproxy_head_trim(subtoken_text value) {
+  while (value.len > 0 && (value.data[0] == ' ' || value.data[0] == '\t')) {
+    value.data++;
+    value.len--;
+  }
+  while (value.len > 0 && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t')) {
+    value.len--;
+  }
+  return value;
+}
+
+/* In any case; the word is in small letters. */
+static bool st_haproxy_head_is_word(subtoken_text value, const char *word) {
+  size_t len = strlen(word);
+  value = st_haproxy_head_trim(value);
+  if (value.len != len) return false;
+  for (size_t i = 0; i < len; i++) {
+    if ((value.data[i] | 0x20) != word[i]) return false;
   }
   return true;
+}
+
+static bool st_haproxy_head_is_websocket(subtoken_text value) {
+  return st_haproxy_head_is_word(value, "websocket");
 }
 
 /* `subtoken` in any case, anywhere. */
@@ -50,10 +64,49 @@ static bool st_haproxy_head_has_subtoken(subtoken_text value) {
   return false;
 }
 
-static void st_haproxy_head_keep(subtoken_text values[ST_HAPROXY_VALUES_MAX], size_t *count,
+static void st_haproxy_head_keep(subtoken_text *values, size_t max, size_t *count,
                                  subtoken_text value) {
-  if (*count < ST_HAPROXY_VALUES_MAX) values[*count] = value;
+  if (*count < max) values[*count] = value;
   (*count)++;
+}
+
+/* HAProxy has made one of several. Whatever is no number, or a second one, is as if it were not
+ * known.
+ */
+static void st_haproxy_head_note_length(st_haproxy_head *head, subtoken_text value) {
+  uint64_t length = 0;
+  value = st_haproxy_head_trim(value);
+  bool number = value.len > 0 && value.len <= 18 && !head->has_length && !head->chunked;
+  for (size_t i = 0; number && i < value.len; i++) {
+    number = value.data[i] >= '0' && value.data[i] <= '9';
+    length = 10 * length + (uint64_t)(value.data[i] - '0');
+  }
+  head->has_length = number;
+  head->content_length = number ? length : 0;
+  if (!number) head->chunked = true;
+}
+
+static void st_haproxy_head_note_content(st_haproxy_head *head, subtoken_text name,
+                                         subtoken_text value) {
+  if (ST_HAPROXY_HEAD_IS(name, "connection")) {
+    if (st_haproxy_head_has_subtoken(value)) head->named = true;
+  } else if (ST_HAPROXY_HEAD_IS(name, "content-length")) {
+    st_haproxy_head_note_length(head, value);
+  } else if (ST_HAPROXY_HEAD_IS(name, "content-encoding") &&
+             !st_haproxy_head_is_word(value, "identity")) {
+    head->encoded = true;
+  }
+}
+
+static void st_haproxy_head_note_mcp(st_haproxy_head *head, subtoken_text name,
+                                     subtoken_text value) {
+  if (ST_HAPROXY_HEAD_IS(name, "mcp-method")) {
+    st_haproxy_head_keep(head->mcp_method, ST_HAPROXY_MCP_MAX, &head->mcp_method_count, value);
+  } else if (ST_HAPROXY_HEAD_IS(name, "mcp-name")) {
+    st_haproxy_head_keep(head->mcp_name, ST_HAPROXY_MCP_MAX, &head->mcp_name_count, value);
+  } else if (ST_HAPROXY_HEAD_IS(name, "mcp-protocol-version")) {
+    st_haproxy_head_keep(head->mcp_version, ST_HAPROXY_MCP_MAX, &head->mcp_version_count, value);
+  }
 }
 
 /* The first letter rules most names out. */
@@ -61,17 +114,18 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
   switch (name.data[0]) {
     case 'a':
       if (ST_HAPROXY_HEAD_IS(name, "authorization")) {
-        st_haproxy_head_keep(head->authorization, &head->authorization_count, value);
+        st_haproxy_head_keep(head->authorization, ST_HAPROXY_VALUES_MAX, &head->authorization_count,
+                             value);
       } else if (ST_HAPROXY_HEAD_IS(name, "access-control-request-method")) {
         head->request_method = true;
       }
       break;
-    case 'c':
-      if (ST_HAPROXY_HEAD_IS(name, "connection") && st_haproxy_head_has_subtoken(value)) {
-        head->named = true;
-      }
-      break;
+    case 'c': st_haproxy_head_note_content(head, name, value); break;
+    case 'm': st_haproxy_head_note_mcp(head, name, value); break;
     case 'o': head->origin = head->origin || ST_HAPROXY_HEAD_IS(name, "origin"); break;
+    case 't':
+      if (ST_HAPROXY_HEAD_IS(name, "transfer-encoding")) head->chunked = true;
+      break;
     case 'u':
       if (ST_HAPROXY_HEAD_IS(name, "upgrade") && !st_haproxy_head_is_websocket(value)) {
         head->upgrade = true;
@@ -79,7 +133,7 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
       break;
     case 'x':
       if (ST_HAPROXY_HEAD_IS(name, "x-api-key")) {
-        st_haproxy_head_keep(head->x_api_key, &head->x_api_key_count, value);
+        st_haproxy_head_keep(head->x_api_key, ST_HAPROXY_VALUES_MAX, &head->x_api_key_count, value);
       } else if (subtoken_edge_is_identity_header(name)) {
         head->identity = true;
       }
@@ -91,6 +145,9 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
 bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
   subtoken_text name, value;
   head->authorization_count = head->x_api_key_count = 0;
+  head->mcp_method_count = head->mcp_name_count = head->mcp_version_count = 0;
+  head->content_length = 0;
+  head->has_length = head->chunked = head->encoded = false;
   head->origin = head->request_method = head->identity = head->upgrade = head->named = false;
   for (size_t at = 0; at < text.len;) {
     if (!st_haproxy_head_line(text, &at, &name, &value)) return false;
@@ -116,4 +173,15 @@ subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version) {
   const char *authority = scheme + 3, *end = url.data + url.len;
   const char *path = memchr(authority, '/', (size_t)(end - authority));
   return path == NULL ? url : (subtoken_text){path, (size_t)(end - path)};
+}
+
+/* GET, HEAD and DELETE have none that anybody reads. */
+bool st_haproxy_head_is_open(subtoken_text method, subtoken_text version) {
+  static const char *const bodiless[] = {"GET", "HEAD", "DELETE"};
+  if (version.len == 0 || version.data[0] < '2') return false;
+  for (size_t i = 0; i < sizeof bodiless / sizeof bodiless[0]; i++) {
+    size_t len = strlen(bodiless[i]);
+    if (method.len == len && memcmp(method.data, bodiless[i], len) == 0) return false;
+  }
+  return true;
 }

@@ -34,8 +34,11 @@ static st_haproxy_settings st_haproxy_module_settings(lua_State *L) {
       .revocations = st_haproxy_module_text(L, "revocations"),
       .policy = st_haproxy_module_text(L, "policy"),
       .require = st_haproxy_module_text(L, "require"),
+      .audience = st_haproxy_module_text(L, "audience"),
+      .issuer = st_haproxy_module_text(L, "issuer"),
       .trust_group = st_haproxy_module_flag(L, "trust_group"),
       .ask = st_haproxy_module_flag(L, "ask"),
+      .bodies = st_haproxy_module_flag(L, "bodies"),
       .allow_old = st_haproxy_module_flag(L, "allow_old"),
       .max_age = st_haproxy_module_number(L, "max_age", feed.max_age),
       .leeway = st_haproxy_module_number(L, "leeway", verifier.leeway),
@@ -75,6 +78,15 @@ static int st_haproxy_module_poll(lua_State *L) {
   return 1;
 }
 
+/* edge:audience(): what the server is told; "" for none. */
+static int st_haproxy_module_audience(lua_State *L) {
+  const st_haproxy_edge *edge = st_haproxy_edge_check(L, 1);
+  subtoken_text audience = edge->verifier.aud;
+  if (audience.data == NULL) audience = subtoken_ring_audience(edge->ring);
+  lua_pushlstring(L, audience.data == NULL ? "" : audience.data, audience.len);
+  return 1;
+}
+
 static int st_haproxy_module_close(lua_State *L) {
   st_haproxy_edge_close(st_haproxy_edge_check(L, 1));
   return 0;
@@ -89,11 +101,10 @@ static int st_haproxy_module_quick_memory(lua_State *L) {
 int luaopen_subtoken(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_subtoken(lua_State *L) {
-  static const luaL_Reg methods[] = {{"poll", st_haproxy_module_poll},
-                                     {"action", st_haproxy_action_make},
-                                     {"converter", st_haproxy_action_make_converter},
-                                     {"__gc", st_haproxy_module_close},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"poll", st_haproxy_module_poll},   {"audience", st_haproxy_module_audience},
+      {"action", st_haproxy_action_make}, {"converter", st_haproxy_action_make_converter},
+      {"__gc", st_haproxy_module_close},  {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", st_haproxy_module_open},
                                        {"quick_memory", st_haproxy_module_quick_memory},
                                        {NULL, NULL}};

@@ -11,11 +11,11 @@
 -- examples/haproxy-module.cfg is the configuration around it. HAProxy goes on with its rules when an
 -- action fails in Lua: the rule behind this one, which denies what has no `pass`, is not optional.
 local POLL_MS = 50
-local TEXTS = { secrets = true, revocations = true, policy = true, require = true }
+local TEXTS = { secrets = true, revocations = true, policy = true, require = true, audience = true, issuer = true }
 local TIMES = { max_age = true, leeway = true, max_life = true }
 local SIZES = { cache = true, revocations_max = true }
 local FLAGS = { trust_group = { on = true, off = false }, ask = { on = true, off = false },
-	stale = { allow = true, deny = false } }
+	bodies = { on = true, off = false }, stale = { allow = true, deny = false } }
 local UNITS = { [""] = 1, s = 1, m = 60, h = 3600, d = 86400, k = 1024, M = 1024 ^ 2, G = 1024 ^ 3 }
 
 -- The C module by its place: require would also find a file of Lua with this name.
@@ -86,7 +86,7 @@ local function refuse(txn, status, body, ...)
 	txn:done(reply)
 end
 
--- A word of `pass ok EXPIRES SUB PERMISSIONS`, which the action has left in a variable.
+-- A word of `pass ok EXPIRES SUB TID PERMISSIONS`, which the action has left in a variable.
 local function register_word(name, pattern)
 	core.register_fetches(name, function(txn)
 		return (txn:get_var("txn.subtoken") or ""):match(pattern) or ""
@@ -96,15 +96,21 @@ end
 local module = load_module()
 module.quick_memory()
 collectgarbage("setpause", 400)
-local opened, edge, warning = pcall(module.open, settings_of(os.getenv("SUBTOKEN_MODULE")))
+local settings = settings_of(os.getenv("SUBTOKEN_MODULE"))
+local opened, edge, warning = pcall(module.open, settings)
 if not opened then error("subtoken: " .. edge, 0) end
 if warning then log_once(core.warning, warning) end
+
+-- For haproxy-subtoken.lua, which asks the server about what is no subtoken.
+subtoken_bodies = settings.bodies == true
+function subtoken_audience() return edge:audience() end
 
 core.register_action("subtoken", { "http-req" }, edge:action(refuse, log))
 core.register_converters("subtoken_decide", edge:converter(log))
 register_word("subtoken_result", "^%a+ (%S+)")
 register_word("subtoken_sub", "^pass ok %d* (%S+)")
-register_word("subtoken_permissions", "^pass ok %d* %S+ (%S*)")
+register_word("subtoken_tid", "^pass ok %d* %S+ (%S*)")
+register_word("subtoken_permissions", "^pass ok %d* %S+ %S* (%S*)")
 core.register_task(function()
 	while true do
 		if edge:poll(log_once) then core.yield() else core.msleep(POLL_MS) end

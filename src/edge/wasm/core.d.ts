@@ -22,6 +22,8 @@ export class Ring implements Disposable {
   private constructor();
   /** Of the text of a secrets file: one `kid:base64url` a line. */
   static parse(text: string | Uint8Array): Ring;
+  /** The audience that the secrets are derived for; null for those that are not derived. */
+  readonly audience: string | null;
   /** Takes another text, for all that use this ring. On an error it stays as it was. */
   replace(text: string | Uint8Array): void;
   /** For tests: which faster loops verifying uses, 0 for plain C; with a mask only those of it. */
@@ -68,6 +70,12 @@ export class Feed implements Disposable {
 
 export interface Claims {
   sub: string;
+  /** The token's id: the revocation data lists it where the token was revoked. */
+  tid: string;
+  /** The ids of the tokens that it was made from, the oldest first. */
+  via: string[];
+  /** The audiences; empty where there is no `aud`. */
+  aud: string[];
   iss: string | null;
   /** Seconds since 1970. */
   iat: number;
@@ -142,6 +150,8 @@ export interface Reply {
   body: string;
   /** With `allow`: the five headers for the API; an empty one is not set. */
   identity: Array<[name: string, value: string]> | null;
+  /** With `allow`: the id of the subtoken; '' for a key, and without. */
+  tid: string;
 }
 
 /** Values of the headers of the server's answer; null where there is none. */

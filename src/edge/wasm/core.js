@@ -51,7 +51,7 @@ function refresh() {
   bytes = new Uint8Array(memory);
   halves = new Uint16Array(memory);
   words = new Uint32Array(memory);
-  numbers = new Float64Array(memory, at.numbers, 8);
+  numbers = new Float64Array(memory, at.numbers, 10);
   if (typeof globalThis.Buffer?.from === 'function') buffer = globalThis.Buffer.from(memory);
   tokenSlot = bytes.subarray(at.token, at.target);
   targetSlot = bytes.subarray(at.target, at.area);
@@ -109,7 +109,7 @@ export function start(moduleOrInstance) {
   stackTop = wasm.__stack_pointer.value;
   const layout = wasm.layout() >>> 0;
   const names = ['token', 'target', 'area', 'table', 'numbers', 'out', 'lengths', 'areaEnd', 'claims', 'sub',
-    'iss', 'permissions', 'urls'];
+    'iss', 'permissions', 'urls', 'tid', 'via'];
   const addresses = new Uint32Array(wasm.memory.buffer, layout, names.length);
   at = Object.fromEntries(names.map((name, i) => [name, addresses[i]]));
   refresh();
@@ -361,6 +361,12 @@ export class Ring extends Owner {
     super(block);
   }
 
+  /** The audience that the secrets are derived for; null for those that are not derived. */
+  get audience() {
+    const count = call('ring_audience', Owner.block(this, Ring, 'this').address);
+    return count === 0 ? null : texts(count)[0];
+  }
+
   /** Takes another text, for all that use this ring. On an error it stays as it was. */
   replace(text) {
     Ring.#read(Owner.block(this, Ring, 'this'), text);
@@ -538,8 +544,12 @@ function readClaims() {
   wasm.claims_describe();
   const all = numbers[1] === 1 ? asciiOf(at.claims, at.claims + numbers[0]) : null;
   const iss = sliceOf(all, at.iss >>> 1);
-  return {
+  const [viaCount, hasAudience] = [numbers[8], numbers[9] > 0];
+  const claims = {
     sub: sliceOf(all, at.sub >>> 1),
+    tid: sliceOf(all, at.tid >>> 1),
+    via: slicesOf(all, at.via >>> 1, viaCount),
+    aud: [],
     iss: iss === '' ? null : iss,
     iat: numbers[2],
     exp: numbers[3],
@@ -547,6 +557,8 @@ function readClaims() {
     permissions: slicesOf(all, at.permissions >>> 1, numbers[5]),
     urls: numbers[7] === 1 ? null : slicesOf(all, at.urls >>> 1, numbers[6]),
   };
+  if (hasAudience) claims.aud = texts(wasm.claims_audiences());
+  return claims;
 }
 
 /** What a verifier found. `claims` are null unless it is ok, and where a public path needs no token. */
@@ -732,9 +744,10 @@ export class Verifier extends Owner {
     const [status, result, count] = [numbers[2], numbers[3], numbers[4]];
     const list = texts(count);
     const reply = { step: STEPS[step], status, result: RESULTS[result].name, name: list[0],
-      headers: {}, body: '', identity: null };
+      headers: {}, body: '', identity: null, tid: '' };
     if (step === ALLOW) {
       reply.identity = IDENTITY.map((name, i) => [name, list[1 + i]]);
+      reply.tid = list[1 + IDENTITY.length];
       return reply;
     }
     reply.body = list[1];
@@ -886,7 +899,7 @@ export function refuse(name) {
   const headers = {};
   for (let i = 2; i < list.length; i += 2) headers[list[i]] = list[i + 1];
   return { step: 'refuse', status, result: RESULTS[result].name, name: list[0], headers, body: list[1],
-    identity: null };
+    identity: null, tid: '' };
 }
 
 /** Is it a header that tells the API whom a request stands for? A caller's must not reach the API. */

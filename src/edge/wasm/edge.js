@@ -21,7 +21,7 @@ const RPC_BODY_MAX = 262144; // SUBTOKEN_RPC_BODY_MAX
 const ASK_TIMEOUT = 3; // seconds
 const ADDRESSES_MAX = 1024;
 
-const NOBODY = Object.freeze({ sub: '', key: '', owner: '', permissions: Object.freeze([]), expires: null });
+const NOBODY = Object.freeze({ sub: '', tid: '', key: '', owner: '', permissions: Object.freeze([]), expires: null });
 
 // `ask`: an address, or { url, timeout, allowHttp, fetch }.
 function askSettings(ask) {
@@ -150,7 +150,7 @@ function replyTo(edge, message, request) {
 function identityOf(reply) {
   const [sub, key, owner, permissions, expires] = reply.identity.map(([, value]) => value);
   if (sub === '' && permissions === '') return NOBODY;
-  return { sub, key, owner, permissions: permissions === '' ? [] : permissions.split(','),
+  return { sub, tid: reply.tid, key, owner, permissions: permissions === '' ? [] : permissions.split(','),
     expires: expires === '' ? null : Number(expires) };
 }
 

@@ -31,7 +31,7 @@ function strip(request, decision) {
   if (Object.hasOwn(request, 'query')) delete request.query.access_token;
 }
 
-/** request.subtoken = { sub, key, owner, permissions, expires } for what passes. */
+/** request.subtoken = { sub, tid, key, owner, permissions, expires } for what passes. */
 export function subtoken(options) {
   const edge = createEdge(options);
   return function subtokenMiddleware(request, response, next) {

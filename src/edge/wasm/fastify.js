@@ -24,7 +24,7 @@ function refuse(reply, decision) {
   return reply.code(decision.status).send(decision.body);
 }
 
-/** request.subtoken = { sub, key, owner, permissions, expires } for what passes. */
+/** request.subtoken = { sub, tid, key, owner, permissions, expires } for what passes. */
 export async function subtoken(app, options) {
   const edge = createEdge(options);
   checkRouting(app.initialConfig);

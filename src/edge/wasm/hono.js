@@ -18,7 +18,7 @@ function waitUntilOf(c) {
 const addressOf = (c) => c.env?.incoming?.socket?.remoteAddress ?? '';
 
 /**
- * c.get('subtoken') = { sub, key, owner, permissions, expires } for what passes. options is an
+ * c.get('subtoken') = { sub, tid, key, owner, permissions, expires } for what passes. options is an
  * object, or a function of c that returns one and is called once, for Workers, where secrets come
  * with the request.
  */

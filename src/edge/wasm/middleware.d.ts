@@ -5,6 +5,8 @@ import type { Verifier } from './index.js';
 export interface Identity {
   /** The `sub` of the token or key. */
   readonly sub: string;
+  /** The id of the subtoken; empty for a whole key. */
+  readonly tid: string;
   /** The public id of a whole key; empty for a subtoken. */
   readonly key: string;
   /** The owner of a whole key, percent-encoded. */

@@ -133,7 +133,7 @@ export function refuseNode(request, response, decision) {
 
 /**
  * Wraps a handler of http.createServer: it is called for requests that pass, with
- * request.subtoken = { sub, key, owner, permissions, expires }.
+ * request.subtoken = { sub, tid, key, owner, permissions, expires }.
  */
 export function protect(options, handler) {
   const edge = createEdge(options);

@@ -133,6 +133,7 @@ const outcome = (kind, text = '') => ({ kind, text });
 
 export class Revocations {
   #feed;
+  #ring;
   #leeway;
   #servers;
   #key;
@@ -173,6 +174,7 @@ export class Revocations {
     this.#leeway = positive('leeway', leeway, 0, 3600);
     this.#maxSize = positive('maxSize', maxSize, 256, 2 ** 31 - 65536);
     this.#key = key;
+    this.#ring = ring;
     // As a method of the global object: browsers insist.
     this.#fetch = fetch === globalThis.fetch ? (...words) => globalThis.fetch(...words) : fetch;
     this.#onEvent = onEvent ?? (({ event, text }) => console.warn(`subtoken: ${event}: ${text}`));
@@ -314,6 +316,8 @@ export class Revocations {
     const url = new URL(this.#servers[question.at]);
     const headers = { authorization: `Bearer ${checkKey(await this.#getKey())}` };
     // What is here goes with every request: a server that never issued it has another history.
+    const { audience } = this.#ring; // with derived secrets: the feed is signed under these
+    if (audience !== null) url.searchParams.set('audience', audience);
     if (this.#feed.sequence !== '0') url.searchParams.set('since', this.#feed.sequence);
     if (this.#whole) url.searchParams.set('whole', '1');
     else if (this.#etag !== '') headers['if-none-match'] = this.#etag;

@@ -15,7 +15,7 @@
 /* Bytes for a string that core.js has cut behind max + 1 UTF-16 units. */
 #define UTF8_SIZE(max) (3 * ((max) + 1))
 
-enum { TABLE = 160, NUMBERS = 8, LENGTHS = 160, AREA = 262144, OUT = 65536 };
+enum { TABLE = 160, NUMBERS = 10, LENGTHS = 160, AREA = 262144, OUT = 65536 };
 
 /* Where in io.table the texts of a call are; the needs are at 0. */
 enum { AUTHORIZATION = 72, X_API_KEY = 104, NONCE = 136, ANSWER = 137 };
@@ -37,7 +37,7 @@ EXPORT(layout) const void *st_wasm_layout(void) {
   static const void *members[] = {io.token,    io.target,   io.area,     io.table,
                                   io.numbers,  io.out,      io.lengths,  io.area + AREA,
                                   claims.text, &claims.sub, &claims.iss, claims.permissions,
-                                  claims.urls};
+                                  claims.urls, &claims.tid, claims.via};
   return members;
 }
 
@@ -120,7 +120,7 @@ static int out_string(const char *string) {
  */
 EXPORT(result) int st_wasm_result(unsigned r) {
   out_begin();
-  if (r > SUBTOKEN_URL_WIDER) return out_end();
+  if (r > SUBTOKEN_RING_DERIVED) return out_end();
   out_add_string(subtoken_result_name((subtoken_result)r));
   out_add_string(subtoken_result_challenge((subtoken_result)r));
   io.numbers[2] = subtoken_result_status((subtoken_result)r);
@@ -163,6 +163,14 @@ subtoken_result st_wasm_ring_read(subtoken_ring *ring, const char *data, int len
   }
   subtoken_wipe(&fresh, sizeof fresh);
   return result;
+}
+
+/* The audience that its secrets are derived for is the text; 0 texts: they are not derived. */
+EXPORT(ring_audience) int st_wasm_ring_audience(const subtoken_ring *ring) {
+  subtoken_text audience = subtoken_ring_audience(ring);
+  out_begin();
+  if (audience.data != NULL) out_add(audience);
+  return out_end();
 }
 
 EXPORT(ring_clear) void st_wasm_ring_clear(subtoken_ring *ring) {
@@ -445,8 +453,8 @@ int st_wasm_explain(st_wasm_verifier *v, int token_len, int target_len, const ch
 
 /* Describes the claims of the last call that accepted a token, or of inspect, for core.js, which
  * takes their texts out of claims.text by the slices. numbers: the length of claims.text, whether
- * it is ASCII (a byte is a UTF-16 unit), iat, exp, nbf, the counts of permissions and urls, and
- * whether every url is allowed. */
+ * it is ASCII (a byte is a UTF-16 unit), iat, exp, nbf, the counts of permissions and urls, whether
+ * every url is allowed, the count of via, and whether there are audiences. */
 EXPORT(claims_describe) void st_wasm_claims_describe(void) {
   unsigned char bits = 0;
   for (size_t i = 0; i < claims.text_len; i++) bits |= (unsigned char)claims.text[i];
@@ -458,6 +466,18 @@ EXPORT(claims_describe) void st_wasm_claims_describe(void) {
   io.numbers[5] = claims.permission_count;
   io.numbers[6] = claims.url_count;
   io.numbers[7] = claims.every_url;
+  io.numbers[8] = claims.via_count;
+  io.numbers[9] = claims.aud.len;
+}
+
+/* The audiences are the texts. */
+EXPORT(claims_audiences) int st_wasm_claims_audiences(void) {
+  size_t at = 0;
+  out_begin();
+  for (subtoken_text each; (each = subtoken_claims_audience(&claims, &at)).data != NULL;) {
+    out_add(each);
+  }
+  return out_end();
 }
 
 /* The header is the text; the claims are those of claims_describe. */
@@ -559,8 +579,9 @@ void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, i
   current.reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
 }
 
-/* The texts of the reply: its name; and with ALLOW the values of the five headers of identity, else
- * the body and the names and values of its headers. numbers[2] is the status, [3] the result. */
+/* The texts of the reply: its name; and with ALLOW the values of the five headers of identity and
+ * the token's tid, else the body and the names and values of its headers. numbers[2] is the status,
+ * [3] the result. */
 static subtoken_edge_step edge_out(subtoken_edge_step step) {
   static char memory[SUBTOKEN_EDGE_IDENTITY_MEMORY];
   subtoken_edge_header headers[SUBTOKEN_EDGE_REPLY_HEADERS + SUBTOKEN_EDGE_IDENTITY_HEADERS];
@@ -574,6 +595,7 @@ static subtoken_edge_step edge_out(subtoken_edge_step step) {
   out_add_string(reply->name);
   if (step == SUBTOKEN_EDGE_ALLOW) {
     for (size_t i = 0; i < SUBTOKEN_EDGE_IDENTITY_HEADERS; i++) out_add(headers[i].value);
+    out_add(subtoken_claims_text(&claims, claims.tid));
   } else {
     size_t count = subtoken_edge_reply_headers(reply, headers);
     out_add((subtoken_text){reply->body, reply->body_len});

@@ -4,8 +4,8 @@
 import { decideFetch, edgeOf } from './edge.js';
 
 /**
- * Wraps a handler: it is called for requests that pass, with request.subtoken = { sub, key, owner,
- * permissions, expires }. options is an object, or a function of env that returns one (or a promise)
+ * Wraps a handler: it is called for requests that pass, with request.subtoken = { sub, tid, key,
+ * owner, permissions, expires }. options is an object, or a function of env that returns one (or a promise)
  * and is called once, because in Workers secrets come with the request.
  */
 export function protect(options, handler) {

@@ -1,0 +1,187 @@
+"""HAProxy with the module: routes that are decided by the body, audiences, the id of a token, and the limit for each key of
+examples/haproxy-limit.cfg."""
+import fcntl, struct
+from haproxy import *
+
+RPC = {"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True}, {"path": "/v2/account", "needs": ["account"]}]}
+
+
+def call(api, blanks=0):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "call", "params": [api, "x"]}).encode() + b" " * blanks
+
+
+def bodies(**more):
+    return Haproxy(BODIES, settings="bodies=on", policy=RPC, **more)
+
+
+def head(h, token, *lines):
+    return "\r\n".join(["POST /rpc HTTP/1.1", "Host: a", auth(token), *lines, "", ""]).encode()
+
+
+def pieces(h, *parts):
+    """The status and body of the answer to a request that comes in pieces; HAProxy reads each before the next one."""
+    client = Client(h.socket)
+    try:
+        for i, part in enumerate(parts):
+            if i > 0:
+                wait(lambda: not pending(client.socket), "HAProxy has read it")
+            client.socket.sendall(part)
+        answer = client.receive()
+        return answer.status, answer.body
+    finally:
+        client.close()
+
+
+def pending(s):
+    """Bytes that the other side has not read yet (SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(s, 0x5411, b"\0" * 4))[0] > 0
+
+
+@test
+def the_apis_of_a_body_are_needed():
+    with bodies() as h:
+        token = h.token("--permissions", "history_api")
+        answer = h.ask("/rpc", token=token, method="POST", body=call("history"))
+        assert answer.status == 200 and json.loads(answer.body)["body"] == call("history").decode(), (answer.status, answer.body)
+        refused = h.ask("/rpc", token=token, method="POST", body=call("network"))
+        assert refused.status == 403 and refused.json()["text"] == "requires scope network_api", refused.body
+        for body in (b"", b"{", b"[]", b"{}", call("history") + b"x"):
+            assert h.status("/rpc", token=token, method="POST", body=body) == 400, body
+        assert h.status("/rpc", "Content-Encoding: gzip", token=token, method="POST", body=call("history")) == 415
+        assert h.status("/rpc", "Content-Encoding: Identity", token=token, method="POST", body=call("history")) == 200
+        assert h.status("/rpc", token=token + "x", method="POST", body=call("history")) == 401
+        assert h.status("/rpc", method="POST", body=call("history")) == 401
+        assert len(h.upstream.seen) == 2
+
+
+@test
+def a_body_that_comes_in_pieces_is_waited_for():
+    with bodies() as h:
+        token, good = h.token("--permissions", "history_api"), call("history")
+        length = "Content-Length: %d" % len(good)
+        assert pieces(h, head(h, token, length), good[:20], good[20:])[0] == 200
+        assert pieces(h, head(h, token, length, "Expect: 100-continue"), good)[0] == 200
+        bad = call("network")
+        status, text = pieces(h, head(h, token, "Content-Length: %d" % len(bad)), bad[:20], bad[20:])
+        assert status == 403 and "requires scope network_api" in text
+        # What follows what was judged is not forgotten: the upstream would get it.
+        status, text = pieces(h, head(h, token, "Content-Length: %d" % (len(good) + 1)), good, b"x")
+        assert status == 400, text
+        assert len(h.upstream.seen) == 2
+
+
+@test
+def a_body_that_is_not_whole_is_refused():
+    with bodies() as h:
+        token, good = h.token("--permissions", "history_api"), call("history")
+        assert h.status("/rpc", token=token, method="POST", body=call("history", 13000)) == 200
+        long = h.ask("/rpc", token=token, method="POST", body=call("history", 15800))
+        assert long.status == 413, (long.status, long.body)
+        status, text = pieces(h, head(h, token, "Content-Length: 262145"))
+        assert (status, text) == (413, long.body), text
+        # Nobody tells Lua where a chunked body ends.
+        for parts in ([b"%x\r\n%s\r\n0\r\n\r\n" % (len(good), good)], [b"%x\r\n%s\r\n" % (len(good), good)]):
+            status, text = pieces(h, head(h, token, "Transfer-Encoding: chunked") + parts[0])
+            assert (status, text) == (411, '{"text":"Content-Length: must be given, because the body is read"}')
+        assert len(h.upstream.seen) == 1
+    with Haproxy(ACTION, settings="bodies=on", policy=RPC) as h:  # nobody waits: the rule behind the action denies
+        token = h.token("--permissions", "history_api")
+        assert pieces(h, head(h, token, "Content-Length: %d" % len(call("history"))))[0] == 503
+    with Haproxy(BODIES, policy=RPC) as h:  # as ever
+        assert h.status("/rpc", token=h.token("--permissions", "history_api"), method="POST", body=call("history")) == 403
+
+
+@test
+def a_body_that_never_comes_is_408():
+    with Haproxy(BODIES.replace("10s", "300ms"), settings="bodies=on", policy=RPC) as h:
+        token = h.token("--permissions", "history_api")
+        assert pieces(h, head(h, token, "Content-Length: 100"), b"{")[0] == 408
+        assert h.upstream.seen == []
+
+
+# ---- audiences ----
+
+def derived(signer, audience):
+    prk = hmac.new(bytes(32), signer[1], hashlib.sha256).digest()
+    return signer[0] + "." + audience, hmac.new(prk, b"subtoken aud 1:" + audience.encode() + b"\1", hashlib.sha256).digest()
+
+
+def jwt(signer, audience=None):
+    now = int(time.time())
+    claims = {"sub": "s" * 43, "iat": now, "exp": now + 900, **({"aud": audience} if audience else {}), "permissions": ["account"]}
+    return sign(signer[1], claims, {"alg": "HS256", "typ": "JWT", **({"kid": signer[0]} if signer[0] else {})})
+
+
+@test
+def an_edge_is_told_which_audience_it_is():
+    with Haproxy(settings="audience=eu") as h:
+        plain = read_ring(h.secrets)[0]
+        eu, us = derived(plain, "eu"), derived(plain, "us")
+        for token, status in ((jwt(eu, "eu"), 200), (jwt(us, "us"), 401), (jwt(plain), 401), (jwt(plain, "eu"), 200), (jwt(eu, "us"), 401)):
+            assert h.status("/v2/account", token=token) == status, (payload(token), status)
+    h = Haproxy(settings="audience=")
+    code, text = h.check()
+    h.stop_upstream()
+    assert code == 1 and "audience: must not be empty" in text, text
+
+
+@test
+def an_edge_with_derived_secrets_takes_tokens_for_its_audience_alone():
+    h = Haproxy(feed=False)
+    plain = read_ring(h.secrets)[0]
+    eu, us = derived(plain, "eu"), derived(plain, "us")
+    replace(h.secrets, ("%s:%s\n" % (eu[0], b64(eu[1]))).encode())
+    share(h.secrets)
+    h.feed.signer = eu
+    h.feed.publish(["nobody"])
+    with h:
+        for token, status in ((jwt(eu, "eu"), 200), (jwt(us, "us"), 401), (jwt(plain), 401), (jwt(eu, "us"), 401), (jwt(eu), 401)):
+            assert h.status("/v2/account", token=token) == status, (payload(token), status)
+        token = jwt(eu, "eu")
+        h.feed.publish([token.rsplit(".", 1)[1][:16]])
+        wait(lambda: h.status("/v2/account", token=token) == 401, "the token has ended by its id")
+
+
+@test
+def the_id_of_a_token_is_for_rules_and_logs():
+    rules = ACTION + "\n  http-request set-header X-Tid %[lua.subtoken_tid]"
+    with Haproxy(rules) as h:
+        token = h.token()
+        headers = dict(json.loads(h.ask("/v2/account", token=token).body)["headers"])
+        assert headers["x-tid"] == token.rsplit(".", 1)[1][:16], headers
+
+
+# ---- a limit for each key ----
+
+class Limited(HaproxyModuleProxy):
+    def __init__(self, case):
+        super().__init__(case, "haproxy-limit.cfg")
+
+    def places(self, endpoint):
+        return [p for p in super().places(endpoint) if "haproxy-subtoken" not in p[0] and p[0] != "127.0.0.1:8080"] + [
+            ("gt 100", "gt 20")]
+
+
+@test
+def all_subtokens_of_a_key_share_one_count():
+    with Case() as c, Limited(c) as p:
+        first, second = c.token(), c.token("--urls", "/v2/account")
+        child = issue_from(c, first)
+        other = issue(c.server.data, make_key(c.server.data, "account")["key"], "--permissions", "account")
+        statuses = [p.ask("/v2/account", auth([first, second, child][i % 3])).status for i in range(24)]
+        assert statuses == [200] * 20 + [429] * 4, statuses
+        refused = p.ask("/v2/account", auth(child))
+        assert refused.header("Retry-After") == "10" and refused.json()["text"] == "too many requests", refused.headers
+        assert refused.header("Content-Type") == "application/json; charset=utf-8" and refused.header("Cache-Control") == "no-store"
+        # Another key, and what is public or refused, is not counted with it.
+        assert [p.ask("/v2/account", auth(other)).status for _ in range(20)] == [200] * 20
+        assert [p.ask("/v2/items").status for _ in range(25)] == [200] * 25
+        assert [p.ask("/v2/account").status for _ in range(25)] == [401] * 25
+
+
+def issue_from(c, token):
+    """A subtoken of a subtoken."""
+    return run("issue", "--permissions", "account", stdin=token, data=c.server.data, check=0)[1].strip()
+
+
+main()
