@@ -142,6 +142,15 @@ class World:
         self.server.stop()
 
 
+def text_of(body):
+    """Of {"text"}; of a JSON-RPC error its id, code and message."""
+    said = json.loads(body)
+    if "text" in said:
+        return said["text"]
+    assert said["jsonrpc"] == "2.0", said
+    return "%s %d %s" % (json.dumps(said["id"]), said["error"]["code"], said["error"]["message"])
+
+
 # ---- edges that speak HTTP, in front of an API that tells what it got ----
 
 def told(answer, case):
@@ -150,7 +159,7 @@ def told(answer, case):
     if answer.status != 200:
         if not answer.body.startswith("{"):
             return dict(said, text=answer.body)  # not the edge's own
-        said["text"] = json.loads(answer.body)["text"]
+        said["text"] = text_of(answer.body)
         assert answer.header("Cache-Control") == "no-store" and answer.header("X-Content-Type-Options") == "nosniff"
         assert answer.header("Content-Type") == "application/json; charset=utf-8", answer
     elif case["method"] != "HEAD":
@@ -389,7 +398,7 @@ class ServerEdge(Http):
                 assert said["who"][1:3] == self.world.who("key")[1:3], said
                 said["who"][1:3] = ["", ""]
         else:
-            said["text"] = json.loads(answer.body)["text"]
+            said["text"] = text_of(answer.body)
         return said
 
     def stop(self):
@@ -443,9 +452,10 @@ class LibraryEdge(Lines):
         method, target, headers, body = self.world.request(case)
         values = lambda name: [v.strip() for n, _, v in (h.partition(":") for h in headers) if n.lower() == name]
         flags = "".join(f for f, n in (("o", "origin"), ("m", "access-control-request-method"), ("e", "content-encoding"))
-                        if values(n)) or "-"
+                        if values(n)) + ("b" if body else "") or "-"
         step = self.say("edge", int(time.time()), hexed(method), hexed(target), listed(values("authorization")),
-                        listed(values("x-api-key")), flags, len(body or b""))
+                        listed(values("x-api-key")), flags, len(body or b""),
+                        *[listed(values(n)) for n in ("mcp-method", "mcp-name", "mcp-protocol-version")])
         if step[0] == "ask":
             step = self.say("answer", *self.ask_server(bytes.fromhex(t).decode() for t in step[1].split(",")[:-1]))
         if step[0] == "body":
@@ -456,7 +466,7 @@ class LibraryEdge(Lines):
         if status == "200":
             said["who"], said["seen"] = [plain(t) for t in who.split(",")[:-1]], plain(seen)
         else:
-            said["text"] = json.loads(plain(text))["text"]
+            said["text"] = text_of(plain(text))
         return said
 
     def ask_server(self, words):

@@ -22,8 +22,8 @@
  *
  * And, here alone, what edges.json asks of every edge; the ring and the verifier are those above:
  *   policy TEXT                                   -> result
- *   edge NOW METHOD TARGET AUTHORIZATION X_API_KEY FLAGS LENGTH
- *                                                 -> step; FLAGS: letters of o, m and e
+ *   edge NOW METHOD TARGET AUTHORIZATION X_API_KEY FLAGS LENGTH MCP_METHOD MCP_NAME MCP_VERSION
+ *                                                 -> step; FLAGS: letters of o, m, e and b
  *   answer STATUS NONCE SUB KEY OWNER PERMISSIONS EXPIRES -> step
  *   body TEXT                                     -> step
  * A step is `ask` and a list of the question's names and values; else `allow`, `refuse` or `body`,
@@ -40,7 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELDS 8
+#define FIELDS 12
 #define LIST_MAX 300
 
 typedef struct known_sub {
@@ -432,6 +432,7 @@ static void put_step(subtoken_edge_step step) {
 
 static void ask_edge(char **field) {
   static subtoken_text authorization[LIST_MAX], x_api_key[LIST_MAX];
+  static subtoken_text mcp_method[LIST_MAX], mcp_name[LIST_MAX], mcp_version[LIST_MAX];
   static const subtoken_edge_answer none = SUBTOKEN_EDGE_ANSWER_DEFAULT;
   edge.verifier = &verifier;
   edge.may_ask = edge.reads_bodies = true;
@@ -440,6 +441,9 @@ static void ask_edge(char **field) {
   release(asked.target);
   while (asked.authorization_count > 0) release(authorization[--asked.authorization_count]);
   while (asked.x_api_key_count > 0) release(x_api_key[--asked.x_api_key_count]);
+  while (asked.mcp_method_count > 0) release(mcp_method[--asked.mcp_method_count]);
+  while (asked.mcp_name_count > 0) release(mcp_name[--asked.mcp_name_count]);
+  while (asked.mcp_version_count > 0) release(mcp_version[--asked.mcp_version_count]);
   asked.now = strtoll(field[1], NULL, 10);
   asked.method = text_of(field[2]);
   asked.target = text_of(field[3]);
@@ -450,7 +454,14 @@ static void ask_edge(char **field) {
   asked.origin = strchr(field[6], 'o') != NULL;
   asked.request_method = strchr(field[6], 'm') != NULL;
   asked.body_encoded = strchr(field[6], 'e') != NULL;
+  asked.has_body = strchr(field[6], 'b') != NULL;
   asked.content_length = strtoull(field[7], NULL, 10);
+  asked.mcp_method = mcp_method;
+  asked.mcp_method_count = list_of(field[8], mcp_method);
+  asked.mcp_name = mcp_name;
+  asked.mcp_name_count = list_of(field[9], mcp_name);
+  asked.mcp_version = mcp_version;
+  asked.mcp_version_count = list_of(field[10], mcp_version);
   put_step(subtoken_edge_decide(&edge, &asked, &edge_claims, &reply));
 }
 

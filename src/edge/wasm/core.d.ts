@@ -123,7 +123,13 @@ export interface DecideRequest {
   requestMethod?: boolean;
   /** It has a Content-Encoding that is not `identity`. */
   bodyEncoded?: boolean;
+  /** It has a body: a Content-Length that is not 0, or Transfer-Encoding. */
+  hasBody?: boolean;
   contentLength?: number;
+  /** The values of each Mcp-Method, Mcp-Name and MCP-Protocol-Version. */
+  mcpMethod?: string | readonly string[] | null;
+  mcpName?: string | readonly string[] | null;
+  mcpVersion?: string | readonly string[] | null;
   now?: number;
   monotonic?: number;
 }
@@ -136,6 +142,8 @@ export interface How {
   mayAsk?: boolean;
   /** The caller can read a body: the step may be `body`. */
   readsBodies?: boolean;
+  /** The server's setting `issuer`: then a 401 of a route with a resource names its metadata (RFC 9728). */
+  issuer?: string | null;
 }
 
 export interface Reply {
@@ -193,6 +201,8 @@ export class Verifier implements Disposable {
   verify(token: string | null | undefined, request?: VerifyRequest): Verdict;
   /** A sentence about that verdict, for the people who run an API, not for its callers. */
   explain(token: string | null | undefined, request?: VerifyRequest): string;
+  /** For GET and HEAD, before decide: the document /.well-known/oauth-protected-resource/... (RFC 9728), or null. */
+  metadata(request: DecideRequest, how: How): string | null;
   /** The whole decision about a request. The middleware calls it. */
   decide(request: DecideRequest, how?: How): Reply;
   /** After `ask`: the headers of the question, HEAD /v2/authorize. nonce: 1 to 64 characters A-Za-z0-9_-. */

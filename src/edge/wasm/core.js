@@ -716,16 +716,29 @@ export class Verifier extends Owner {
       putNeeds(request.needs), request.preflight === true ? PREFLIGHT : 0, now, monotonic, code))[0];
   }
 
+  /**
+   * What /.well-known/oauth-protected-resource and the path behind it has (RFC 9728), as text; null
+   * where the target asks for nothing of that, or how.issuer is missing. For GET and HEAD, before decide.
+   */
+  metadata(request, how) {
+    this.#request(request, how);
+    return call('edge_metadata') === 0 ? null : texts(1)[0];
+  }
+
   // Hands the request and `how` to the instance, for the calls that follow at once.
   #request(request, how) {
     const address = this.#address();
-    const { method, target, now = Date.now() / 1000, contentLength = 0, origin, requestMethod, bodyEncoded } = request;
+    const { method, target, now = Date.now() / 1000, contentLength = 0, origin, requestMethod, bodyEncoded,
+      hasBody } = request;
+    const mcp = [valuesOf(request.mcpMethod, 'mcpMethod'), valuesOf(request.mcpName, 'mcpName'),
+      valuesOf(request.mcpVersion, 'mcpVersion')];
+    const issuer = wellFormed(how.issuer, 'issuer');
     const authorization = valuesOf(request.authorization, 'authorization');
     const xApiKey = valuesOf(request.xApiKey, 'xApiKey');
     const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
     const forms = formsOf(how.forms);
     const flags = (how.mayAsk === true ? 1 : 0) | (how.readsBodies === true ? 2 : 0) | (origin === true ? 4 : 0) |
-      (requestMethod === true ? 8 : 0) | (bodyEncoded === true ? 16 : 0);
+      (requestMethod === true ? 8 : 0) | (bodyEncoded === true ? 16 : 0) | (hasBody === true ? 32 : 0);
     if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
     if (typeof contentLength !== 'number') throw wrongType('contentLength', 'a number');
     // Only strings are read from here on: nothing of the caller's runs and calls us again.
@@ -735,9 +748,11 @@ export class Verifier extends Owner {
     areaUsed = at.area + HEADERS_AREA;
     const authorizations = putHeaders(authorization, AUTHORIZATION, 0);
     const xApiKeys = putHeaders(xApiKey, X_API_KEY, 'Bearer '.length);
+    const [mcpMethods, mcpNames, mcpVersions] = mcp.map((values, i) => putMcp(values, MCP + 2 * i));
+    putText(ISSUER, issuer, 512, 'issuer');
     generation += 1;
     call('edge_request', address, forms, flags, targetLength, methodAt, methodLength, needsCount, authorizations,
-      xApiKeys, now, monotonic, contentLength);
+      xApiKeys, mcpMethods, mcpNames, mcpVersions, now, monotonic, contentLength);
   }
 
   #reply(step) {
@@ -759,7 +774,8 @@ export class Verifier extends Owner {
   /**
    * The whole decision about a request, as every edge makes it (subtoken/edge.h): what is answered,
    * or whom the request stands for. request: { method, target, authorization, xApiKey, origin,
-   * requestMethod, bodyEncoded, contentLength, now }; how: { forms, needs, mayAsk, readsBodies }.
+   * requestMethod, bodyEncoded, hasBody, contentLength, mcpMethod, mcpName, mcpVersion, now }; how:
+   * { forms, needs, mayAsk, readsBodies, issuer }.
    */
   decide(request, how = {}) {
     this.#request(request, how);
@@ -835,6 +851,8 @@ const AUTHORIZATION = 72;
 const X_API_KEY = 104;
 const NONCE = 136;
 const ANSWER = 137;
+const MCP = 144;
+const ISSUER = 150;
 const HEADERS_AREA = NEEDS_AREA + 3 * (METHOD_MAX + 1);
 const HEADERS_MAX = 32;
 const HEADER_MAX = TOKEN_MAX + 256; // a longer one holds no credential
@@ -888,6 +906,15 @@ function putHeaders(values, place, skip) {
     words[(at.table >>> 2) + 2 * (place + i) + 1] = text.length - skip;
   }
   return TWO.length;
+}
+
+// Two are as good as more, or as one for which there is no room: refused.
+function putMcp(values, place) {
+  const count = Math.min(values.length, 2);
+  for (let i = 0; i < count; i += 1) {
+    if (!putText(place + i, values[i], HEADER_MAX, 'a header')) return 2;
+  }
+  return count;
 }
 
 /** The reply for the name of a result; for any that is none, and for 'ok', 503. */

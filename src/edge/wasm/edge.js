@@ -8,6 +8,7 @@
 //     values(name) -> [string],           each value of a header, in lower case, not joined
 //     address,                            of the client, or ''
 //     waitUntil,                          of Workers, or undefined
+//     hasBody,                            is a body behind it?
 //     body(most) -> Promise<Uint8Array>,  at most `most` bytes and one more
 //     check(),                            or undefined: throws where nothing can be decided
 //   }
@@ -37,9 +38,12 @@ function askSettings(ask) {
 
 /** An edge: what the factories of the middleware make of their options. */
 export function createEdge(options) {
-  const { verifier, ask, forms, needs, address, onDecision, readsBodies = true } = options ?? {};
+  const { verifier, ask, forms, needs, address, onDecision, readsBodies = true, issuer = null } = options ?? {};
   if (verifier === undefined || typeof verifier.decide !== 'function') {
     throw new TypeError('verifier: must be a Verifier');
+  }
+  if (issuer !== null && !(typeof issuer === 'string' && /^https:\/\/[\x21-\x7e]{1,504}$/.test(issuer))) {
+    throw new TypeError('issuer: must be an https URL, the server\'s setting issuer');
   }
   const asked = askSettings(ask);
   undecided = refuse('feed_stale');
@@ -49,7 +53,7 @@ export function createEdge(options) {
     ask: asked,
     address,
     onDecision,
-    how: { forms, needs, mayAsk: asked !== null, readsBodies },
+    how: { forms, needs, mayAsk: asked !== null, readsBodies, issuer },
     strips: forms === undefined || forms.includes('query'),
   };
 }
@@ -118,7 +122,11 @@ function requestOf(message) {
     origin: message.values('origin').length > 0,
     requestMethod: message.values('access-control-request-method').length > 0,
     bodyEncoded: encoding.some((value) => value.trim().toLowerCase() !== 'identity'),
+    hasBody: message.hasBody,
     contentLength: Number.isSafeInteger(length) && length > 0 ? length : 0,
+    mcpMethod: message.values('mcp-method'),
+    mcpName: message.values('mcp-name'),
+    mcpVersion: message.values('mcp-protocol-version'),
   };
 }
 
@@ -167,6 +175,16 @@ function decisionOf(edge, message, reply) {
     body: reply.body };
 }
 
+// The document that a 401 names, which needs no credential; or null.
+function metadataOf(edge, request) {
+  const { method, target } = request;
+  if (edge.how.issuer === null || (method !== 'GET' && method !== 'HEAD') || !target.startsWith('/.well-known/')) return null;
+  const body = edge.verifier.metadata(request, edge.how);
+  if (body === null) return null;
+  return { allowed: false, status: 200, name: 'metadata', body, headers: [['Content-Type', 'application/json'],
+    ['Cache-Control', 'no-store'], ['Access-Control-Allow-Origin', '*']] };
+}
+
 // What the library answers when nothing can be decided: asked for once, because after a trap it is
 // silent. Before it was started there is no body.
 let undecided = { headers: { 'Cache-Control': 'no-store', 'Retry-After': '5' }, body: '' };
@@ -196,6 +214,8 @@ export function decide(edge, message) {
   try {
     message.check?.();
     const request = requestOf(message);
+    const metadata = metadataOf(edge, request);
+    if (metadata !== null) return told(edge, metadata);
     const waiting = edge.revocations?.ready(message.waitUntil);
     const reply = waiting === undefined ? replyTo(edge, message, request)
       : waiting.then(() => replyTo(edge, message, request));
@@ -237,7 +257,8 @@ function fetchValues(headers, name) {
   const value = headers.get(name);
   if (value === null) return [];
   if (name === 'authorization') return value.split(/, (?=(?:bearer|basic)(?: |$))/i);
-  return name === 'x-api-key' ? value.split(', ') : [value];
+  // A name of a call may have a comma and a space in it: what came twice is one that differs from the body's.
+  return name === 'x-api-key' || name === 'mcp-method' || name === 'mcp-protocol-version' ? value.split(', ') : [value];
 }
 
 async function fetchBody(request, most) {
@@ -285,6 +306,7 @@ function fetchMessage(request, { address, waitUntil }) {
     values: (name) => fetchValues(request.headers, name),
     address,
     waitUntil,
+    hasBody: request.body !== null,
     read: null, // the body, once it was read
     body: async (most) => {
       if (request.bodyUsed) throw new Error('the body was read before: put subtoken in front of what reads it');

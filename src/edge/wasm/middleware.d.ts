@@ -49,8 +49,16 @@ export interface Options {
   forms?: ReadonlyArray<'bearer' | 'x-api-key' | 'query' | 'basic'>;
   /** Permissions that every request needs, besides those of the policy. */
   needs?: readonly string[];
-  /** May JSON-RPC bodies be read? true when left out; with false such a route is 403. */
+  /**
+   * May bodies be read, of routes with json_rpc or mcp? true when left out; with false such a route is 403, unless
+   * it has mcp_headers.
+   */
   readsBodies?: boolean;
+  /**
+   * The server's setting `issuer`: then a 401 of a route that has a resource names its metadata (RFC 9728), and the
+   * middleware answers GET /.well-known/oauth-protected-resource and the path behind it with it.
+   */
+  issuer?: string | null;
   /** Is told of each decision. Without it, errors go to console.error. */
   onDecision?: (decision: Decision) => void;
 }

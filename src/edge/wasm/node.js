@@ -53,6 +53,13 @@ function readBody(request, most) {
   });
 }
 
+// HTTP/1.1 says so in its headers; HTTP/2 by what follows them.
+function hasBody(request) {
+  if (request.stream !== undefined) return request.stream.endAfterHeaders !== true;
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  return coding !== undefined || (length !== undefined && length !== '0');
+}
+
 /** What edge.js wants of a request. `target` is as on the request line. */
 export function nodeMessage(request, target = request.url) {
   return {
@@ -61,6 +68,7 @@ export function nodeMessage(request, target = request.url) {
     values: (name) => rawValues(request.rawHeaders, name),
     get address() { return (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, ''); },
     waitUntil: undefined,
+    get hasBody() { return hasBody(request); },
     body: (most) => readBody(request, most),
   };
 }

@@ -18,7 +18,16 @@
 enum { TABLE = 160, NUMBERS = 10, LENGTHS = 160, AREA = 262144, OUT = 65536 };
 
 /* Where in io.table the texts of a call are; the needs are at 0. */
-enum { AUTHORIZATION = 72, X_API_KEY = 104, NONCE = 136, ANSWER = 137 };
+enum {
+  AUTHORIZATION = 72,
+  X_API_KEY = 104,
+  NONCE = 136,
+  ANSWER = 137,
+  MCP_METHOD = 144, /* two of each of these three, which are as good as more */
+  MCP_NAME = 146,
+  MCP_VERSION = 148,
+  ISSUER = 150,
+};
 
 static struct {
   char token[UTF8_SIZE(SUBTOKEN_TOKEN_MAX)];
@@ -546,13 +555,14 @@ static struct {
   subtoken_edge_reply reply;
 } current;
 
-enum { MAY_ASK = 1, READS_BODIES = 2, ORIGIN = 4, REQUEST_METHOD = 8, BODY_ENCODED = 16 };
+enum { MAY_ASK = 1, READS_BODIES = 2, ORIGIN = 4, REQUEST_METHOD = 8, BODY_ENCODED = 16, HAS_BODY = 32 };
 
 EXPORT(edge_request)
 void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, int target_len,
                           const char *method, int method_len, unsigned needs,
-                          unsigned authorizations, unsigned x_api_keys, double now,
-                          double monotonic, double content_length) {
+                          unsigned authorizations, unsigned x_api_keys, unsigned mcp_methods,
+                          unsigned mcp_names, unsigned mcp_versions, double now, double monotonic,
+                          double content_length) {
   subtoken_edge edge = SUBTOKEN_EDGE_DEFAULT;
   edge.verifier = &v->verifier;
   edge.policy = v->policy;
@@ -561,6 +571,7 @@ void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, i
   edge.reads_bodies = (flags & READS_BODIES) != 0;
   edge.needs = io.table;
   edge.needs_count = needs;
+  edge.issuer = io.table[ISSUER];
   subtoken_edge_request request = SUBTOKEN_EDGE_REQUEST_DEFAULT;
   request.now = verifier_now(v, now, monotonic);
   request.method = text_at(method, method_len);
@@ -572,6 +583,13 @@ void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, i
   request.origin = (flags & ORIGIN) != 0;
   request.request_method = (flags & REQUEST_METHOD) != 0;
   request.body_encoded = (flags & BODY_ENCODED) != 0;
+  request.has_body = (flags & HAS_BODY) != 0;
+  request.mcp_method = io.table + MCP_METHOD;
+  request.mcp_method_count = mcp_methods;
+  request.mcp_name = io.table + MCP_NAME;
+  request.mcp_name_count = mcp_names;
+  request.mcp_version = io.table + MCP_VERSION;
+  request.mcp_version_count = mcp_versions;
   request.content_length = (uint64_t)(seconds(content_length) < 0 ? 0 : seconds(content_length));
   current.edge = edge;
   current.request = request;
@@ -659,6 +677,17 @@ EXPORT(edge_decide_answer) subtoken_edge_step st_wasm_edge_decide_answer(void) {
   current.answered = true;
   return edge_out(subtoken_edge_decide_answer(&current.edge, &current.request, io.table[NONCE],
                                               &current.answer, &claims, &current.reply));
+}
+
+/* After edge_request: the document about the protected resource that the target asks for is the
+ * text; 0 texts: it asks for none. */
+EXPORT(edge_metadata) int st_wasm_edge_metadata(void) {
+  static char document[SUBTOKEN_METADATA_MAX];
+  size_t len = subtoken_edge_metadata(&current.edge, current.request.target, document,
+                                      sizeof document);
+  out_begin();
+  if (len > 0) out_add((subtoken_text){document, len});
+  return out_end();
 }
 
 /* After BODY, before any other call that verifies. scratch has the body's length. */
