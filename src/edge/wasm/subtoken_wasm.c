@@ -129,7 +129,7 @@ static int out_string(const char *string) {
  */
 EXPORT(result) int st_wasm_result(unsigned r) {
   out_begin();
-  if (r > SUBTOKEN_RING_DERIVED) return out_end();
+  if (r > SUBTOKEN_MCP_MISMATCH) return out_end();
   out_add_string(subtoken_result_name((subtoken_result)r));
   out_add_string(subtoken_result_challenge((subtoken_result)r));
   io.numbers[2] = subtoken_result_status((subtoken_result)r);
