@@ -50,7 +50,7 @@ class World:
         self.policy = private_file(json.dumps(TABLE["policy"]), "policy.json")
         os.chmod(os.path.dirname(self.policy), 0o755)
         os.chmod(self.policy, 0o644)
-        self.key = make_key(self.data, "account,guilds,history_api", "--owner", "Zoë & Co", name="whole")
+        self.key = make_key(self.data, "account,guilds,history_api,mcp,docs", "--owner", "Zoë & Co", name="whole")
         self.deleted = make_key(self.data, "account", name="deleted")
         self.edge_key = make_key(self.data, "revocations", name="edge")
         make_user(self.data, "alice", "account")
@@ -122,7 +122,7 @@ class World:
         if name == "anonymous":
             return ["", "", "", "guest", ""]
         if name == "key":
-            return [self.sub, self.key["id"], "Zo%C3%AB%20&%20Co", "account,guilds,history_api", ""]
+            return [self.sub, self.key["id"], "Zo%C3%AB%20&%20Co", "account,guilds,history_api,mcp,docs", ""]
         if name == "alice":  # the server alone knows a user's sub: every edge has to tell the same
             answer = ask(("127.0.0.1", self.server.port), "/v2/authorize/v2/account",
                          ["Authorization: Basic " + self.words["alice"]])

@@ -117,7 +117,7 @@ func (v *Verifier) metadata(r *http.Request, target string) *Refusal {
 		return nil
 	}
 	return &Refusal{Status: http.StatusOK, Result: OK, Name: "metadata",
-		Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"},
+		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Cache-Control": {"no-store"},
 			"Access-Control-Allow-Origin": {"*"}},
 		Body: C.GoBytes(unsafe.Pointer(&call.memory[0]), C.int(n))}
 }

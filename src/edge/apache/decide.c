@@ -229,8 +229,7 @@ static size_t decide_metadata(decide_call *call, char document[SUBTOKEN_METADATA
   size_t len = 0;
   const char *method = call->r->method;
   static const char front[] = "/.well-known/";
-  if (call->server->issuer == NULL || call->r->main != NULL ||
-      call->request.target.data == NULL ||
+  if (call->server->issuer == NULL || call->r->main != NULL || call->request.target.data == NULL ||
       strncmp(call->request.target.data, front, sizeof front - 1) != 0 ||
       (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)) {
     return 0;
@@ -238,8 +237,8 @@ static size_t decide_metadata(decide_call *call, char document[SUBTOKEN_METADATA
   mod_subtoken_files_lock();
   if (decide_has_files(call)) {
     decide_prepare(call, NULL);
-    len = subtoken_edge_metadata(&call->edge, call->request.target, document,
-                                 SUBTOKEN_METADATA_MAX);
+    len =
+        subtoken_edge_metadata(&call->edge, call->request.target, document, SUBTOKEN_METADATA_MAX);
   }
   mod_subtoken_files_unlock();
   return len;
@@ -248,7 +247,7 @@ static size_t decide_metadata(decide_call *call, char document[SUBTOKEN_METADATA
 static int decide_answer_metadata(request_rec *r, const char *document, size_t len) {
   int discarded = ap_discard_request_body(r);
   if (discarded != OK) return discarded;
-  ap_set_content_type(r, "application/json");
+  ap_set_content_type(r, "application/json; charset=utf-8");
   apr_table_setn(r->headers_out, "Cache-Control", "no-store");
   apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
   apr_table_setn(r->subprocess_env, "SUBTOKEN_RESULT", "metadata");

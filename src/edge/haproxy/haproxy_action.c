@@ -359,6 +359,35 @@ static int st_haproxy_action_refuse(st_haproxy_call *c) {
   return st_haproxy_action_push_reply(c->L, &c->reply);
 }
 
+/* ---- the metadata that a 401 names (RFC 9728) ---- */
+
+static bool st_haproxy_action_may_be_metadata(const st_haproxy_call *c) {
+  static const char front[] = "/.well-known/";
+  return c->edge->edge.issuer.len > 0 && c->target.len > sizeof front &&
+         memcmp(c->target.data, front, sizeof front - 1) == 0 &&
+         ((c->method.len == 3 && memcmp(c->method.data, "GET", 3) == 0) ||
+          (c->method.len == 4 && memcmp(c->method.data, "HEAD", 4) == 0));
+}
+
+/* What to answer, as st_haproxy_action_push_reply; 0: it asks for something else. */
+static int st_haproxy_action_metadata(st_haproxy_call *c) {
+  static const char *const headers[] = {
+      "content-type", "application/json; charset=utf-8", "cache-control",
+      "no-store",     "access-control-allow-origin",     "*"};
+  char document[SUBTOKEN_METADATA_MAX];
+  lua_State *L = c->L;
+  int count = sizeof headers / sizeof headers[0];
+  if (!st_haproxy_action_may_be_metadata(c)) return 0;
+  size_t len = subtoken_edge_metadata(&c->edge->edge, c->target, document, sizeof document);
+  if (len == 0) return 0;
+  st_haproxy_action_set_variable(c, "answer metadata", sizeof "answer metadata" - 1);
+  luaL_checkstack(L, 2 + count, "the metadata");
+  lua_pushinteger(L, 200);
+  lua_pushlstring(L, document, len);
+  for (int i = 0; i < count; i++) lua_pushstring(L, headers[i]);
+  return 2 + count;
+}
+
 /* ---- the action ---- */
 
 /* Returns nothing for a request that goes on, else what to answer. The claims and what follows them
@@ -371,6 +400,8 @@ static int st_haproxy_action_run(lua_State *L) {
   c.txn = 1;
   c.edge = st_haproxy_edge_check(L, lua_upvalueindex(ST_HAPROXY_UP_EDGE));
   st_haproxy_action_read(&c);
+  int metadata = st_haproxy_action_metadata(&c);
+  if (metadata > 0) return metadata;
   st_haproxy_log log = {L, lua_upvalueindex(ST_HAPROXY_UP_LOG)};
   subtoken_edge_step step = st_haproxy_action_decide(&c, &log);
   if (step == SUBTOKEN_EDGE_BODY) step = st_haproxy_action_decide_body(&c);
@@ -462,6 +493,7 @@ static int st_haproxy_action_convert(lua_State *L) {
   c.edge = st_haproxy_edge_check(L, lua_upvalueindex(ST_HAPROXY_UP_EDGE));
   st_haproxy_log log = {L, lua_upvalueindex(ST_HAPROXY_UP_LOG)};
   if (!st_haproxy_action_split(&c, st_haproxy_action_text(L, 1)) ||
+      st_haproxy_action_may_be_metadata(&c) ||
       st_haproxy_action_decide(&c, &log) != SUBTOKEN_EDGE_ALLOW || c.head.identity ||
       c.head.upgrade || c.head.named || memchr(c.target.data, '?', c.target.len) != NULL ||
       !st_haproxy_action_verdict(&c, verdict, &len)) {

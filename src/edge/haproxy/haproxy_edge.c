@@ -220,8 +220,8 @@ static bool st_haproxy_edge_set_names(st_haproxy_edge *edge, const st_haproxy_se
   if (audience != NULL && audience[0] == '\0') {
     return st_haproxy_file_fail(error, "audience: must not be empty");
   }
-  if (issuer != NULL && (strncmp(issuer, "https://", 8) != 0 ||
-                         strlen(issuer) > SUBTOKEN_ISSUER_MAX)) {
+  if (issuer != NULL &&
+      (strncmp(issuer, "https://", 8) != 0 || strlen(issuer) > SUBTOKEN_ISSUER_MAX)) {
     return st_haproxy_file_fail(error, "issuer: must be an https URL");
   }
   return st_haproxy_edge_copy(&edge->verifier.aud, &edge->audience, audience, error) &&

@@ -181,7 +181,7 @@ function metadataOf(edge, request) {
   if (edge.how.issuer === null || (method !== 'GET' && method !== 'HEAD') || !target.startsWith('/.well-known/')) return null;
   const body = edge.verifier.metadata(request, edge.how);
   if (body === null) return null;
-  return { allowed: false, status: 200, name: 'metadata', body, headers: [['Content-Type', 'application/json'],
+  return { allowed: false, status: 200, name: 'metadata', body, headers: [['Content-Type', 'application/json; charset=utf-8'],
     ['Cache-Control', 'no-store'], ['Access-Control-Allow-Origin', '*']] };
 }
 

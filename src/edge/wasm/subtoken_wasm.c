@@ -555,7 +555,14 @@ static struct {
   subtoken_edge_reply reply;
 } current;
 
-enum { MAY_ASK = 1, READS_BODIES = 2, ORIGIN = 4, REQUEST_METHOD = 8, BODY_ENCODED = 16, HAS_BODY = 32 };
+enum {
+  MAY_ASK = 1,
+  READS_BODIES = 2,
+  ORIGIN = 4,
+  REQUEST_METHOD = 8,
+  BODY_ENCODED = 16,
+  HAS_BODY = 32
+};
 
 EXPORT(edge_request)
 void st_wasm_edge_request(st_wasm_verifier *v, unsigned forms, unsigned flags, int target_len,
@@ -683,8 +690,8 @@ EXPORT(edge_decide_answer) subtoken_edge_step st_wasm_edge_decide_answer(void) {
  * text; 0 texts: it asks for none. */
 EXPORT(edge_metadata) int st_wasm_edge_metadata(void) {
   static char document[SUBTOKEN_METADATA_MAX];
-  size_t len = subtoken_edge_metadata(&current.edge, current.request.target, document,
-                                      sizeof document);
+  size_t len =
+      subtoken_edge_metadata(&current.edge, current.request.target, document, sizeof document);
   out_begin();
   if (len > 0) out_add((subtoken_text){document, len});
   return out_end();
