@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "os/clock.h"
 #include "store/key_cache.h"
 
 /* The sanitizers look at each step, and take ten times as long for it. */
@@ -404,9 +405,36 @@ static void threads_find_nothing_old(void **state) {
   st_key_cache_free(shared);
 }
 
+/* Found by a digest that was replaced until its time is over; by its sub for longer. */
+static void an_old_digest_is_found_for_a_time(void **state) {
+  (void)state;
+  st_key_cache *cache = new_cache(1 << 20);
+  int64_t now = st_clock_now_us() / 1000000;
+  st_key key = key_of(1, 1), got;
+  uint8_t digest[32];
+  digest_of(1, digest);
+  key.by_old_digest = true;
+  key.tokens_revoked = 3;
+  const int64_t untils[] = {now + 1000, now - 1, 0, now + 2000};
+  for (size_t i = 0; i < 4; i++) {
+    key.old_until = untils[i];
+    st_key_cache_put(cache, digest, &key, st_key_cache_moment(cache));
+    assert_true(st_key_cache_find(cache, false, digest, &got) == (untils[i] > now));
+    if (untils[i] > now) assert_true(got.by_old_digest && got.old_until == untils[i]);
+    assert_true(st_key_cache_find(cache, true, key.sub, &got));
+    assert_true(!got.by_old_digest && got.tokens_revoked == 3);
+  }
+  uint64_t changed = digest8_of(1);
+  st_key_cache_forget(cache, &changed, 1);
+  assert_false(st_key_cache_find(cache, false, digest, &got));
+  assert_false(st_key_cache_find(cache, true, key.sub, &got));
+  st_key_cache_free(cache);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_key_is_found_by_digest_and_by_sub),
+      cmocka_unit_test(an_old_digest_is_found_for_a_time),
       cmocka_unit_test(a_digest_is_compared_to_its_last_byte),
       cmocka_unit_test(a_sub_that_changed_is_found_no_more),
       cmocka_unit_test(what_was_read_before_it_was_forgotten_is_not_kept),
