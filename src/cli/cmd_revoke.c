@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit_code.h"
@@ -95,6 +96,7 @@ static int revoke_sub(const revoke_command *s, size_t line, const subtoken_claim
   }
 }
 
+/* tid: of its access token, or absent. */
 static int revoke_session(const revoke_command *s, const st_key *session, subtoken_text tid) {
   char error[ST_ERROR_MAX];
   int64_t sequence = 0;
@@ -129,6 +131,14 @@ static int revoke_tid(const revoke_command *s, size_t line, const st_key *key,
 
 /* ---- a line ---- */
 
+/* As for the server (service/identity.c): a token for an audience is of no session that has none.
+ */
+static bool revoke_is_session(const st_key *key, const subtoken_claims *claims) {
+  bool session = key->kind == ST_KIND_SESSION || key->kind == ST_KIND_SERVICE;
+  return session && (claims->aud.len == 0 || key->audience[0] != '\0') &&
+         st_text_is(subtoken_claims_text(claims, claims->sid), key->id);
+}
+
 static int revoke_claims(const revoke_command *s, size_t line, const subtoken_claims *claims) {
   char error[ST_ERROR_MAX];
   st_key key;
@@ -136,12 +146,23 @@ static int revoke_claims(const revoke_command *s, size_t line, const subtoken_cl
       st_store_by_sub(s->store, subtoken_claims_text(claims, claims->sub), &key, error);
   if (found == ST_STORE_NOT_FOUND || found == ST_STORE_REVOKED) return revoke_sub(s, line, claims);
   if (found != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
-  bool session = key.kind == ST_KIND_SESSION || key.kind == ST_KIND_SERVICE;
-  subtoken_text sid = subtoken_claims_text(claims, claims->sid);
-  if (session && sid.len == ST_KEY_ID_LEN && memcmp(sid.data, key.id, ST_KEY_ID_LEN) == 0) {
+  if (revoke_is_session(&key, claims)) {
     return revoke_session(s, &key, subtoken_claims_text(claims, claims->tid));
   }
   return revoke_tid(s, line, &key, claims);
+}
+
+/* Whether it has been used does not matter. */
+static int revoke_refresh(const revoke_command *s, size_t line, subtoken_text token) {
+  char error[ST_ERROR_MAX];
+  st_key session;
+  switch (st_store_session_of_refresh(s->store, token, s->now, &session, error)) {
+    case ST_STORE_OK: return revoke_session(s, &session, (subtoken_text){NULL, 0});
+    case ST_STORE_NOT_FOUND:
+      return revoke_print_refused(s, line, "refresh_unknown",
+                                  "not a refresh token of a session that lives");
+    default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  }
 }
 
 /* Its MAC decides, and its claims; not its times. */
@@ -150,6 +171,9 @@ static int revoke_line(const revoke_command *s, subtoken_text token, size_t line
   if (st_key_shaped(token)) {
     return revoke_print_refused(s, line, "key",
                                 "this is a whole key: `subtoken key delete` ends it");
+  }
+  if (token.len == ST_REFRESH_LEN && !st_key_token_shaped(token)) {
+    return revoke_refresh(s, line, token);
   }
   subtoken_result result = subtoken_authenticate(&s->ring, NULL, token, &claims);
   int code = result == SUBTOKEN_OK ? revoke_claims(s, line, &claims)
@@ -181,12 +205,12 @@ int st_cmd_revoke(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken revoke [--config FILE] [--data DIR] [--json]   < TOKENS\n"
       "Revokes tokens, read from standard input, one a line, with what was made from them: at\n"
-      "once here, and at the edges with the next revocation data. An access token of a session\n"
-      "ends the session. One subtoken of a key that this database does not know, such as a key\n"
-      "made after the backup that was restored, revokes all of that key.\n"
+      "once here, and at the edges with the next revocation data. An access or refresh token\n"
+      "of a session ends the session. One subtoken of a key that this database does not know,\n"
+      "such as a key made after the backup that was restored, revokes all of that key.\n"
       "Of one key 1000 tokens can be revoked so: `subtoken key revoke-subtokens` revokes all.\n"
-      "Exit 0 when each is revoked or has expired, 1 when one is not of this ring or is one too\n"
-      "many, 3 when it could not be done.";
+      "Exit 0 when each is revoked or has expired, 1 when one is not of this ring or is one\n"
+      "too many, 3 when it could not be done.";
   static revoke_command s;
   st_data_options data_options = {0};
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];

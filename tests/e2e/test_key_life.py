@@ -303,6 +303,11 @@ def a_command_ends_the_session_of_an_access_token():
         wait(lambda: status(server, session["access_token"]) == 401, "the session has ended")
         assert status(server, made) == 401 and refresh(server, session["refresh_token"]).status == 401
         assert status(server, other["access_token"]) == 200
+        code, out, _ = run("revoke", data=server.data, stdin=other["refresh_token"])
+        assert code == 0 and out == payload(other["access_token"])["sid"] + " is ended\n", out
+        wait(lambda: status(server, other["access_token"]) == 401, "the other has ended, too")
+        code, out, err = run("revoke", data=server.data, stdin=other["refresh_token"])
+        assert code == 1 and "not a refresh token of a session that lives" in err, (out, err)
 
 
 def verdicts(data, tokens):
