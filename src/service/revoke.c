@@ -82,6 +82,14 @@ static bool revoke_verifies(st_oauth *o) {
   return claims->sid.len == 0; /* a session has ended with its key */
 }
 
+/* Found by reading, so that nobody waits for a turn to write because of one that is listed. */
+static bool revoke_is_listed(const st_oauth *o) {
+  const st_keys *keys = &o->context->service->keys;
+  subtoken_text tid = subtoken_claims_text(&o->identity.grant, o->identity.grant.tid);
+  bool listed = false;
+  return keys->tokens_revoked(keys->store, &tid, 1, &listed) == ST_STORE_OK && listed;
+}
+
 /* Whatever its urls list, and for every audience. */
 static st_oauth_error revoke_token(st_oauth *o) {
   st_context *c = o->context;
@@ -90,7 +98,9 @@ static st_oauth_error revoke_token(st_oauth *o) {
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
   if (problem != NULL && problem->status == 503) return st_oauth_error_of(problem, NULL);
-  if (problem != NULL) return revoke_verifies(o) ? revoke_listed(o) : st_oauth_ok;
+  if (problem != NULL) {
+    return revoke_verifies(o) && !revoke_is_listed(o) ? revoke_listed(o) : st_oauth_ok;
+  }
   bool session =
       o->identity.method == ST_AUTH_SESSION || o->identity.method == ST_AUTH_SERVICE_SESSION;
   return session ? revoke_session(o, o->identity.key.id) : revoke_listed(o);

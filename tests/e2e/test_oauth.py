@@ -100,9 +100,7 @@ def whoever_holds_a_token_may_revoke_it():
         assert [status(server, t) for t in (made[0], child, made[1], key["key"])] == [401, 401, 200, 200]
         code, out, _ = run("verify", "--url", "/v2/tokeninfo", stdin=child, data=server.data)
         assert code == 1 and out.startswith("refused 401 revoked"), out
-        again = revoke(server, made[0])
-        assert again.status == 200 and int(again.header("Subtoken-Seq")) == int(answer.header("Subtoken-Seq"))
-        for token in ("unknown", "a.b.c", made[1][:-2]):
+        for token in (made[0], "unknown", "a.b.c", made[1][:-2]):
             answer = revoke(server, token)
             assert answer.status == 200 and answer.body == "{}" and answer.header("Subtoken-Seq") is None, (token, answer.headers)
         error(revoke(server, key["key"]), 400, "unsupported_token_type",
@@ -122,7 +120,7 @@ def whoever_holds_a_token_may_revoke_it():
             assert status(server, token) == 200
             assert revoke(server, token).header("Subtoken-Seq") and status(server, token) == 401
         lines = [l for l in server.log_lines() if l.get("reason") == "token_revoked"]
-        assert len(lines) == 6, lines
+        assert len(lines) == 5, lines
         audit = run("audit", data=server.data, check=0)[1]
         assert audit.count("token.revoke") == 3 and "holder of the token" in audit, audit
         assert not any(secret in server.log() + audit for secret in (*made, child, key["key"]))

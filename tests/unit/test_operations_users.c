@@ -292,6 +292,13 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
                             30, &same, next),
       ST_STORE_OK);
   assert_string_equal(same.id, login.id);
+  memset(&same, 0, sizeof same);
+  assert_int_equal(users.find_refresh(users.context, (subtoken_text){token, ST_REFRESH_LEN},
+                                      st_clock_now(), &same),
+                   ST_STORE_OK);
+  assert_string_equal(same.id, login.id);
+  assert_int_equal(users.find_refresh(users.context, TEXT("unheard of"), st_clock_now(), &same),
+                   ST_STORE_NOT_FOUND);
   assert_int_equal(
       users.refresh_session(users.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN}, until,
                             30, &same, again),

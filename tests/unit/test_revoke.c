@@ -175,11 +175,29 @@ static void all_else_is_answered_and_changes_nothing(void **state) {
   changed[strlen(changed) - 3] ^= 1;
   check_nothing(changed);
   check_nothing(subtoken_of_key("guilds", NULL, NOW - 61));
-  fixture_row_of(KEY_ID)->ended = true;
-  check_nothing(subtoken_of_key("guilds", NULL, NOW + 60));
+  fixture_row_of(KEY_ID)->ended = true; /* the store finds that its key has gone */
+  assert_int_equal(ask(subtoken_of_key("guilds", NULL, NOW + 60)), 200);
+  check_body("{}");
+  assert_null(reply.event.name);
+  assert_string_equal(fixture.revoked_tid, "");
 }
 
 /* Who holds it may end it: nothing else that comes along is looked at. */
+/* A key that is disabled may be enabled again, and what was revoked meanwhile stays so. */
+static void a_token_of_a_disabled_key_is_listed(void **state) {
+  (void)state;
+  fixture_row_of(KEY_ID)->key.disabled = true;
+  const char *token = subtoken_of_key("guilds", NULL, NOW + 60);
+  assert_int_equal(ask(token), 200);
+  check_listed(token);
+  snprintf(fixture.revoked_tids[fixture.revoked_count++], ST_TID_LEN + 1, "%s",
+           fixture.revoked_tid);
+  check_nothing(token); /* no second time */
+  fixture_row_of(KEY_ID)->key.disabled = false;
+  check_nothing(token);
+  check_nothing(subtoken_of_key("guilds", NULL, NOW - 61));
+}
+
 static void no_credential_is_looked_at(void **state) {
   (void)state;
   static const char *const lines[] = {AS_POOR, AS_ALICE, "Authorization: Bearer x\n",
@@ -260,6 +278,7 @@ int main(void) {
       cmocka_unit_test_setup(a_token_exchanged_for_a_session_is_listed, fixture_set_up),
       cmocka_unit_test_setup(a_whole_key_is_of_no_supported_type, fixture_set_up),
       cmocka_unit_test_setup(all_else_is_answered_and_changes_nothing, fixture_set_up),
+      cmocka_unit_test_setup(a_token_of_a_disabled_key_is_listed, fixture_set_up),
       cmocka_unit_test_setup(no_credential_is_looked_at, fixture_set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, fixture_set_up),
       cmocka_unit_test_setup(what_was_not_done_is_told, fixture_set_up),

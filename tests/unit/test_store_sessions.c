@@ -81,6 +81,42 @@ static void a_session_grants_what_its_grantor_does(void **state) {
   assert_int_equal(made.expires_at, ST_NEVER);
 }
 
+/* Used or not, as long as it and its session last; nothing is changed. */
+static void the_session_of_a_refresh_token_is_found(void **state) {
+  (void)state;
+  refresh_token next;
+  st_key found;
+  make_ann();
+  assert_ok(begin_session(3, grantor_of(1), NOW + LIFE));
+  int64_t before = sequence_now();
+  subtoken_text first = {refresh_of(3), ST_REFRESH_LEN};
+  assert_ok(st_store_session_of_refresh(store, first, NOW, &found, error));
+  assert_string_equal(found.id, id_of(3));
+  assert_string_equal(found.permissions, "a,b");
+  assert_int_equal(found.kind, ST_KIND_SESSION);
+  assert_ok(use(refresh_of(3), NOW + 1, next)); /* so it was not used */
+  for (int i = 0; i < 2; i++) {
+    subtoken_text token = i == 0 ? first : (subtoken_text){next, ST_REFRESH_LEN};
+    assert_ok(st_store_session_of_refresh(store, token, NOW + 1, &found, error));
+    assert_string_equal(found.id, id_of(3));
+  }
+  assert_true(sequence_now() == before);
+  static const char *const none[] = {"x", "", "0000000000000000000000000000000000000000000",
+                                     "00000000000000000000000000000000000000000000"};
+  for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+    assert_int_equal(st_store_session_of_refresh(store, st_text(none[i]), NOW, &found, error),
+                     ST_STORE_NOT_FOUND);
+  }
+  assert_int_equal(st_store_session_of_refresh(store, first, NOW + LIFE, &found, error),
+                   ST_STORE_NOT_FOUND); /* it has expired, its successor has not */
+  assert_ok(st_store_session_of_refresh(store, (subtoken_text){next, ST_REFRESH_LEN}, NOW + LIFE,
+                                        &found, error));
+  assert_ok(st_store_session_end(store, CONTEXT, id_of(3), NULL, error));
+  assert_int_equal(
+      st_store_session_of_refresh(store, (subtoken_text){next, ST_REFRESH_LEN}, NOW, &found, error),
+      ST_STORE_NOT_FOUND);
+}
+
 static void a_session_expires_with_its_grantor(void **state) {
   (void)state;
   refresh_token next;
@@ -391,6 +427,7 @@ static void sessions_that_are_over_do_not_count(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_session_grants_what_its_grantor_does),
+      TEST(the_session_of_a_refresh_token_is_found),
       TEST(a_session_expires_with_its_grantor),
       TEST(nothing_begins_with_what_is_not_in_force),
       TEST(what_is_taken_is_drawn_again),
