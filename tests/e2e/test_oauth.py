@@ -174,7 +174,7 @@ def a_token_is_asked_about():
         eu = call(server, "GET", "/v2/createsubtoken?audience=eu", key["key"]).json()["subtoken"]
         assert introspect(server, asker, eu).json()["aud"] == introspect(server, bound, eu).json()["aud"] == "eu"
         assert introspect(server, bound, token).json() == {"active": False}
-        for other in ("x", "a.b.c", token[:-3], key["key"][:-1] + "0"):
+        for other in ("x", "a.b.c", token[:-3], key["key"][:-1] + ("1" if key["key"][-1] == "0" else "0")):
             assert introspect(server, asker, other).body == '{"active":false}', other
         revoke(server, token)
         assert introspect(server, asker, token).body == '{"active":false}'
