@@ -46,6 +46,26 @@ class Edge:
         assert self.process.wait(timeout=20) == 0
 
 
+@test
+def edges_with_derived_secrets_get_their_own_data():
+    """Beside edges with the whole ring, from the same cache."""
+    with Issuers() as issuers, Relay(issuers) as relay, Edge(relay) as whole, Edge(relay, "--audience", "eu") as eu, \
+            Edge(relay, "--audience", "us") as us:
+        edges = {"": whole, "eu": eu, "us": us}
+        wait(lambda: all(e.when() > 0 for e in edges.values()), "each has its data")
+        before = whole.sequence()
+        issuers.delete()
+        wait(lambda: all(e.sequence() > before for e in edges.values()), "each has what is newer")
+        for audience, edge in edges.items():
+            ring = os.path.join(issuers.data, "secrets")
+            if audience:
+                ring = private_file(run("secret", "derive", "--audience", audience, data=issuers.data, check=0)[1])
+            for other, its in edges.items():
+                code, out, _ = run("feed", "status", its.file, "--secrets", ring)
+                assert (code == 0) == (other == audience), (audience, other, out)
+            assert {e["event"] for e in edge.events()} == {"pulled"}, edge.events()
+
+
 def when_of(headers):
     return struct.unpack_from("<Q", unb64(headers["Subtoken-Heartbeat"]), 24)[0]
 
