@@ -6,6 +6,7 @@ import json
 
 LEEWAY = 1
 DEEPEST = 8  # tokens that one was made from, one after the other
+NEVER, MANY = 1 << 60, 1 << 20  # seconds
 TOKENS_MAX = 1000  # of one sub, that may be revoked by themselves at a time
 
 
@@ -21,7 +22,7 @@ class Key:
         self.disabled = self.ended = False
         self.epoch = 0  # which of its subs it has
         self.sub = None  # of this epoch, once a token has shown it
-        self.revoked = set()  # the tids of this epoch
+        self.revoked = {}  # the tids of this epoch that are, and when these tokens were made
         self.sessions = []
         self.changed = 0  # when its whole key was last worth something else
 
@@ -45,8 +46,12 @@ class Key:
             self.end_sessions()
 
     def revoke_subtokens(self):
-        self.epoch, self.sub, self.revoked = self.epoch + 1, None, set()
+        self.epoch, self.sub, self.revoked = self.epoch + 1, None, {}
         self.end_sessions()
+
+    def revoked_of(self, iat):
+        """How many tokens of that second are revoked: one with the same claims would be the same token."""
+        return sum(1 for at in self.revoked.values() if at == iat)
 
     def rotate(self, secret, overlap, now):
         self.old, self.old_until, self.secret = self.secret, now + overlap, secret
@@ -73,9 +78,10 @@ class Secret:
 
 
 class Token:
-    def __init__(self, name, key, text, permissions, urls, exp, via=(), audience=None, session=False):
+    def __init__(self, name, key, text, permissions, urls, iat, exp, via=(), audience=None, session=False):
         self.name, self.key, self.text = name, key, text
-        self.permissions, self.urls, self.exp, self.via = list(permissions), urls, exp, tuple(via)
+        self.permissions, self.urls, self.via = list(permissions), urls, tuple(via)
+        self.iat, self.exp = iat, exp
         self.audience, self.session = audience, session
         self.epoch = key.epoch
         self.signed = True  # the ring still has the secret that it is signed with
@@ -87,7 +93,7 @@ class Token:
     def revoked(self):
         key = self.key
         return (not key.in_force() or self.epoch != key.epoch or
-                not key.revoked.isdisjoint((self.tid,) + self.via))
+                any(tid in key.revoked for tid in (self.tid,) + self.via))
 
     def good(self, now):
         return self.signed and not self.expired(now) and not self.revoked()
@@ -188,6 +194,10 @@ def narrowed(asked, credential):
     return [p for p in dict.fromkeys(asked) if p in held(credential)]
 
 
+def end_of(credential):
+    return credential.exp if isinstance(credential, Token) else NEVER
+
+
 def too_deep(credential):
     return isinstance(credential, Token) and len(credential.via) == DEEPEST
 
@@ -198,6 +208,11 @@ def other_audience(credential, audience):
 
 def via_of(credential):
     return credential.via + (credential.tid,) if isinstance(credential, Token) else ()
+
+
+def made_status(credential, now, end):
+    """200; or 400 where every token that it could give, which ends then or earlier, may be one that is revoked."""
+    return {200, 400} if end - now <= credential.key.revoked_of(now) else {200}
 
 
 def subtoken_status(credential, now, method, audience, urls, expire):
@@ -212,7 +227,7 @@ def subtoken_status(credential, now, method, audience, urls, expire):
         return 400  # it lives on leeway alone
     if urls is not None and credential.urls is not None and not all(narrower(u, credential.urls) for u in urls):
         return 400
-    return 200
+    return made_status(credential, now, min(expire or now + MANY, end_of(credential)))
 
 
 def exchange_status(credential, now, scope, audience):
@@ -220,7 +235,9 @@ def exchange_status(credential, now, scope, audience):
         return 400
     if not set(scope) <= set(held(credential)) or other_audience(credential, audience) or too_deep(credential):
         return 400
-    return 400 if isinstance(credential, Token) and credential.exp <= now else 200
+    if isinstance(credential, Token) and credential.exp <= now:
+        return 400
+    return made_status(credential, now, end_of(credential))
 
 
 def active(credential, now):
@@ -251,7 +268,7 @@ def revoke(credential, now):
     if credential.session:
         key.end()
     else:
-        key.revoked.add(credential.tid)
+        key.revoked[credential.tid] = credential.iat
 
 
 # ---- what a token says ----

@@ -65,7 +65,8 @@ class Walk:
         after = int(time.time() + 0.001)
         allowed = set()
         for now in range(before, after + 1):
-            allowed.add(expected(now))
+            found = expected(now)
+            allowed |= found if isinstance(found, set) else {found}
         self.history.append("%s: %s" % (what, got))
         if got not in allowed:
             body = re.sub(r"[A-Za-z0-9_.-]{40,}", "…", answer.body)[:300] if answer is not None else ""
@@ -114,7 +115,7 @@ class Walk:
         """A token that was just given says what the model says."""
         head, claims = json.loads(unb64(text.split(".")[0])), json.loads(unb64(text.split(".")[1]))
         key = session or grantor.key
-        token = Token(self.name(kind), key, text, permissions, urls, claims["exp"],
+        token = Token(self.name(kind), key, text, permissions, urls, claims["iat"], claims["exp"],
                       () if session else via_of(grantor), audience, session is not None)
         for what, got, wanted in (("the claims", list(claims), claims_order(token)),
                                   ("permissions", claims["permissions"], token.permissions),
@@ -126,7 +127,7 @@ class Walk:
         self.same("the header", token.name, head, json.loads(header(token, self.site.kid)))
         self.same("iat", token.name, span[0] <= claims["iat"] <= span[1], True)
         # A token that would be one that was revoked in this second ends a second earlier.
-        earlier = range(1 + len(key.revoked))
+        earlier = range(1 + key.revoked_of(claims["iat"]))
         self.same("exp %d" % claims["exp"], token.name, [0 for e in ends(claims["iat"]) if e - claims["exp"] in earlier], [0])
         key.sub = key.sub or claims["sub"]
         self.same("sub", token.name, claims["sub"], key.sub)
@@ -183,14 +184,14 @@ class Walk:
                                 target, c, **more)
         if answer is not None:
             self.same("the answer", what, list(answer), ["subtoken"])
-            most = c.exp if isinstance(c, Token) else 1 << 60
+            most = end_of(c)
             self.keep("sub", c, answer["subtoken"], narrowed(permissions, c), urls or c.urls,
                       lambda at: [min(expire or at + DEFAULT_LIFE, most, at + MAX_LIFE)], span, audience or c.audience)
 
     def access(self, kind, c, answer, scope, span, audience):
         permissions = list(dict.fromkeys(scope)) or held(c)
         self.same("scope", kind, answer["scope"], " ".join(permissions))
-        most = c.exp if isinstance(c, Token) else 1 << 60
+        most = end_of(c)
         self.keep(kind, c, answer["access_token"], permissions, c.urls, lambda at: [min(at + ACCESS_LIFE, most)], span,
                   audience or c.audience)
 
