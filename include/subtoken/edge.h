@@ -205,14 +205,16 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_edge_strip_query(
 
 /* ---- whole keys: the server is asked ---- */
 
-#define SUBTOKEN_EDGE_QUESTION_HEADERS 5
+#define SUBTOKEN_EDGE_QUESTION_HEADERS 6
 #define SUBTOKEN_EDGE_QUESTION_MEMORY (3 * SUBTOKEN_TARGET_MAX + 16)
 
 /* The question is a request `HEAD /v2/authorize` (or GET) to the server, with these headers, none
  * of the caller's, and X-Forwarded-For with the client's address behind those that it sent. nonce
  * is 1 to 64 characters A-Za-z0-9_-, drawn at random for each question, so that no cache can answer
  * it. An answer may be used again for the credential that it was asked about, for a few seconds,
- * with the nonce that it was asked with. headers has the credential, in each form in which it came.
+ * with the nonce that it was asked with. headers has the credential, in each form in which it came,
+ * and X-Subtoken-Audience, the audience of the verifier or of its derived ring, empty for none: a
+ * credential that is bound to another is 401.
  *
  * Returns the number of headers; 0 when memory is too small, an argument is NULL, or there is more
  * than one credential. Values are views of memory and of the request. Wipe memory after use: it may

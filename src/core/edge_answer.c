@@ -72,6 +72,20 @@ static bool edge_answer_add_target(edge_answer_question *question, subtoken_text
   return true;
 }
 
+/* For which audience the edge is: a credential that is bound to another is unknown here. Empty for
+ * none, so that a bound one is refused; an audience that no key can be bound to is none, too.
+ */
+static void edge_answer_add_audience(edge_answer_question *question,
+                                     const subtoken_verifier *verifier) {
+  subtoken_text audience = {"", 0};
+  if (verifier != NULL) {
+    subtoken_text own = verifier->aud;
+    if (own.data == NULL) own = subtoken_ring_audience(verifier->ring);
+    if (subtoken_audience_valid(own)) audience = own;
+  }
+  edge_answer_add_copy(question, ST_TEXT("X-Subtoken-Audience"), audience, (subtoken_text){"", 0});
+}
+
 static bool edge_answer_nonce_valid(subtoken_text nonce) {
   return nonce.data != NULL && nonce.len >= 1 && nonce.len <= 64 &&
          (st_text_class(nonce) & ST_CHAR_NAME) != 0;
@@ -82,6 +96,7 @@ static size_t edge_answer_ask(const subtoken_edge *edge, const subtoken_edge_req
   st_edge_credential credential;
   st_edge_credential_find(edge, request, &credential);
   edge_answer_add(question, ST_TEXT("X-Subtoken-Nonce"), nonce);
+  edge_answer_add_audience(question, edge->verifier);
   edge_answer_add(question, ST_TEXT("X-Original-Method"), request->method);
   bool whole = edge_answer_add_target(question, request->target);
   if (credential.state == ST_EDGE_CREDENTIAL_ONE) edge_answer_add_credential(question, &credential);

@@ -52,6 +52,7 @@ class World:
         os.chmod(self.policy, 0o644)
         self.key = make_key(self.data, "account,guilds,history_api,mcp,docs", "--owner", "Zoë & Co", name="whole")
         self.deleted = make_key(self.data, "account", name="deleted")
+        self.bound = {a: make_key(self.data, "account", "--audience", a, name=a) for a in ("eu", "us")}
         self.edge_key = make_key(self.data, "revocations", name="edge")
         make_user(self.data, "alice", "account")
         run("user", "create", "*", "--permissions", "guest", data=self.data, check=0)
@@ -72,7 +73,7 @@ class World:
         good = self.words["good"]
         self.words.update({"good:x": good + "x", "good:twice": good + " " + good, "key": self.key["key"],
                            "good:long": good[:-43] + "A" * (8193 - len(good)) + good[-43:],
-                           "deleted": self.deleted["key"],
+                           "deleted": self.deleted["key"], "key_eu": self.bound["eu"]["key"], "key_us": self.bound["us"]["key"],
                            "alice": base64.b64encode(b"alice:" + PASSWORD.encode()).decode()})
 
     def claims_of(self, token):
@@ -123,6 +124,9 @@ class World:
             return ["", "", "", "guest", ""]
         if name == "key":
             return [self.sub, self.key["id"], "Zo%C3%AB%20&%20Co", "account,guilds,history_api,mcp,docs", ""]
+        if name in ("key_eu", "key_us"):
+            key = self.bound[name[-2:]]
+            return [key["sub"], key["id"], "", "account", ""]
         if name == "alice":  # the server alone knows a user's sub: every edge has to tell the same
             answer = ask(("127.0.0.1", self.server.port), "/v2/authorize/v2/account",
                          ["Authorization: Basic " + self.words["alice"]])
@@ -424,7 +428,7 @@ class Lines:
                                         bufsize=1)
         assert self.say("ring", hexed(read(world.ring_of(kind))))[0] == "ok"
         self.say("verifier", LEEWAY, 365 * 86400, "-", hexed(AUDIENCE) if kind == "eu" else "-", "asks")
-        for sub in (world.sub, world.who("alice")[0], *{tid_of(world.words[n]) for n in world.claims} - set(world.revoked)):
+        for sub in (world.sub, world.who("alice")[0], *[k["sub"] for k in world.bound.values()], *{tid_of(world.words[n]) for n in world.claims} - set(world.revoked)):
             self.say("sub", hexed(sub), "good")
         for name in world.revoked:
             self.say("sub", hexed(name), "revoked")

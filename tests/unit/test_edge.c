@@ -475,19 +475,24 @@ static void a_question_repeats_nothing_else(void **state) {
     const char *target, *headers, *expected;
   } table[] = {
       {"/v2/account", B("$K"),
-       "X-Subtoken-Nonce=" EDGE_NONCE "|X-Original-Method=GET|X-Original-URI=/v2/account|"
+       "X-Subtoken-Nonce=" EDGE_NONCE
+       "|X-Subtoken-Audience=|X-Original-Method=GET|X-Original-URI=/v2/account|"
        "Authorization=Bearer $K|"},
       {"/v2/account?a&access_token=$K", "X-API-Key: $K\n",
-       "X-Subtoken-Nonce=" EDGE_NONCE "|X-Original-Method=GET|X-Original-URI=/v2/account?a|"
+       "X-Subtoken-Nonce=" EDGE_NONCE
+       "|X-Subtoken-Audience=|X-Original-Method=GET|X-Original-URI=/v2/account?a|"
        "X-API-Key=$K|Authorization=Bearer $K|"},
       {"/v2/account", "X-API-Key: $K\n",
-       "X-Subtoken-Nonce=" EDGE_NONCE "|X-Original-Method=GET|X-Original-URI=/v2/account|"
+       "X-Subtoken-Nonce=" EDGE_NONCE
+       "|X-Subtoken-Audience=|X-Original-Method=GET|X-Original-URI=/v2/account|"
        "X-API-Key=$K|"},
       {"/v2/account", "Authorization:  " BASIC " \n",
-       "X-Subtoken-Nonce=" EDGE_NONCE "|X-Original-Method=GET|X-Original-URI=/v2/account|"
+       "X-Subtoken-Nonce=" EDGE_NONCE
+       "|X-Subtoken-Audience=|X-Original-Method=GET|X-Original-URI=/v2/account|"
        "Authorization=" BASIC "|"},
       {"/v2/account", "",
-       "X-Subtoken-Nonce=" EDGE_NONCE "|X-Original-Method=GET|X-Original-URI=/v2/account|"},
+       "X-Subtoken-Nonce=" EDGE_NONCE
+       "|X-Subtoken-Audience=|X-Original-Method=GET|X-Original-URI=/v2/account|"},
       {"/v2/account?access_token=%0d%0aX:%20y", "", ""},
       {"/v2/account?access_token=%zz", "", ""},
       {"/v2/account", B("$K") "X-API-Key: x\n", ""},
@@ -506,7 +511,7 @@ static void a_question_repeats_nothing_else(void **state) {
                            headers[n].name.data, (int)headers[n].value.len, headers[n].value.data);
     }
     CHECK(strcmp(out, edge_expand(table[i].expected)) == 0, "row %zu: %s", i, out);
-    if (count > 3) {
+    if (count > 4) {
       assert_int_equal(
           subtoken_edge_question(&edge, &lines.request, ST_TEXT(EDGE_NONCE), memory, 8, headers),
           0);
@@ -518,6 +523,38 @@ static void a_question_repeats_nothing_else(void **state) {
     }
     edge_lines_release(&lines);
   }
+}
+
+static subtoken_text audience_asked_for(const subtoken_edge *asking) {
+  static char memory[SUBTOKEN_EDGE_QUESTION_MEMORY];
+  subtoken_edge_header headers[SUBTOKEN_EDGE_QUESTION_HEADERS];
+  edge_lines lines;
+  edge_lines_read(&lines, "GET", "/v2/account", "X-API-Key: key\n");
+  size_t count = subtoken_edge_question(asking, &lines.request, ST_TEXT(EDGE_NONCE), memory,
+                                        sizeof memory, headers);
+  edge_lines_release(&lines);
+  for (size_t i = 0; i < count; i++) {
+    if (st_text_is(headers[i].name, "X-Subtoken-Audience")) return headers[i].value;
+  }
+  return (subtoken_text){NULL, 0};
+}
+
+/* A bound key is good at an edge of its audience alone, and the server is who knows. */
+static void a_question_says_for_which_audience(void **state) {
+  subtoken_edge asking = edge;
+  subtoken_verifier verifier = *edge.verifier;
+  subtoken_ring derived;
+  (void)state;
+  asking.verifier = &verifier;
+  assert_true(st_text_is(audience_asked_for(&asking), ""));
+  verifier.aud = (subtoken_text)SUBTOKEN_TEXT("eu");
+  assert_true(st_text_is(audience_asked_for(&asking), "eu"));
+  verifier.aud = (subtoken_text)SUBTOKEN_TEXT("https://api.example"); /* no key is bound to it */
+  assert_true(st_text_is(audience_asked_for(&asking), ""));
+  verifier.aud = (subtoken_text){NULL, 0};
+  assert_int_equal(subtoken_ring_derive(edge.verifier->ring, ST_TEXT("us"), &derived), SUBTOKEN_OK);
+  verifier.ring = &derived;
+  assert_true(st_text_is(audience_asked_for(&asking), "us"));
 }
 
 /* ---- headers ---- */
@@ -767,6 +804,7 @@ int main(void) {
       cmocka_unit_test_setup(an_answer_about_nobody_tells_what_anonymous_users_may, edge_set_up),
       cmocka_unit_test_setup(an_answer_is_for_keys_alone, edge_set_up),
       cmocka_unit_test_setup(a_question_repeats_nothing_else, edge_set_up),
+      cmocka_unit_test_setup(a_question_says_for_which_audience, edge_set_up),
       cmocka_unit_test(headers_of_an_identity_are_known),
       cmocka_unit_test_setup(the_api_is_told_whom_a_request_stands_for, edge_set_up),
       cmocka_unit_test(an_identity_that_does_not_fit_is_none),
