@@ -87,7 +87,8 @@ typedef struct subtoken_edge_request {
   size_t x_api_key_count;
   bool origin;             /* it has Origin, and: */
   bool request_method;     /* Access-Control-Request-Method */
-  bool body_encoded;       /* it has a Content-Encoding that is not `identity` */
+  bool body_encoded;       /* it has a Content-Encoding that is not `identity`, or a Content-Type
+                              whose charset is not UTF-8: some servers decode a body by that */
   uint64_t content_length; /* 0 when it is not known */
   bool has_body;           /* it has a body: a Content-Length that is not 0, or Transfer-Encoding */
   const subtoken_text *mcp_method; /* Mcp-Method */

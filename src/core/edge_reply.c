@@ -128,7 +128,7 @@ _Static_assert(SUBTOKEN_RPC_BODY_MAX == 262144, "the text above names it");
 
 void st_edge_reply_body_encoded(subtoken_edge_reply *reply) {
   edge_reply_write_text(reply, 415, SUBTOKEN_MALFORMED, "bad_request", edge_reply_no_challenge,
-                        ST_TEXT("Content-Encoding: the body must be sent as it is"));
+                        ST_TEXT("the body must be sent as it is, in UTF-8"));
 }
 
 void st_edge_reply_body_unreadable(subtoken_edge_reply *reply) {

@@ -17,8 +17,27 @@ static bool authorize_call_has_header(const st_request *request, const char *nam
   return false;
 }
 
+/* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it
+ * is another body, and none that can be decided by.
+ */
+static bool authorize_call_is_utf8(const st_request *request) {
+  static const char *const good[] = {"charset=utf-8", "charset=\"utf-8\""};
+  size_t types = 0;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
+    if (types++ > 0) return false;
+    subtoken_text rest = request->headers[i].value;
+    for (; rest.len >= 7; rest.data++, rest.len--) {
+      if (!st_text_is_nocase((subtoken_text){rest.data, 7}, "charset")) continue;
+      return st_text_is_nocase(rest, good[0]) || st_text_is_nocase(rest, good[1]);
+    }
+  }
+  return true;
+}
+
 /* Of a body that a proxy truncated (Envoy says so) the rest is unknown. */
 static bool authorize_call_has_body(const st_request *request, const st_original_headers *sent) {
+  if (!authorize_call_is_utf8(request)) return false;
   subtoken_text partial = sent->value[ST_ORIGINAL_PARTIAL_BODY];
   bool whole = !sent->repeated[ST_ORIGINAL_PARTIAL_BODY] &&
                (partial.data == NULL || st_text_is(partial, "false"));

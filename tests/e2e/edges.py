@@ -456,7 +456,10 @@ class LibraryEdge(Lines):
         method, target, headers, body = self.world.request(case)
         values = lambda name: [v.strip() for n, _, v in (h.partition(":") for h in headers) if n.lower() == name]
         flags = "".join(f for f, n in (("o", "origin"), ("m", "access-control-request-method"), ("e", "content-encoding"))
-                        if values(n)) + ("b" if body else "") or "-"
+                        if values(n)) + ("b" if body else "")
+        if any("charset" in v and not v.lower().endswith("charset=utf-8") for v in values("content-type")):
+            flags += "e"  # the caller of the library says so
+        flags = flags or "-"
         step = self.say("edge", int(time.time()), hexed(method), hexed(target), listed(values("authorization")),
                         listed(values("x-api-key")), flags, len(body or b""),
                         *[listed(values(n)) for n in ("mcp-method", "mcp-name", "mcp-protocol-version")])

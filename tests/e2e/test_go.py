@@ -111,6 +111,9 @@ def it_reads_json_rpc_bodies():
             assert answer.status == 200 and json.loads(answer.body)["body"].encode() == body, answer.body
             assert p.ask("/rpc", auth(credential), method="POST", body=body.replace(b"history", b"network")).status == 403
             assert p.ask("/rpc", auth(credential), method="POST", body=b"{").status == 400
+            for header, status in (("Content-Encoding: gzip", 415), ("Content-Type: application/json; charset=utf-7", 415),
+                                   ("Content-Type: application/json; charset", 415), ("Content-Type: application/json; charset=UTF-8", 200)):
+                assert p.ask("/rpc", auth(credential), header, method="POST", body=body).status == status, header
 
 
 main()

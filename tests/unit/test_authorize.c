@@ -698,6 +698,9 @@ static void json_rpc_needs_its_apis(void **state) {
   assert_int_equal(rpc(AS_KEY, ""), 403);
   assert_int_equal(rpc(AS_KEY "X-Envoy-Auth-Partial-Body: true\n", HISTORY), 403);
   assert_int_equal(rpc(AS_KEY "X-Envoy-Auth-Partial-Body: false\n", HISTORY), 200);
+  assert_int_equal(rpc(AS_KEY "Content-Type: application/json; charset=utf-7\n", HISTORY), 403);
+  assert_int_equal(rpc(AS_KEY "Content-Type: a/b\nContent-Type: a/b\n", HISTORY), 403);
+  assert_int_equal(rpc(AS_KEY "Content-Type: application/json; Charset=UTF-8\n", HISTORY), 200);
   assert_int_equal(rpc("Accept: x\n", "[]"), 401);
   assert_int_equal(rpc(subtoken("account", NULL, BEARER), HISTORY), 403);
   check_body("{\"text\":\"requires scope history_api\"}");

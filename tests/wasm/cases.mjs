@@ -159,7 +159,11 @@ export async function holds(name, send, { tokens, key, owner, browser = false, r
     body: `{"method":"${'x'.repeat(300000)}"}` });
   refused(response, 413, '{"text":"the body is longer than 262144 bytes"}', undefined, { name: says('one that is too long is 413') });
   response = await send({ method: 'POST', target: '/rpc', headers: { ...json, 'Content-Encoding': 'gzip' }, body: call });
-  refused(response, 415, '{"text":"Content-Encoding: the body must be sent as it is"}', undefined, { name: says('an encoded one is 415') });
+  refused(response, 415, '{"text":"the body must be sent as it is, in UTF-8"}', undefined, { name: says('an encoded one is 415') });
+  response = await send({ method: 'POST', target: '/rpc', headers: { ...json, 'Content-Type': 'application/json; charset=utf-7' }, body: call });
+  refused(response, 415, '{"text":"the body must be sent as it is, in UTF-8"}', undefined, { name: says('one in another charset is 415') });
+  response = await send({ method: 'POST', target: '/rpc', headers: { ...json, 'Content-Type': 'application/json; charset="UTF-8"' }, body: call });
+  same(response.status, 200, says('one that names UTF-8 passes'));
   response = await send({ method: 'PUT', target: '/v2/account', headers: { ...bearer(tokens.all), 'Content-Type': 'text/plain' }, body: 'a body' });
   same([response.status, told(response).body], [200, 'a body'], says('other bodies are not touched'));
 }

@@ -4,6 +4,7 @@ package subtoken
 import "C"
 
 import (
+	"mime"
 	"net/http"
 	"strings"
 	"sync"
@@ -98,6 +99,13 @@ func (a *arguments) values(values []string, lengths *[C.ST_GO_VALUES]C.uint32_t,
 // As net/http writes their names.
 var mcpHeaders = [3]string{"Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version"}
 
+// Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it is another body.
+func inUTF8(contentType string) bool {
+	_, parameters, err := mime.ParseMediaType(contentType)
+	charset, named := parameters["charset"]
+	return err == nil && (!named || strings.EqualFold(charset, "utf-8"))
+}
+
 // For requests over HTTP.
 func (a *arguments) http(r *http.Request, target string) {
 	a.raw.has_method, a.raw.has_target = true, true
@@ -122,6 +130,10 @@ func (a *arguments) http(r *http.Request, target string) {
 		if !strings.EqualFold(coding, "identity") {
 			a.raw.body_encoded = true
 		}
+	}
+	types := r.Header["Content-Type"]
+	if len(types) > 1 || len(types) == 1 && !inUTF8(types[0]) {
+		a.raw.body_encoded = true
 	}
 	if r.ContentLength > 0 {
 		a.raw.content_length = C.uint64_t(r.ContentLength)

@@ -138,7 +138,8 @@ typedef struct st_haproxy_head {
   subtoken_text mcp_version[ST_HAPROXY_MCP_MAX];
   size_t mcp_method_count, mcp_name_count, mcp_version_count; /* of all that came */
   uint64_t content_length;
-  bool has_length, chunked, encoded;
+  bool has_length, chunked, typed;
+  bool encoded; /* the body is not to be read as it is, in UTF-8 */
   bool origin, request_method;
   bool identity; /* it has names that subtoken_edge_is_identity_header knows */
   bool upgrade;  /* it asks for a protocol other than WebSocket */

@@ -52,16 +52,22 @@ static bool st_haproxy_head_is_websocket(subtoken_text value) {
   return st_haproxy_head_is_word(value, "websocket");
 }
 
-/* `subtoken` in any case, anywhere. */
-static bool st_haproxy_head_has_subtoken(subtoken_text value) {
-  static const char word[] = "subtoken";
-  size_t len = sizeof word - 1;
-  for (size_t at = 0; at + len <= value.len; at++) {
-    size_t same = 0;
-    while (same < len && (value.data[at + same] | 0x20) == word[same]) same++;
-    if (same == len) return true;
+/* Where the word, which is in small letters, stands in any case; absent (data NULL): nowhere. */
+static subtoken_text st_haproxy_head_find(subtoken_text value, const char *word) {
+  size_t len = strlen(word);
+  for (; value.len >= len; value.data++, value.len--) {
+    if (st_haproxy_head_is_word((subtoken_text){value.data, len}, word)) return value;
   }
-  return false;
+  return (subtoken_text){NULL, 0};
+}
+
+/* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it
+ * is another body. A parameter behind it is taken for another.
+ */
+static bool st_haproxy_head_is_utf8(subtoken_text type) {
+  subtoken_text charset = st_haproxy_head_find(type, "charset");
+  return charset.data == NULL || st_haproxy_head_is_word(charset, "charset=utf-8") ||
+         st_haproxy_head_is_word(charset, "charset=\"utf-8\"");
 }
 
 static void st_haproxy_head_keep(subtoken_text *values, size_t max, size_t *count,
@@ -89,12 +95,15 @@ static void st_haproxy_head_note_length(st_haproxy_head *head, subtoken_text val
 static void st_haproxy_head_note_content(st_haproxy_head *head, subtoken_text name,
                                          subtoken_text value) {
   if (ST_HAPROXY_HEAD_IS(name, "connection")) {
-    if (st_haproxy_head_has_subtoken(value)) head->named = true;
+    if (st_haproxy_head_find(value, "subtoken").data != NULL) head->named = true;
   } else if (ST_HAPROXY_HEAD_IS(name, "content-length")) {
     st_haproxy_head_note_length(head, value);
   } else if (ST_HAPROXY_HEAD_IS(name, "content-encoding") &&
              !st_haproxy_head_is_word(value, "identity")) {
     head->encoded = true;
+  } else if (ST_HAPROXY_HEAD_IS(name, "content-type")) {
+    if (head->typed || !st_haproxy_head_is_utf8(value)) head->encoded = true;
+    head->typed = true;
   }
 }
 
@@ -147,7 +156,7 @@ bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
   head->authorization_count = head->x_api_key_count = 0;
   head->mcp_method_count = head->mcp_name_count = head->mcp_version_count = 0;
   head->content_length = 0;
-  head->has_length = head->chunked = head->encoded = false;
+  head->has_length = head->chunked = head->encoded = head->typed = false;
   head->origin = head->request_method = head->identity = head->upgrade = head->named = false;
   for (size_t at = 0; at < text.len;) {
     if (!st_haproxy_head_line(text, &at, &name, &value)) return false;

@@ -98,14 +98,10 @@ static ngx_int_t ngx_http_subtoken_body_check_headers(ngx_http_request_t *r,
     const ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
       bool type = ngx_http_subtoken_body_is_header(&headers[i], "Content-Type");
-      if (type && (types++ > 0 || !ngx_http_subtoken_body_is_utf8(headers[i].value))) {
-        ngx_http_subtoken_reply_reject(rejection, 415, "bad_request", NULL,
-                                       "Content-Type: the charset of the body must be UTF-8");
-        return NGX_DECLINED;
-      }
-      if (!ngx_http_subtoken_body_is_packed(&headers[i])) continue;
+      bool other = type && (types++ > 0 || !ngx_http_subtoken_body_is_utf8(headers[i].value));
+      if (!other && !ngx_http_subtoken_body_is_packed(&headers[i])) continue;
       ngx_http_subtoken_reply_reject(rejection, 415, "bad_request", NULL,
-                                     "Content-Encoding: the body must be sent as it is");
+                                     "the body must be sent as it is, in UTF-8");
       return NGX_DECLINED;
     }
   }

@@ -121,7 +121,7 @@ export interface DecideRequest {
   /** It has Origin, and Access-Control-Request-Method. */
   origin?: boolean;
   requestMethod?: boolean;
-  /** It has a Content-Encoding that is not `identity`. */
+  /** It has a Content-Encoding that is not `identity`, or a Content-Type whose charset is not UTF-8. */
   bodyEncoded?: boolean;
   /** It has a body: a Content-Length that is not 0, or Transfer-Encoding. */
   hasBody?: boolean;

@@ -111,8 +111,12 @@ async function askServer(edge, message, request, nonce) {
 
 // ---- the decision ----
 
+// Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it is another body.
+const otherCharset = /charset(?!(?:=utf-8|="utf-8")[ \t]*(?:;|$))/i;
+
 function requestOf(message) {
   const encoding = message.values('content-encoding');
+  const types = message.values('content-type');
   const length = Number(message.values('content-length')[0] ?? 0);
   return {
     method: message.method,
@@ -121,7 +125,8 @@ function requestOf(message) {
     xApiKey: message.values('x-api-key'),
     origin: message.values('origin').length > 0,
     requestMethod: message.values('access-control-request-method').length > 0,
-    bodyEncoded: encoding.some((value) => value.trim().toLowerCase() !== 'identity'),
+    bodyEncoded: encoding.some((value) => value.trim().toLowerCase() !== 'identity') ||
+      types.length > 1 || types.some((value) => otherCharset.test(value)),
     hasBody: message.hasBody,
     contentLength: Number.isSafeInteger(length) && length > 0 ? length : 0,
     mcpMethod: message.values('mcp-method'),
