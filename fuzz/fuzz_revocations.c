@@ -3,7 +3,8 @@
  * length, count, prefix bits and index are made right too, so that what is left to go
  * wrong is the order; 6 hashes to be sorted and written.
  *
- * Only what the ring signed opens; slices of any size say the same; what opens is what the
+ * Only what the ring signed opens, and no derived ring opens that: it opens the same under its own
+ * secret, which the ring does not; slices of any size say the same; what opens is what the
  * description in the header says, byte for byte, and answers as a plain search through it.
  */
 #include "base/base64url.h"
@@ -14,12 +15,13 @@
 #define SECRET "fuzzing-needs-a-secret-of-its-own!"
 #define MAC SUBTOKEN_MAC_LEN
 
-static subtoken_ring ring;
+static subtoken_ring ring, derived; /* derived: of an edge for one audience */
 
 static void prepare(void) {
   if (ring.count > 0) return;
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), SECRET, sizeof SECRET - 1) == SUBTOKEN_OK);
   HOLD(subtoken_ring_add(&ring, ST_TEXT("k1"), SECRET, sizeof SECRET - 1) == SUBTOKEN_OK);
+  HOLD(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived) == SUBTOKEN_OK);
 }
 
 static void sign(uint8_t *bytes, size_t len) {
@@ -135,6 +137,22 @@ static subtoken_feed_result in_slices(const uint8_t *bytes, size_t len, size_t s
   return result;
 }
 
+static void opens_for_an_audience(const uint8_t *bytes, size_t len,
+                                  const subtoken_revocations *whole) {
+  subtoken_revocations view;
+  uint8_t *own = malloc(len);
+  if (own == NULL) abort();
+  memcpy(own, bytes, len);
+  HOLD(subtoken_revocations_open(&derived, bytes, len, &view) == SUBTOKEN_FEED_KID);
+  HOLD(st_revocations_write_resigned(&derived.secrets[0], bytes, len, own, own + len - MAC) ==
+       SUBTOKEN_FEED_OK);
+  HOLD(subtoken_revocations_open(&ring, own, len, &view) == SUBTOKEN_FEED_KID);
+  HOLD(subtoken_revocations_open(&derived, own, len, &view) == SUBTOKEN_FEED_OK);
+  HOLD(view.sequence == whole->sequence && view.count == whole->count);
+  HOLD(memcmp(view.digest, whole->digest, MAC) != 0);
+  free(own);
+}
+
 static void snapshot(const uint8_t *bytes, size_t len) {
   static const subtoken_revocations none;
   subtoken_revocations view;
@@ -144,6 +162,7 @@ static void snapshot(const uint8_t *bytes, size_t len) {
   HOLD(in_slices(bytes, len, 1 + (len > 0 ? bytes[len / 2] : 0)) == result);
   if (result == SUBTOKEN_FEED_OK) {
     answers(bytes, len, &view);
+    opens_for_an_audience(bytes, len, &view);
   } else {
     HOLD(memcmp(&view, &none, sizeof view) == 0);
     HOLD(subtoken_revocations_find(&view, ST_TEXT("a")) == SUBTOKEN_REVOCATION_UNKNOWN);
@@ -176,7 +195,7 @@ static void taken(const subtoken_heartbeat *heartbeat) {
 
 static void heartbeat(const uint8_t *bytes, size_t len) {
   static const subtoken_heartbeat none;
-  subtoken_heartbeat read;
+  subtoken_heartbeat read, other;
   uint8_t again[SUBTOKEN_HEARTBEAT_LEN];
   subtoken_feed_result result = subtoken_heartbeat_read(&ring, bytes, len, &read);
   if (result != SUBTOKEN_FEED_OK) {
@@ -185,6 +204,7 @@ static void heartbeat(const uint8_t *bytes, size_t len) {
     return;
   }
   HOLD(len == SUBTOKEN_HEARTBEAT_LEN && signed_by_us(bytes, len));
+  HOLD(subtoken_heartbeat_read(&derived, bytes, len, &other) == SUBTOKEN_FEED_KID);
   if (bytes[13] == 0) {
     HOLD(subtoken_heartbeat_write(&ring, &read, again) == SUBTOKEN_FEED_OK);
     HOLD(memcmp(again, bytes, len) == 0);

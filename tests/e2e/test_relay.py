@@ -53,6 +53,17 @@ def edges_with_derived_secrets_get_their_own_data():
             Edge(relay, "--audience", "us") as us:
         edges = {"": whole, "eu": eu, "us": us}
         wait(lambda: all(e.when() > 0 for e in edges.values()), "each has its data")
+        # Every server of one database makes the same bytes.
+        url = "/v2/revocations?audience=eu"
+        for one in ("", "&since=%d" % whole.sequence()):
+            answers = set()
+            for server in issuers.servers:
+                asked = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+                asked.request("GET", url + one, headers={"Authorization": "Bearer " + issuers.key["key"]})
+                answer = asked.getresponse()
+                answers.add((answer.status, answer.headers["ETag"], answer.read()))
+                asked.close()
+            assert len(answers) == 1 and answers.pop()[0] == 200, answers
         before = whole.sequence()
         issuers.delete()
         wait(lambda: all(e.sequence() > before for e in edges.values()), "each has what is newer")
