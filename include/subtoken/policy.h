@@ -86,7 +86,7 @@ SUBTOKEN_EXPORT size_t subtoken_policy_size(size_t text_len);
  * SUBTOKEN_OK *policy is the start of the memory, and the text is no longer needed.
  * SUBTOKEN_MALFORMED when the text is not a policy; SUBTOKEN_TOO_LARGE; SUBTOKEN_BUFFER_TOO_SMALL;
  * SUBTOKEN_INVALID_ARGUMENT. On failure *policy is NULL, and *error (may be NULL) says what is
- * wrong and where. About 16 KiB of stack.
+ * wrong and where. About 24 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_policy_read(void *memory, size_t size, subtoken_text text, const subtoken_policy **policy,
@@ -379,7 +379,7 @@ SUBTOKEN_EXPORT size_t subtoken_mcp_explain(const subtoken_policy *policy,
 /* Write the challenge of a 401, with a NUL: the one given, `Bearer` or
  * `Bearer error="invalid_token"`, and resource_metadata with the URL of the document (section 5.1
  * of the RFC) when neither the resource nor the issuer is absent or empty. Returns its length, 0
- * when out is too small. resource is that of the decision.
+ * when out is too small. resource is that of the decision. About 5 KiB of stack.
  */
 SUBTOKEN_EXPORT size_t subtoken_resource_challenge(subtoken_text challenge, subtoken_text resource,
                                                    subtoken_text issuer, char *out,
@@ -394,7 +394,7 @@ SUBTOKEN_EXPORT size_t subtoken_resource_challenge(subtoken_text challenge, subt
  * is JSON and ends with a NUL: the resource, the issuer as its authorization server, and `needs` of
  * the first route that has it as the scopes to begin with. 0 when there is no such resource, or the
  * issuer is absent or not an https URL, or out is too small. It needs no credential (GET and HEAD):
- * ask here before the policy is asked.
+ * ask here before the policy is asked. About 9 KiB of stack.
  */
 SUBTOKEN_EXPORT size_t subtoken_policy_metadata(const subtoken_policy *policy, subtoken_text target,
                                                 subtoken_text issuer, char *out, size_t out_size);

@@ -265,7 +265,7 @@ def transcripts_do_what_they_show():
         if page.endswith(".3"):
             continue
         d, console = scratch(), [b for b in literals(text) if b.startswith("$ ")]
-        for name, content in (("policy.json", '{"default"'), ("api-access.json", '{"permission_map"')):
+        for name, content in (("policy.json", '{"default"'), ("agents.json", '{"routes"'), ("api-access.json", '{"permission_map"')):
             for block in literals(text):
                 if block.startswith(content):
                     with open(os.path.join(d, name), "w") as f:

@@ -19,6 +19,33 @@ def check(text, *options):
 
 
 @test
+def check_prints_what_each_call_needs():
+    policy = {"default": "deny", "routes": [
+        {"path": "/mcp", "needs": ["mcp"], "resource": "https://api.example.com/mcp", "mcp_headers": "2026-07-28",
+         "mcp": {"*": ["z"], "tools/list": ["docs"], "tools/call x\n\u202ey": ["b"], "tools/call *": ["a", "b"]}},
+        {"path": "/o", "mcp": {"ping": ["p"]}}]}
+    code, out, err = check(policy)
+    assert (code, err) == (0, ""), (code, err)
+    assert out.splitlines() == [
+        "/mcp  any method: mcp",
+        "  *: mcp z",
+        "  tools/call *: mcp a b",
+        "  tools/call x\\x0a\\xe2\\x80\\xaey: mcp b",
+        "  tools/list: mcp docs",
+        "  without a body: by Mcp-Method and Mcp-Name of revision 2026-07-28",
+        "  resource https://api.example.com/mcp",
+        "/o    any method: a good token",
+        "  ping: p",
+        "default deny: requests without a route are refused"], out
+    routes = json.loads(check(policy, "--json")[1])["routes"]
+    assert routes[0] == dict(policy["routes"][0], public=False, json_rpc=False, line=1), routes
+    assert routes[1]["mcp"] == {"ping": ["p"]} and routes[1]["mcp_headers"] is None and "resource" not in routes[1]
+    code, out, err = check('{"default":"deny","routes":[{"path":"/mcp","mcp":{"tools/list x":["a"]}}]}')
+    assert (code, out) == (1, "") and err == (
+        'FILE:1:51: routes[0].mcp: "tools/list x" has a name, and calls of this method have none\n'), err
+
+
+@test
 def help_and_wrong_usage_name_policy_check():
     assert run("policy", "--help", check=0)[1].startswith("usage: subtoken policy ")
     assert re.search(r"^  policy ", run("help", check=0)[1], re.M)
