@@ -39,6 +39,7 @@ class Credential:
         self.session, self.void = session, void
         self.epoch = row.epoch if row else 0
         self.password = row.password if form == "basic" else None
+        self.via = []  # of a subtoken of a subtoken: the ids of those that it was made from, the oldest first
         self.used = self.successor = None  # of a refresh token: (earliest, latest) and the next
 
     # What can come back is only resting: a key or user that is disabled.
@@ -126,11 +127,19 @@ def unique(permissions):
 # ---- what each call that makes something is answered with ----
 
 
+def too_deep(c):
+    return len(c.via) == 8
+
+
+def via_of_child(c):
+    return c.via + [c.text.split(".")[2][:16]] if c and c.form == "token" else []
+
+
 def subtoken_status(c, now, urls, expire):
     status = decide(c, now, "/v2/createsubtoken")
     if status:
         return status
-    if end_of(c) <= now or (expire is not None and expire <= now):
+    if too_deep(c) or end_of(c) <= now or (expire is not None and expire <= now):
         return 400
     if urls is not None and c.form == "token" and c.urls is not None:
         if not all(any(covers(o, u) for o in c.urls) for u in urls):
@@ -141,14 +150,14 @@ def subtoken_status(c, now, urls, expire):
 def exchange_status(c, now, scope):
     if c is None or c.form in ("string", "basic") or decide(c, now, "/oauth/token"):
         return 400
-    if not set(scope) <= set(held(c)) or end_of(c) <= now:
+    if not set(scope) <= set(held(c)) or end_of(c) <= now or too_deep(c):
         return 400
     return 200
 
 
 def vendor_status(c, now):
     status = decide(c, now, VENDOR)
-    return status if status else 400 if end_of(c) <= now else 200
+    return status if status else 400 if end_of(c) <= now or too_deep(c) else 200
 
 
 def new_key_status(c, now, permissions, owner, is_user, grants):

@@ -198,7 +198,9 @@ class Walk:
         model takes for possible."""
         row = row or grantor.row
         c = Credential(self.name(kind), "token", text, row, permissions, 0, urls, session)
+        c.via = via_of_child(grantor)
         claims = payload(text)
+        self.same("via", c, claims.get("via", []), c.via)
         self.same("permissions", c, claims["permissions"], permissions)
         self.same("urls", c, claims.get("urls"), urls)
         self.same("sid", c, claims.get("sid"), row.id if session else None)
