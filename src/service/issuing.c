@@ -120,18 +120,17 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
   }
 }
 
-/* sid: of the session that it belongs to, or NULL. */
+/* session: the token is that of the session whose row it is. */
 static subtoken_result issuing_narrow_and_sign(const st_service *service, const st_key *row,
                                                const subtoken_claims *grant,
-                                               const subtoken_issue_request *request,
-                                               const char *sid, int64_t now,
-                                               st_access_token *access) {
+                                               const subtoken_issue_request *request, bool session,
+                                               int64_t now, st_access_token *access) {
   subtoken_limits limits = {sizeof limits, service->settings->access_life,
                             service->settings->max_life};
   access->token[0] = '\0';
   subtoken_result result = subtoken_narrow(grant, request, &limits, now, &access->claims, NULL);
-  if (result == SUBTOKEN_OK && sid != NULL) {
-    result = subtoken_claims_set_sid(&access->claims, st_text(sid));
+  if (result == SUBTOKEN_OK && session) {
+    result = subtoken_claims_set_sid(&access->claims, st_text(row->id));
   }
   return result == SUBTOKEN_OK ? issuing_sign(service, row, &access->claims, access->token)
                                : result;
@@ -139,8 +138,8 @@ static subtoken_result issuing_narrow_and_sign(const st_service *service, const 
 
 static const st_problem *issuing_access(const st_service *service, const st_key *row,
                                         const subtoken_claims *grant,
-                                        const st_access_request *asked, const char *sid,
-                                        int64_t now, st_access_token *access) {
+                                        const st_access_request *asked, bool session, int64_t now,
+                                        st_access_token *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_issue_request request = {.size = sizeof request,
                                     .permissions = asked->scope,
@@ -153,7 +152,8 @@ static const st_problem *issuing_access(const st_service *service, const st_key 
     request.permissions = all;
     request.permission_count = grant->permission_count;
   }
-  subtoken_result result = issuing_narrow_and_sign(service, row, grant, &request, sid, now, access);
+  subtoken_result result =
+      issuing_narrow_and_sign(service, row, grant, &request, session, now, access);
   return result == SUBTOKEN_OK ? NULL : issuing_access_problem(result);
 }
 
@@ -162,14 +162,14 @@ const st_problem *st_issuing_access_token(const st_service *service, const st_ke
                                           size_t scope_count, int64_t now,
                                           st_access_token *access) {
   st_access_request asked = {.scope = scope, .scope_count = scope_count};
-  return issuing_access(service, row, grant, &asked, NULL, now, access);
+  return issuing_access(service, row, grant, &asked, false, now, access);
 }
 
 const st_problem *st_issuing_requested_token(const st_service *service, const st_key *row,
                                              const subtoken_claims *grant,
                                              const st_access_request *asked, int64_t now,
                                              st_access_token *access) {
-  return issuing_access(service, row, grant, asked, NULL, now, access);
+  return issuing_access(service, row, grant, asked, false, now, access);
 }
 
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
@@ -178,5 +178,5 @@ const st_problem *st_issuing_session_token(const st_service *service, const st_k
   subtoken_claims grant;
   st_access_request asked = {.scope = scope, .scope_count = scope_count};
   if (!st_key_grant(session, &grant)) return issuing_access_problem(SUBTOKEN_TOO_LARGE);
-  return issuing_access(service, session, &grant, &asked, session->id, now, access);
+  return issuing_access(service, session, &grant, &asked, true, now, access);
 }
