@@ -55,6 +55,59 @@ def changed_files_are_taken_up():
         wait(lambda: p.ask("/v2/account", auth(token)).status == 200, "the ring again")
 
 
+MCP = {"default": "deny", "routes": [
+    {"path": "/mcp", "needs": ["account"], "mcp": {"tools/call search": ["account"], "tools/call *": ["admin"]}, "mcp_headers": "2026-07-28",
+     "resource": "https://api.example/mcp"}, {"path": "/sdk", "needs": ["account"], "mcp": {"tools/call *": ["admin"]}}]}
+
+
+@test
+def calls_of_mcp_are_decided_by_headers_alone():
+    modern = ["MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call"]
+    with Case() as c, ApacheProxy(c) as p:
+        replace(os.path.join(p.dir, "policy.json"), json.dumps(MCP).encode())
+        token = c.token()
+        wait(lambda: p.ask("/mcp", auth(token)).status == 200, "the policy")
+        for headers, status in ((modern + ["Mcp-Name: search"], 200), (modern + ["Mcp-Name: drop"], 403), (modern, 400), (modern[1:], 403),
+                                (["MCP-Protocol-Version: 2025-11-25"] + modern[1:], 403), (modern[:1] + modern, 403),
+                                (modern + ["Mcp-Method: tools/list", "Mcp-Name: search"], 400),
+                                # httpd makes one name of two, here and for the API.
+                                (modern + ["Mcp-Name: search", "Mcp-Name: search"], 403), (modern + ["Mcp-Name: =?base64?c2VhcmNo?="], 200)):
+            answer = p.ask("/mcp", auth(token), *headers, method="POST", body=b"{}")
+            assert answer.status == status, (headers, answer.status, answer.body)
+        drop = p.ask("/mcp", auth(token), *modern, "Mcp-Name: drop", method="POST", body=b"{}")
+        assert drop.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="admin"'
+        assert p.ask("/sdk", auth(token), *modern, "Mcp-Name: drop", method="POST", body=b"{}").status == 403
+        assert p.ask("/sdk", auth(token), method="DELETE").status == 200
+
+
+@test
+def a_401_leads_to_the_document():
+    with Case() as c:
+        p = ApacheProxy(c).write(c.server.port, [("TraceEnable off", "TraceEnable off\nSubtokenIssuer https://keys.example")])
+        replace(os.path.join(p.dir, "policy.json"), json.dumps(MCP).encode())
+        with p:
+            url = "/.well-known/oauth-protected-resource/mcp"
+            challenge = 'Bearer resource_metadata="https://api.example%s"' % url
+            wait(lambda: p.ask("/mcp").header("WWW-Authenticate") == challenge, "the policy")
+            assert p.ask("/sdk").header("WWW-Authenticate") == "Bearer"
+            document = p.ask(url + "?a", auth("whatever"))
+            assert document.status == 200 and document.header("Content-Type") == "application/json; charset=utf-8"
+            said = document.json()
+            assert (said["resource"], said["authorization_servers"]) == ("https://api.example/mcp", ["https://keys.example"]), said
+            assert p.ask(url, method="HEAD").status == 200 and p.ask(url + "/x").status == 401 and p.ask(url, method="POST").status == 401
+            assert p.upstream.seen == []
+
+
+@test
+def the_id_of_a_token_is_for_logs():
+    with Case() as c:
+        p = ApacheProxy(c).write(c.server.port, [("sub=%{SUBTOKEN_SUB}e", "sub=%{SUBTOKEN_SUB}e tid=%{SUBTOKEN_TID}e")])
+        with p:
+            token = c.token()
+            assert p.ask("/v2/account", auth(token)).status == 200
+            wait(lambda: "tid=" + token.rsplit(".", 1)[1][:16] in p.written(), "the line of the log")
+
+
 @test
 def old_revocation_data_is_503():
     with Case() as c:
@@ -74,6 +127,8 @@ def what_is_wrong_stops_the_start():
     with Case() as c:
         for here, there, words in (
                 ("SubtokenMaxAge 1", "SubtokenMaxAge 1x", "must be seconds"),
+                ("SubtokenAudience eu", 'SubtokenAudience ""', "takes one argument"),
+                ("SubtokenIssuer https://a.example", "SubtokenIssuer http://a.example", "must be an https URL"),
                 ("SubtokenCache 0", "SubtokenCache 1K", "at least 16K"),
                 ("SubtokenCredentials bearer", "SubtokenCredentials cookie", "is none of bearer"),
                 ("SubtokenRequire a", 'SubtokenRequire "a b"', "is no permission"),

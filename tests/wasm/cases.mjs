@@ -12,6 +12,9 @@ export const POLICY = JSON.stringify({
     { path: '/v2/any' },
     { path: '/public/*', public: true },
     { path: '/rpc', methods: ['POST'], json_rpc: true },
+    { path: '/mcp', needs: ['account'], mcp: { 'tools/call search': ['history_api'], 'tools/call *': ['admin'] },
+      resource: 'https://api.example/mcp' },
+    { path: '/mcp/headers', needs: ['account'], mcp: { 'tools/call *': ['admin'] }, mcp_headers: '2026-07-28' },
   ],
 });
 
@@ -164,6 +167,19 @@ export async function holds(name, send, { tokens, key, owner, browser = false, r
   refused(response, 415, '{"text":"the body must be sent as it is, in UTF-8"}', undefined, { name: says('one in another charset is 415') });
   response = await send({ method: 'POST', target: '/rpc', headers: { ...json, 'Content-Type': 'application/json; charset="UTF-8"' }, body: call });
   same(response.status, 200, says('one that names UTF-8 passes'));
+  const tool = (called, id = 1) => JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: called, arguments: { q: 'é' } } });
+  response = await send({ method: 'POST', target: '/mcp', headers: { ...json, 'Mcp-Method': 'tools/call', 'Mcp-Name': 'search' }, body: tool('search') });
+  same([response.status, told(response).body], [200, tool('search')], says('a call of MCP passes with its body'));
+  response = await send({ method: 'POST', target: '/mcp', headers: json, body: `[${tool('search')},${tool('drop', 2)}]` });
+  refused(response, 403, '{"text":"requires scope admin"}', 'Bearer error="insufficient_scope", scope="admin"', { name: says('a batch needs all that it calls') });
+  response = await send({ method: 'POST', target: '/mcp', headers: { ...json, 'Mcp-Name': 'drop' }, body: tool('search', 'seven') });
+  refused(response, 400, '{"jsonrpc":"2.0","id":"seven","error":{"code":-32020,"message":"Mcp-Method and Mcp-Name must agree with the request, '
+    + 'and come once"}}', undefined, { name: says('a header that disagrees with the body is 400') });
+  response = await send({ target: '/mcp', headers: bearer(tokens.account) });
+  same(response.status, 200, says('the stream of a session needs the route\'s permissions alone'));
+  const revision = { ...json, 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': 'tools/call', 'Mcp-Name': 'drop' };
+  response = await send({ method: 'POST', target: '/mcp/headers', headers: revision, body: tool('drop') });
+  refused(response, 403, '{"text":"requires scope admin"}', 'Bearer error="insufficient_scope", scope="admin"', { name: says('with mcp_headers, too') });
   response = await send({ method: 'PUT', target: '/v2/account', headers: { ...bearer(tokens.all), 'Content-Type': 'text/plain' }, body: 'a body' });
   same([response.status, told(response).body], [200, 'a body'], says('other bodies are not touched'));
 }

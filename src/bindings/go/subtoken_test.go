@@ -347,6 +347,127 @@ func endpoint(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func derive(secret []byte, audience string) []byte {
+	extract := hmac.New(sha256.New, make([]byte, 32))
+	extract.Write(secret)
+	expand := hmac.New(sha256.New, extract.Sum(nil))
+	expand.Write([]byte("subtoken aud 1:" + audience + "\x01"))
+	return expand.Sum(nil)
+}
+
+func signAs(t testing.TB, kid string, secret []byte, claims map[string]any) string {
+	t.Helper()
+	whole := sign(t, secret, claims)
+	payload := strings.Split(whole, ".")[1]
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT","kid":"`+kid+`"}`)) + "." + payload
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func TestAudiences(t *testing.T) {
+	now := time.Now().Unix()
+	claims := map[string]any{"sub": "parent", "iat": now - 10, "exp": now + 1000, "permissions": []string{"account"}, "aud": "eu",
+		"via": []string{"AAAAAAAAAAAAAAAA"}}
+	bound := signAs(t, ".eu", derive(secret[:], "eu"), claims)
+	plain := token(t, []string{"account"})
+	ring, err := ParseRing(ringText(".eu", derive(secret[:], "eu")))
+	if err != nil || ring.Audience() != "eu" {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name         string
+		change       func(*Options)
+		bound, plain Result
+	}{
+		{"none", nil, OtherAudience, OK},
+		{"eu", func(o *Options) { o.Audience = "eu" }, OK, OtherAudience},
+		{"us", func(o *Options) { o.Audience = "us" }, OtherAudience, OtherAudience},
+		{"derived", func(o *Options) { o.Ring = ring }, OK, UnknownKid},
+	} {
+		v := newVerifier(t, c.change)
+		got, err := v.Verify(bound, Request{})
+		if c.bound == OK && (err != nil || got.ID != strings.Split(bound, ".")[2][:16] || !reflect.DeepEqual(got.Via, []string{"AAAAAAAAAAAAAAAA"}) ||
+			!reflect.DeepEqual(got.Audience, []string{"eu"})) {
+			t.Error(c.name, got, err)
+		}
+		if c.bound != OK && !errors.Is(err, c.bound) {
+			t.Error(c.name, err)
+		}
+		if _, err := v.Verify(plain, Request{}); (c.plain == OK) != (err == nil) || (err != nil && !errors.Is(err, c.plain)) {
+			t.Error(c.name, err)
+		}
+	}
+}
+
+func TestCallsOfMCP(t *testing.T) {
+	v := newVerifier(t, func(o *Options) {
+		o.AuthorizationServer = "https://keys.example"
+		policy, err := ParsePolicy([]byte(`{"default":"deny","routes":[{"path":"/mcp","needs":["mcp"],"resource":"https://api.example/mcp",
+			"mcp":{"tools/call search":["docs"],"tools/call *":["admin"]}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.PolicyText = policy
+	})
+	var read string
+	handler := v.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		read = string(body)
+		identity, _ := IdentityOf(r.Context())
+		w.Header().Set("Token", identity.Token)
+	}))
+	good := token(t, []string{"mcp", "docs"})
+	ask := func(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, target, strings.NewReader(body))
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Add(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w
+	}
+	call := func(name string) string {
+		return `{"jsonrpc":"2.0","id":"seven","method":"tools/call","params":{"name":"` + name + `"}}`
+	}
+	bearer := []string{"Authorization", "Bearer " + good}
+	if w := ask("POST", "/mcp", call("search"), bearer...); w.Code != 200 || read != call("search") || w.Header().Get("Token") != strings.Split(good, ".")[2][:16] {
+		t.Error(w.Code, read, w.Header())
+	}
+	if w := ask("POST", "/mcp", "["+call("search")+","+call("drop")+"]", bearer...); w.Code != 403 ||
+		w.Header().Get("WWW-Authenticate") != `Bearer error="insufficient_scope", scope="admin"` {
+		t.Error(w.Code, w.Header())
+	}
+	for _, headers := range [][]string{{"Mcp-Name", "drop"}, {"Mcp-Method", "tools/list"}, {"Mcp-Name", "search", "Mcp-Name", "search"}} {
+		w := ask("POST", "/mcp", call("search"), append(headers, bearer...)...)
+		if w.Code != 400 || !strings.HasPrefix(w.Body.String(), `{"jsonrpc":"2.0","id":"seven","error":{"code":-32020,`) {
+			t.Error(headers, w.Code, w.Body)
+		}
+	}
+	if w := ask("GET", "/mcp", "", bearer...); w.Code != 200 {
+		t.Error(w.Code)
+	}
+	where := "https://api.example/.well-known/oauth-protected-resource/mcp"
+	if w := ask("POST", "/mcp", call("search")); w.Code != 401 || w.Header().Get("WWW-Authenticate") != `Bearer resource_metadata="`+where+`"` {
+		t.Error(w.Code, w.Header())
+	}
+	w := ask("GET", "/.well-known/oauth-protected-resource/mcp?x", "")
+	var document struct {
+		Resource string
+		Servers  []string `json:"authorization_servers"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil || w.Code != 200 || document.Resource != "https://api.example/mcp" ||
+		!reflect.DeepEqual(document.Servers, []string{"https://keys.example"}) {
+		t.Error(w.Code, w.Body, err)
+	}
+	if w := ask("GET", "/.well-known/oauth-protected-resource", ""); w.Code != 401 {
+		t.Error(w.Code)
+	}
+	if _, err := New(Options{Ring: v.ring, WithoutRevocations: true, AuthorizationServer: "http://a"}); err == nil {
+		t.Error("http")
+	}
+}
+
 func TestTheServerIsAsked(t *testing.T) {
 	var asked []*http.Request
 	how := endpoint

@@ -172,7 +172,6 @@ static const char *subtoken_set_stale(cmd_parms *cmd, void *dir, const char *wor
 
 static const char *subtoken_set_audience(cmd_parms *cmd, void *dir, const char *audience) {
   (void)dir;
-  if (audience[0] == '\0') return "SubtokenAudience: must not be empty";
   subtoken_server_conf(cmd->server)->audience = audience;
   return NULL;
 }
