@@ -99,6 +99,27 @@ def a_body_that_never_comes_is_408():
         assert h.upstream.seen == []
 
 
+@test
+def without_the_module_the_server_decides_by_the_body():
+    """examples/haproxy.cfg, which waits for bodies of JSON and sends them along."""
+    with Case(RPC) as c, HaproxyProxy(c) as p:
+        token, json_type = c.token("--permissions", "history_api"), "Content-Type: application/json"
+        for body, headers, status in (
+                (call("history"), [json_type], 200), (call("history"), [json_type + "; charset=utf-8"], 200), (call("network"), [json_type], 403),
+                (b"{", [json_type], 403), (call("history"), [json_type + "; charset=utf-7"], 403), (call("history"), [json_type, json_type], 403),
+                (call("history"), [], 403), (call("history", 8100), [json_type], 200 if len(call("history", 8100)) <= 8192 else 403),
+                (call("history", 8193), [json_type], 403), (call("history", 20000), [json_type], 403),
+                (call("history"), [json_type, "Content-Encoding: gzip"], 403)):
+            answer = p.ask("/rpc", auth(token), *headers, method="POST", body=body)
+            assert answer.status == status, (body[:90], headers, answer.status, answer.body)
+        passed = json.loads(p.ask("/rpc", auth(c.key["key"]), json_type, method="POST", body=call("history")).body)
+        assert passed["body"] == call("history").decode()
+    with Case(RPC) as c:
+        with HaproxyProxy(c).write(c.server.port, [("setenv SUBTOKEN_BODIES on", "")]) as p:
+            token = c.token("--permissions", "history_api")
+            assert p.ask("/rpc", auth(token), "Content-Type: application/json", method="POST", body=call("history")).status == 403
+
+
 # ---- audiences ----
 
 def derived(signer, audience):

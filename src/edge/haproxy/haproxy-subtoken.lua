@@ -124,13 +124,14 @@ local function body_of(txn, method, given)
 	if not reads_bodies() then return nil end
 	local kind, length = given["content-type"], given["content-length"]
 	if method ~= "POST" or not (kind and kind[0]:lower():find("application/json", 1, true) == 1) then return nil end
-	if not length or given["transfer-encoding"] or given["content-encoding"] then return nil end
+	if kind[1] or not length or given["transfer-encoding"] or given["content-encoding"] then return nil end
 	local body = txn.sf:req_body()
 	if #body == 0 or #body > BODY_MAX or #body ~= tonumber(length[0]) then return nil end
-	return body
+	return body, kind[0]
 end
 
-local function ask(method, target, given, address, body)
+-- kind: of the body, with the charset that the API may decode it by.
+local function ask(method, target, given, address, body, kind)
 	local headers = { ["x-original-uri"] = { target }, ["x-original-method"] = { method } }
 	local bound = audience()
 	if bound then headers["x-subtoken-audience"] = { bound } end
@@ -142,7 +143,7 @@ local function ask(method, target, given, address, body)
 	local client = core.httpclient()
 	local question = { url = os.getenv("SUBTOKEN_URL") .. "/v2/authorize", headers = headers, timeout = TIMEOUT_MS }
 	if body then
-		headers["content-type"] = { "application/json" }
+		headers["content-type"] = { kind }
 		question.body = body
 		return client:post(question)
 	end
@@ -166,8 +167,8 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	delete_identity(txn, given)
 	delete_connection(txn, given)
 	delete_upgrade(txn, given)
-	local read, body = pcall(body_of, txn, method, given)
-	local ran, answer = pcall(ask, method, target, given, txn.sf:src(), read and body or nil)
+	local read, body, kind = pcall(body_of, txn, method, given)
+	local ran, answer = pcall(ask, method, target, given, txn.sf:src(), read and body or nil, kind)
 	local status = ran and answer and answer.status or 0
 	local headers = status ~= 0 and answer.headers or {}
 	if status == 200 then
