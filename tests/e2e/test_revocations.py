@@ -291,6 +291,37 @@ def a_backup_that_is_put_back_undoes_no_revocation():
 
 
 @test
+def a_backup_that_is_put_back_undoes_no_revoked_token():
+    """Which key it was of the backup does not know: the server looks up each token that it is shown."""
+    data = data_dir()
+    edge = Edge(data)
+    key = make_key(data, "account,inventories")["key"]
+    urls = "/v2/tokeninfo,/v2/createsubtoken,/number/%d"
+    made = [issue(data, key, "--permissions", "account", "--urls", urls % n) for n in range(3)]
+    child = issue(data, made[1], "--permissions", "account")
+
+    def at_the_server():
+        return [curl(server.url + "/v2/tokeninfo", *bearer(t)).status
+                for t in (*made, child)]
+    with Server(data) as server:
+        run("revoke", data=data, stdin=made[0], check=0)
+        copy = stores.backed_up(data)
+        assert at_the_server() == [401, 200, 200, 200]
+        run("revoke", data=data, stdin=made[1], check=0)
+        edge.pull(server)
+        wait(lambda: at_the_server() == [401, 401, 200, 401])
+    for _ in range(1 if STORE else 2):
+        stores.put_back(data, copy)
+        with Server(data) as server:
+            assert len(rolled_back(server)) == 1
+            assert at_the_server() == [401, 401, 200, 401]
+            edge.pull(server)
+            assert [edge.reason(t, "--url", "/v2/tokeninfo") for t in (*made, child)] == ["revoked", "revoked", "ok", "revoked"]
+            run("revoke", data=data, stdin=made[1], check=0)  # once more, by its name
+            assert at_the_server() == [401, 401, 200, 401]
+
+
+@test
 def a_lost_database_undoes_no_revocation():
     """C7: another is made, with another hash key; edges go on refusing."""
     data = data_dir()
