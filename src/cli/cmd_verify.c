@@ -14,6 +14,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/verify_call.h"
 #include "cli/verify_files.h"
 #include "cli/verify_store.h"
 #include "domain/config.h"
@@ -33,7 +34,7 @@
 #define NEEDS_MAX 256
 /* A target of which every byte is escaped, and a token full of urls. */
 #define EXPLANATION_MAX (4 * SUBTOKEN_TARGET_MAX + SUBTOKEN_TOKEN_MAX)
-/* No body arrives here, and no header that would make a CORS preflight. */
+/* No header arrives here, and so none that would make a CORS preflight. */
 #define POLICY_FLAGS 0
 
 /* What is asked about one token. */
@@ -41,6 +42,7 @@ typedef struct verify_question {
   const subtoken_policy *policy; /* NULL: none */
   st_verify_store *store;        /* one of these two, or none */
   st_verify_files *files;
+  st_verify_call *call; /* the body, when there is one */
   subtoken_text token, method, target;
   subtoken_text needs[NEEDS_MAX];
   size_t needs_count;
@@ -86,29 +88,35 @@ static subtoken_result verify_against_store(const verify_question *asked,
 
 static subtoken_result verify_decide(const subtoken_verifier *verifier,
                                      const verify_question *asked, subtoken_claims *claims) {
-  static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
+  subtoken_decision *decision = &asked->call->decision;
   subtoken_result result;
+  *decision = (subtoken_decision)SUBTOKEN_DECISION_DEFAULT;
+  asked->call->decided = false;
   if (asked->store != NULL) asked->store->now = asked->now;
   if (asked->files != NULL) st_verify_files_refresh(asked->files, asked->now, asked->at_given);
   subtoken_request request = verify_request_of(asked);
   if (asked->policy != NULL) {
-    result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request, POLICY_FLAGS,
-                                    claims, &decision);
-    if (decision.access != SUBTOKEN_ACCESS_TOKEN) return result; /* no token was let through */
+    result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request,
+                                    st_verify_call_flags(asked->call), claims, decision);
+    if (decision->access != SUBTOKEN_ACCESS_TOKEN) return result; /* no token was let through */
+    if (result == SUBTOKEN_OK) {
+      result = st_verify_call_check(asked->call, asked->policy, &request, claims);
+    }
   } else {
     result = subtoken_verify(verifier, asked->token, &request, claims);
   }
   if (result != SUBTOKEN_OK || asked->store == NULL) return result;
-  return verify_against_store(asked, &decision);
+  return verify_against_store(asked, decision);
 }
 
-static void verify_print_json(subtoken_result result) {
+static void verify_print_json(const verify_question *asked, subtoken_result result) {
+  const char *word;
   if (result == SUBTOKEN_OK) {
     puts("{\"ok\":true}");
     return;
   }
-  printf("{\"ok\":false,\"status\":%d,\"reason\":\"%s\"}\n", subtoken_result_status(result),
-         subtoken_result_name(result));
+  int status = st_verify_call_status(asked->call, result, &word);
+  printf("{\"ok\":false,\"status\":%d,\"reason\":\"%s\"}\n", status, word);
 }
 
 /* ---- --jsonl ---- */
@@ -168,7 +176,7 @@ static int verify_lines(const subtoken_verifier *verifier, const verify_question
     if (!given->at_given) asked.now = st_clock_now();
     if (len > 0 && line[len - 1] == '\n') len--;
     if (verify_read_line(line, (size_t)len, &asked)) {
-      verify_print_json(verify_decide(verifier, &asked, &claims));
+      verify_print_json(&asked, verify_decide(verifier, &asked, &claims));
     } else {
       puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
     }
@@ -190,7 +198,9 @@ static void verify_print_explanation(const subtoken_verifier *verifier,
   const st_verify_store *store = asked->store;
   subtoken_request request = verify_request_of(asked);
   if (result != SUBTOKEN_OK) {
-    printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
+    const char *word;
+    int status = st_verify_call_status(asked->call, result, &word);
+    printf("refused %d %s: ", status, word);
   }
   if (result == SUBTOKEN_PERM && store != NULL && store->lacks.data != NULL) {
     fputs("it needs ", stdout);
@@ -198,13 +208,21 @@ static void verify_print_explanation(const subtoken_verifier *verifier,
     printf(", its key has only [%s]\n", store->key.permissions);
     return;
   }
-  if (asked->policy != NULL) {
-    subtoken_policy_explain(verifier, asked->policy, asked->token, &request, POLICY_FLAGS, result,
-                            explanation, sizeof explanation);
+  bool call = asked->call->decided;
+  if (call && result != SUBTOKEN_OK) {
+    explanation[0] = '\0';
+  } else if (asked->policy != NULL) {
+    subtoken_policy_explain(verifier, asked->policy, asked->token, &request,
+                            st_verify_call_flags(asked->call), result, explanation,
+                            sizeof explanation);
   } else {
     subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
   }
   fputs(explanation, stdout);
+  if (call) {
+    if (result == SUBTOKEN_OK) fputs("; ", stdout);
+    st_verify_call_print(asked->call, asked->policy, result);
+  }
   if (result == SUBTOKEN_REVOKED && store != NULL && store->reason != NULL) {
     printf(": %s", store->reason);
   }
@@ -235,7 +253,7 @@ static int verify_one(const subtoken_verifier *verifier, verify_question *asked,
   }
   subtoken_result result = verify_decide(verifier, asked, &claims);
   if (json) {
-    verify_print_json(result);
+    verify_print_json(asked, result);
   } else {
     verify_print_explanation(verifier, asked, result);
   }
@@ -247,7 +265,7 @@ static int verify_one(const subtoken_verifier *verifier, verify_question *asked,
 
 typedef struct verify_options {
   st_data_options data;
-  const char *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
+  const char *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy, *body,
       *revocations, *max_age, *max_size;
   bool no_revocations, jsonl, json;
   subtoken_feed_settings feed; /* of the files, as these options say */
@@ -363,20 +381,36 @@ static int verify_with_ring(const verify_options *given, subtoken_verifier *veri
   return code;
 }
 
+/* With the body, when there is one. */
+static int verify_with_body(const verify_options *given, subtoken_verifier *verifier,
+                            verify_question *asked) {
+  static st_verify_call call;
+  char error[ST_ERROR_MAX];
+  int code = ST_EXIT_FAILED;
+  asked->call = &call;
+  if (given->body != NULL && !st_verify_call_load(given->body, &call, error)) {
+    st_print_error(ST_EXIT_FAILED, "verify: %s", error);
+  } else {
+    code = verify_with_ring(given, verifier, asked);
+  }
+  st_verify_call_free(&call);
+  return code;
+}
+
 /* Under the policy, when there is one. */
 static int verify_with_policy(const verify_options *given, subtoken_verifier *verifier,
                               verify_question *asked) {
   st_policy_file file;
   char error[ST_ERROR_MAX];
   int code = ST_EXIT_FAILED;
-  if (given->policy == NULL) return verify_with_ring(given, verifier, asked);
+  if (given->policy == NULL) return verify_with_body(given, verifier, asked);
   if (!st_policy_file_load(given->policy, &file, error)) {
     st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   } else if (file.policy == NULL) {
     st_print_policy_error(given->policy, &file.error);
   } else {
     asked->policy = file.policy;
-    code = verify_with_ring(given, verifier, asked);
+    code = verify_with_body(given, verifier, asked);
   }
   st_policy_file_free(&file);
   return code;
@@ -384,7 +418,8 @@ static int verify_with_policy(const verify_options *given, subtoken_verifier *ve
 
 int st_cmd_verify(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--policy FILE]\n"
+      "usage: subtoken verify [--method M] [--url TARGET] [--require a,b]\n"
+      "                       [--policy FILE [--body FILE]]\n"
       "                       [--at TIME] [--leeway S] [--max-life S] [--iss I] [--aud A]\n"
       "                       [--secrets FILE] [--revocations FILE | --no-revocations]\n"
       "                       [--max-age S] [--max-size SIZE]\n"
@@ -394,7 +429,8 @@ int st_cmd_verify(int argc, char **argv) {
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
       "method, url, require (an array) and at; the results are printed one a line, in order.\n"
       "With --policy, the request needs what its route in FILE needs, and the permissions of\n"
-      "--require, too; a public route needs no token.\n"
+      "--require, too; a public route needs no token. With --body, what the JSON-RPC or MCP\n"
+      "call in that FILE needs, where the route says so; without it such a route is refused.\n"
       "Revoked tokens are looked up in the database in DATA; or in FILE and FILE.alive as\n"
       "`subtoken pull` keeps them, without the database; or, with --no-revocations, not at all.\n"
       "When FILE is older than --max-age (300 s), or larger than --max-size (1g), the\n"
@@ -406,6 +442,7 @@ int st_cmd_verify(int argc, char **argv) {
                                {"--url", NULL, &given.url},
                                {"--require", NULL, &given.require},
                                {"--policy", NULL, &given.policy},
+                               {"--body", NULL, &given.body},
                                {"--at", NULL, &given.at},
                                {"--leeway", NULL, &given.leeway},
                                {"--max-life", NULL, &given.max_life},
@@ -428,6 +465,9 @@ int st_cmd_verify(int argc, char **argv) {
   }
   if ((given.max_age != NULL || given.max_size != NULL) && given.revocations == NULL) {
     return st_options_usage(&arguments, "--max-age and --max-size require --revocations");
+  }
+  if (given.body != NULL && (given.policy == NULL || given.jsonl)) {
+    return st_options_usage(&arguments, "--body requires --policy, and excludes --jsonl");
   }
   const char *problem = verify_apply(&given, &verifier, &asked);
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);

@@ -19,7 +19,7 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
            "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --audience --config --data --json",
            "key rotate": "ID --overlap --config --data --json", "secret derive": "--audience --config --data --json",
            "policy check": "FILE --json",
-           "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
+           "verify": "--method --url --require --policy --body --at --leeway --max-life --iss --aud --secrets "
            "--no-revocations --jsonl --json --config --data", "inspect": "--json",
            "user create": "LOGIN --permissions --locale --source --config --data --json",
            "user list": "--config --data --json", "user permissions": "LOGIN LIST --and-made --config --data --json",

@@ -250,6 +250,48 @@ def verify_says_which_route_decided():
 
 
 @test
+def verify_says_which_call_decided():
+    data = data_dir()
+    key = make_key(data, "mcp,docs,history_api")["key"]
+    token = issue(data, key, "--permissions", "mcp,docs,history_api")
+    path, body = os.path.join(scratch(), "policy.json"), os.path.join(scratch(), "body.json")
+    with open(path, "w") as f:
+        f.write("""{"default":"deny","routes":[
+          {"path":"/mcp","needs":["mcp"],"mcp":{
+            "tools/call search":["docs"],
+            "tools/call *":["admin"]}},
+          {"path":"/rpc","json_rpc":true}]}""")
+    tool = lambda name: json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}})
+    ok = "good until .{20}; line 2 of the policy needs \\[mcp\\], and what the call of MCP needs; "
+    for url, text, want, status, reason in (
+            ("/mcp", tool("search"), ok + 'line 3 of the policy, member "tools/call search"', 200, None),
+            ("/mcp", '{"method":"ping"}', ok + "line 2 of the policy: no member of mcp .*", 200, None),
+            ("/mcp", tool("drop"), 'refused 403 perm: line 4 of the policy, member "tools/call \\*"; lacking '
+             "\\[admin\\]", 403, "perm"),
+            ("/mcp", "{", "refused 400 bad_request: the body is not JSON .*", 400, "bad_request"),
+            ("/mcp", "[]", "refused 400 bad_request: the body is no JSON-RPC message .*", 400, "bad_request"),
+            ("/mcp", "", "refused 403 url: no body came .*", 403, "url"),
+            ("/mcp", " " * 262145, "refused 413 limit: the body is longer than 262144 bytes", 413, "limit"),
+            ("/rpc", '{"method":"history_api.get"}', "good until .*; the body calls history_api", 200, None),
+            ("/rpc", '{"method":"get"}', "refused 403 perm: the body needs database_api", 403, "perm"),
+            ("/rpc", "x", "refused 400 bad_request: the body is no JSON-RPC request .*", 400, "bad_request"),
+            ("/none", "x", "refused 403 url: .*", 403, "url")):
+        with open(body, "w") as f:
+            f.write(text)
+        options = ["verify", "--data", data, "--policy", path, "--body", body, "--method", "POST", "--url", url]
+        code, out, err = run(*options, stdin=token)
+        assert err == "" and re.fullmatch(want + "\n", out) and code == (status != 200), (url, text[:80], out, err)
+        said = json.loads(run(*options, "--json", stdin=token)[1])
+        assert said == ({"ok": True} if reason is None else {"ok": False, "status": status, "reason": reason}), said
+    code, out, err = run("verify", "--data", data, "--policy", path, "--method", "POST", "--url", "/mcp", stdin=token)
+    assert code == 1 and "no call is read here" in out, out
+    for wrong in (["--body", body], ["--policy", path, "--jsonl", "--body", body]):
+        assert run("verify", "--data", data, *wrong, stdin=token)[0] == 2
+    code, out, err = run("verify", "--data", data, "--policy", path, "--body", body + "x", stdin=token)
+    assert code == 3 and "body.jsonx" in err, err
+
+
+@test
 def verify_asks_the_store_for_what_the_policy_needs():
     data = data_dir()
     key = make_key(data, "account")
