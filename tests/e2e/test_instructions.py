@@ -49,14 +49,15 @@ def has_sse41():
 
 
 @test
-def a_verify_without_its_hash_is_3000_instructions():
+def a_verify_without_its_hash_is_3200_instructions():
+    """With the look-up of two names, the sub and the tid."""
     if SANITIZER:
         return "the sanitizers' own instructions are no concern"
     if not has_sse41():
         return "the limit is for processors with SSE4.1"
     count = for_one("count")
     print("# %d" % count)
-    assert 1000 < count <= 3000, count  # less: it has not been counted
+    assert 1000 < count <= 3200, count  # less: it has not been counted
 
 
 @test
