@@ -377,6 +377,23 @@ def a_pull_without_the_ring_keeps_an_edge_fresh():
 
 
 @test
+def asking_for_many_audiences_costs_little():
+    """A key that asks for ever new ones gets them, or 429, and neither memory nor the others' answers."""
+    s = site()
+    bearer_of = ["Authorization: Bearer " + s.root]
+    own = s.api.call("GET", "/v2/revocations?audience=eu", bearer_of)
+    memory = lambda: int(open("/proc/%d/statm" % s.server.process.pid).read().split()[1]) * 4096
+    before, tags = memory(), set()
+    for n in range(300):
+        answer = s.api.call("GET", "/v2/revocations?audience=%032x" % n, bearer_of)
+        assert answer.status == 200 or (answer.status == 429 and answer.header("Retry-After")), answer.headers
+        tags.add(answer.header("ETag"))
+    assert len(tags) > 250 and memory() - before < 8 << 20, (len(tags), memory() - before)
+    again = s.api.call("GET", "/v2/revocations?audience=eu", bearer_of + ["If-None-Match: " + own.header("ETag")])
+    assert again.status in (200, 304) and (again.status == 304) == (again.header("ETag") == own.header("ETag"))
+
+
+@test
 def the_site_ends_well():
     site().stop(False)
 
