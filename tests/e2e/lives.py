@@ -249,12 +249,17 @@ def active(credential, now):
 # ---- what ends something ----
 
 
+def listable(token, now):
+    """Is there something to end? What is over, or of a key that is gone, is refused anyway."""
+    return token.signed and not token.expired(now) and token.epoch == token.key.epoch and not token.key.ended
+
+
 def revoke_status(credential, now):
     """What POST /oauth/revoke answers to whoever holds it."""
     if isinstance(credential, Secret):
         return 400
     key = credential.key
-    if credential.session or credential.expired(now) or not credential.signed or credential.epoch != key.epoch or key.ended:
+    if credential.session or not listable(credential, now):
         return 200
     full = len(key.revoked) >= TOKENS_MAX and credential.tid not in key.revoked
     return 429 if full else 200
@@ -263,7 +268,7 @@ def revoke_status(credential, now):
 def revoke(credential, now):
     """After that was answered with 200."""
     key = credential.key
-    if credential.expired(now) or not credential.signed or credential.epoch != key.epoch or key.ended:
+    if not listable(credential, now):
         return
     if credential.session:
         key.end()

@@ -3,8 +3,9 @@ TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM [NAME...]`. Besi
 commands.py (what `verify` says), calls.py (the service's calls), feed.py (revocation data), upstream.py (both sides of
 a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of them), installed.py (what `make
 install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
-postgres.py (clusters), breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and
-servers of the Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
+lives.py (that of test_lives.py) and edge_site.py (a server and edges of each kind), postgres.py (clusters),
+breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
+Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
 import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
 

@@ -16,6 +16,7 @@ NO = object()  # of a claim: it is not there
 OTHERS = [e for e in EDGES if "eu" not in (e.ring, e.told)]  # whom a thief of the edge for eu is after
 OWN_EDGES = [e for e in EDGES if e not in OTHERS]
 INFO = b"subtoken aud 1:"
+FORM = ["Content-Type: application/x-www-form-urlencoded"]
 
 
 def derived(secret, audience):
@@ -77,7 +78,8 @@ def forged(secret, kid, aud, sub, **more):
 def kids(own):
     """The names that a header could say: own is that of the ring that signs here, without a dot."""
     for name in dict.fromkeys((own, "")):
-        for rest in ("", ".", ".eu", ".us", ".eu.us", ".us.eu", "..us", ".EU", ".eu ", ".u", "." + "u" * 32, "." + "u" * 64):
+        for rest in ("", ".", ".eu", ".us", ".eu.us", ".us.eu", "..us", ".EU", ".eu ", ".u", "." + "u" * 32,
+                     "." + "u" * 64):
             yield name + rest
     yield from (NO, None, 0, True, ["us"], {"a": 1}, "eu", "us", "eu.", "us.", ".", "*", "\u0000", own + "\u0000.us")
 
@@ -209,12 +211,13 @@ def the_server_gives_the_thief_nothing_beyond_the_audience():
             form = urlencode({"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": audience,
                               "subject_token": credential,
                               "subject_token_type": "urn:ietf:params:oauth:token-type:access_token"})
-            answer = s.api.call("POST", "/oauth/token", ["Content-Type: application/x-www-form-urlencoded"], form.encode())
+            answer = s.api.call("POST", "/oauth/token", FORM, form.encode())
             assert answer.status == 400 and "access_token\"" not in answer.body, (audience, answer.body)
         for told in ("", "us"):  # for another edge the server says what that edge would say
             assert authorized(s, credential, told) == 401, told
         assert authorized(s, credential, "eu") == 200
-        answer = s.api.call("POST", "/v2/keys", ["Authorization: Bearer " + credential, "Content-Type: application/json"],
+        headers = ["Authorization: Bearer " + credential, "Content-Type: application/json"]
+        answer = s.api.call("POST", "/v2/keys", headers,
                             b'{"name":"n","permissions":["account"],"expires":"never"}')
         assert answer.status == 403, answer.body
     # What an administrator made for eu passed the edge: its sub is known there, and manages nothing.
@@ -295,7 +298,7 @@ def edges_that_run_keep_what_they_have():
     for e in OTHERS:
         if e.told is None or e.ring:
             assert {x[0] for x in judged(s, e, [canary[e.ring]])} == {200}, e.name
-    revoke = s.api.call("POST", "/oauth/revoke", ["Content-Type: application/x-www-form-urlencoded"],
+    revoke = s.api.call("POST", "/oauth/revoke", FORM,
                         urlencode({"token": canary[None]}).encode())
     assert revoke.status == 200, revoke.body
     untold = EDGES[0]
@@ -355,7 +358,7 @@ def a_pull_without_the_ring_keeps_an_edge_fresh():
     first = json.loads(pull("--audience", "eu")[1])
     assert json.loads(pull("--audience", "eu")[1])["sequence"] == first["sequence"]
     t = issued(s, "eu")
-    assert s.api.call("POST", "/oauth/revoke", ["Content-Type: application/x-www-form-urlencoded"],
+    assert s.api.call("POST", "/oauth/revoke", FORM,
                       urlencode({"token": t}).encode()).status == 200
     then = json.loads(pull("--audience", "eu")[1])
     assert then["sequence"] > first["sequence"] and then["entries"] == first["entries"] + 1
