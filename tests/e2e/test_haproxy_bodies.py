@@ -80,8 +80,8 @@ def a_body_that_is_not_whole_is_refused():
         status, text = pieces(h, head(h, token, "Content-Length: 262145"))
         assert (status, text) == (413, long.body), text
         # Nobody tells Lua where a chunked body ends.
-        for parts in ([b"%x\r\n%s\r\n0\r\n\r\n" % (len(good), good)], [b"%x\r\n%s\r\n" % (len(good), good)]):
-            status, text = pieces(h, head(h, token, "Transfer-Encoding: chunked") + parts[0])
+        for body in (good, good + b" " * 20000):
+            status, text = pieces(h, head(h, token, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
             assert (status, text) == (411, '{"text":"Content-Length: must be given, because the body is read"}')
         assert len(h.upstream.seen) == 1
     with Haproxy(ACTION, settings="bodies=on", policy=RPC) as h:  # nobody waits: the rule behind the action denies
@@ -89,6 +89,28 @@ def a_body_that_is_not_whole_is_refused():
         assert pieces(h, head(h, token, "Content-Length: %d" % len(call("history"))))[0] == 503
     with Haproxy(BODIES, policy=RPC) as h:  # as ever
         assert h.status("/rpc", token=h.token("--permissions", "history_api"), method="POST", body=call("history")) == 403
+
+
+@test
+def bodies_of_http_2_are_read_too():
+    port = free_port()
+    with bodies(bind="bind 127.0.0.1:%d proto h2" % port) as h:
+        token = h.token("--permissions", "history_api")
+
+        def send(body, *headers):
+            words = ["--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", "-H", auth(token), "-T", "-", "-X", "POST"]
+            for header in headers:
+                words += ["-H", header]
+            p = subprocess.run(["curl", "-s", *words, "http://127.0.0.1:%d/rpc" % port], input=body, capture_output=True, timeout=60)
+            return p.stdout.decode()
+
+        good = call("history")
+        assert send(good, "Content-Length: %d" % len(good)) == "2 200"
+        assert send(call("network"), "Content-Length: %d" % len(call("network"))) == "2 403"
+        # What curl reads from a pipe has no length, unless it is told one.
+        told = send(good)
+        assert told == "2 411", told
+        assert len(h.upstream.seen) == 1
 
 
 @test

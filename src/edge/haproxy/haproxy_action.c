@@ -321,16 +321,15 @@ static subtoken_edge_step st_haproxy_action_refuse_long(st_haproxy_call *c) {
   return subtoken_edge_decide(&c->edge->edge, &c->request, &c->claims, &c->reply);
 }
 
-/* SUBTOKEN_EDGE_BODY again: the configuration is to wait for it. */
+/* SUBTOKEN_EDGE_BODY again: the configuration is to wait for it. So it does for one that is refused
+ * afterwards, because a stream of HTTP/2 that is answered before its end gets no answer.
+ */
 static subtoken_edge_step st_haproxy_action_decide_body(st_haproxy_call *c) {
   subtoken_text body;
-  switch (st_haproxy_action_read_body(c, &body)) {
-    case ST_HAPROXY_BODY_UNKNOWN: return st_haproxy_action_refuse_unknown(c);
-    case ST_HAPROXY_BODY_PART:
-      return st_haproxy_action_has_waited(c) ? st_haproxy_action_refuse_long(c)
-                                             : SUBTOKEN_EDGE_BODY;
-    default: break;
-  }
+  st_haproxy_body read = st_haproxy_action_read_body(c, &body);
+  if (read != ST_HAPROXY_BODY_WHOLE && !st_haproxy_action_has_waited(c)) return SUBTOKEN_EDGE_BODY;
+  if (read == ST_HAPROXY_BODY_UNKNOWN) return st_haproxy_action_refuse_unknown(c);
+  if (read == ST_HAPROXY_BODY_PART) return st_haproxy_action_refuse_long(c);
   void *scratch = lua_newuserdata(c->L, body.len + 1);
   return subtoken_edge_decide_body(&c->edge->edge, &c->request, &c->claims, body, scratch, body.len,
                                    &c->reply);
