@@ -35,14 +35,14 @@ static void only_ok_is_200(void **state) {
     assert_non_null(subtoken_fault_name((subtoken_fault)i));
     assert_non_null(subtoken_fault_text((subtoken_fault)i));
   }
-  assert_string_equal(subtoken_result_name((subtoken_result)(SUBTOKEN_RING_DERIVED + 1)),
+  assert_string_equal(subtoken_result_name((subtoken_result)(SUBTOKEN_MCP_MISMATCH + 1)),
                       "unknown");
   assert_string_equal(subtoken_fault_name((subtoken_fault)(SUBTOKEN_FAULT_COUNT + 1)), "unknown");
 }
 
 static void all_names_differ(void **state) {
   (void)state;
-  for (int i = 0; i <= SUBTOKEN_RING_DERIVED; i++) {
+  for (int i = 0; i <= SUBTOKEN_MCP_MISMATCH; i++) {
     assert_string_not_equal(subtoken_result_name((subtoken_result)i), "unknown");
     for (int j = 0; j < i; j++) {
       assert_string_not_equal(subtoken_result_name((subtoken_result)i),
