@@ -730,7 +730,7 @@ static void the_look_up_agrees_with_a_naive_one(void **state) {
     policy = policy_of(text);
     for (size_t method = 0; method < COUNT(methods); method++) {
       for (size_t name = 0; name < COUNT(names); name++) {
-        char body[256], want[16] = "";
+        char body[256], want[32] = "";
         snprintf(body, sizeof body,
                  "{\"method\":\"%s\",\"params\":{\"name\":\"%s\",\"uri\":\"%s\"}}", methods[method],
                  names[name], names[name]);
