@@ -24,6 +24,7 @@ class Key:
         self.sub = None  # of this epoch, once a token has shown it
         self.revoked = {}  # the tids of this epoch that are, and when these tokens were made
         self.sessions = []
+        self.secrets = 0  # that it had
         self.changed = 0  # when its whole key was last worth something else
 
     def in_force(self):
@@ -62,7 +63,8 @@ class Secret:
 
     def __init__(self, key, text):
         self.key, self.text = key, text
-        self.name = key.name
+        key.secrets += 1
+        self.name = "%s.%d" % (key.name, key.secrets)
         self.permissions, self.audience, self.urls, self.via = key.permissions, key.audience, None, ()
 
     def good(self, now):
