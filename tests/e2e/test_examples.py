@@ -165,13 +165,22 @@ def spoofed_headers_change_nothing(make):  # A1, A3
             assert p.ask("/v2/account", *lines).status == 401
 
 
-@test
-def a_token_for_an_audience_does_not_pass_nginx():
-    with Case() as c, NginxProxy(c) as p:
+def no_token_for_an_audience(make):
+    with Case() as c, make(c) as p:
         eu = issue(c.server.data, c.key["key"], "--permissions", "account", "--audience", "eu")
         for more in ((), ("X-Subtoken-Audience: eu",), ("X_Subtoken_Audience: eu",)):
             assert p.ask("/v2/account", auth(c.token()), *more).status == 200, more
             assert p.ask("/v2/account", auth(eu), *more).status == 401, more
+
+
+@test
+def a_token_for_an_audience_does_not_pass_nginx():
+    no_token_for_an_audience(NginxProxy)
+
+
+@test
+def a_token_for_an_audience_does_not_pass_caddy():
+    no_token_for_an_audience(CaddyProxy)
 
 
 @test
