@@ -46,8 +46,8 @@ def every_client_reaches_every_server_and_streams_pass():
     """`slow` ends when its first progress has reached the application: a stream that was held back would never end."""
     with Front() as h:
         token = h.agent_token("mcp,docs,admin", urls="POST:/mcp,POST:/session,POST:/sdk,POST:/strict,GET:/*,DELETE:/*")
-        for mode, path, era in (("default", "/mcp", "2025-11-25"), ("auto", "/mcp", "2026-07-28"), ("pin", "/strict", "2026-07-28"),
-                                ("auto", "/session", "2025-11-25"), ("sdk", "/sdk", "2025-11-25")):
+        for mode, path, era in (("default", "/mcp", "2025-11-25"), ("pin", "/strict", "2026-07-28"), ("auto", "/session", "2025-11-25"),
+                                ("sdk", "/sdk", "2025-11-25")):
             said = mcp.agent(h.url(path), mode, *ALL, ["end"], token=token)
             assert texts(said) == ANSWERS + ["ended"] and said["era"] == era, (mode, path, said)
 
@@ -56,7 +56,7 @@ def every_client_reaches_every_server_and_streams_pass():
 def a_tool_that_is_not_allowed_is_refused_and_says_what_lacks():
     with Front() as h:
         token = h.agent_token()
-        for mode, path in (("default", "/mcp"), ("auto", "/mcp"), ("pin", "/strict"), ("sdk", "/sdk")):
+        for mode, path in (("default", "/mcp"), ("auto", "/mcp"), ("sdk", "/sdk")):
             mcp.server_seen()
             said = mcp.agent(h.url(path), mode, ["tool", "admin"], ["tool", "search", {"q": "y"}], token=token)
             refused, passed = said["results"]
