@@ -179,6 +179,11 @@ def a_token_for_an_audience_does_not_pass_nginx():
 
 
 @test
+def a_token_for_an_audience_does_not_pass_haproxy():
+    no_token_for_an_audience(HaproxyProxy)
+
+
+@test
 def a_token_for_an_audience_does_not_pass_caddy():
     no_token_for_an_audience(CaddyProxy)
 

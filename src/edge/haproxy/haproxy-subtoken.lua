@@ -107,7 +107,7 @@ local function from_server(headers)
 end
 
 -- A credential that is bound to another audience is refused. With the module it is the module's;
--- without either the server takes every audience.
+-- without either the edge has none, and no credential for one is taken.
 local function audience()
 	if subtoken_audience then return subtoken_audience() end
 	return os.getenv("SUBTOKEN_AUDIENCE")
@@ -133,8 +133,7 @@ end
 -- kind: of the body, with the charset that the API may decode it by.
 local function ask(method, target, given, address, body, kind)
 	local headers = { ["x-original-uri"] = { target }, ["x-original-method"] = { method } }
-	local bound = audience()
-	if bound then headers["x-subtoken-audience"] = { bound } end
+	headers["x-subtoken-audience"] = { audience() or "" } -- empty: a token for one is not taken
 	for _, name in ipairs(SENT) do
 		if given[name] then headers[name] = values(given[name]) end
 	end
