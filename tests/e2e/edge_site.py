@@ -1,8 +1,11 @@
 """A server, and edges of each kind beside it, which are told what they are or hold derived secrets: nginx with the
 module, and the library by `subtoken verify --jsonl`, on files that real pulls keep fresh. For test_lives.py and
 test_derived.py."""
+import collections
+
 from lives import *
 from nginx import *
+from urllib.parse import urlencode
 
 MAX_LIFE = 86400
 AUDIENCES = ["eu", "us"]
@@ -11,6 +14,8 @@ LOOKED_AT = [("/free", ()), ("/need/account", ("account",)), ("/need/wallet", ("
 POLICY = {"default": "token", "routes": [{"path": p, "needs": list(n)} for p, n in LOOKED_AT if n]}
 EDGES = [Verifier("untold"), Verifier("told eu", told="eu"), Verifier("told us", told="us"),
          Verifier("derived eu", ring="eu"), Verifier("derived us", ring="us")]
+
+TICK = 0.02  # seconds that time(2), which others ask, may be behind the clock of here
 
 
 class Connection:
@@ -157,3 +162,48 @@ class Site:
             assert p.wait(timeout=60) == 0
         self.nginx.__exit__(AssertionError if failed else None, None, None)
         self.server.stop(expect=None if failed else 0)
+
+
+class Mismatch(AssertionError):
+    pass
+
+
+class Asker:
+    """Calls the server of a site, and compares what it or an edge says with a model."""
+
+    def __init__(self, site):
+        self.site = site
+        self.history = collections.deque(maxlen=4000)
+
+    def call(self, method, target, credential=None, form=None, body=None, headers=()):
+        headers, content = list(headers), None
+        if credential is not None:
+            headers.append("Authorization: Bearer " + credential)
+        if form is not None:
+            content = urlencode(form).encode()
+            headers.append("Content-Type: application/x-www-form-urlencoded")
+        elif body is not None:
+            content = json.dumps(body).encode()
+            headers.append("Content-Type: application/json")
+        elif method != "GET":
+            content = b""
+        return self.site.api.call(method, target, headers, content)
+
+    def compare(self, what, expected, ask):
+        """expected(now) at each second that it took must contain what ask() gives: (that, the answer)."""
+        before = int(time.time() - TICK)
+        got, answer = ask()
+        after = int(time.time() + TICK)
+        allowed = set()
+        for now in range(before, after + 1):
+            found = expected(now)
+            allowed |= found if isinstance(found, set) else {found}
+        self.history.append("%s: %s" % (what, got))
+        if got not in allowed:
+            body = re.sub(r"[A-Za-z0-9_.-]{40,}", "…", answer.body)[:300] if answer is not None else ""
+            raise Mismatch("%s: %s, the model says %s %s" % (what, got, sorted(allowed, key=str), body))
+        return got, answer, (before, after)
+
+    def same(self, what, of, got, wanted):
+        if got != wanted:
+            raise Mismatch("%s of %s is %r, the model says %r" % (what, of, got, wanted))

@@ -16,24 +16,19 @@ LOOKS = 60 if STEPS < 5000 else 150  # verdicts of each edge at a time
 DEFAULT_LIFE, ACCESS_LIFE = MAX_LIFE // 2, 7200
 URLS = ["/free", "/need/*", "/need/account", "POST:/need/wallet", "/v2/*", "/v2/createsubtoken", "/oauth/token"]
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-TICK = 0.02  # seconds that time(2), which others ask, may be behind the clock of here
 POOL, KEYS = 300, 24  # tokens and keys that are held at a time
 # Whom the decision endpoint is asked for: nobody's edge, one without an audience, two with one.
 ASKERS = [Verifier("endpoint", server=True)] + [Verifier("endpoint for %r" % told, told=told, server=True)
                                                 for told in ("", "eu", "us")]
 
 
-class Mismatch(AssertionError):
-    pass
-
-
-class Walk:
+class Walk(Asker):
     def __init__(self, site, seed):
-        self.site, self.rng = site, random.Random(seed)
+        super().__init__(site)
+        self.rng = random.Random(seed)
         self.keys, self.tokens, self.secrets = [], [], []
         self.touched = []  # what the last calls were about
         self.names = collections.Counter()
-        self.history = collections.deque(maxlen=4000)
         self.tally, self.verdicts = collections.Counter(), collections.Counter()
         self.canary = self.call_key([], None, "canary")
         self.keys.remove(self.canary)
@@ -45,35 +40,6 @@ class Walk:
 
     # ---- asking, and comparing with the model ----
 
-    def call(self, method, target, credential=None, form=None, body=None, headers=()):
-        headers, content = list(headers), None
-        if credential is not None:
-            headers.append("Authorization: Bearer " + credential)
-        if form is not None:
-            content = urlencode(form).encode()
-            headers.append("Content-Type: application/x-www-form-urlencoded")
-        elif body is not None:
-            content = json.dumps(body).encode()
-            headers.append("Content-Type: application/json")
-        elif method != "GET":
-            content = b""
-        return self.site.api.call(method, target, headers, content)
-
-    def compare(self, what, expected, ask):
-        """expected(now) at each second that it took must contain what ask() gives: (that, the answer)."""
-        before = int(time.time() - TICK)
-        got, answer = ask()
-        after = int(time.time() + TICK)
-        allowed = set()
-        for now in range(before, after + 1):
-            found = expected(now)
-            allowed |= found if isinstance(found, set) else {found}
-        self.history.append("%s: %s" % (what, got))
-        if got not in allowed:
-            body = re.sub(r"[A-Za-z0-9_.-]{40,}", "…", answer.body)[:300] if answer is not None else ""
-            raise Mismatch("%s: %s, the model says %s %s" % (what, got, sorted(allowed, key=str), body))
-        return got, answer, (before, after)
-
     def ask(self, what, expected, method, target, credential=None, **more):
         """One call: (its JSON or None, earliest and latest second of it)."""
         def send():
@@ -83,10 +49,6 @@ class Walk:
         status, answer, span = self.compare(line, expected, send)
         self.tally[what.split()[0], status < 300] += 1
         return answer.json() if answer.body and status < 300 else None, span
-
-    def same(self, what, of, got, wanted):
-        if got != wanted:
-            raise Mismatch("%s of %s is %r, the model says %r" % (what, of, got, wanted))
 
     # ---- choices ----
 
