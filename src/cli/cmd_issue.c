@@ -87,12 +87,12 @@ static bool issue_read_params(const char *permissions, const char *urls, const c
  */
 static st_auth_result issue_identify(const st_service *service, subtoken_text credential,
                                      int64_t now, st_identity *identity) {
-  subtoken_text target = ST_TEXT("/v2/createsubtoken");
-  st_auth_result result =
-      st_identity_find(service, credential, ST_TEXT("POST"), target, now, identity);
+  st_identity_use use = {ST_TEXT("POST"), ST_TEXT("/v2/createsubtoken"), NULL};
+  st_auth_result result = st_identity_find(service, credential, &use, now, identity);
   bool url = result.status == ST_AUTH_STATUS_REJECTED && result.reason == SUBTOKEN_URL;
   if (!url) return result;
-  return st_identity_find(service, credential, ST_TEXT("GET"), target, now, identity);
+  use.method = ST_TEXT("GET");
+  return st_identity_find(service, credential, &use, now, identity);
 }
 
 /* Prints what was asked for and left out; narrowing itself does not report it. */

@@ -104,8 +104,8 @@ static st_auth_result authenticate_any(st_context *c, st_identity *identity) {
       !st_key_token_shaped(credential->text)) {
     return st_identity_find_registered(c->service, credential->text, request->now, identity);
   }
-  return st_identity_find(c->service, credential->text, c->method, c->target, request->now,
-                          identity);
+  st_identity_use use = {c->method, c->target, c->edge_audience};
+  return st_identity_find(c->service, credential->text, &use, request->now, identity);
 }
 
 const st_problem *st_authenticate_missing(st_context *c) {

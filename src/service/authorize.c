@@ -145,26 +145,20 @@ static const st_problem *authorize_check_asker(st_context *c, const st_original_
                               "must be given once, with the audience of the edge, or empty");
 }
 
-/* The rule of every edge, by what the asker says of itself: a token for an audience is good at an
- * edge for that audience alone, and there no token without one is; likewise a bound key, but a key
- * that is not bound is good everywhere. Who says nothing takes every audience.
+/* Of a whole key, for a token was verified as at an edge for that audience (identity.h): one that
+ * is bound is good there alone, and one that is not is good everywhere. Who says nothing has none.
  */
-static bool authorize_is_for(const st_original_headers *sent, const st_identity *identity) {
-  const subtoken_claims *grant = &identity->grant;
-  subtoken_text audience = sent->value[ST_ORIGINAL_AUDIENCE];
-  bool whole = st_identity_is_whole(identity), bound = st_identity_is_bound(identity);
-  if (audience.data == NULL) return true;
-  if (audience.len == 0) return whole ? !bound : !grant->aud_derived;
-  return bound ? subtoken_claims_has_audience(grant, audience) : whole;
+static bool authorize_is_for(subtoken_text audience, const st_identity *identity) {
+  if (!st_identity_is_whole(identity) || !st_identity_is_bound(identity)) return true;
+  return audience.len > 0 && subtoken_claims_has_audience(&identity->grant, audience);
 }
 
-static const st_problem *authorize_check_audience(st_context *c, const st_original_headers *sent,
-                                                  const st_identity *identity) {
+static const st_problem *authorize_check_audience(st_context *c, const st_identity *identity) {
   static const st_problem other = {.status = 401,
                                    .event = "aud",
                                    .text = "Invalid access token",
                                    .challenge = ST_CHALLENGE_INVALID_TOKEN};
-  if (authorize_is_for(sent, identity)) return NULL;
+  if (authorize_is_for(*c->edge_audience, identity)) return NULL;
   st_problem *problem = st_problem_copy(&c->problem, &other);
   problem->basic_challenge = c->service->settings->basic_challenge;
   return problem;
@@ -186,8 +180,9 @@ static const st_problem *authorize_decide(st_context *c, st_authorize_call *call
   const st_problem *problem = st_credential_find(c);
   if (problem != NULL) return problem;
   if (c->credential.text.len == 0) return authorize_anonymous(c, readable ? call : NULL);
+  c->edge_audience = &sent->value[ST_ORIGINAL_AUDIENCE];
   problem = st_authenticate_found(c, &identity);
-  if (problem == NULL) problem = authorize_check_audience(c, sent, &identity);
+  if (problem == NULL) problem = authorize_check_audience(c, &identity);
   if (problem != NULL) return problem;
   if (!readable) {
     problem = &authorize_bad_target;

@@ -15,7 +15,7 @@ static st_oauth_error client_identify(st_oauth *o) {
   if (problem != NULL) {
     return st_oauth_fail(o, 400, problem->event, "invalid_request", problem->text);
   }
-  error = st_oauth_authenticate_client(o);
+  error = st_oauth_authenticate_client(o, true);
   if (error.problem != NULL) return error;
   problem = st_access_within_rate(o->context, &o->identity);
   return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, NULL);

@@ -28,6 +28,7 @@ typedef struct st_context {
   subtoken_text query; /* where access_token is looked for */
   /* What a subtoken's urls have to list: this request, or the one that is asked about. */
   subtoken_text method, target;
+  const subtoken_text *edge_audience; /* of st_identity_use; NULL but for the decision endpoint */
   st_credential credential;
   st_problem_buffer problem; /* the latest that was made */
 } st_context;

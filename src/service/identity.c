@@ -140,8 +140,14 @@ static subtoken_result identity_authenticate(const st_service *service, subtoken
   return result;
 }
 
+/* Whose a token is matters to the server itself, not where it is used. */
+static void identity_set_audience(subtoken_verifier *verifier, const subtoken_text *edge_audience) {
+  verifier->any_audience = edge_audience == NULL;
+  if (edge_audience != NULL && edge_audience->len > 0) verifier->aud = *edge_audience;
+}
+
 static st_auth_result identity_by_token(const st_service *service, subtoken_text credential,
-                                        subtoken_text method, subtoken_text target, int64_t now,
+                                        const st_identity_use *use, int64_t now,
                                         st_identity *identity) {
   identity_lookup lookup = {service, &identity->key, now, false};
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
@@ -150,12 +156,12 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   verifier.max_life = service->settings->max_life;
   verifier.revoked = identity_names_revoked;
   verifier.revoked_context = &lookup;
-  verifier.any_audience = true; /* whose it is matters here, not where it is used */
+  identity_set_audience(&verifier, use->edge_audience);
   subtoken_request request = {
-      .size = sizeof request, .now = now, .method = method, .target = target};
+      .size = sizeof request, .now = now, .method = use->method, .target = use->target};
   subtoken_result result = identity_authenticate(service, credential, &identity->grant);
   if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, &identity->grant);
-  if (result == SUBTOKEN_URL && target.data == NULL) result = SUBTOKEN_OK;
+  if (result == SUBTOKEN_URL && use->target.data == NULL) result = SUBTOKEN_OK;
   if (result == SUBTOKEN_OK && !identity_audience_fits(&identity->key, &identity->grant)) {
     result = SUBTOKEN_AUD;
   }
@@ -171,12 +177,11 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
 }
 
 st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
-                                subtoken_text method, subtoken_text target, int64_t now,
-                                st_identity *identity) {
+                                const st_identity_use *use, int64_t now, st_identity *identity) {
   uint8_t digest[ST_HASH_LEN];
   st_identity_clear(identity);
   if (!st_key_shaped(credential)) {
-    return identity_by_token(service, credential, method, target, now, identity);
+    return identity_by_token(service, credential, use, now, identity);
   }
   st_sha256_on(service->ring->secrets[0].cpu, credential.data, credential.len, digest);
   return identity_by_digest(service, digest, now, identity);

@@ -66,11 +66,19 @@ static inline st_auth_result st_auth_rejected(subtoken_result reason, const char
   return (st_auth_result){ST_AUTH_STATUS_REJECTED, reason, event, 0};
 }
 
-/* The identity of a key or a token. method and target: what a subtoken's urls must list; without a
- * target (NULL) they may list whatever they do. */
+/* Where a credential is used. */
+typedef struct st_identity_use {
+  /* What a subtoken's urls must list; without a target (NULL) they may list whatever they do. */
+  subtoken_text method, target;
+  /* NULL: at this server itself, which takes tokens for every audience. Else at an edge with this
+   * audience, or with none (empty): a token is taken as that edge would take it. */
+  const subtoken_text *edge_audience;
+} st_identity_use;
+
+/* The identity of a key or a token. Of whole keys the use is not looked at. */
 st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
-                                subtoken_text method, subtoken_text target, int64_t now,
-                                st_identity *identity) __attribute__((warn_unused_result));
+                                const st_identity_use *use, int64_t now, st_identity *identity)
+    __attribute__((warn_unused_result));
 
 /* The identity of a string that came as X-API-Key alone and is neither a key nor a token: it may be
  * registered by its hash.

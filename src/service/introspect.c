@@ -21,7 +21,7 @@ static st_oauth_error introspect_identify(st_oauth *o) {
   if (st_oauth_has_client(o)) {
     bool other = c->credential.text.len > 0 && (c->credential.forms & ST_FORM_BASIC) == 0;
     return other ? st_oauth_invalid(o, "client_secret: another credential came with it")
-                 : st_oauth_authenticate_client(o);
+                 : st_oauth_authenticate_client(o, false);
   }
   return (st_oauth_error){NULL, st_authenticate_found(c, &o->identity)};
 }
@@ -63,10 +63,10 @@ static st_oauth_error introspect_find(st_oauth *o, st_identity *asked, bool *act
       .event = "store_error",
       .text = "it is not known whether this token is in force; try again later",
       .retry_after = 5};
-  subtoken_text nothing = {NULL, 0};
+  st_identity_use anywhere = {{NULL, 0}, {NULL, 0}, NULL};
   int64_t now = o->context->request->now;
   st_auth_result result =
-      st_identity_find(o->context->service, o->given[ST_OAUTH_TOKEN], nothing, nothing, now, asked);
+      st_identity_find(o->context->service, o->given[ST_OAUTH_TOKEN], &anywhere, now, asked);
   *active = result.status == ST_AUTH_STATUS_OK && asked->grant.exp > now &&
             introspect_concerns(&o->identity, asked);
   bool known = result.status == ST_AUTH_STATUS_OK || result.status == ST_AUTH_STATUS_REJECTED;

@@ -125,9 +125,10 @@ static void oauth_read_basic(st_oauth *o, oauth_client *client) {
   if (!good) client->id = client->secret = (subtoken_text){NULL, 0};
 }
 
-/* 401 where it came as Basic, so that the client knows which scheme was refused (section 5.2). */
-static st_oauth_error oauth_reject_client(st_oauth *o, const oauth_client *client,
-                                          const char *event) {
+/* 401 where it came as Basic, so that the client knows which scheme was refused (section 5.2), and
+ * everywhere but at the token endpoint (RFC 7662 section 2.3).
+ */
+static st_oauth_error oauth_reject_client(st_oauth *o, bool unauthorized, const char *event) {
   static const st_problem rejected = {
       .status = 400,
       .text =
@@ -135,8 +136,8 @@ static st_oauth_error oauth_reject_client(st_oauth *o, const oauth_client *clien
           "and client_secret the whole key"};
   st_problem *problem = st_problem_copy(&o->context->problem, &rejected);
   problem->event = event;
-  if (client->basic) problem->status = 401;
-  problem->basic_challenge = client->basic;
+  if (unauthorized) problem->status = 401;
+  problem->basic_challenge = unauthorized;
   return (st_oauth_error){"invalid_client", problem};
 }
 
@@ -159,7 +160,7 @@ static st_oauth_error oauth_read_client(st_oauth *o, oauth_client *client) {
   return st_oauth_ok;
 }
 
-st_oauth_error st_oauth_authenticate_client(st_oauth *o) {
+st_oauth_error st_oauth_authenticate_client(st_oauth *o, bool token_endpoint) {
   st_context *c = o->context;
   oauth_client client = {{NULL, 0}, {NULL, 0}, false};
   st_oauth_error error = oauth_read_client(o, &client);
@@ -171,13 +172,14 @@ st_oauth_error st_oauth_authenticate_client(st_oauth *o) {
   }
   bool key = st_key_shaped(client.secret) && client.id.len == ST_KEY_ID_LEN &&
              memcmp(client.id.data, client.secret.data, ST_KEY_ID_LEN) == 0;
-  if (!key) return oauth_reject_client(o, &client, "key_unknown");
+  bool unauthorized = client.basic || !token_endpoint;
+  if (!key) return oauth_reject_client(o, unauthorized, "key_unknown");
   c->credential.text = client.secret;
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
   if (problem == NULL) return st_oauth_ok;
   if (problem->status >= 429) return st_oauth_error_of(problem, NULL);
-  return oauth_reject_client(o, &client, problem->event);
+  return oauth_reject_client(o, unauthorized, problem->event);
 }
 
 /* ---- the scope ---- */

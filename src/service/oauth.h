@@ -73,8 +73,10 @@ st_oauth_error st_oauth_check_once(st_oauth *o, unsigned parameters)
 
 /* Is there client authentication, in the body or, once the credential has been found, as Basic? */
 bool st_oauth_has_client(const st_oauth *o);
-/* Who the client is (RFC 6749 section 2.3.1): a whole key, by its public id. Writes identity. */
-st_oauth_error st_oauth_authenticate_client(st_oauth *o) __attribute__((warn_unused_result));
+/* Who the client is (RFC 6749 section 2.3.1): a whole key, by its public id. Writes identity.
+ * token_endpoint: there alone a client that came in the body is refused with 400 and not 401. */
+st_oauth_error st_oauth_authenticate_client(st_oauth *o, bool token_endpoint)
+    __attribute__((warn_unused_result));
 
 /* Reads the scope; each of it has to be held. text: what is told when it is not. */
 st_oauth_error st_oauth_read_scope(st_oauth *o, const subtoken_claims *held, const char *text)

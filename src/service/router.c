@@ -132,6 +132,7 @@ static void router_begin(st_context *c, const st_service *service, const st_requ
   c->path_truncated = false;
   c->query = (subtoken_text){NULL, 0};
   c->method = request->method;
+  c->edge_audience = NULL;
   st_credential_clear(&c->credential);
 }
 

@@ -393,7 +393,8 @@ class ServerEdge(Http):
 
     def ask(self, case):
         method, target, headers, body = self.world.request(case)
-        headers.append("X-Subtoken-Audience: " + (AUDIENCE if self.kind else ""))
+        if self.kind:  # a proxy without an audience says nothing of one
+            headers.append("X-Subtoken-Audience: " + AUDIENCE)
         answer = ask(self.where, "/v2/authorize" + target, headers, method, body)
         said = {"status": answer.status, "challenge": answer.header("WWW-Authenticate") or ""}
         if answer.status == 200:

@@ -106,8 +106,8 @@ class Token:
 
 class Verifier:
     """ring: None is the whole one, else the audience that its secrets are derived for. told: the audience that it is
-    told to be. An edge decides by itself; the server takes every audience unless it is told what the edge is that asks
-    (told: "" is an edge without one, None is nobody's)."""
+    told to be. An edge decides by itself. The server's own routes take every audience; its decision endpoint is asked by
+    an edge (told: "" is one without an audience)."""
 
     def __init__(self, name, ring=None, told=None, server=False):
         self.name, self.ring, self.told, self.server = name, ring, told, server
@@ -138,7 +138,7 @@ def narrower(inner, outer):
 
 def audience_fits(credential, verifier):
     if verifier.server:
-        return verifier.told is None or (credential.audience or "") == verifier.told
+        return verifier is OWN or (credential.audience or "") == verifier.told
     return verifier.ring is not None or credential.audience == verifier.told
 
 
@@ -148,15 +148,12 @@ def verdict(token, verifier, now, method, path, needs=()):
         return 401, "kid"
     if token.expired(now):
         return 401, "expired"
-    # The decision endpoint looks for what the asker says of itself last.
-    if not verifier.server and not audience_fits(token, verifier):
+    if not audience_fits(token, verifier):
         return 401, "aud"
     if token.revoked():
         return 401, "revoked"
     if not lists(token.urls, method, path):
         return 403, "url"
-    if not audience_fits(token, verifier):
-        return 401, "aud"
     if not set(needs) <= set(token.permissions):
         return 403, "perm"
     return 200, "ok"
@@ -167,7 +164,7 @@ def secret_status(secret, verifier, now, needs=()):
     if not secret.good(now):
         return 401
     # A key that is bound to nothing may go anywhere.
-    if secret.audience and verifier.told is not None and secret.audience != verifier.told:
+    if secret.audience and secret.audience != verifier.told:
         return 401
     return 200 if set(needs) <= set(secret.permissions) else 403
 

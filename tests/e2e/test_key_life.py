@@ -220,10 +220,12 @@ def the_decision_endpoint_is_told_for_whom_it_decides():
         plain, eu = subtoken(server, key), subtoken(server, key, "audience=eu")
         said = {"absent": (), "none": ("-H", "X-Subtoken-Audience;"), "eu": ("-H", "X-Subtoken-Audience: eu"),
                 "us": ("-H", "X-Subtoken-Audience: us")}
-        for credential, taken in ((key, "absent none eu us"), (bound, "absent eu"), (plain, "absent none"), (eu, "absent eu")):
+        for credential, taken in ((key, "absent none eu us"), (bound, "eu"), (plain, "absent none"), (eu, "eu")):
             for who, args in said.items():
                 answer = curl(server.url + "/v2/authorize/v2/account", *bearer(credential), *args)
                 assert answer.status == (200 if who in taken.split() else 401), (who, answer.status, taken)
+            # What is asked of the server for itself is for every audience.
+            assert call(server, "GET", "/v2/tokeninfo", credential).status == 200, credential
         wait(lambda: any(l.get("reason") == "aud" for l in server.log_lines()), "the reason in the log")
 
 

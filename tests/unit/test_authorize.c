@@ -592,10 +592,13 @@ static void a_nonce_is_echoed(void **state) {
 #define BOUND_KEY "EEEEEEEE-0000-0000-0000-000000000001EEEEEEEE-0000-0000-0000-000000000002"
 #define AS_BOUND "Authorization: Bearer " BOUND_KEY "\n"
 
-/* What an edge with the whole ring would decide; but a key that is not bound is good everywhere. */
+/* What an edge with the whole ring would decide; but a key that is not bound is good everywhere.
+ * Who says nothing is an edge without an audience: what was made for another edge does not pass it.
+ */
 static void an_audience_is_for_its_edge(void **state) {
   (void)state;
   static char plain[SUBTOKEN_ISSUED_MAX + 128], eu[SUBTOKEN_ISSUED_MAX + 128];
+  static char eu_elsewhere[SUBTOKEN_ISSUED_MAX + 128];
   fixture_row *row = fixture_add(ST_KIND_KEY, "EEEEEEEE-0000-0000-0000-000000000001", "", "o",
                                  "account", ST_NEVER);
   snprintf(row->key.audience, sizeof row->key.audience, "eu");
@@ -603,14 +606,21 @@ static void an_audience_is_for_its_edge(void **state) {
   snprintf(plain, sizeof plain, "%s", subtoken("account", NULL, BEARER));
   assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu", AS_KEY), 200);
   snprintf(eu, sizeof eu, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX, member("subtoken"));
+  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu&urls=/v2/bank", AS_KEY),
+                   200);
+  snprintf(eu_elsewhere, sizeof eu_elsewhere, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX,
+           member("subtoken"));
   const struct {
     const char *credential, *asker;
     int status;
   } rows[] = {
+      {eu_elsewhere, "", 401}, /* for whom it is comes before where */
+      {eu_elsewhere, FOR("us"), 401},
+      {eu_elsewhere, FOR("eu"), 403},
       {AS_KEY, "", 200},
       {AS_KEY, FOR_NONE, 200},
       {AS_KEY, FOR("eu"), 200},
-      {AS_BOUND, "", 200},
+      {AS_BOUND, "", 401},
       {AS_BOUND, FOR_NONE, 401},
       {AS_BOUND, FOR("eu"), 200},
       {AS_BOUND, FOR("us"), 401},
@@ -618,7 +628,7 @@ static void an_audience_is_for_its_edge(void **state) {
       {plain, "", 200},
       {plain, FOR_NONE, 200},
       {plain, FOR("eu"), 401},
-      {eu, "", 200},
+      {eu, "", 401},
       {eu, FOR_NONE, 401},
       {eu, FOR("eu"), 200},
       {eu, FOR("us"), 401},

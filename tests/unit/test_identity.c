@@ -99,7 +99,8 @@ static subtoken_result reason(void) {
 
 static subtoken_result identify_at(subtoken_text credential, const char *target, int64_t now) {
   memset(&identity, 0x5A, sizeof identity);
-  result = st_identity_find(&service, credential, ST_TEXT("GET"), st_text(target), now, &identity);
+  st_identity_use use = {ST_TEXT("GET"), st_text(target), NULL};
+  result = st_identity_find(&service, credential, &use, now, &identity);
   return reason();
 }
 

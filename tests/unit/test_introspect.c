@@ -155,8 +155,8 @@ static void a_client_may_ask(void **state) {
                    400);
   check_oauth_error(400, "invalid_request", "client_secret: another credential came with it");
   assert_int_equal(
-      post(INTROSPECT, AS_FORM, "token=" KEY "&client_id=" ASKER_ID "&client_secret=x"), 400);
-  check_oauth_error(400, "invalid_client", CLIENT_REFUSED);
+      post(INTROSPECT, AS_FORM, "token=" KEY "&client_id=" ASKER_ID "&client_secret=x"), 401);
+  check_oauth_error(401, "invalid_client", CLIENT_REFUSED); /* RFC 7662 section 2.3 */
 }
 
 /* A resource server need not hold a whole key. */
