@@ -385,6 +385,12 @@ static st_store_status revoke_token(void *context, const st_audit_context *audit
   return ST_STORE_OK;
 }
 
+static st_store_status last_sequence(void *context, int64_t *sequence) {
+  (void)context;
+  *sequence = 9;
+  return ST_STORE_OK;
+}
+
 static const st_key_changes key_changes = {.create = create_key,
                                            .find = find_key,
                                            .find_sub = find_sub,
@@ -394,7 +400,8 @@ static const st_key_changes key_changes = {.create = create_key,
                                            .set_disabled = disable_key,
                                            .revoke_subtokens = change_key,
                                            .rotate = rotate_key,
-                                           .revoke_token = revoke_token};
+                                           .revoke_token = revoke_token,
+                                           .last_sequence = last_sequence};
 /* Holds what was good in the inputs before: none of it may pass for another token. */
 static uint8_t token_cache_memory[65536];
 static subtoken_cache token_cache = {sizeof token_cache, token_cache_memory,

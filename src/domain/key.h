@@ -131,6 +131,8 @@ typedef struct st_key_changes {
   /* A token by its tid, of the row with a sub, that expires at exp: st_store_token_revoke. */
   st_store_status (*revoke_token)(void *context, const st_audit_context *audit, subtoken_text sub,
                                   subtoken_text tid, int64_t exp, int64_t *sequence);
+  /* The last sequence of the revocation data, by reading: it carries all that was answered. */
+  st_store_status (*last_sequence)(void *context, int64_t *sequence);
 } st_key_changes;
 
 /* The grant of a key as claims that never were in a token. False when it does not

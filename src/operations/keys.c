@@ -174,6 +174,14 @@ static st_store_status op_keys_revoke_token(void *store, const st_audit_context 
       error);
 }
 
+static st_store_status op_keys_last_sequence(void *store, int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_revocation_state state = {0};
+  st_store_status status = st_status_log(st_store_revocation_state(store, &state, error), error);
+  if (status == ST_STORE_OK) *sequence = state.sequence;
+  return status;
+}
+
 st_key_changes st_keys_changes_of(st_store *store) {
   return (st_key_changes){.context = store,
                           .create = op_keys_create,
@@ -185,5 +193,6 @@ st_key_changes st_keys_changes_of(st_store *store) {
                           .set_disabled = op_keys_set_disabled,
                           .revoke_subtokens = op_keys_revoke_subtokens,
                           .rotate = op_keys_rotate,
-                          .revoke_token = op_keys_revoke_token};
+                          .revoke_token = op_keys_revoke_token,
+                          .last_sequence = op_keys_last_sequence};
 }

@@ -10,6 +10,10 @@
 #define ISSUING_TOO_DEEP \
   "made from too many subtokens, one after the other (maximum 8): use the key or an earlier one"
 
+#define ISSUING_ALL_REVOKED                                                                     \
+  "every token that could be made of this now has been revoked: ask again in a second, or for " \
+  "one that lives longer"
+
 /* A sentence for each way in which narrowing or signing can fail. */
 static void issuing_explain(subtoken_result result, const subtoken_narrow_report *report,
                             char *error) {
@@ -43,6 +47,7 @@ static void issuing_explain(subtoken_result result, const subtoken_narrow_report
                        "them they have 64 characters");
       break;
     case SUBTOKEN_TOO_DEEP: st_write_literal(&writer, ISSUING_TOO_DEEP); break;
+    case SUBTOKEN_REVOKED: st_write_literal(&writer, ISSUING_ALL_REVOKED); break;
     case SUBTOKEN_TOO_LARGE:
       st_write_literal(&writer,
                        "urls: the subtoken would be longer than 4096 bytes; ask for fewer or "
@@ -70,7 +75,7 @@ static subtoken_result issuing_sign(const st_service *service, const st_key *row
     subtoken_text tid = {strrchr(token, '.') + 1, SUBTOKEN_TID_LEN};
     st_store_status found = keys->tokens_revoked(keys->store, &tid, 1, &revoked);
     if (found != ST_STORE_OK || !revoked) return SUBTOKEN_OK;
-    if (--claims->exp <= claims->iat) return SUBTOKEN_PARENT_EXPIRED;
+    if (--claims->exp <= claims->iat) return SUBTOKEN_REVOKED;
   }
 }
 
@@ -103,6 +108,8 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
       .status = 400, .event = "issue_denied", .text = "the credential is not valid yet"};
   static const st_problem too_deep = {
       .status = 400, .event = "issue_denied", .text = ISSUING_TOO_DEEP};
+  static const st_problem all_revoked = {
+      .status = 400, .event = "issue_denied", .text = ISSUING_ALL_REVOKED};
   static const st_problem kid = {.status = 400,
                                  .event = "issue_denied",
                                  .text = "audience: too long for the name of the signing secret"};
@@ -115,6 +122,7 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
     case SUBTOKEN_PARENT_EXPIRED: return &expired;
     case SUBTOKEN_NOT_YET: return &not_yet;
     case SUBTOKEN_TOO_DEEP: return &too_deep;
+    case SUBTOKEN_REVOKED: return &all_revoked;
     case SUBTOKEN_BAD_KID: return &kid;
     default: return st_issuing_status(result) == 503 ? &unable : &failed;
   }

@@ -79,7 +79,7 @@ static bool revoke_verifies(st_oauth *o) {
       subtoken_authenticate(service->ring, NULL, o->given[ST_OAUTH_TOKEN], claims);
   if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, claims);
   if (result != SUBTOKEN_OK && result != SUBTOKEN_URL) return false; /* no target is named */
-  return claims->sid.len == 0; /* a session has ended with its key */
+  return true;
 }
 
 /* Found by reading, so that nobody waits for a turn to write because of one that is listed. */
@@ -90,6 +90,24 @@ static bool revoke_is_listed(const st_oauth *o) {
   return keys->tokens_revoked(keys->store, &tid, 1, &listed) == ST_STORE_OK && listed;
 }
 
+/* Whoever asks again, because an answer was lost, has to know what to wait for, too. Read as well.
+ */
+static st_oauth_error revoke_tell_sequence(st_oauth *o) {
+  const st_key_changes *changes = o->context->service->changes;
+  int64_t sequence = 0;
+  st_store_status found = changes->last_sequence(changes->context, &sequence);
+  if (found != ST_STORE_OK) return st_oauth_error_of(st_problem_change(found), NULL);
+  st_reply_sequence(o->context->reply, sequence);
+  return st_oauth_ok;
+}
+
+/* A token that is not accepted. One of a session is listed with it. */
+static st_oauth_error revoke_rejected(st_oauth *o) {
+  if (!revoke_verifies(o)) return st_oauth_ok;
+  bool listed = o->identity.grant.sid.len > 0 || revoke_is_listed(o);
+  return listed ? revoke_tell_sequence(o) : revoke_listed(o);
+}
+
 /* Whatever its urls list, and for every audience. */
 static st_oauth_error revoke_token(st_oauth *o) {
   st_context *c = o->context;
@@ -98,9 +116,7 @@ static st_oauth_error revoke_token(st_oauth *o) {
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
   if (problem != NULL && problem->status == 503) return st_oauth_error_of(problem, NULL);
-  if (problem != NULL) {
-    return revoke_verifies(o) && !revoke_is_listed(o) ? revoke_listed(o) : st_oauth_ok;
-  }
+  if (problem != NULL) return revoke_rejected(o);
   bool session =
       o->identity.method == ST_AUTH_SESSION || o->identity.method == ST_AUTH_SERVICE_SESSION;
   return session ? revoke_session(o, o->identity.key.id) : revoke_listed(o);

@@ -100,7 +100,11 @@ def whoever_holds_a_token_may_revoke_it():
         assert [status(server, t) for t in (made[0], child, made[1], key["key"])] == [401, 401, 200, 200]
         code, out, _ = run("verify", "--url", "/v2/tokeninfo", stdin=child, data=server.data)
         assert code == 1 and out.startswith("refused 401 revoked"), out
-        for token in (made[0], "unknown", "a.b.c", made[1][:-2]):
+        # Who asks again, because the answer was lost, is told a snapshot that carries it, and nothing is written.
+        again = revoke(server, made[0])
+        assert again.status == 200 and int(again.header("Subtoken-Seq")) >= int(answer.header("Subtoken-Seq")), again.headers
+        assert revoke(server, made[0]).header("Subtoken-Seq") == again.header("Subtoken-Seq")
+        for token in ("unknown", "a.b.c", made[1][:-2]):
             answer = revoke(server, token)
             assert answer.status == 200 and answer.body == "{}" and answer.header("Subtoken-Seq") is None, (token, answer.headers)
         error(revoke(server, key["key"]), 400, "unsupported_token_type",
@@ -114,6 +118,7 @@ def whoever_holds_a_token_may_revoke_it():
             pair = log_in(server).json()
             assert revoke(server, pair[which]).header("Subtoken-Seq") and status(server, pair["access_token"]) == 401
             refused(refresh(server, pair["refresh_token"]), 401)
+            assert revoke(server, pair["access_token"]).header("Subtoken-Seq")
         # An access token of a key is one like the others; what is asked for again is another.
         for _ in range(2):
             token = grant(server, *as_basic(key)).json()["access_token"]
@@ -168,6 +173,9 @@ def a_token_is_asked_about():
             answer = form(server, "/oauth/introspect", *args, token=token, token_type_hint="access_token")
             assert answer.status == 200 and answer.json() == want and list(answer.json()) == list(want), answer.body
         assert form(server, "/oauth/introspect", token=token, client_id=asker["id"], client_secret=asker["key"]).json() == want
+        wrong = form(server, "/oauth/introspect", token=token, client_id=asker["id"], client_secret=key["key"])
+        error(wrong, 401, "invalid_client", REFUSED)  # RFC 7662 section 2.3
+        assert wrong.header("WWW-Authenticate").startswith("Basic ")
         whole = introspect(server, asker, key["key"]).json()
         assert whole["active"] and whole["client_id"] == key["id"] and whole["scope"] == "account wallet" and "exp" not in whole
         # Who is bound to an audience is told of its tokens.

@@ -64,7 +64,7 @@ static struct {
   int64_t revoked_exp;
   char used[ST_KEY_ID_LEN + 1];               /* the last key that was */
   int64_t overlap;                            /* as the last rotation was asked for */
-  char revoked_tids[8][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
+  char revoked_tids[16][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
   size_t revoked_count, tids_asked;
 } fixture;
 
@@ -527,6 +527,12 @@ static inline st_store_status fixture_revoke_token(void *context, const st_audit
   return ST_STORE_NOT_FOUND;
 }
 
+static inline st_store_status fixture_last_sequence(void *context, int64_t *sequence) {
+  assert_ptr_equal(context, &fixture);
+  *sequence = 79;
+  return fixture.outcome;
+}
+
 static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .create = fixture_create_key,
                                                    .find = fixture_find_key,
@@ -537,6 +543,7 @@ static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .set_disabled = fixture_set_disabled,
                                                    .revoke_subtokens = fixture_revoke_subtokens,
                                                    .revoke_token = fixture_revoke_token,
+                                                   .last_sequence = fixture_last_sequence,
                                                    .rotate = fixture_rotate};
 /* One that every token goes through, whatever was asked with it before. */
 static uint8_t token_cache_memory[65536];

@@ -158,6 +158,9 @@ static void revokes_a_token(void **state) {
   assert_int_equal(keys.tokens_revoked(keys.store, &tid, 1, &revoked), ST_STORE_OK);
   assert_true(revoked);
   assert_string_equal(last_line().who, by_ann.who);
+  int64_t last = 0;
+  assert_int_equal(changes.last_sequence(changes.context, &last), ST_STORE_OK);
+  assert_true(last == sequence);
   sub.len--;
   assert_int_equal(
       changes.revoke_token(changes.context, &by_ann, sub, tid, st_clock_now(), &sequence),
