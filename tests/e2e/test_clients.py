@@ -59,7 +59,7 @@ def made(a):
     head = token.split(".")[0]
     assert base64.b64decode(head + "=" * (-len(head) % 4)) == b'{"alg":"HS256","typ":"JWT"}'
     claims = payload(token)
-    assert list(claims) == ["sub", "iat", "exp", "permissions"] + (["urls"] if "urls" in claims else [])
+    assert list(claims) == ["sub", "iat", "exp", "permissions"] + [x for x in ("urls", "via") if x in claims]
     date = email.utils.parsedate_to_datetime(a.header("Date")).timestamp()
     assert date - 5 <= claims["iat"] <= date and claims["iat"] < claims["exp"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", claims["sub"])
