@@ -369,18 +369,18 @@ static st_store_status rotate_key(void *context, const st_audit_context *audit, 
 }
 
 /* The tid and sub of one of the subtokens here: nothing else verifies. */
-static st_store_status revoke_token(void *context, const st_audit_context *audit, subtoken_text sub,
-                                    subtoken_text tid, int64_t exp, int64_t *sequence) {
+static st_store_status revoke_token(void *context, const st_audit_context *audit,
+                                    const st_key_token *token, int64_t *sequence) {
   (void)context;
   check_audit(audit);
-  HOLD(strcmp(audit->who, "holder of the token") == 0 && tid.len == ST_TID_LEN);
+  HOLD(strcmp(audit->who, "holder of the token") == 0 && token->tid.len == ST_TID_LEN);
   size_t i = KEYS;
   for (; i < SESSION_TOKEN; i++) {
     const char *signature = strrchr(credentials[i].text, '.') + 1;
-    if (memcmp(tid.data, signature, ST_TID_LEN) == 0) break;
+    if (memcmp(token->tid.data, signature, ST_TID_LEN) == 0) break;
   }
-  HOLD(i < SESSION_TOKEN && st_text_is(sub, rows[i - KEYS].sub));
-  HOLD(exp > NOW && exp <= credentials[i].grant.exp);
+  HOLD(i < SESSION_TOKEN && st_text_is(token->sub, rows[i - KEYS].sub));
+  HOLD(token->exp > NOW && token->exp <= credentials[i].grant.exp);
   *sequence = 9;
   return ST_STORE_OK;
 }

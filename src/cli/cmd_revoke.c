@@ -109,13 +109,13 @@ static int revoke_session(const revoke_command *s, const st_key *session, subtok
 }
 
 static int revoke_tid(const revoke_command *s, size_t line, const st_key *key,
-                      const subtoken_claims *claims) {
+                      const st_key_token *token) {
   char error[ST_ERROR_MAX], text[256];
   int64_t sequence = 0;
-  subtoken_text tid = subtoken_claims_text(claims, claims->tid);
-  if (claims->exp + s->leeway <= s->now) return revoke_print_over(s, tid, "expired", "has expired");
-  switch (st_store_token_revoke(s->store, &s->context, subtoken_claims_text(claims, claims->sub),
-                                tid, claims->exp, ST_TOKENS_REVOKED_MAX, &sequence, error)) {
+  subtoken_text tid = token->tid;
+  if (token->exp + s->leeway <= s->now) return revoke_print_over(s, tid, "expired", "has expired");
+  switch (st_store_token_revoke(s->store, &s->context, token, ST_TOKENS_REVOKED_MAX, &sequence,
+                                error)) {
     case ST_STORE_OK: return revoke_print_done(s, "tid", tid, sequence, "is revoked");
     case ST_STORE_NOT_FOUND: return revoke_print_over(s, tid, "revoked", "was revoked before");
     case ST_STORE_FULL:
@@ -146,10 +146,13 @@ static int revoke_claims(const revoke_command *s, size_t line, const subtoken_cl
       st_store_by_sub(s->store, subtoken_claims_text(claims, claims->sub), &key, error);
   if (found == ST_STORE_NOT_FOUND || found == ST_STORE_REVOKED) return revoke_sub(s, line, claims);
   if (found != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
-  if (revoke_is_session(&key, claims)) {
-    return revoke_session(s, &key, subtoken_claims_text(claims, claims->tid));
+  st_key_token token = st_key_token_of(claims);
+  if (!st_key_has_made(&key, &token)) {
+    return revoke_print_refused(s, line, "aud",
+                                "not a token of its key, which is bound to another audience");
   }
-  return revoke_tid(s, line, &key, claims);
+  if (revoke_is_session(&key, claims)) return revoke_session(s, &key, token.tid);
+  return revoke_tid(s, line, &key, &token);
 }
 
 /* Whether it has been used does not matter. */

@@ -39,6 +39,23 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) {
   return true;
 }
 
+st_key_token st_key_token_of(const subtoken_claims *claims) {
+  st_key_token token = {.sub = subtoken_claims_text(claims, claims->sub),
+                        .tid = subtoken_claims_text(claims, claims->tid),
+                        .via_count = claims->via_count,
+                        .exp = claims->exp};
+  size_t at = 0;
+  for (size_t i = 0; i < token.via_count; i++) {
+    token.via[i] = subtoken_claims_text(claims, claims->via[i]);
+  }
+  if (claims->aud_derived) token.derived_for = subtoken_claims_audience(claims, &at);
+  return token;
+}
+
+bool st_key_has_made(const st_key *key, const st_key_token *token) {
+  return key->audience[0] == '\0' || st_text_is(token->derived_for, key->audience);
+}
+
 bool st_key_token_shaped(subtoken_text text) {
   size_t dots = 0;
   for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';

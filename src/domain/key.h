@@ -73,6 +73,17 @@ typedef struct st_derived {
   st_derived_item items[ST_DERIVED_LISTED];
 } st_derived;
 
+/* A token of a row, by what is listed when it is revoked by itself: views of its claims, which live
+ * as long.
+ */
+typedef struct st_key_token {
+  subtoken_text sub, tid;
+  subtoken_text via[SUBTOKEN_VIA_MAX]; /* the tids of what it was made from */
+  size_t via_count;
+  subtoken_text derived_for; /* the audience that its secret is derived for; absent: a plain one */
+  int64_t exp;
+} st_key_token;
+
 /* Who changes something, and from where: for the audit log. */
 typedef struct st_audit_context {
   int64_t now_us;   /* microseconds since 1970 */
@@ -128,9 +139,9 @@ typedef struct st_key_changes {
   /* Draws the second half; whole: as of create. The one before is good for `overlap` seconds. */
   st_store_status (*rotate)(void *context, const st_audit_context *audit, const char *id,
                             int64_t overlap, char *whole);
-  /* A token by its tid, of the row with a sub, that expires at exp: st_store_token_revoke. */
-  st_store_status (*revoke_token)(void *context, const st_audit_context *audit, subtoken_text sub,
-                                  subtoken_text tid, int64_t exp, int64_t *sequence);
+  /* A token by itself: st_store_token_revoke. */
+  st_store_status (*revoke_token)(void *context, const st_audit_context *audit,
+                                  const st_key_token *token, int64_t *sequence);
   /* The last sequence of the revocation data, by reading: it carries all that was answered. */
   st_store_status (*last_sequence)(void *context, int64_t *sequence);
 } st_key_changes;
@@ -138,6 +149,14 @@ typedef struct st_key_changes {
 /* The grant of a key as claims that never were in a token. False when it does not
  * fit, which a key of the store always does. */
 bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn_unused_result));
+
+/* Of the claims of a token that was authenticated. */
+st_key_token st_key_token_of(const subtoken_claims *claims);
+
+/* What is made with a row that is bound to an audience is for that, and signed under the secret
+ * that is derived for it; anything else under its sub was made up by somebody who has a secret.
+ */
+bool st_key_has_made(const st_key *key, const st_key_token *token);
 
 /* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
 bool st_key_shaped(subtoken_text text);

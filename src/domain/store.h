@@ -390,16 +390,21 @@ st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *con
     __attribute__((warn_unused_result));
 
 /* List a token by its tid, with what was made from it, until it could no longer live: exp and two
- * leeways of SUBTOKEN_LEEWAY_MAX. sub: that of the token. most: how many of a sub may be listed at
- * a time. ST_STORE_OK also when it is listed already; the sequence is one that carries it.
- * ST_STORE_NOT_FOUND: no living row has the sub, so the token is refused anyway. ST_STORE_FULL: as
- * many are listed; a new sub ends all of them.
+ * leeways of SUBTOKEN_LEEWAY_MAX. What was made from it and is listed is taken off, because the
+ * token is in its via. most: how many may be listed at a time of a row and its sessions, and as
+ * many again that are signed under a derived secret, so that nobody who has one of these keeps
+ * others from being listed. ST_STORE_OK also when it, or what it was made from, is listed already;
+ * the sequence is one that carries it. ST_STORE_NOT_FOUND: no living row has the sub or has made
+ * the token (st_key_has_made), so it is refused anyway. ST_STORE_FULL: as many are listed; a new
+ * sub ends all of them.
+ *
+ * When a sub is listed for good (its row ends, or gets a new one), the tokens that are listed of it
+ * are taken off in the same change.
  */
 #define ST_TOKENS_REVOKED_MAX 1000
 st_store_status st_store_token_revoke(st_store *store, const st_audit_context *context,
-                                      subtoken_text sub, subtoken_text tid, int64_t exp,
-                                      int64_t most, int64_t *sequence, char *error)
-    __attribute__((warn_unused_result));
+                                      const st_key_token *token, int64_t most, int64_t *sequence,
+                                      char *error) __attribute__((warn_unused_result));
 
 /* ---- upkeep ---- */
 

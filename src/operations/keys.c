@@ -165,13 +165,11 @@ static st_store_status op_keys_rotate(void *store, const st_audit_context *conte
 }
 
 static st_store_status op_keys_revoke_token(void *store, const st_audit_context *context,
-                                            subtoken_text sub, subtoken_text tid, int64_t exp,
-                                            int64_t *sequence) {
+                                            const st_key_token *token, int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(context);
   return st_status_log(
-      st_store_token_revoke(store, &now, sub, tid, exp, ST_TOKENS_REVOKED_MAX, sequence, error),
-      error);
+      st_store_token_revoke(store, &now, token, ST_TOKENS_REVOKED_MAX, sequence, error), error);
 }
 
 static st_store_status op_keys_last_sequence(void *store, int64_t *sequence) {

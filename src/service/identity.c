@@ -95,13 +95,6 @@ static subtoken_result identity_names_revoked(void *context, const subtoken_text
   return in_force ? identity_tids_revoked(lookup, names + 1, count - 1) : SUBTOKEN_REVOKED;
 }
 
-/* What is made with a bound key is for its audience, and says so; anything else under its sub was
- * made up by somebody who has a secret. */
-static bool identity_audience_fits(const st_key *key, const subtoken_claims *grant) {
-  return key->audience[0] == '\0' ||
-         (grant->aud_derived && subtoken_claims_has_audience(grant, st_text(key->audience)));
-}
-
 /* A token never exceeds what the store grants its sub now. */
 static bool identity_limit(const st_key *key, subtoken_claims *grant) {
   subtoken_claims most;
@@ -162,8 +155,9 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   subtoken_result result = identity_authenticate(service, credential, &identity->grant);
   if (result == SUBTOKEN_OK) result = subtoken_decide(&verifier, &request, &identity->grant);
   if (result == SUBTOKEN_URL && use->target.data == NULL) result = SUBTOKEN_OK;
-  if (result == SUBTOKEN_OK && !identity_audience_fits(&identity->key, &identity->grant)) {
-    result = SUBTOKEN_AUD;
+  if (result == SUBTOKEN_OK && identity->key.audience[0] != '\0') {
+    st_key_token token = st_key_token_of(&identity->grant);
+    if (!st_key_has_made(&identity->key, &token)) result = SUBTOKEN_AUD;
   }
   if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;

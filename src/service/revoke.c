@@ -52,13 +52,11 @@ static st_oauth_error revoke_session(st_oauth *o, const char *id) {
 
 static st_oauth_error revoke_listed(st_oauth *o) {
   const st_key_changes *changes = o->context->service->changes;
-  const subtoken_claims *claims = &o->identity.grant;
+  st_key_token token = st_key_token_of(&o->identity.grant);
   st_audit_buffers buffers;
   st_audit_context audit = revoke_audit(o, &buffers);
   int64_t sequence = 0;
-  st_store_status changed =
-      changes->revoke_token(changes->context, &audit, subtoken_claims_text(claims, claims->sub),
-                            subtoken_claims_text(claims, claims->tid), claims->exp, &sequence);
+  st_store_status changed = changes->revoke_token(changes->context, &audit, &token, &sequence);
   return revoke_changed(o, changed, sequence);
 }
 
@@ -82,12 +80,17 @@ static bool revoke_verifies(st_oauth *o) {
   return true;
 }
 
-/* Found by reading, so that nobody waits for a turn to write because of one that is listed. */
+/* By itself, or with what it was made from. Found by reading, so that nobody waits for a turn to
+ * write because of one that is listed.
+ */
 static bool revoke_is_listed(const st_oauth *o) {
   const st_keys *keys = &o->context->service->keys;
-  subtoken_text tid = subtoken_claims_text(&o->identity.grant, o->identity.grant.tid);
+  st_key_token token = st_key_token_of(&o->identity.grant);
+  subtoken_text names[SUBTOKEN_VIA_MAX + 1] = {token.tid};
   bool listed = false;
-  return keys->tokens_revoked(keys->store, &tid, 1, &listed) == ST_STORE_OK && listed;
+  memcpy(names + 1, token.via, token.via_count * sizeof *names);
+  return keys->tokens_revoked(keys->store, names, token.via_count + 1, &listed) == ST_STORE_OK &&
+         listed;
 }
 
 /* Whoever asks again, because an answer was lost, has to know what to wait for, too. Read as well.

@@ -35,12 +35,22 @@ static st_store_status log_rows(st_db *db, const st_change *change) {
                                : status;
 }
 
+/* Tokens that were revoked by themselves: their sub is listed, for longer than any of them. */
+static st_store_status unlist_tokens(st_db *db, const st_change *change) {
+  int64_t sequence = 0;
+  bool ok =
+      st_transaction_take_sequence(db, change, &sequence) == ST_STORE_OK &&
+      st_db_run(db, ST_SQL_SET_LOG_TOKENS, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
+      st_db_run(db, ST_SQL_SET_UNLIST_TOKENS, ST_NO_VALUES) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
 /* The subs that the rows have now are refused for ever. */
 static st_store_status revoke_rows(st_db *db, const st_change *change) {
   st_value now = st_db_number(change->now);
   bool ok = st_db_run(db, ST_SQL_SET_REVOKE, ST_VALUES(now)) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_LIST, ST_VALUES(now)) == ST_STORE_OK &&
-            log_rows(db, change) == ST_STORE_OK;
+            log_rows(db, change) == ST_STORE_OK && unlist_tokens(db, change) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 

@@ -68,6 +68,8 @@ typedef enum st_sql {
   ST_SQL_SET_REVOKE,                  /* their subs are refused for ever */
   ST_SQL_SET_LIST,                    /* listed until it is purged */
   ST_SQL_SET_LOG,                     /* their hashes changed at a sequence */
+  ST_SQL_SET_LOG_TOKENS,              /* and those of what is listed of their subs' tokens */
+  ST_SQL_SET_UNLIST_TOKENS,           /* which are listed no longer */
   ST_SQL_SET_DELETE,                  /* they live no longer */
   ST_SQL_SET_DELETE_DIGESTS,          /* of users */
   ST_SQL_SET_AUDIT_KEYS,              /* a line for each key */
@@ -151,7 +153,10 @@ typedef enum st_sql {
 
   /* Tokens that are listed by themselves, by their tids. */
   ST_SQL_TOKEN_IS_LISTED,
-  ST_SQL_TOKEN_COUNT, /* of a sub */
+  /* Those that were made from a token of a sub, by their via, and stay no longer than it. */
+  ST_SQL_TOKEN_COUNT_OTHERS, /* but for these: of a row and its sessions, of one kind of secret */
+  ST_SQL_TOKEN_LOG_MADE,
+  ST_SQL_TOKEN_UNLIST_MADE,
   ST_SQL_TOKEN_LIST,
   ST_SQL_TOKEN_PURGE_LOG, /* what TOKEN_PURGE takes off */
   ST_SQL_TOKEN_PURGE,     /* those that are listed until before a time */

@@ -7,7 +7,7 @@ import json
 LEEWAY = 1
 DEEPEST = 8  # tokens that one was made from, one after the other
 NEVER, MANY = 1 << 60, 1 << 20  # seconds
-TOKENS_MAX = 1000  # of one sub, that may be revoked by themselves at a time
+TOKENS_MAX = 1000  # of a key and its sessions, of one kind of secret, that are listed by themselves at a time
 
 
 class Key:
@@ -22,7 +22,7 @@ class Key:
         self.disabled = self.ended = False
         self.epoch = 0  # which of its subs it has
         self.sub = None  # of this epoch, once a token has shown it
-        self.revoked = {}  # the tids of this epoch that are, and when these tokens were made
+        self.revoked = {}  # by their tids, the tokens of this epoch that are, and that were not made from one that is
         self.sessions = []
         self.secrets = 0  # that it had
         self.changed = 0  # when its whole key was last worth something else
@@ -52,7 +52,7 @@ class Key:
 
     def revoked_of(self, iat):
         """How many tokens of that second are revoked: one with the same claims would be the same token."""
-        return sum(1 for at in self.revoked.values() if at == iat)
+        return sum(1 for token in self.revoked.values() if token.iat == iat)
 
     def rotate(self, secret, overlap, now):
         self.old, self.old_until, self.secret = self.secret, now + overlap, secret
@@ -94,8 +94,11 @@ class Token:
 
     def revoked(self):
         key = self.key
-        return (not key.in_force() or self.epoch != key.epoch or
-                any(tid in key.revoked for tid in (self.tid,) + self.via))
+        return not key.in_force() or self.epoch != key.epoch or self.listed()
+
+    def listed(self):
+        """By itself, or with what it was made from."""
+        return any(tid in self.key.revoked for tid in (self.tid,) + self.via)
 
     def good(self, now):
         return self.signed and not self.expired(now) and not self.revoked()
@@ -260,8 +263,14 @@ def revoke_status(credential, now):
     key = credential.key
     if credential.session or not listable(credential, now):
         return 200
-    full = len(key.revoked) >= TOKENS_MAX and credential.tid not in key.revoked
-    return 429 if full else 200
+    return 429 if not credential.listed() and others_listed(credential) >= TOKENS_MAX else 200
+
+
+def others_listed(token):
+    """How many count beside it: what was made from it is taken off."""
+    root = token.key.parent or token.key
+    listed = [t for key in (root, *root.sessions) for t in key.revoked.values() if bool(t.audience) == bool(token.audience)]
+    return sum(1 for t in listed if token.tid not in t.via)
 
 
 def revoke(credential, now):
@@ -271,8 +280,9 @@ def revoke(credential, now):
         return
     if credential.session:
         key.end()
-    else:
-        key.revoked[credential.tid] = credential.iat
+    elif not credential.listed():
+        key.revoked = {tid: t for tid, t in key.revoked.items() if credential.tid not in t.via}
+        key.revoked[credential.tid] = credential
 
 
 # ---- what a token says ----

@@ -133,30 +133,57 @@ def whoever_holds_a_token_may_revoke_it():
 
 @test
 def nobody_fills_the_revocation_data():
-    """A thousand of a key at a time, and what ends them all."""
+    """A thousand of a key at a time, and what ends them all. Not by what is made from a token that was stolen, which can
+    be revoked all the same; and not by who has the secret of an edge."""
     with Server() as server:
-        key, other = make_key(server.data), make_key(server.data)
+        key, other, edge = make_key(server.data), make_key(server.data), make_key(server.data, "revocations")
         wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
 
-        def ask(method, path, body=None):
-            wire.request(method, path, body, {"Authorization": "Bearer " + key["key"], "Content-Type": FORM})
+        def ask(method, path, body=None, credential=""):
+            wire.request(method, path, body, {"Authorization": "Bearer " + credential, "Content-Type": FORM})
             answer = wire.getresponse()
             return answer.status, json.loads(answer.read())
 
-        def make(i):
-            return ask("GET", "/v2/createsubtoken?urls=/v2/tokeninfo,/%d" % i)[1]["subtoken"]
-        for i in range(1000):
-            assert ask("POST", "/oauth/revoke", "token=" + make(i)) == (200, {})
+        def make(i, parent=key["key"]):
+            return ask("GET", "/v2/createsubtoken?urls=/v2/tokeninfo,/v2/createsubtoken,/%d" % i, None, parent)[1]["subtoken"]
+
+        def listed():
+            wire.request("GET", "/v2/revocations", None, {"Authorization": "Bearer " + edge["key"]})
+            return len(wire.getresponse().read())
+        stolen, size = call(server, "GET", "/v2/createsubtoken", key["key"]).json()["subtoken"], listed()
+        children = [make(i, stolen) for i in range(1000)]
+        assert all(ask("POST", "/oauth/revoke", "token=" + child) == (200, {}) for child in children)
         last = make(1000)
+        assert listed() > size + 8 * 1000 - 100
         code, told = ask("POST", "/oauth/revoke", "token=" + last)
         assert code == 429 and told["error"] == "temporarily_unavailable" and "revoke-subtokens" in told["text"], told
         assert status(server, last) == 200
+        assert run("revoke", "--json", stdin=last, data=server.data)[:2] == (1, '{"revoked":false,"reason":"revoke_limit"}\n')
+        # A thief of the secret for eu, who makes up any number under the sub of each key, fills a list of their own.
+        kid, secret = run("secret", "derive", "--audience", "eu", data=server.data, check=0)[1].strip().split(":")
+        secret, now = base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)), int(time.time())
+
+        def made_up(sub, i):
+            return sign(secret, {"sub": sub, "iat": now - i, "exp": now + 86400, "aud": "eu", "permissions": []},
+                        {"alg": "HS256", "typ": "JWT", "kid": kid})
+        for i in range(20):
+            assert ask("POST", "/oauth/revoke", "token=" + made_up(key["sub"], i)) == (200, {})
+        # Whoever stole it made them of it: it is revoked, and they with it.
+        assert ask("POST", "/oauth/revoke", "token=" + stolen) == (200, {}) and listed() <= size + 8 * 22
+        assert {status(server, t) for t in (stolen, *children[::250])} == {401}
+        assert ask("POST", "/oauth/revoke", "token=" + children[0]) == (200, {})
+        assert ask("POST", "/oauth/revoke", "token=" + last) == (200, {}) and status(server, last) == 401
+        us, size = make_key(server.data, "account", "--audience", "us"), listed()
+        assert revoke(server, made_up(us["sub"], 0)).header("Subtoken-Seq") is None and listed() == size
+        assert run("revoke", "--json", stdin=made_up(us["sub"], 1), data=server.data)[:2] == (
+            1, '{"revoked":false,"reason":"aud"}\n')
+        last, size = make(1002), listed()
         theirs = call(server, "GET", "/v2/createsubtoken", other["key"]).json()["subtoken"]
         assert revoke(server, theirs).header("Subtoken-Seq") and status(server, theirs) == 401
         run("key", "revoke-subtokens", key["id"], data=server.data, check=0)
         let_others_learn()
-        assert status(server, last) == 401
-        assert ask("POST", "/oauth/revoke", "token=" + make(1001)) == (200, {})
+        assert status(server, last) == 401 and listed() <= size - 8 * 20
+        assert ask("POST", "/oauth/revoke", "token=" + make(1003)) == (200, {})
         assert any(l.get("reason") == "revoke_limit" for l in server.log_lines())
 
 

@@ -94,6 +94,8 @@ static const char old_schema_3[] =
 /* What schema 8 has more than schema 7, taken off again. */
 static const char schema_8_undone[] =
     "DROP TRIGGER written_update_old; DROP INDEX listed_tokens; DROP INDEX listed_until;"
+    "DROP INDEX listed_roots; ALTER TABLE listed DROP COLUMN token_root;"
+    "ALTER TABLE listed DROP COLUMN token_derived; ALTER TABLE listed DROP COLUMN token_via;"
     "DROP INDEX listed_unknown; ALTER TABLE keys DROP COLUMN has_token;"
     "ALTER TABLE listed DROP COLUMN token_of; ALTER TABLE listed DROP COLUMN until;"
     "DROP TABLE replaced; ALTER TABLE keys DROP COLUMN audience;"

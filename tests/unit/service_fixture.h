@@ -62,6 +62,8 @@ static struct {
   const char *audit_detail;
   char revoked_tid[ST_TID_LEN + 1]; /* of the token that was revoked last */
   int64_t revoked_exp;
+  size_t revoked_via_count;
+  bool revoked_derived;
   char used[ST_KEY_ID_LEN + 1];               /* the last key that was */
   int64_t overlap;                            /* as the last rotation was asked for */
   char revoked_tids[16][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
@@ -509,18 +511,20 @@ static const st_users fixture_users = {.context = &fixture,
                                        .note_use = fixture_used};
 /* Lists the token in fixture.revoked_tid. */
 static inline st_store_status fixture_revoke_token(void *context, const st_audit_context *audit,
-                                                   subtoken_text sub, subtoken_text tid,
-                                                   int64_t exp, int64_t *sequence) {
+                                                   const st_key_token *token, int64_t *sequence) {
   assert_ptr_equal(context, &fixture);
   fixture_check_audit(audit);
-  assert_int_equal(tid.len, ST_TID_LEN);
+  assert_int_equal(token->tid.len, ST_TID_LEN);
   fixture.changes++;
   if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
   for (size_t i = 0; i < fixture.row_count; i++) {
-    if (fixture.rows[i].ended || !st_text_is(sub, fixture.rows[i].key.sub)) continue;
+    if (fixture.rows[i].ended || !st_text_is(token->sub, fixture.rows[i].key.sub)) continue;
+    if (!st_key_has_made(&fixture.rows[i].key, token)) continue;
     fixture.rows[i].key.tokens_revoked++;
-    memcpy(fixture.revoked_tid, tid.data, ST_TID_LEN);
-    fixture.revoked_exp = exp;
+    memcpy(fixture.revoked_tid, token->tid.data, ST_TID_LEN);
+    fixture.revoked_exp = token->exp;
+    fixture.revoked_via_count = token->via_count;
+    fixture.revoked_derived = token->derived_for.len > 0;
     *sequence = 78;
     return ST_STORE_OK;
   }

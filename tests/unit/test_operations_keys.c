@@ -149,11 +149,10 @@ static void revokes_a_token(void **state) {
   int64_t sequence = 0;
   bool revoked = false;
   st_keys keys = st_keys_of(store);
-  subtoken_text tid = ST_TEXT("0123456789abcdef"), sub = {sub_of(1), ST_SUB_LEN};
+  subtoken_text tid = ST_TEXT("0123456789abcdef");
+  st_key_token token = {.sub = {sub_of(1), ST_SUB_LEN}, .tid = tid, .exp = st_clock_now()};
   make_key(1, "ann", "a");
-  assert_int_equal(
-      changes.revoke_token(changes.context, &by_ann, sub, tid, st_clock_now(), &sequence),
-      ST_STORE_OK);
+  assert_int_equal(changes.revoke_token(changes.context, &by_ann, &token, &sequence), ST_STORE_OK);
   assert_true(sequence >= st_clock_now_us() - INT64_C(60000000));
   assert_int_equal(keys.tokens_revoked(keys.store, &tid, 1, &revoked), ST_STORE_OK);
   assert_true(revoked);
@@ -161,10 +160,9 @@ static void revokes_a_token(void **state) {
   int64_t last = 0;
   assert_int_equal(changes.last_sequence(changes.context, &last), ST_STORE_OK);
   assert_true(last == sequence);
-  sub.len--;
-  assert_int_equal(
-      changes.revoke_token(changes.context, &by_ann, sub, tid, st_clock_now(), &sequence),
-      ST_STORE_NOT_FOUND);
+  token.sub.len--;
+  assert_int_equal(changes.revoke_token(changes.context, &by_ann, &token, &sequence),
+                   ST_STORE_NOT_FOUND);
 }
 
 static void a_store_that_cannot_write_changes_nothing(void **state) {

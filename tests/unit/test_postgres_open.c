@@ -138,15 +138,16 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
       "  RETURN NULL; END $$;"
       "ALTER TABLE keys DROP COLUMN audience, DROP COLUMN old_digest, DROP COLUMN old_until,"
       "  DROP COLUMN rotated_at, DROP COLUMN has_token; DROP INDEX listed_unknown;"
-      "ALTER TABLE listed DROP COLUMN token_of, DROP COLUMN until;"
+      "ALTER TABLE listed DROP COLUMN token_of, DROP COLUMN until, DROP COLUMN token_root,"
+      "  DROP COLUMN token_derived, DROP COLUMN token_via;"
       "UPDATE version SET version = 1");
   assert_ok(st_store_open(location, false, &store, error));
   assert_true(sequence_now() == before && lines() == all && listed_count() == 1);
   assert_true(alive(1) && !alive(2) && listed(2));
   assert_ok(st_store_by_digest(store, digest_of(1), &key, error));
   assert_true(key.audience[0] == '\0' && key.old_until == 0 && key.tokens_revoked == 0);
-  assert_ok(st_store_token_revoke(store, CONTEXT, (subtoken_text){sub_of(1), ST_SUB_LEN}, tid,
-                                  NOW + DAY, 1, NULL, error));
+  st_key_token token = {.sub = {sub_of(1), ST_SUB_LEN}, .tid = tid, .exp = NOW + DAY};
+  assert_ok(st_store_token_revoke(store, CONTEXT, &token, 1, NULL, error));
   assert_ok(st_store_tokens_revoked(store, &tid, 1, &is, error));
   assert_true(is && listed_count() == 2);
   assert_ok(st_store_key_rotate(store, CONTEXT, id_of(1), digest_of(101), 0, error));

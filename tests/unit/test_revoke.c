@@ -209,7 +209,6 @@ static void all_else_is_answered_and_changes_nothing(void **state) {
   assert_string_equal(fixture.revoked_tid, "");
 }
 
-/* Who holds it may end it: nothing else that comes along is looked at. */
 /* A key that is disabled may be enabled again, and what was revoked meanwhile stays so. */
 static void a_token_of_a_disabled_key_is_listed(void **state) {
   (void)state;
@@ -228,6 +227,70 @@ static void a_token_of_a_disabled_key_is_listed(void **state) {
   check_nothing(subtoken_of_key("guilds", NULL, NOW - 61));
 }
 
+/* What was made from one that is listed is over. */
+static void what_was_made_from_it_is_no_second_one(void **state) {
+  (void)state;
+  static char parent[SUBTOKEN_ISSUED_MAX + 1], child[SUBTOKEN_ISSUED_MAX + 1];
+  snprintf(parent, sizeof parent, "%s", subtoken_of_key("guilds", NULL, NOW + 60));
+  assert_int_equal(get("/v2/createsubtoken", bearer(parent)), 200);
+  snprintf(child, sizeof child, "%s", member("subtoken"));
+  assert_int_equal(ask(child), 200);
+  check_listed(child);
+  assert_true(fixture.revoked_via_count == 1 && !fixture.revoked_derived);
+  for (int disabled = 0; disabled < 2; disabled++) {
+    fixture.revoked_count = 0;
+    fixture_row_of(KEY_ID)->key.disabled = disabled != 0;
+    assert_int_equal(ask(parent), 200);
+    check_listed(parent);
+    assert_int_equal(fixture.revoked_via_count, 0);
+    snprintf(fixture.revoked_tids[fixture.revoked_count++], ST_TID_LEN + 1, "%s",
+             fixture.revoked_tid);
+    check_again(child);
+    check_again(parent);
+  }
+}
+
+/* Under the secret of an audience, by somebody who has seen the sub of a key. */
+static const char *made_up(const char *audience) {
+  static char token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_ring derived;
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of("guilds", NULL);
+  claims.iat = NOW;
+  claims.exp = NOW + 60;
+  assert_true(st_claims_set_sub(&claims, st_text(fixture_row_of(KEY_ID)->key.sub)));
+  assert_int_equal(subtoken_claims_set_aud(&claims, st_text(audience)), SUBTOKEN_OK);
+  assert_int_equal(subtoken_ring_derive(&ring, st_text(audience), &derived), SUBTOKEN_OK);
+  assert_int_equal(subtoken_issue(&derived, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  return token;
+}
+
+static void what_a_bound_key_has_not_made_is_not_listed(void **state) {
+  (void)state;
+  st_key *key = &fixture_row_of(KEY_ID)->key;
+  assert_int_equal(ask(made_up("us")), 200); /* one that is not bound may have made it */
+  check_listed(made_up("us"));
+  assert_true(fixture.revoked_derived);
+  snprintf(key->audience, sizeof key->audience, "eu");
+  for (int disabled = 0; disabled < 2; disabled++) {
+    key->disabled = disabled != 0;
+    fixture.revoked_tid[0] = '\0';
+    static char tokens[2][SUBTOKEN_ISSUED_MAX + 1];
+    snprintf(tokens[0], sizeof tokens[0], "%s", made_up("us"));
+    snprintf(tokens[1], sizeof tokens[1], "%s", subtoken_of_key("guilds", NULL, NOW + 60));
+    for (size_t i = 0; i < 2; i++) {
+      assert_int_equal(ask(tokens[i]), 200); /* the store finds that it is none of its key's */
+      check_body("{}");
+      assert_null(reply.event.name);
+      assert_string_equal(fixture.revoked_tid, "");
+    }
+    assert_int_equal(ask(made_up("eu")), 200);
+    check_listed(made_up("eu"));
+  }
+}
+
+/* Who holds it may end it: nothing else that comes along is looked at. */
 static void no_credential_is_looked_at(void **state) {
   (void)state;
   static const char *const lines[] = {AS_POOR, AS_ALICE, "Authorization: Bearer x\n",
@@ -309,6 +372,8 @@ int main(void) {
       cmocka_unit_test_setup(a_whole_key_is_of_no_supported_type, fixture_set_up),
       cmocka_unit_test_setup(all_else_is_answered_and_changes_nothing, fixture_set_up),
       cmocka_unit_test_setup(a_token_of_a_disabled_key_is_listed, fixture_set_up),
+      cmocka_unit_test_setup(what_was_made_from_it_is_no_second_one, fixture_set_up),
+      cmocka_unit_test_setup(what_a_bound_key_has_not_made_is_not_listed, fixture_set_up),
       cmocka_unit_test_setup(no_credential_is_looked_at, fixture_set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, fixture_set_up),
       cmocka_unit_test_setup(what_was_not_done_is_told, fixture_set_up),

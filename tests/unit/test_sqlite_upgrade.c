@@ -191,8 +191,8 @@ static void a_database_of_schema_7_is_brought_up(void **state) {
   assert_ok(st_store_by_digest(store, digest_of(1), &key, error));
   assert_true(key.audience[0] == '\0' && key.old_until == 0 && key.tokens_revoked == 0);
   assert_int_equal(listed_key(1).rotated_at, 0);
-  assert_ok(st_store_token_revoke(store, CONTEXT, (subtoken_text){sub_of(5), ST_SUB_LEN}, tid,
-                                  NOW + DAY, 1, NULL, error));
+  st_key_token token = {.sub = {sub_of(5), ST_SUB_LEN}, .tid = tid, .exp = NOW + DAY};
+  assert_ok(st_store_token_revoke(store, CONTEXT, &token, 1, NULL, error));
   assert_ok(st_store_tokens_revoked(store, &tid, 1, &is, error));
   assert_true(is && listed_count() == 3);
   assert_ok(st_store_key_rotate(store, CONTEXT, id_of(1), digest_of(101), 0, error));

@@ -29,7 +29,34 @@ static st_store_status revoke_in(st_store *of, unsigned n, unsigned row, int64_t
                                  int64_t *sequence) {
   char sub[ST_SUB_LEN + 1];
   snprintf(sub, sizeof sub, "%043u", row);
-  return st_store_token_revoke(of, CONTEXT, st_text(sub), tid_text(n), exp, most, sequence, error);
+  st_key_token token = {.sub = st_text(sub), .tid = tid_text(n), .exp = exp};
+  return st_store_token_revoke(of, CONTEXT, &token, most, sequence, error);
+}
+
+/* Of one that was made from others, up to a 0. At most 3 are listed. */
+static st_store_status revoke_made_until(unsigned n, unsigned row, const unsigned *via,
+                                         int64_t exp) {
+  st_key_token token = {.sub = {sub_of(row), ST_SUB_LEN}, .tid = tid_text(n), .exp = exp};
+  while (via[token.via_count] != 0) {
+    token.via[token.via_count] = tid_text(via[token.via_count]);
+    token.via_count++;
+  }
+  return st_store_token_revoke(store, CONTEXT, &token, 3, NULL, error);
+}
+
+#define VIA(...) ((const unsigned[]){__VA_ARGS__, 0})
+
+static st_store_status revoke_made(unsigned n, unsigned row, const unsigned *via) {
+  return revoke_made_until(n, row, via, EXP);
+}
+
+/* Of one under a secret that is derived for an audience; "": a plain one. At most 3 are listed. */
+static st_store_status revoke_derived(unsigned n, unsigned row, const char *audience) {
+  st_key_token token = {.sub = {sub_of(row), ST_SUB_LEN},
+                        .tid = tid_text(n),
+                        .derived_for = st_text(audience),
+                        .exp = EXP};
+  return st_store_token_revoke(store, CONTEXT, &token, 3, NULL, error);
 }
 
 static st_store_status revoke_until(unsigned n, unsigned row, int64_t exp, int64_t most,
@@ -67,6 +94,25 @@ static int64_t revoked_of(unsigned row) {
   st_key key;
   assert_ok(row_by_sub(row, &key));
   return key.tokens_revoked;
+}
+
+/* What changed after a sequence, and at one, is what became of these hashes. */
+static void assert_all_changed(int64_t since, const uint64_t *to_listed, size_t listed,
+                               const uint64_t *to_unlisted, size_t unlisted) {
+  st_revocation_state current;
+  st_revocation_change *changes = NULL;
+  uint32_t count = 0;
+  size_t found = 0;
+  assert_ok(st_store_revocation_changes(store, since, &current, &changes, &count, error));
+  assert_int_equal(count, listed + unlisted);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t *among = changes[i].listed ? to_listed : to_unlisted;
+    size_t most = changes[i].listed ? listed : unlisted;
+    assert_int_equal(changes[i].sequence, current.sequence);
+    for (size_t j = 0; j < most; j++) found += among[j] == changes[i].hash;
+  }
+  assert_int_equal(found, count);
+  free(changes);
 }
 
 /* What changed after a sequence is what became of one hash. */
@@ -143,7 +189,6 @@ static void wants_a_living_row_and_a_tid(void **state) {
   assert_int_equal(revoke_until(7, 2, EXP, MOST, &sequence), ST_STORE_NOT_FOUND);
   assert_int_equal(sequence, 0);
   assert_int_equal(revoke_tid(7, 3), ST_STORE_NOT_FOUND);
-  subtoken_text sub = {sub_of(1), ST_SUB_LEN};
   subtoken_text no_tids[] = {{"", 0},
                              {tid_of(1), 15},
                              {sub_of(1), 17},
@@ -152,7 +197,13 @@ static void wants_a_living_row_and_a_tid(void **state) {
                              {"0123456789abcde=", 16},
                              {NULL, 0}};
   for (size_t i = 0; i < sizeof no_tids / sizeof *no_tids; i++) {
-    assert_int_equal(st_store_token_revoke(store, CONTEXT, sub, no_tids[i], EXP, MOST, NULL, error),
+    st_key_token token = {.sub = {sub_of(1), ST_SUB_LEN}, .tid = no_tids[i], .exp = EXP};
+    assert_int_equal(st_store_token_revoke(store, CONTEXT, &token, MOST, NULL, error),
+                     ST_STORE_FAILED);
+    token.via[0] = token.tid; /* nor may one be among those that it was made from */
+    token.via_count = 1;
+    token.tid = tid_text(7);
+    assert_int_equal(st_store_token_revoke(store, CONTEXT, &token, MOST, NULL, error),
                      ST_STORE_FAILED);
   }
   assert_int_equal(revoke_until(7, 1, -1, MOST, NULL), ST_STORE_FAILED);
@@ -185,13 +236,129 @@ static void a_row_has_so_many_at_a_time(void **state) {
   assert_true(sequence_now() == before && lines() == all && !revoked(13) && !token_listed(13));
   assert_ok(revoke_until(12, 1, EXP, 3, NULL)); /* is listed */
   assert_ok(revoke_until(13, 2, EXP, 3, NULL)); /* another key */
-  /* A new sub ends them all; what was listed stays. */
-  assert_ok(st_store_key_replace_sub(store, CONTEXT, id_of(1), sub_of(5), NULL, error));
-  assert_int_equal(revoked_of(5), 0);
-  assert_int_equal(revoke_until(14, 1, EXP, 3, NULL), ST_STORE_NOT_FOUND);
-  assert_ok(revoke_until(14, 5, EXP, 3, NULL));
-  assert_int_equal(revoked_of(5), 1);
-  for (unsigned n = 10; n < 15; n++) assert_true(revoked(n) && token_listed(n));
+}
+
+/* Whatever a key's sub was, and of all its sessions together. */
+static void they_are_counted_by_key(void **state) {
+  (void)state;
+  make_key(1, "", "");
+  assert_ok(begin_session(2, grantor_of(1), NOW + 5 * DAY));
+  assert_ok(begin_session(3, grantor_of(1), NOW + 5 * DAY));
+  for (unsigned n = 1; n <= 3; n++) assert_ok(revoke_until(10 + n, n, EXP, 3, NULL));
+  for (unsigned n = 1; n <= 3; n++) {
+    assert_int_equal(revoke_until(20 + n, n, EXP, 3, NULL), ST_STORE_FULL);
+  }
+  assert_true(revoked_of(1) == 1 && revoked_of(2) == 1 && revoked_of(3) == 1);
+  reopen();
+  assert_int_equal(revoke_until(21, 1, EXP, 3, NULL), ST_STORE_FULL);
+  /* A session that ends takes its own along. */
+  int64_t before = sequence_now();
+  assert_ok(st_store_session_end(store, CONTEXT, id_of(2), NULL, error));
+  assert_all_changed(before, (const uint64_t[]){hash_of(2)}, 1, (const uint64_t[]){token_hash(12)},
+                     1);
+  assert_true(token_listed(11) && !token_listed(12) && token_listed(13));
+  assert_ok(revoke_until(23, 3, EXP, 3, NULL));
+  assert_int_equal(revoke_until(21, 1, EXP, 3, NULL), ST_STORE_FULL);
+}
+
+/* Again and again, and nothing piles up: each sub is refused as a whole. */
+static void a_new_sub_takes_them_off(void **state) {
+  (void)state;
+  unsigned tid = 10;
+  make_key(1, "", "");
+  make_key(2, "", "");
+  assert_ok(revoke_tid(9, 2));
+  for (unsigned epoch = 1; epoch < 6; epoch += 2) { /* 1, 3 and 5, and a session of each */
+    st_grantor grantor = {id_of(1), sub_of(epoch)};
+    assert_ok(begin_session(40 + epoch, &grantor, NOW + 5 * DAY));
+    assert_ok(revoke_until(tid, epoch, EXP, 3, NULL));
+    assert_ok(revoke_until(tid + 1, epoch, EXP, 3, NULL));
+    assert_ok(revoke_until(tid + 2, 40 + epoch, EXP, 3, NULL));
+    assert_int_equal(revoke_until(99, epoch, EXP, 3, NULL), ST_STORE_FULL);
+    int64_t before = sequence_now();
+    assert_ok(st_store_key_replace_sub(store, CONTEXT, id_of(1), sub_of(epoch + 2), NULL, error));
+    assert_all_changed(
+        before, (const uint64_t[]){hash_of(epoch), hash_of(40 + epoch)}, 2,
+        (const uint64_t[]){token_hash(tid), token_hash(tid + 1), token_hash(tid + 2)}, 3);
+    assert_true(!revoked(tid) && !revoked(tid + 1) && !revoked(tid + 2) && revoked(9));
+    assert_true(!alive(epoch) && !alive(40 + epoch) && revoked_of(epoch + 2) == 0);
+    assert_int_equal(revoke_until(tid, epoch, EXP, 3, NULL), ST_STORE_NOT_FOUND);
+    assert_int_equal(listed_count(), 1 + epoch + 1); /* the other key's, and the subs */
+    tid += 3;
+  }
+}
+
+/* ---- what was made from it ---- */
+
+/* Who has taken one token cannot keep it by revoking what he makes from it. */
+static void what_was_made_from_it_makes_room(void **state) {
+  (void)state;
+  make_key(1, "", "");
+  make_key(2, "", "");
+  assert_ok(revoke_made(30, 2, VIA(7))); /* of another key */
+  for (unsigned n = 10; n < 13; n++) assert_ok(revoke_made(n, 1, VIA(7, 8)));
+  assert_int_equal(revoke_made(13, 1, VIA(7, 8)), ST_STORE_FULL);
+  assert_int_equal(revoke_made(6, 1, VIA(99)), ST_STORE_FULL);
+  int64_t before = sequence_now(), all = lines();
+  assert_ok(revoke_made(8, 1, VIA(7))); /* the parent */
+  assert_true(lines() == all + 1 && revoked(8) && revoked_of(1) == 1);
+  for (unsigned n = 10; n < 13; n++) assert_true(!revoked(n) && !token_listed(n));
+  assert_all_changed(before, (const uint64_t[]){token_hash(8)}, 1,
+                     (const uint64_t[]){token_hash(10), token_hash(11), token_hash(12)}, 3);
+  /* What was made from it is over: nothing changes. */
+  before = sequence_now();
+  assert_ok(revoke_made(10, 1, VIA(7, 8)));
+  assert_ok(revoke_made(14, 1, VIA(7, 8, 10)));
+  assert_true(sequence_now() == before && lines() == all + 1 && revoked_of(1) == 1);
+  /* What it was made from, and not what it was not. */
+  assert_ok(revoke_made(15, 1, VIA(77)));
+  assert_ok(revoke_made(16, 1, VIA(6, 17)));
+  assert_ok(revoke_made(7, 1, VIA(0)));
+  assert_true(revoked(7) && !revoked(8) && revoked(15) && revoked(16) && revoked(30));
+  assert_int_equal(listed_count(), 4);
+}
+
+/* Made up by who has a secret: it would live when that which it names is off the list. */
+static void what_outlives_it_stays(void **state) {
+  (void)state;
+  make_key(1, "", "");
+  assert_ok(revoke_made_until(10, 1, VIA(7), EXP + 1));
+  assert_ok(revoke_made_until(11, 1, VIA(7), EXP));
+  assert_ok(revoke_made_until(7, 1, VIA(0), EXP));
+  assert_true(token_listed(7) && token_listed(10) && !token_listed(11));
+}
+
+/* ---- audiences ---- */
+
+/* Whoever has the secret of one audience makes up as many tokens as he likes. */
+static void derived_secrets_fill_their_own(void **state) {
+  (void)state;
+  make_key(1, "", "");
+  assert_ok(begin_session(2, grantor_of(1), NOW + 5 * DAY));
+  for (unsigned n = 10; n < 13; n++) assert_ok(revoke_derived(n, 1 + n % 2, "eu"));
+  assert_int_equal(revoke_derived(13, 1, "us"), ST_STORE_FULL);
+  for (unsigned n = 20; n < 23; n++) assert_ok(revoke_derived(n, 1 + n % 2, ""));
+  assert_int_equal(revoke_derived(23, 2, ""), ST_STORE_FULL);
+  assert_int_equal(revoke_derived(13, 2, "eu"), ST_STORE_FULL);
+  reopen();
+  assert_int_equal(revoke_derived(23, 1, ""), ST_STORE_FULL);
+  assert_int_equal(listed_count(), 6);
+}
+
+/* Under the sub of a key that is bound to another audience, or to one at all. */
+static void what_no_key_has_made_is_not_listed(void **state) {
+  (void)state;
+  st_key key = row_of(1, "", "");
+  snprintf(key.audience, sizeof key.audience, "eu");
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(1), error));
+  int64_t before = sequence_now(), all = lines();
+  static const char *const others[] = {"us", "", "e", "eu2", "EU"};
+  for (unsigned i = 0; i < 5; i++) {
+    assert_int_equal(revoke_derived(10 + i, 1, others[i]), ST_STORE_NOT_FOUND);
+  }
+  assert_true(sequence_now() == before && lines() == all && listed_count() == 0);
+  for (unsigned n = 20; n < 23; n++) assert_ok(revoke_derived(n, 1, "eu"));
+  assert_int_equal(revoke_derived(23, 1, "eu"), ST_STORE_FULL);
 }
 
 /* Many at a time do not get past the number together, by whatever handle. */
@@ -277,25 +444,31 @@ static void a_clock_that_jumps_takes_nothing_off(void **state) {
   assert_false(token_listed(7));
 }
 
-static void stays_listed_whatever_becomes_of_its_row(void **state) {
+/* With its key for good it goes: the sub is listed, and for longer. */
+static void stays_listed_as_long_as_its_sub_is_not(void **state) {
   (void)state;
-  for (unsigned n = 1; n <= 3; n++) {
-    make_key(n, "", "");
+  for (unsigned n = 1; n <= 4; n++) {
+    if (n < 4) make_key(n, "", "");
+    if (n == 4) make_user(4, "ann", "a");
     assert_ok(revoke_tid(10 + n, n));
   }
+  int64_t before = sequence_now();
   assert_ok(st_store_key_delete(store, CONTEXT, id_of(1), NULL, error));
+  assert_all_changed(before, (const uint64_t[]){hash_of(1)}, 1, (const uint64_t[]){token_hash(11)},
+                     1);
   assert_ok(st_store_key_replace_sub(store, CONTEXT, id_of(2), sub_of(5), NULL, error));
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(3), true, NULL, error));
-  assert_true(token_listed(11) && token_listed(12) && token_listed(13));
-  assert_int_equal(listed_count(), 6);
-  assert_ok(revoke_tid(14, 3)); /* of a key that is disabled, for when it is enabled */
+  assert_true(!token_listed(11) && !token_listed(12) && token_listed(13) && !token_listed(14));
+  assert_int_equal(listed_count(), 5);
+  assert_ok(revoke_tid(15, 3)); /* of a key that is disabled, for when it is enabled */
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(3), false, NULL, error));
-  assert_true(token_listed(11) && token_listed(12) && token_listed(13) && token_listed(14));
-  assert_true(!listed(3) && revoked_of(3) == 2 && listed_count() == 6);
+  assert_true(token_listed(13) && token_listed(15));
+  assert_true(!listed(3) && revoked_of(3) == 2 && listed_count() == 5);
   /* The subs go when no token of theirs can live, and so later than any of these. */
   purge_at(NOW, 0);
   purge_at(NOW + 2 * DAY, 2 * DAY);
-  assert_true(listed(1) && listed(2) && listed_count() == 2);
+  assert_true(listed(1) && listed(2) && listed(4) && listed_count() == 3);
 }
 
 /* ---- other histories ---- */
@@ -374,7 +547,7 @@ static void is_in_every_copy(void **state) {
   snprintf(to[0], sizeof to[0], "%s/copy.db", folder);
   kind->locate(1, to[1]);
   make_key(1, "", "");
-  assert_ok(revoke_tid(7, 1));
+  assert_ok(revoke_made(7, 1, VIA(5, 6)));
   for (size_t i = 0; i < 2; i++) {
     st_store *copy = NULL;
     assert_ok(st_store_copy(store, to[i], NULL, &report, error));
@@ -385,9 +558,12 @@ static void is_in_every_copy(void **state) {
     store = copy;
     assert_true(token_listed(7) && listed_count() == 1);
     assert_int_equal(revoke_until(8, 1, EXP, 1, NULL), ST_STORE_FULL);
+    assert_ok(revoke_derived(9, 1, "eu")); /* what is counted, and from what it was made */
+    assert_ok(revoke_until(6, 1, EXP, 1, NULL));
+    assert_true(!token_listed(7) && token_listed(6) && listed_count() == 2);
     purge_at(NOW, 0);
     purge_at(EXP + LEEWAYS + 1, 9 * DAY);
-    assert_false(token_listed(7));
+    assert_int_equal(listed_count(), 0);
     store = mine;
     st_store_close(copy);
   }
@@ -446,10 +622,16 @@ int main(void) {
       TEST(wants_a_living_row_and_a_tid),
       TEST(rows_of_every_kind_have_tokens),
       TEST(a_row_has_so_many_at_a_time),
+      TEST(they_are_counted_by_key),
+      TEST(a_new_sub_takes_them_off),
+      TEST(what_was_made_from_it_makes_room),
+      TEST(what_outlives_it_stays),
+      TEST(derived_secrets_fill_their_own),
+      TEST(what_no_key_has_made_is_not_listed),
       TEST(at_once_there_are_no_more),
       TEST(is_listed_until_it_could_no_longer_live),
       TEST(a_clock_that_jumps_takes_nothing_off),
-      TEST(stays_listed_whatever_becomes_of_its_row),
+      TEST(stays_listed_as_long_as_its_sub_is_not),
       TEST(a_restored_token_is_refused),
       TEST(another_hash_key_keeps_tids),
       TEST(is_in_every_copy),

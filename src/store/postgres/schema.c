@@ -189,9 +189,11 @@ static const char *const migrations[] = {
     /* An audience that a key is bound to. A key whose secret was replaced: old_digest is that of
      * the one before, and good until old_until; `replaced` has all that were replaced, because none
      * is given again. A token that is revoked by itself is listed by its tid, filled up with dots
-     * as no sub is: token_of is the sub of its key, and it stays until a time. has_token: there
-     * were such of this row. The last index is that of hashes which a snapshot listed, and which
-     * may be of any token: it is nearly always empty.
+     * as no sub is: token_of is the sub of its key, and it stays until a time. token_root: the
+     * row that such tokens are counted for, that of the sub or what that rests on, and those under
+     * derived secrets apart. token_via: the tids of what it was made from, joined by commas.
+     * has_token: there were such of this row. The last index is that of hashes which a snapshot
+     * listed, and which may be of any token: it is nearly always empty.
      */
     "ALTER TABLE subtoken.keys ADD COLUMN audience " TEXT_C
     "  DEFAULT '' CHECK (length(audience) <= 32),"
@@ -206,7 +208,11 @@ static const char *const migrations[] = {
     ");"
     "ALTER TABLE subtoken.listed"
     "  ADD COLUMN token_of TEXT COLLATE \"C\" CHECK (length(token_of) = 43),"
-    "  ADD COLUMN until BIGINT;"
+    "  ADD COLUMN until BIGINT,"
+    "  ADD COLUMN token_root TEXT COLLATE \"C\" CHECK (length(token_root) = 36),"
+    "  ADD COLUMN token_derived SMALLINT NOT NULL DEFAULT 0 CHECK (token_derived IN (0, 1)),"
+    "  ADD COLUMN token_via TEXT COLLATE \"C\";"
+    "CREATE INDEX listed_roots ON subtoken.listed (token_root) WHERE token_root IS NOT NULL;"
     "CREATE INDEX listed_tokens ON subtoken.listed (token_of) WHERE token_of IS NOT NULL;"
     "CREATE INDEX listed_until ON subtoken.listed (until) WHERE until IS NOT NULL;"
     "CREATE INDEX listed_unknown ON subtoken.listed (sub) WHERE sub >= '==' AND sub < '=>';"

@@ -84,6 +84,9 @@
   "FROM keys WHERE id = ANY(" array \
   "::text[]) AND kind <= 1"         \
   " AND " IN_FORCE("keys") " AND coalesce(expires_at, $1::bigint + 1) > $1::bigint"
+#define HOLDS_MORE                                                                 \
+  "($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN( \
+      "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ")"
 #define IN_SET(array) "id = ANY(" array "::text[])"
 
 #define SETTING(name) "(SELECT value FROM settings WHERE name = '" name "')"
@@ -93,6 +96,8 @@
   "id, n, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"        \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
   " audience, old_digest, old_until, rotated_at, has_token"
+#define COPIED_OF_LISTED \
+  "sub, hash, revoked_at, lived_at, token_of, until, token_root, token_derived, token_via"
 #define COPIED_OF_USERS                                                           \
   "username, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -110,6 +115,19 @@
 #define NAMELESS_OF_SNAPSHOT(hash) "'==' || lpad(to_hex(" hash "), 16, '0') || repeat('0', 25)"
 /* That of a token: its tid, as long as a sub. */
 #define TOKEN_NAME(tid) tid "::text || repeat('.', 27)"
+/* Was it made from the token $1, with the sub $2, and stays no longer than that, until $3? */
+#define MADE_FROM_TOKEN                                          \
+  "token_of IS NOT NULL AND token_of = $2::text AND until <= $3" \
+  " AND $1::text = ANY(string_to_array(token_via, ','))"
+/* $4: of which row or of what rests on it; $5: under a derived secret? */
+#define TOKEN_OF_ROOT "token_root IS NOT NULL AND token_root = $4 AND token_derived = $5::bigint"
+/* As COPIED_OF_LISTED. $6: the via, $7: the hash */
+#define TOKEN_ROW                                            \
+  "SELECT " TOKEN_NAME("$1") ", $7::bigint, NULL, " SETTING( \
+      "lived") ", $2::text, $3::bigint, $4::text, $5::bigint, $6::text"
+#define TOKENS_OF_SET(array)                                                          \
+  "listed.token_of IS NOT NULL AND listed.token_of = keys.sub AND keys.has_token = 1" \
+  " AND keys." IN_SET(array)
 
 #define RANDOM_32 "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
 #define CLOCK "extract(epoch FROM clock_timestamp())::bigint"

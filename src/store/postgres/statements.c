@@ -7,10 +7,6 @@
  */
 #include "store/postgres/statement_parts.h"
 
-#define HOLDS_MORE                                                                 \
-  "($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN( \
-      "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ")"
-
 const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND " IN_FORCE("keys")),
     [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND " IN_FORCE("keys")),
@@ -187,6 +183,12 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL_AND(WITH_SET | LATER,
                 "INSERT INTO changes (sequence, hash)"
                 " SELECT $1::bigint, hash FROM keys WHERE " IN_SET("$2") " ON CONFLICT DO NOTHING"),
+    [ST_SQL_SET_LOG_TOKENS] =
+        SQL_AND(WITH_SET | LATER,
+                "INSERT INTO changes (sequence, hash) SELECT $1::bigint, listed.hash"
+                " FROM listed, keys WHERE " TOKENS_OF_SET("$2") " ON CONFLICT DO NOTHING"),
+    [ST_SQL_SET_UNLIST_TOKENS] =
+        SQL_AND(WITH_SET | LATER, "DELETE FROM listed USING keys WHERE " TOKENS_OF_SET("$1")),
     [ST_SQL_SET_DELETE] = SQL_AND(WITH_SET | INTO_WRITTEN,
                                   "UPDATE keys SET deleted_at = $1, changed_at = $1"
                                   " WHERE " IN_SET("$2") RETURNING_DIGESTS),
@@ -410,13 +412,12 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                 " RETURNING NULL::bytea"),
 
     [ST_SQL_TOKEN_IS_LISTED] = SQL("SELECT 1 FROM listed WHERE sub = " TOKEN_NAME("$1")),
-    [ST_SQL_TOKEN_COUNT] =
-        SQL("SELECT count(*) FROM listed WHERE token_of IS NOT NULL AND token_of = $1"),
-    [ST_SQL_TOKEN_LIST] =
-        SQL_HASHED(1, 0,
-                   "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until)"
-                   " SELECT " TOKEN_NAME("$1") ", $4::bigint, NULL, " SETTING(
-                       "lived") ", $2::text, $3::bigint"),
+    [ST_SQL_TOKEN_COUNT_OTHERS] =
+        SQL("SELECT count(*) FROM listed WHERE " TOKEN_OF_ROOT " AND NOT (" MADE_FROM_TOKEN ")"),
+    [ST_SQL_TOKEN_LOG_MADE] = SQL("INSERT INTO changes (sequence, hash) SELECT $4::bigint, hash"
+                                  " FROM listed WHERE " MADE_FROM_TOKEN " ON CONFLICT DO NOTHING"),
+    [ST_SQL_TOKEN_UNLIST_MADE] = SQL("DELETE FROM listed WHERE " MADE_FROM_TOKEN),
+    [ST_SQL_TOKEN_LIST] = SQL_HASHED(1, 0, "INSERT INTO listed (" COPIED_OF_LISTED ") " TOKEN_ROW),
     [ST_SQL_TOKEN_PURGE_LOG] =
         SQL("INSERT INTO changes (sequence, hash) SELECT $2::bigint, hash FROM listed"
             " WHERE until IS NOT NULL AND until < $1 ON CONFLICT DO NOTHING"),
@@ -441,9 +442,8 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL("SELECT digest, key_id FROM replaced WHERE digest > $1 ORDER BY digest LIMIT $2"),
     [ST_SQL_COPY_READ_REVOKED] =
         SQL("SELECT sub, key_id, revoked_at FROM revoked WHERE sub > $1 ORDER BY sub LIMIT $2"),
-    [ST_SQL_COPY_READ_LISTED] =
-        SQL("SELECT sub, hash, revoked_at, lived_at, token_of, until FROM listed"
-            " WHERE sub > $1 ORDER BY sub LIMIT $2"),
+    [ST_SQL_COPY_READ_LISTED] = SQL("SELECT " COPIED_OF_LISTED " FROM listed"
+                                    " WHERE sub > $1 ORDER BY sub LIMIT $2"),
     [ST_SQL_COPY_READ_CHANGES] =
         SQL("SELECT sequence, hash FROM changes WHERE (sequence, hash) > ($1, $2)"
             " ORDER BY sequence, hash LIMIT $3"),
@@ -471,9 +471,8 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_REVOKED] =
         SQL_AND(LATER, "INSERT INTO revoked (sub, key_id, revoked_at) VALUES ($1, $2, $3)"),
     [ST_SQL_COPY_WRITE_LISTED] =
-        SQL_AND(LATER,
-                "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until)"
-                " VALUES ($1, $2, $3, $4, $5, $6)"),
+        SQL_AND(LATER, "INSERT INTO listed (" COPIED_OF_LISTED
+                       ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9)"),
     [ST_SQL_COPY_WRITE_CHANGES] =
         SQL_AND(LATER, "INSERT INTO changes (sequence, hash) VALUES ($1, $2)"),
     [ST_SQL_COPY_WRITE_USERS] =

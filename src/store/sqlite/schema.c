@@ -207,8 +207,10 @@ static const char *const migrations[] = {
     /* An audience that a key is bound to. A key whose secret was replaced: old_digest is that of
      * the one before, and good until old_until; `replaced` has all that were replaced, because none
      * is given again. A token that is revoked by itself is listed by its tid, filled up with dots
-     * as no sub is: token_of is the sub of its key, and it stays until a time. has_token: there
-     * were such of this row. The last index is that of hashes which a snapshot listed, and which
+     * as no sub is: token_of is the sub of its key, and it stays until a time. token_root: the
+     * row that such tokens are counted for, that of the sub or what that rests on, and those under
+     * derived secrets apart. token_via: the tids of what it was made from, joined by commas.
+     * has_token: there were such of this row. The last index is that of hashes which a snapshot listed, and which
      * may be of any token: it is nearly always empty.
      */
     "ALTER TABLE keys ADD COLUMN audience TEXT NOT NULL DEFAULT ''"
@@ -223,7 +225,12 @@ static const char *const migrations[] = {
     ") STRICT, WITHOUT ROWID;"
     "ALTER TABLE listed ADD COLUMN token_of TEXT CHECK (length(token_of) = 43);"
     "ALTER TABLE listed ADD COLUMN until INTEGER;"
+    "ALTER TABLE listed ADD COLUMN token_root TEXT CHECK (length(token_root) = 36);"
+    "ALTER TABLE listed ADD COLUMN token_derived INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (token_derived IN (0, 1));"
+    "ALTER TABLE listed ADD COLUMN token_via TEXT;"
     "CREATE INDEX listed_tokens ON listed (token_of) WHERE token_of IS NOT NULL;"
+    "CREATE INDEX listed_roots ON listed (token_root) WHERE token_root IS NOT NULL;"
     "CREATE INDEX listed_until ON listed (until) WHERE until IS NOT NULL;"
     "CREATE INDEX listed_unknown ON listed (sub) WHERE sub >= '==' AND sub < '=>';"
     "CREATE TRIGGER written_update_old AFTER UPDATE ON keys WHEN OLD.old_digest IS NOT NULL BEGIN"

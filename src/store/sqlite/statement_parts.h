@@ -95,6 +95,8 @@
   "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"    \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by, made_by_owner," \
   " audience, old_digest, old_until, rotated_at, has_token"
+#define COPIED_OF_LISTED \
+  "sub, hash, revoked_at, lived_at, token_of, until, token_root, token_derived, token_via"
 #define COPIED_OF_USERS                                                        \
   "login, key_id, password, imported, locale, source, changed_at, registered," \
   " own_password"
@@ -112,5 +114,8 @@
 #define NAMELESS_OF_SNAPSHOT(hash) "printf('==%016x%025d', " hash ", 0)"
 /* That of a token: its tid, as long as a sub. */
 #define TOKEN_NAME(tid) "(" tid " || '...........................')"
+/* Was it made from the token ?1, and stays no longer than that, until ?3? */
+#define MADE_FROM_TOKEN "instr(',' || token_via || ',', ',' || ?1 || ',') > 0 AND until <= ?3"
+#define TOKENS_OF_SET "token_of IN (SELECT sub FROM keys WHERE has_token = 1 AND " IN_SET ")"
 
 #endif

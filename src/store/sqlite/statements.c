@@ -145,6 +145,11 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_SET_LOG] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_SET,
+    [ST_SQL_SET_LOG_TOKENS] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?1, hash FROM listed INDEXED BY listed_tokens WHERE " TOKENS_OF_SET,
+    [ST_SQL_SET_UNLIST_TOKENS] =
+        "DELETE FROM listed INDEXED BY listed_tokens WHERE " TOKENS_OF_SET,
     [ST_SQL_SET_DELETE] = "UPDATE keys SET deleted_at = ?1, changed_at = ?1 WHERE " IN_SET,
     /* By itself: a row whose digest is set, to whatever, costs a page of its index. */
     [ST_SQL_SET_DELETE_DIGESTS] =
@@ -322,10 +327,17 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_ANY_ROW_WRITTEN] = "INSERT INTO written (digest8) VALUES (NULL)",
 
     [ST_SQL_TOKEN_IS_LISTED] = "SELECT 1 FROM listed WHERE sub = " TOKEN_NAME("?1"),
-    [ST_SQL_TOKEN_COUNT] = "SELECT count(*) FROM listed WHERE token_of = ?1",
+    /* ?1: the tid; ?2: the sub; ?3: until when; ?4: the row. */
+    [ST_SQL_TOKEN_COUNT_OTHERS] =
+        "SELECT count(*) FROM listed WHERE token_root = ?4 AND token_derived = ?5"
+        " AND NOT (token_of = ?2 AND " MADE_FROM_TOKEN ")",
+    [ST_SQL_TOKEN_LOG_MADE] = "INSERT OR IGNORE INTO changes (sequence, hash)"
+                              " SELECT ?4, hash FROM listed WHERE token_of = ?2 AND " MADE_FROM_TOKEN,
+    [ST_SQL_TOKEN_UNLIST_MADE] = "DELETE FROM listed WHERE token_of = ?2 AND " MADE_FROM_TOKEN,
     [ST_SQL_TOKEN_LIST] =
-        "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until) VALUES"
-        " (" TOKEN_NAME("?1") ", " HASH_OF("?1") ", NULL, " FACT("lived") ", ?2, ?3)",
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until, token_root,"
+        " token_derived, token_via) VALUES"
+        " (" TOKEN_NAME("?1") ", " HASH_OF("?1") ", NULL, " FACT("lived") ", ?2, ?3, ?4, ?5, ?6)",
     [ST_SQL_TOKEN_PURGE_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
                                " SELECT ?2, hash FROM listed WHERE until < ?1",
     [ST_SQL_TOKEN_PURGE] = "DELETE FROM listed WHERE until < ?1",
@@ -348,8 +360,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                                   " ORDER BY digest LIMIT ?2",
     [ST_SQL_COPY_READ_REVOKED] = "SELECT sub, key_id, revoked_at FROM revoked WHERE sub > ?1"
                                  " ORDER BY sub LIMIT ?2",
-    [ST_SQL_COPY_READ_LISTED] = "SELECT sub, hash, revoked_at, lived_at, token_of, until"
-                                " FROM listed WHERE sub > ?1"
+    [ST_SQL_COPY_READ_LISTED] = "SELECT " COPIED_OF_LISTED " FROM listed WHERE sub > ?1"
                                 " ORDER BY sub LIMIT ?2",
     [ST_SQL_COPY_READ_CHANGES] = "SELECT sequence, hash FROM changes"
                                  " WHERE (sequence, hash) > (?1, ?2)"
@@ -374,9 +385,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_REPLACED] = "INSERT INTO replaced (digest, key_id) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
                                   " VALUES (?1, ?2, ?3)",
-    [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed"
-                                 " (sub, hash, revoked_at, lived_at, token_of, until)"
-                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed (" COPIED_OF_LISTED
+                                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [ST_SQL_COPY_WRITE_CHANGES] = "INSERT INTO changes (sequence, hash) VALUES (?1, ?2)",
     [ST_SQL_COPY_WRITE_USERS] = "INSERT INTO persons (" COPIED_OF_USERS
                                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
