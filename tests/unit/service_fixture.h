@@ -64,8 +64,8 @@ static struct {
   int64_t revoked_exp;
   size_t revoked_via_count;
   bool revoked_derived;
-  char used[ST_KEY_ID_LEN + 1];               /* the last key that was */
-  int64_t overlap;                            /* as the last rotation was asked for */
+  char used[ST_KEY_ID_LEN + 1];                /* the last key that was */
+  int64_t overlap;                             /* as the last rotation was asked for */
   char revoked_tids[16][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
   size_t revoked_count, tids_asked;
 } fixture;

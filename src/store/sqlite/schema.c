@@ -210,8 +210,8 @@ static const char *const migrations[] = {
      * as no sub is: token_of is the sub of its key, and it stays until a time. token_root: the
      * row that such tokens are counted for, that of the sub or what that rests on, and those under
      * derived secrets apart. token_via: the tids of what it was made from, joined by commas.
-     * has_token: there were such of this row. The last index is that of hashes which a snapshot listed, and which
-     * may be of any token: it is nearly always empty.
+     * has_token: there were such of this row. The last index is that of hashes which a snapshot
+     * listed, and which may be of any token: it is nearly always empty.
      */
     "ALTER TABLE keys ADD COLUMN audience TEXT NOT NULL DEFAULT ''"
     "  CHECK (length(audience) <= 32);"
