@@ -11,10 +11,14 @@ const listening = (server) => new Promise((done) => {
   } }));
 });
 
-async function whole(stream) {
-  const pieces = [];
-  for await (const piece of stream) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
+// By its events, as most programs do: an `end` that has come before is one that never comes.
+function whole(stream) {
+  return new Promise((done, failed) => {
+    const pieces = [];
+    stream.on('data', (piece) => pieces.push(piece));
+    stream.on('end', () => done(Buffer.concat(pieces).toString()));
+    stream.on('error', failed);
+  });
 }
 
 // What a program may see of the headers in Node, in each of the ways that it has.

@@ -43,7 +43,7 @@ async function inNode() {
     const { port, stop } = await make(options);
     atEnd(stop);
     // @hono/node-server gives the target to a URL parser before anybody sees it.
-    return { name, send: (sent) => request(port, sent), resolves: name === 'hono', own: name === 'fastify' ? /%zz/ : undefined };
+    return { name, port, send: (sent) => request(port, sent), resolves: name === 'hono', own: name === 'fastify' ? /%zz/ : undefined };
   }));
 }
 
@@ -203,6 +203,44 @@ const edges = (await Promise.all([inNode(), inWorkerd(), inChromium()])).flat();
 same(edges.map(({ name }) => name), ['http', 'express', 'fastify', 'hono', 'workerd', 'chromium'], 'six edges run');
 
 await Promise.all(edges.map(({ name, send, ...how }) => holds(name, send, { tokens, key, owner: 'Zo%C3%AB%20&%20Co', ...how })));
+
+// ---- a body, as its packets come ----
+
+// All that is answered to what is sent in so many packets.
+const packets = (port, ...parts) => new Promise((done) => {
+  let answer = '';
+  const socket = net.connect(port, '127.0.0.1');
+  socket.setNoDelay(true);
+  socket.setTimeout(20000, () => { socket.destroy(); done(`${answer} and no end of it`); });
+  socket.on('data', (data) => { answer += data; });
+  socket.on('error', (error) => { answer += String(error); });
+  socket.on('close', () => done(answer));
+  socket.on('connect', async () => {
+    for (const part of parts) {
+      socket.write(part);
+      await sleep(0.05);
+    }
+  });
+});
+
+// The stream must not have ended before the API listens.
+for (const { name, port } of edges.filter((edge) => edge.port !== undefined)) {
+  const head = (target, ...lines) => [`POST ${target} HTTP/1.1`, 'Host: a', 'Connection: close', `Authorization: Bearer ${tokens.all}`,
+    'Content-Type: application/json', ...lines, '', ''].join('\r\n');
+  const ping = head('/mcp/headers', 'Transfer-Encoding: chunked', 'MCP-Protocol-Version: 2026-07-28', 'Mcp-Method: ping');
+  const call = '{"method":"call","params":["history","x",[]]}';
+  const chunk = `${call.length.toString(16)}\r\n${call}\r\n`;
+  const rpc = head('/rpc', 'Transfer-Encoding: chunked');
+  const came = { 'an empty chunked body in one packet': [ping + '0\r\n\r\n'], 'its end in another': [ping, '0\r\n\r\n'],
+    'its end in two': [ping, '0\r\n', '\r\n'], 'a chunked body in one packet': [`${rpc}${chunk}0\r\n\r\n`],
+    'and its end in another': [rpc + chunk, '0\r\n\r\n'], 'and in three': [rpc, chunk.slice(0, 20), chunk.slice(20) + '0\r\n\r\n'],
+    'one with its length in one packet': [head('/rpc', `Content-Length: ${call.length}`) + call] };
+  const got = await Promise.all(Object.values(came).map((parts) => packets(port, ...parts)));
+  Object.keys(came).forEach((how, i) => {
+    const body = i < 3 ? '"body":""' : `"body":${JSON.stringify(call)}`;
+    tap(got[i].startsWith('HTTP/1.1 200 ') && got[i].includes(body) && !got[i].includes('no end'), `${name}: ${how} passes`, got[i]);
+  });
+}
 
 const account = (send, credential) => send({ target: '/v2/account', headers: bearer(credential) });
 const statuses = (credential) => Promise.all(edges.map(async ({ send }) => (await account(send, credential)).status));

@@ -16,7 +16,9 @@ function rawValues(raw, name) {
 const isComplete = (request) => request.complete === true || request.stream?.readableEnded === true;
 
 // The body, which is put back: whoever reads the request next finds it whole. read() is not called
-// at its end, because that ends the stream.
+// at its end, because that ends the stream, and `end` would come before the API listens to it. Who
+// listens to `readable` has it called: so nobody does before the parser is through with what has
+// come, and never where that is all.
 function readBody(request, most) {
   return new Promise((resolve, reject) => {
     const pieces = [];
@@ -46,10 +48,13 @@ function readBody(request, most) {
         resolve(body.subarray(0, most + 1));
       });
     };
-    request.on('close', close);
-    request.on('error', close);
-    request.on('readable', collect);
-    if (isComplete(request)) collect();
+    process.nextTick(() => {
+      if (request.destroyed) return close();
+      if (isComplete(request)) return collect();
+      request.on('close', close);
+      request.on('error', close);
+      return request.on('readable', collect);
+    });
   });
 }
 
