@@ -1,4 +1,5 @@
 """HAProxy with the module (src/edge/haproxy), with rules and files of a test's own."""
+import fcntl, struct
 from proxies import *
 
 SUBTOKEN_LUA = os.path.join(EDGE, "haproxy", "subtoken.lua")
@@ -110,3 +111,68 @@ backend api
 
     def status(self, target, *headers, **more):
         return self.ask(target, *headers, **more).status
+
+
+# ---- HTTP/2 ----
+
+def h2_literal(name, value):
+    return b"\0" + bytes([len(name)]) + name + h2_length(len(value)) + value
+
+
+def h2_length(n):
+    """As HPACK has it, without Huffman's code."""
+    if n < 127:
+        return bytes([n])
+    out, n = b"\x7f", n - 127
+    while n >= 128:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def h2_frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def h2_frames(data):
+    """[(kind, flags, payload)] of those that are whole."""
+    at, out = 0, []
+    while at + 9 <= len(data) and at + 9 + int.from_bytes(data[at:at + 3], "big") <= len(data):
+        end = at + 9 + int.from_bytes(data[at:at + 3], "big")
+        out.append((data[at + 3], data[at + 4], data[at + 9:end]))
+        at = end
+    return out
+
+
+def h2_status(block):
+    """HAProxy puts it first: from HPACK's table, or in digits."""
+    if block[0] & 0x80:
+        return (200, 204, 206, 304, 400, 404, 500)[(block[0] & 0x7f) - 8]
+    assert block[0] in (0x08, 0x48) and block[1] == 3, block
+    return int(block[2:5])
+
+
+def h2_send(path, lines, *data, at_once=False):
+    """One request of HTTP/2 with its body in frames; without any, its headers end it. The status and body of the answer."""
+    frames = [h2_frame(1, 4 | (not data), 1, b"".join(h2_literal(n.encode(), v.encode()) for n, v in lines))]
+    frames += [h2_frame(0, i + 1 == len(data), 1, each) for i, each in enumerate(data)]
+    frames[0] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, b"") + frames[0]
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(path)
+        for part in [b"".join(frames)] if at_once else frames:
+            s.sendall(part)
+            wait(lambda: not pending(s), "HAProxy has read it")
+        received = b""
+        while True:
+            got = s.recv(65536)
+            received += got
+            told = h2_frames(received)
+            ended = any(kind in (0, 1) and flags & 1 or kind in (3, 7) for kind, flags, _ in told)
+            if ended or not got:
+                heads = [payload for kind, _, payload in told if kind == 1]
+                return h2_status(heads[0]) if heads else None, b"".join(p for kind, _, p in told if kind == 0).decode()
+
+
+def pending(s):
+    """Bytes that the other side has not read yet (SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(s, 0x5411, b"\0" * 4))[0] > 0

@@ -1,6 +1,5 @@
 """HAProxy with the module: routes that are decided by the body, audiences, the id of a token, and the limit for each key of
 examples/haproxy-limit.cfg."""
-import fcntl, struct
 from haproxy import *
 
 RPC = {"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True}, {"path": "/v2/account", "needs": ["account"]}]}
@@ -12,6 +11,11 @@ def call(api, blanks=0):
 
 def bodies(**more):
     return Haproxy(BODIES, settings="bodies=on", policy=RPC, **more)
+
+
+def quick_bodies():
+    """The lines of the example, with those for bodies."""
+    return quick().replace(DENY, "") + BODIES.split("\n", 1)[1].strip()
 
 
 def head(h, token, *lines):
@@ -30,11 +34,6 @@ def pieces(h, *parts):
         return answer.status, answer.body
     finally:
         client.close()
-
-
-def pending(s):
-    """Bytes that the other side has not read yet (SIOCOUTQ)."""
-    return struct.unpack("i", fcntl.ioctl(s, 0x5411, b"\0" * 4))[0] > 0
 
 
 @test
@@ -77,8 +76,9 @@ def a_body_that_is_not_whole_is_refused():
         assert h.status("/rpc", token=token, method="POST", body=call("history", 13000)) == 200
         long = h.ask("/rpc", token=token, method="POST", body=call("history", 15800))
         assert long.status == 413, (long.status, long.body)
+        assert long.json() == {"text": "the body and the headers are longer than the proxy's buffer"}, long.body
         status, text = pieces(h, head(h, token, "Content-Length: 262145"))
-        assert (status, text) == (413, long.body), text
+        assert (status, text) == (413, '{"text":"the body is longer than 262144 bytes"}'), text
         # Nobody tells Lua where a chunked body ends.
         for body in (good, good + b" " * 20000):
             status, text = pieces(h, head(h, token, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
@@ -111,6 +111,90 @@ def bodies_of_http_2_are_read_too():
         told = send(good)
         assert told == "2 411", told
         assert len(h.upstream.seen) == 1
+
+
+MCP = {"default": "deny", "routes": [
+    {"path": "/mcp", "needs": ["account"], "mcp": {"tools/call search": ["account"], "tools/call *": ["admin"]}},
+    {"path": "/strict", "needs": ["account"], "mcp": {"tools/call search": ["account"], "tools/call *": ["admin"]}, "mcp_headers": "2026-07-28"},
+    {"path": "/rpc", "methods": ["POST"], "json_rpc": True}, {"path": "/plain", "needs": ["account"]}]}
+MODERN = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "search")]
+UNKNOWN = '{"text":"Content-Length: must be given, because the body is read"}'
+
+
+def tool(name):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {}}}).encode()
+
+
+def in_two(rules, settings):
+    """HAProxy with MCP for its policy, and asked in HTTP/2: f(method, target, *frames of the body, named=has it `:authority`)."""
+    path = os.path.join(shared_dir(), "in2")
+    h = Haproxy(rules, settings=settings, policy=MCP, bind="bind unix@%s mode 666 proto h2" % path)
+    token = h.token("--permissions", "account")
+
+    def send(method, target, *data, named=True, headers=(), at_once=False):
+        lines = [(":method", method), (":scheme", "http"), (":path", target), (":authority", "a") if named else ("host", "a"),
+                 ("authorization", "Bearer " + token), ("content-type", "application/json"), *headers]
+        return h2_send(path, lines, *data, at_once=at_once)
+    return h, send
+
+
+@test
+def a_body_of_http_2_that_cannot_be_seen_is_refused():
+    """With :authority and without, where HAProxy's `url` is the same as in HTTP/1; in one packet and in several."""
+    for rules in (BODIES, quick_bodies()):
+        h, send = in_two(rules, "bodies=on")
+        with h:
+            for named in (True, False):
+                for at_once in (True, False):
+                    def said(method, target, *data, **more):
+                        return send(method, target, *data, named=named, at_once=at_once, **more)
+                    for method in ("POST", "GET", "DELETE", "HEAD"):
+                        for target, headers in (("/mcp", ()), ("/strict", MODERN)):
+                            for body in ((tool("admin"),), (b"", tool("search"))):
+                                status, text = said(method, target, *body, headers=headers)
+                                assert (status, text) == (411, "" if method == "HEAD" else UNKNOWN), (named, at_once, method, target, body, status, text)
+                    assert said("POST", "/rpc", call("history")) == (411, UNKNOWN)
+                    assert h.upstream.seen == []
+
+
+@test
+def a_request_of_http_2_without_a_body_passes():
+    for rules in (BODIES, quick_bodies()):
+        h, send = in_two(rules, "bodies=on")
+        with h:
+            for named in (True, False):
+                del h.upstream.seen[:]
+                for method in ("GET", "DELETE", "HEAD"):
+                    for target, headers in (("/mcp", ()), ("/strict", MODERN)):
+                        # Its headers end it, or an empty frame that comes later.
+                        assert send(method, target, named=named, headers=headers)[0] == 200, (method, target, named)
+                        assert send(method, target, b"", named=named, headers=headers)[0] == 200, (method, target, named)
+                assert [seen["body"] for seen in h.upstream.seen] == [""] * 12
+                assert send("POST", "/strict", named=named, headers=MODERN)[0] == 200
+                assert send("POST", "/mcp", named=named)[0] == 403
+                assert send("POST", "/rpc", named=named)[0] == 400
+                # One with its length is read; and elsewhere no body is.
+                for method in ("GET", "POST"):
+                    for name, status in (("search", 200), ("admin", 403)):
+                        length = [("content-length", str(len(tool(name))))]
+                        assert send(method, "/mcp", tool(name), named=named, headers=length)[0] == status, (method, name)
+                assert send("GET", "/plain", b"x", named=named)[0] == 200
+                assert h.upstream.seen[-1]["body"] == "x"
+
+
+@test
+def where_no_body_is_read_one_of_http_2_counts():
+    for rules in (ACTION, quick()):
+        h, send = in_two(rules, "")
+        with h:
+            for named in (True, False):
+                for method in ("GET", "DELETE"):
+                    assert send(method, "/strict", named=named)[0] == 200, (method, named)
+                    assert send(method, "/mcp", named=named)[0] == 200, (method, named)
+                    del h.upstream.seen[:]
+                    assert send(method, "/strict", tool("admin"), named=named)[0] == 403, (method, named)
+                    assert send(method, "/mcp", tool("admin"), named=named)[0] == 403, (method, named)
+                    assert h.upstream.seen == []
 
 
 @test

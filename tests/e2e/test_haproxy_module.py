@@ -1,6 +1,5 @@
 """HAProxy with the module (src/edge/haproxy): what it decides, what it passes on, its files, its threads, and that
 nothing passes when something breaks. Its example configuration is run by test_examples.py."""
-import struct
 from haproxy import *
 
 
@@ -127,14 +126,6 @@ def many_credentials_are_one_or_none():
 
 
 # ---- HTTP/2 ----
-
-def h2_literal(name, value):
-    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-def h2_frame(kind, flags, stream, payload):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
 
 def h2_ask(path, lines):
     """One request with headers as they are. Whether there came one that is not an error, as far as can be seen."""

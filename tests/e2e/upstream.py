@@ -74,7 +74,8 @@ class Connection(socketserver.StreamRequestHandler):
                 break
             headers.append(line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""])
         lower = {n.lower(): v for n, v in headers}
-        body = self.rfile.read(int(lower.get("content-length", 0)))
+        chunked = lower.get("transfer-encoding") == "chunked"
+        body = self.chunks() if chunked else self.rfile.read(int(lower.get("content-length", 0)))
         self.count = getattr(self, "count", 0) + 1
         if self.server.only_first and self.count > 1:
             return False
@@ -88,6 +89,14 @@ class Connection(socketserver.StreamRequestHandler):
         out += "".join("%s: %s\r\n" % pair for pair in extra) + ("Connection: close\r\n" if last else "") + "\r\n"
         self.wfile.write(out.encode("latin-1") + (b"" if method == "HEAD" else text.encode()))
         return not last
+
+    def chunks(self):
+        """A chunked body without trailers."""
+        body, size = b"", 1
+        while size > 0:
+            size = int(self.rfile.readline(), 16)
+            body += self.rfile.read(size + 2)[:size]
+        return body
 
 
 def nonce(asked):

@@ -3,7 +3,8 @@
  * threads share one under HAProxy's lock. So nothing here is used by two threads at a time.
  *
  *   haproxy_module.c  what Lua sees
- *   haproxy_action.c  one request: in from HAProxy, out to it
+ *   haproxy_call.h    one request: in from HAProxy, out to it (haproxy_call.c, haproxy_body.c,
+ *                     haproxy_action.c, haproxy_convert.c)
  *   haproxy_head.c    the text of a request's headers, read into a subtoken_edge_request
  *   haproxy_edge.c    secrets, policy and revocation data, loaded and kept fresh
  *   haproxy_file.c    one file, read whole when it has changed
@@ -139,6 +140,7 @@ typedef struct st_haproxy_head {
   size_t mcp_method_count, mcp_name_count, mcp_version_count; /* of all that came */
   uint64_t content_length;
   bool has_length, chunked, typed;
+  bool open;    /* neither, and it may have a body all the same; the caller's to say */
   bool encoded; /* the body is not to be read as it is, in UTF-8 */
   bool origin, request_method;
   bool identity; /* it has names that subtoken_edge_is_identity_header knows */
@@ -157,8 +159,9 @@ subtoken_text st_haproxy_head_identity(subtoken_text text, size_t *at);
  * HTTP/1 stays as it is. */
 subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version);
 
-/* May a request without Content-Length have a body all the same? In HTTP/2 and 3 it may. */
-bool st_haproxy_head_is_open(subtoken_text method, subtoken_text version);
+/* May a request without Content-Length and Transfer-Encoding have a body all the same? In HTTP/2
+ * and 3 it may, and so it may where nobody knows the version. */
+bool st_haproxy_head_is_open(subtoken_text version);
 
 /* ---- haproxy_action.c ---- */
 

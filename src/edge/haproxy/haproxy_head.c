@@ -156,7 +156,7 @@ bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
   head->authorization_count = head->x_api_key_count = 0;
   head->mcp_method_count = head->mcp_name_count = head->mcp_version_count = 0;
   head->content_length = 0;
-  head->has_length = head->chunked = head->encoded = head->typed = false;
+  head->has_length = head->chunked = head->open = head->encoded = head->typed = false;
   head->origin = head->request_method = head->identity = head->upgrade = head->named = false;
   for (size_t at = 0; at < text.len;) {
     if (!st_haproxy_head_line(text, &at, &name, &value)) return false;
@@ -184,13 +184,6 @@ subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version) {
   return path == NULL ? url : (subtoken_text){path, (size_t)(end - path)};
 }
 
-/* GET, HEAD and DELETE have none that anybody reads. */
-bool st_haproxy_head_is_open(subtoken_text method, subtoken_text version) {
-  static const char *const bodiless[] = {"GET", "HEAD", "DELETE"};
-  if (version.len == 0 || version.data[0] < '2') return false;
-  for (size_t i = 0; i < sizeof bodiless / sizeof bodiless[0]; i++) {
-    size_t len = strlen(bodiless[i]);
-    if (method.len == len && memcmp(method.data, bodiless[i], len) == 0) return false;
-  }
-  return true;
+bool st_haproxy_head_is_open(subtoken_text version) {
+  return version.len == 0 || version.data[0] >= '2';
 }
