@@ -8,7 +8,7 @@
 #include "store/audit.h"
 #include "store/key_row.h"
 
-#define VIA_TEXT_ROOM (SUBTOKEN_VIA_MAX * (ST_TID_LEN + 1))
+#define VIA_TEXT_ROOM ((size_t)SUBTOKEN_VIA_MAX * (ST_TID_LEN + 1))
 
 typedef struct revoked_token {
   const st_key_token *token;
