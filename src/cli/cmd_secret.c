@@ -257,6 +257,41 @@ static bool secret_promote_line(secret_command *s, size_t at, const char *action
          (at == 0 || secret_set_last_signed(s->store, st_text(old), st_clock_now(), s->error));
 }
 
+/* With a dot and the longest audience (32 characters) such a name fits. */
+#define KID_ROOM 31
+#define KEYS_AT_A_TIME 16
+
+/* Under a longer name no token can be signed for what a key may be bound to: whoever has such a key
+ * would get none any more, and neither would its sessions. ST_EXIT_DONE, or the error is printed.
+ */
+static int secret_check_room(secret_command *s, subtoken_text kid, bool force) {
+  static st_key keys[KEYS_AT_A_TIME];
+  char after[ST_KEY_ID_LEN + 1] = "";
+  size_t count = KEYS_AT_A_TIME;
+  if (kid.len <= KID_ROOM) return ST_EXIT_DONE;
+  size_t room = kid.len + 1 < SUBTOKEN_KID_MAX ? SUBTOKEN_KID_MAX - kid.len - 1 : 0;
+  while (!force && count == KEYS_AT_A_TIME) {
+    if (st_store_key_list(s->store, NULL, after, KEYS_AT_A_TIME, keys, &count, s->error) !=
+        ST_STORE_OK) {
+      return secret_fail(s);
+    }
+    for (size_t i = 0; i < count; i++) {
+      if (strlen(keys[i].audience) <= room || keys[i].expires_at <= st_clock_now()) continue;
+      return st_print_error(
+          ST_EXIT_REFUSED,
+          "secret: the key %s is for the audience %s, and under a name of %zu characters no token "
+          "for it can be signed: take a name of up to %d characters, or --force",
+          keys[i].id, keys[i].audience, kid.len, KID_ROOM);
+    }
+    if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
+  }
+  st_print_error(0,
+                 "secret: under this name no token can be signed for an audience of more than %zu "
+                 "characters; names of up to %d have room for each",
+                 room, KID_ROOM);
+  return ST_EXIT_DONE;
+}
+
 /* `add` makes the ring when there is none: its first secret has no name and signs. */
 static int secret_make_ring(secret_command *s, const char *kid, bool json) {
   if (kid != NULL) {
@@ -273,10 +308,13 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
                                 bool promote) {
   st_data_options data_options = {0};
   const char *kid = NULL;
-  bool json = false;
+  bool json = false, force = false;
   char drawn[16];
-  const st_option options[] = {
-      ST_DATA_OPTIONS(data_options), {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options),
+                               {"--kid", NULL, &kid},
+                               {"--force", &force, NULL},
+                               {"--json", &json, NULL},
+                               {0}};
   st_arguments arguments = {.command = command, .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (kid != NULL && (!st_ring_kid_valid(st_text(kid)) || kid[0] == '-')) {
@@ -301,6 +339,8 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
         &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has a secret of this name already"));
   }
   if (!secret_open_store(&s)) return secret_finish(&s, secret_fail(&s));
+  begun = secret_check_room(&s, st_text(kid), force);
+  if (begun != ST_EXIT_DONE) return secret_finish(&s, begun);
   secret_append(&s.file, kid);
   bool done = promote ? secret_promote_line(&s, s.file.count - 1, "secret.rotate")
                       : secret_set_last_signed(s.store, st_text(kid), 0, s.error) &&
@@ -312,19 +352,21 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
 static int secret_add(int argc, char **argv) {
   return secret_add_or_rotate(
       argc, argv, "secret add",
-      "usage: subtoken secret add [--kid KID] [--config FILE] [--data DIR] [--json]\n"
+      "usage: subtoken secret add [--kid KID] [--force] [--config FILE] [--data DIR] [--json]\n"
       "Adds a new signing secret that only verifies, and prints its name. Copy the ring to the\n"
       "edges, then promote the secret. When there is no ring it makes one instead, whose first\n"
-      "secret has no name and signs: --kid is then refused.",
+      "secret has no name and signs: --kid is then refused. Requires --force where a key is for\n"
+      "an audience for which the name of the secret leaves no room.",
       false);
 }
 
 static int secret_rotate(int argc, char **argv) {
   return secret_add_or_rotate(
       argc, argv, "secret rotate",
-      "usage: subtoken secret rotate [--kid KID] [--config FILE] [--data DIR] [--json]\n"
+      "usage: subtoken secret rotate [--kid KID] [--force] [--config FILE] [--data DIR] [--json]\n"
       "Adds a new signing secret and lets it sign at once: for a single machine.\n"
-      "There must be a ring: `subtoken secret add` makes one.",
+      "There must be a ring: `subtoken secret add` makes one. Requires --force where a key is for\n"
+      "an audience for which the name of the secret leaves no room.",
       true);
 }
 
@@ -360,14 +402,21 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
 static int secret_promote(int argc, char **argv) {
   static secret_command s;
   kid_options given = {0};
-  const st_option options[] = {ST_DATA_OPTIONS(given.data), {"--json", &given.json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(given.data),
+                               {"--force", &given.force, NULL},
+                               {"--json", &given.json, NULL},
+                               {0}};
   st_arguments arguments = {
       .command = "secret promote",
       .help =
-          "usage: subtoken secret promote KID [--config FILE] [--data DIR] [--json]\n"
-          "Makes the secret the one that signs. Edges must have it already.",
+          "usage: subtoken secret promote KID [--force] [--config FILE] [--data DIR] [--json]\n"
+          "Makes the secret the one that signs. Edges must have it already. Requires --force "
+          "where\n"
+          "a key is for an audience for which the name of the secret leaves no room.",
       .options = options};
   if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
+  int room = secret_check_room(&s, st_text(given.kid), given.force);
+  if (room != ST_EXIT_DONE) return secret_finish(&s, room);
   if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote")) {
     return secret_finish(&s, secret_fail(&s));
   }

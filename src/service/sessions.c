@@ -34,7 +34,7 @@ static void sessions_write_pair(st_context *c, const st_access_token *access, co
   st_reply_end(c->reply, 200, &writer);
 }
 
-/* Without its tokens nobody could use or end the session. */
+/* Of a session that has just begun: without its tokens nobody could use or end it. */
 static const st_problem *sessions_end_unused(st_context *c, const st_audit_context *audit,
                                              const st_key *row, const st_problem *problem) {
   const st_users *users = c->service->users;
@@ -202,6 +202,22 @@ static const st_problem *sessions_continue(st_context *c, const st_audit_context
   }
 }
 
+/* Before anything is written: where the access token cannot be made, as after a change of the ring
+ * that leaves no room for an audience, the refresh token is good until that is mended. Nothing is
+ * said of a session that is not found: what using its token does is for the store.
+ */
+static const st_problem *sessions_check_issue(st_context *c, subtoken_text token,
+                                              const subtoken_text *scope, size_t scope_count,
+                                              st_access_token *access) {
+  st_key session;
+  const st_problem *problem = st_sessions_of_refresh(c, token, &session);
+  if (problem != NULL) return problem->status == 401 ? NULL : problem;
+  problem =
+      st_issuing_session_token(c->service, &session, scope, scope_count, c->request->now, access);
+  subtoken_wipe(access, sizeof *access);
+  return problem;
+}
+
 const st_problem *st_sessions_continue(st_context *c, subtoken_text token,
                                        const subtoken_text *scope, size_t scope_count,
                                        st_access_token *access,
@@ -209,10 +225,11 @@ const st_problem *st_sessions_continue(st_context *c, subtoken_text token,
   st_key row;
   st_audit_buffers buffers;
   st_audit_context audit = st_access_audit_context(c, NULL, &buffers);
-  const st_problem *problem = sessions_continue(c, &audit, token, &row, successor);
+  const st_problem *problem = sessions_check_issue(c, token, scope, scope_count, access);
+  if (problem == NULL) problem = sessions_continue(c, &audit, token, &row, successor);
   if (problem != NULL) return problem;
-  problem = st_issuing_session_token(c->service, &row, scope, scope_count, c->request->now, access);
-  return problem == NULL ? NULL : sessions_end_unused(c, &audit, &row, problem);
+  /* If the row has changed since: the refresh token still ends the session (/oauth/revoke). */
+  return st_issuing_session_token(c->service, &row, scope, scope_count, c->request->now, access);
 }
 
 static const st_problem *sessions_refresh_with(st_context *c, subtoken_text token) {

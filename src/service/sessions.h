@@ -9,7 +9,8 @@
 
 /* A refresh token for its successor and an access token, with the permissions in scope or, where it
  * is NULL, with all of the session. 401: the token is unknown or has been used (which ends the
- * session); the event says which. Wipe access and successor.
+ * session); the event says which. 400, where the access token cannot be made: the refresh token is
+ * not used up. Wipe access and successor.
  */
 const st_problem *st_sessions_continue(st_context *c, subtoken_text token,
                                        const subtoken_text *scope, size_t scope_count,

@@ -259,6 +259,38 @@ def a_derived_ring_is_printed_and_issues_nothing():
         assert run(*words, data=data)[0] == code, words
 
 
+@test
+def a_ring_step_leaves_room_for_the_audiences_of_the_keys():
+    with Server() as server:
+        data, longest = server.data, "a" * 32
+        bound = make_key(data, "services,account", "--audience", longest)
+        pair = call(server, "POST", "/v1/auth/token", bound["key"]).json()
+        for words in (["add"], ["rotate"]):
+            code, out, err = run("secret", *words, "--kid", "k" * 32, data=data)
+            assert code == 1 and out == "" and longest in err and bound["id"] in err and "--force" in err, (words, err)
+        assert [kid for kid, _ in read_ring(os.path.join(data, "secrets"))] == [""]
+        assert run("secret", "add", "--kid", "k" * 31, data=data) == (0, "k" * 31 + "\n", "")
+        code, _, err = run("secret", "add", "--kid", "k" * 32, "--force", data=data)
+        assert code == 0 and "31" in err, err
+        code, _, err = run("secret", "promote", "k" * 32, data=data)
+        assert code == 1 and longest in err, err
+        # Against advice: what cannot be made costs no session, and the refresh token is good when it can be again.
+        run("secret", "promote", "k" * 32, "--force", data=data, check=0)
+        grant = [server.url + "/oauth/token", "-d", "grant_type=refresh_token&refresh_token=" + pair["refresh_token"]]
+        for _ in range(2):
+            refused(call(server, "GET", "/v2/createsubtoken", bound["key"]), 400, "audience: too long")
+            refused(refresh(server, pair["refresh_token"]), 400, "audience: too long")
+            assert curl(*grant).json()["error"] == "invalid_request"
+        run("secret", "promote", "k" * 31, data=data, check=0)
+        assert header(refresh(server, pair["refresh_token"]).json()["access_token"])["kid"] == "k" * 31 + "." + longest
+        # An audience that fits, and a key that is no more, are no reason.
+        make_key(data, "account", "--audience", "eu")
+        run("key", "delete", bound["id"], data=data, check=0)
+        code, _, err = run("secret", "rotate", "--kid", "r" * 61, data=data)
+        assert code == 0 and "2 characters" in err, err
+        assert run("secret", "rotate", "--kid", "r" * 62, data=data)[0] == 1
+
+
 # ---- one token revoked ----
 
 @test

@@ -108,6 +108,9 @@ static void what_is_wrong_with_the_form_is_told(void **state) {
   assert_int_equal(ask("", "&scope=guilds"), 503);
   check_oauth_error(503, "temporarily_unavailable",
                     "the session cannot be looked up; try again later");
+  assert_int_equal(ask("", ""), 503);
+  assert_int_equal(fixture.refreshes, 0);
+  fixture.broken = false;
   fixture.outcome = ST_STORE_BUSY;
   assert_int_equal(ask("", ""), 503);
   check_oauth_error(503, "temporarily_unavailable",
