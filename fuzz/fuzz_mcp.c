@@ -101,6 +101,7 @@ static void read_values(subtoken_text line, size_t header) {
 
 typedef struct reading {
   subtoken_result result;
+  bool json;       /* the body is */
   bool lacks[256]; /* permissions, by their letter */
 } reading;
 
@@ -187,9 +188,68 @@ static char *name_in(subtoken_text value) {
   }
   good = good && held == 0 && bits < 6;
   if (good) out[made] = '\0';
-  if (good && strlen(out) == made && st_utf8_valid((subtoken_text){out, made})) return plain;
+  bool marked = good && strncmp(out, "\xEF\xBB\xBF", 3) == 0;
+  if (good && !marked && strlen(out) == made && st_utf8_valid((subtoken_text){out, made})) {
+    return plain;
+  }
   free(plain);
   return NULL;
+}
+
+/* What JavaScript's trim takes off, and controls. */
+static const char *const spaces[] = {
+    " ",
+    "\xC2\x85",
+    "\xC2\xA0",
+    "\xE1\x9A\x80",
+    "\xE2\x80\x80",
+    "\xE2\x80\x81",
+    "\xE2\x80\x82",
+    "\xE2\x80\x83",
+    "\xE2\x80\x84",
+    "\xE2\x80\x85",
+    "\xE2\x80\x86",
+    "\xE2\x80\x87",
+    "\xE2\x80\x88",
+    "\xE2\x80\x89",
+    "\xE2\x80\x8A",
+    "\xE2\x80\xAF",
+    "\xE2\x81\x9F",
+    "\xE3\x80\x80",
+};
+static const char *const odd[] = {"\xE2\x80\xA8", "\xE2\x80\xA9", "\xEF\xBB\xBF"};
+
+/* Would any reader of the header and of the name have this text? name: UTF-8. */
+static bool is_sure(subtoken_text value, const char *name) {
+  size_t len = strlen(name);
+  value = st_text_trim(value);
+  if (len == 0) return false;
+  if (value.len == len && memcmp(value.data, name, len) == 0 && strncmp(name, "=?", 2) == 0) {
+    return false;
+  }
+  for (size_t i = 0; i < len; i++) {
+    uint8_t byte = (uint8_t)name[i], next = (uint8_t)name[i + 1];
+    if (byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next < 0xA0)) return false;
+  }
+  for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+    if (strstr(name, odd[i]) != NULL) return false;
+  }
+  for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
+    size_t size = strlen(spaces[i]);
+    if (size > len) continue;
+    if (memcmp(name, spaces[i], size) == 0) return false;
+    if (memcmp(name + len - size, spaces[i], size) == 0) return false;
+  }
+  return true;
+}
+
+static bool uri_is_good(const char *uri) {
+  for (const char *at = uri; *at != '\0'; at++) {
+    if ((uint8_t)*at <= ' ' || *at == 0x7F) return false;
+  }
+  size_t scheme = strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+  size_t upper = strcspn(uri, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  return uri[scheme] != ':' || strspn(uri, "0123456789+-.") > 0 || upper >= scheme;
 }
 
 static bool header_agrees(const char *method, const char *name) {
@@ -244,6 +304,7 @@ static bool read_message(const cJSON *message, reading *into, bool *mismatch) {
   }
   bool task = source != NULL && strcmp(source, "taskId") == 0;
   if (source != NULL && !task && (name == NULL || misleads(params, named, 3))) return false;
+  if (source != NULL && strcmp(source, "uri") == 0 && !uri_is_good(name)) return false;
   *mismatch |= !header_agrees(method->valuestring, name);
   need_call(into, method->valuestring, task ? NULL : name);
   return true;
@@ -286,7 +347,10 @@ static void read_headers(reading *into) {
   const char *source = source_of(method);
   if (!method_is_good(method) || (source != NULL) != (came.counts[1] == 1)) return;
   char *name = source == NULL ? NULL : name_in(came.values[1][0]);
-  if (source != NULL && name == NULL) return;
+  bool good = source == NULL || (name != NULL && is_sure(came.values[1][0], name) &&
+                                 (strcmp(source, "uri") != 0 || uri_is_good(name)));
+  if (!good) free(name);
+  if (!good) return;
   into->result = SUBTOKEN_OK;
   need_call(into, method, source == NULL || strcmp(source, "taskId") == 0 ? NULL : name);
   free(name);
@@ -303,6 +367,7 @@ static void read_again(subtoken_text body, reading *into) {
     free(copy);
     cJSON *root = json ? cJSON_ParseWithLength(body.data, body.len) : NULL;
     HOLD(!json || root != NULL);
+    into->json = json;
     if (json) {
       read_body(root, into);
     } else {
@@ -321,6 +386,7 @@ static void check_mcp(subtoken_result result, const subtoken_mcp *mcp, const rea
   char out[SUBTOKEN_MCP_REPLY_MAX], challenge[SUBTOKEN_CHALLENGE_MAX];
   bool error = result == SUBTOKEN_MALFORMED || result == SUBTOKEN_MCP_MISMATCH;
   HOLD(error == (mcp->code != 0) && (result == SUBTOKEN_PERM) == (mcp->lacking_count > 0));
+  HOLD(result != SUBTOKEN_MALFORMED || mcp->code == (want->json ? -32600 : -32700));
   size_t lacks = 0;
   for (size_t i = 0; i < 256; i++) lacks += want->lacks[i];
   HOLD(result != SUBTOKEN_PERM || lacks == mcp->lacking_count);

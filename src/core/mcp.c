@@ -7,6 +7,7 @@
 #include "core/claims.h"
 #include "core/mcp_header.h"
 #include "core/mcp_message.h"
+#include "core/mcp_name.h"
 
 #define MCP_ERROR_PARSE (-32700)
 #define MCP_ERROR_REQUEST (-32600)
@@ -108,8 +109,11 @@ static subtoken_result mcp_by_body(mcp_evaluation *e, const subtoken_mcp_call *c
   memcpy(call->scratch, call->body.data, call->body.len);
   st_json_start(&json, call->scratch, call->body.len);
   if (!mcp_read_body(e, &json)) {
-    bool text = json.failed && !json.wrong_type;
-    e->mcp->code = text ? MCP_ERROR_PARSE : MCP_ERROR_REQUEST;
+    /* Reading stopped where it was no message: what is behind that may be no JSON. */
+    memcpy(call->scratch, call->body.data, call->body.len);
+    st_json_start(&json, call->scratch, call->body.len);
+    bool valid = st_json_skip(&json) && st_json_end(&json);
+    e->mcp->code = valid ? MCP_ERROR_REQUEST : MCP_ERROR_PARSE;
     e->mcp->lacking_count = 0;
     return SUBTOKEN_MALFORMED;
   }
@@ -119,14 +123,22 @@ static subtoken_result mcp_by_body(mcp_evaluation *e, const subtoken_mcp_call *c
 
 /* ---- by the headers ---- */
 
+static bool mcp_read_header_name(const st_mcp_headers *headers, st_mcp_source source,
+                                 char decoded[ST_MCP_HEADER_NAME_MAX], subtoken_text *name) {
+  return st_mcp_header_read_name(headers->name, decoded, name) &&
+         st_mcp_header_is_sure(headers->name, *name) &&
+         (source != ST_MCP_URI || st_mcp_uri_problem(*name) == NULL);
+}
+
 static subtoken_result mcp_by_headers(mcp_evaluation *e) {
   char decoded[ST_MCP_HEADER_NAME_MAX];
   const st_policy_call *call = NULL;
   const st_mcp_headers *headers = &e->headers;
   subtoken_text name = {NULL, 0};
-  bool told = false, named = st_mcp_source_of(headers->method) != ST_MCP_NONE;
+  st_mcp_source source = st_mcp_source_of(headers->method);
+  bool told = false, named = source != ST_MCP_NONE;
   if (!st_mcp_method_valid(headers->method) || named != headers->has_name ||
-      (named && !st_mcp_header_read_name(headers->name, decoded, &name))) {
+      (named && !mcp_read_header_name(headers, source, decoded, &name))) {
     return mcp_mismatch(e);
   }
   if (!st_mcp_has_names(headers->method)) name = (subtoken_text){NULL, 0};

@@ -5,6 +5,7 @@
 #include "core/mcp_header.h"
 
 #include "base/base64url.h"
+#include "core/mcp_name.h"
 
 #define MCP_FRONT "=?base64?"
 #define MCP_END "?="
@@ -52,7 +53,14 @@ bool st_mcp_header_read_name(subtoken_text value, char decoded[ST_MCP_HEADER_NAM
   *name = (subtoken_text){decoded, 0};
   if (!st_base64_read(encoded, ST_PADDED, decoded, ST_MCP_HEADER_NAME_MAX, &len)) return false;
   name->len = len;
-  return st_utf8_valid(*name);
+  return st_utf8_valid(*name) && !st_mcp_name_marked(*name);
+}
+
+/* What begins as an encoded word of any kind is one, or nothing. */
+bool st_mcp_header_is_sure(subtoken_text value, subtoken_text name) {
+  bool decoded = name.data != value.data;
+  return name.len > 0 && st_mcp_name_clear(name) && st_mcp_name_trimmed(name) &&
+         (decoded || !mcp_header_starts(name, ST_TEXT("=?")));
 }
 
 bool st_mcp_header_agrees(const st_mcp_headers *headers, subtoken_text method, subtoken_text name) {

@@ -22,5 +22,7 @@ bool st_mcp_header_agrees(const st_mcp_headers *headers, subtoken_text method, s
 /* The name in a value of Mcp-Name, a view of the value or of decoded. False: no name. */
 bool st_mcp_header_read_name(subtoken_text value, char decoded[ST_MCP_HEADER_NAME_MAX],
                              subtoken_text *name) __attribute__((warn_unused_result));
+/* Where no body is read: is a name that was read from a value the same text for every server? */
+bool st_mcp_header_is_sure(subtoken_text value, subtoken_text name);
 
 #endif

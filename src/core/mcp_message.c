@@ -4,6 +4,8 @@
  */
 #include "core/mcp_message.h"
 
+#include "core/mcp_name.h"
+
 #define MCP_ID_BYTES 64 /* of a string that is repeated */
 
 /* What was read so far. "params" may come before "method". */
@@ -111,7 +113,9 @@ static bool mcp_take_name(const mcp_draft *draft) {
     case ST_MCP_TASK: message->task = draft->task; return true;
     default: return true;
   }
-  return message->name.data != NULL && !draft->params_misleading;
+  if (message->name.data == NULL || draft->params_misleading) return false;
+  return st_mcp_source_of(message->method) != ST_MCP_URI ||
+         st_mcp_uri_problem(message->name) == NULL;
 }
 
 bool st_mcp_message_read(st_json *json, st_mcp_message *message) {

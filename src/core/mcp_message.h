@@ -14,8 +14,7 @@ typedef struct st_mcp_message {
   char id[SUBTOKEN_MCP_ID_MAX];
 } st_mcp_message;
 
-/* Reads the next value. False: it is no message that can be read in one way only; where it is not
- * even JSON, the reader has failed, and not by a wrong type. */
+/* Reads the next value. False: it is no message that can be read in one way only. */
 bool st_mcp_message_read(st_json *json, st_mcp_message *message)
     __attribute__((warn_unused_result));
 

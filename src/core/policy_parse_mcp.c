@@ -4,6 +4,7 @@
 #include "core/policy_parse_mcp.h"
 
 #include "core/mcp_find.h"
+#include "core/mcp_name.h"
 #include "core/resource.h"
 
 #define MCP_REVISION "2026-07-28"
@@ -14,6 +15,51 @@ static bool parse_mcp_refuse(st_policy_reader *r, size_t at, const char *problem
   return st_policy_reader_refuse(r, at, problem, 0);
 }
 
+/* What clients call. A member in another case than these guards nothing. */
+static const subtoken_text parse_mcp_methods[] = {
+    SUBTOKEN_TEXT("initialize"),
+    SUBTOKEN_TEXT("ping"),
+    SUBTOKEN_TEXT("server/discover"),
+    SUBTOKEN_TEXT("tools/list"),
+    SUBTOKEN_TEXT("tools/call"),
+    SUBTOKEN_TEXT("prompts/list"),
+    SUBTOKEN_TEXT("prompts/get"),
+    SUBTOKEN_TEXT("resources/list"),
+    SUBTOKEN_TEXT("resources/templates/list"),
+    SUBTOKEN_TEXT("resources/read"),
+    SUBTOKEN_TEXT("resources/subscribe"),
+    SUBTOKEN_TEXT("resources/unsubscribe"),
+    SUBTOKEN_TEXT("subscriptions/listen"),
+    SUBTOKEN_TEXT("completion/complete"),
+    SUBTOKEN_TEXT("logging/setLevel"),
+    SUBTOKEN_TEXT("tasks/get"),
+    SUBTOKEN_TEXT("tasks/list"),
+    SUBTOKEN_TEXT("tasks/result"),
+    SUBTOKEN_TEXT("tasks/update"),
+    SUBTOKEN_TEXT("tasks/cancel"),
+    SUBTOKEN_TEXT("notifications/initialized"),
+    SUBTOKEN_TEXT("notifications/cancelled"),
+    SUBTOKEN_TEXT("notifications/progress"),
+    SUBTOKEN_TEXT("notifications/roots/list_changed"),
+};
+
+static bool parse_mcp_is_misspelt(subtoken_text method) {
+  for (size_t i = 0; i < sizeof parse_mcp_methods / sizeof parse_mcp_methods[0]; i++) {
+    subtoken_text known = parse_mcp_methods[i];
+    if (st_text_is_nocase(method, known.data)) return !st_text_equal(method, known);
+  }
+  return false;
+}
+
+/* Of another name than `*`: a server may not be asked for it, or not by this text. */
+static const char *parse_mcp_name_problem(subtoken_text method, subtoken_text name) {
+  if (name.data[0] == ' ') return "has more than one blank before its name";
+  if (!st_mcp_name_clear(name)) return "has a control character or U+FEFF in its name";
+  if (!st_mcp_name_trimmed(name)) return "has a blank at an end of its name";
+  if (st_text_find(name, '*') < name.len) return "must not have a * within the name";
+  return st_mcp_source_of(method) == ST_MCP_URI ? st_mcp_uri_problem(name) : NULL;
+}
+
 /* Cuts a member into method and name. NULL, or what is wrong with it. */
 static const char *parse_mcp_member(subtoken_text text, st_policy_call *call) {
   size_t space = st_text_find(text, ' ');
@@ -21,6 +67,7 @@ static const char *parse_mcp_member(subtoken_text text, st_policy_call *call) {
   if (method.len > SUBTOKEN_POLICY_MCP_METHOD_MAX)
     return "has a method of more than 128 characters";
   if (!st_mcp_method_valid(method)) return "must start with a method: visible ASCII";
+  if (parse_mcp_is_misspelt(method)) return "is a method of MCP in another case";
   call->method_len = (uint16_t)method.len;
   call->kind = ST_POLICY_CALL_METHOD;
   bool star = st_text_find(method, '*') < method.len;
@@ -33,7 +80,7 @@ static const char *parse_mcp_member(subtoken_text text, st_policy_call *call) {
   if (name.len > SUBTOKEN_POLICY_MCP_NAME_MAX) return "has a name of more than 2048 bytes";
   call->kind = st_text_is(name, "*") ? ST_POLICY_CALL_ANY : ST_POLICY_CALL_NAME;
   call->name_len = (uint16_t)name.len;
-  return NULL;
+  return call->kind == ST_POLICY_CALL_ANY ? NULL : parse_mcp_name_problem(method, name);
 }
 
 /* Keeps the calls of a route sorted. The JSON reader has refused one that is there already. */

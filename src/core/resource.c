@@ -55,6 +55,16 @@ static bool resource_host_valid(subtoken_text host) {
   return host.data[at] == ':' && digits >= 1 && digits <= 5;
 }
 
+/* Of a host that is valid: digits behind a colon are its port. */
+static bool resource_port_valid(subtoken_text host) {
+  uint32_t number = 0, unit = 1;
+  size_t at = host.len;
+  for (; at > 0 && host.len - at < 5 && resource_is_digit(host.data[at - 1]); at--, unit *= 10) {
+    number += unit * (uint32_t)(host.data[at - 1] - '0');
+  }
+  return at == 0 || host.data[at - 1] != ':' || number <= 65535;
+}
+
 const char *st_resource_problem(subtoken_text url) {
   subtoken_text host, path;
   st_path read;
@@ -63,6 +73,7 @@ const char *st_resource_problem(subtoken_text url) {
   if (st_text_find(url, '?') < url.len) return "must not have a query";
   if (st_text_find(url, '#') < url.len) return "must not have a fragment";
   if (!resource_host_valid(host)) return "must have a host, and no name or password before it";
+  if (!resource_port_valid(host)) return "must not have a port above 65535";
   if (path.len > 0 && st_paths_read_target(path, &read) != SUBTOKEN_FAULT_NONE) {
     return "has a path that can be read in more than one way";
   }

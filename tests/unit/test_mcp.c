@@ -11,7 +11,7 @@
   "\"tools/call *\":[\"admin\"],\n"                                                  \
   "\"tools/call\":[\"never\"],\n"                                                    \
   "\"resources/read\":[\"files\"],\n"                                                \
-  "\"resources/read file:///a b\":[\"docs\",\"space\"],\n"                           \
+  "\"resources/read file:///a+b\":[\"docs\",\"space\"],\n"                           \
   "\"prompts/get \xC3\xA9\":[\"docs\"],\n"                                           \
   "\"logging/setLevel\":[\"admin\"]}},\n"                                            \
   "{\"path\":\"/all\",\"mcp\":{\"*\":[\"other\"],\"tools/list\":[\"docs\"]}},\n"     \
@@ -28,6 +28,7 @@
 #define PERM SUBTOKEN_PERM
 #define BAD SUBTOKEN_MALFORMED
 #define MISMATCH SUBTOKEN_MCP_MISMATCH
+#define BY_NAME "v2026-07-28\nmtools/call\nn"
 
 /* ---- one call ---- */
 
@@ -134,9 +135,9 @@ static void the_most_specific_member_decides(void **state) {
       {"/mcp", M("tools/list", NAME("search")), "mcp", 0},
       {"/mcp", M("initialize", ",\"params\":{}"), "mcp", 0},
       {"/mcp", M("notifications/initialized", ""), "mcp", 0},
-      {"/mcp", M("resources/read", URI("file:///a b")), "mcp docs space", 7},
-      {"/mcp", M("resources/read", URI("file:///a%20b")), "mcp files", 6},
-      {"/mcp", M("resources/subscribe", URI("file:///a b")), "mcp", 0},
+      {"/mcp", M("resources/read", URI("file:///a+b")), "mcp docs space", 7},
+      {"/mcp", M("resources/read", URI("file:///a%2Bb")), "mcp files", 6},
+      {"/mcp", M("resources/subscribe", URI("file:///a+b")), "mcp", 0},
       {"/mcp", M("prompts/get", NAME("\xC3\xA9")), "mcp docs", 8},
       {"/mcp", M("prompts/get", NAME("e\xCC\x81")), "mcp", 0},
       {"/mcp", M("logging/setLevel", ",\"params\":{\"level\":\"debug\"}"), "mcp admin", 9},
@@ -179,6 +180,15 @@ static void bodies_that_can_be_read_otherwise_are_refused(void **state) {
   } rows[] = {
       {"x", -32700, "null"},
       {"{", -32700, "null"},
+      {"{\"method\":", -32700, "null"},
+      {"{\"method\":7", -32700, "null"},
+      {"{\"method\":7,\"id\":}", -32700, "null"},
+      {"{\"id\":7,\"method\":\"ping\",\"Method\":1", -32700, "null"},
+      {"{\"id\":7,\"method\":\"ping\",\"params\":", -32700, "null"},
+      {"[7", -32700, "null"},
+      {"[", -32700, "null"},
+      {"[" SEARCH ",", -32700, "null"},
+      {"7x", -32700, "null"},
       {SEARCH "x", -32700, "7"},
       {SEARCH SEARCH, -32700, "7"},
       {"\xEF\xBB\xBF" SEARCH, -32700, "null"},
@@ -235,6 +245,17 @@ static void bodies_that_can_be_read_otherwise_are_refused(void **state) {
       {M("tools/call", ",\"params\":{\"name\":\"search\",\"n\\u0430me\":\"drop\"}"), -32600, "7"},
       {M("resources/read", ",\"params\":{\"uri\":\"a\",\"URI\":\"b\"}"), -32600, "7"},
       {M("resources/read", ",\"params\":{\"uri\":\"a\",\"ur\\u0131\":\"b\"}"), -32600, "7"},
+      /* what parsers of URIs change */
+      {M("resources/read", URI(" doc:a")), -32600, "7"},
+      {M("resources/read", URI("doc:a ")), -32600, "7"},
+      {M("resources/read", URI("doc:a b")), -32600, "7"},
+      {M("resources/read", URI("d\\noc:a")), -32600, "7"},
+      {M("resources/subscribe", URI("doc:a\\t")), -32600, "7"},
+      {M("resources/unsubscribe", URI("doc:\\u0001a")), -32600, "7"},
+      {M("resources/read", URI("doc:a\\u007f")), -32600, "7"},
+      {M("resources/read", URI("DOC://a")), -32600, "7"},
+      {M("resources/read", URI("dOc:a")), -32600, "7"},
+      {M("resources/subscribe", URI("Web+d.o-c1:a")), -32600, "7"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_result result = check("/mcp", "mcp,docs,admin,files,space", "", rows[i].body);
@@ -255,6 +276,13 @@ static void bodies_that_are_strange_and_clear_are_read(void **state) {
       M("ping", ",\"params\":{\"Name\":\"a\",\"name\":\"b\"}"),
       M("x/y", ",\"params\":[1,2]"),
       M("x/y", ",\"params\":\"a\""),
+      M("resources/subscribe", URI("doc:A:B")),
+      M("resources/subscribe", URI("Doc")),
+      M("resources/subscribe", URI("")),
+      M("resources/subscribe", URI("D/c:a")),
+      M("resources/subscribe", URI("1D:a")),
+      M("resources/subscribe", URI("doc://\xC3\xA9")),
+      M("tools/call", ",\"params\":{\"name\":\"search\",\"uri\":\"A:B C\"}"),
       M("x/y", ",\"params\":{\"\xC3\xA9\":1}"),
       M("ping", ",\"extra\":{\"method\":\"tools/call\"}"),
       M("tools/call", NAME("search") ",\"_meta\":{\"Method\":\"x\"}"),
@@ -340,6 +368,11 @@ static void headers_must_agree_with_the_body(void **state) {
       {"n=?base64?w6k?=", M("prompts/get", NAME("\xC3\xA9")), false},
       {"n\xC3\xA9", M("prompts/get", NAME("\xC3\xA9")), false},
       {"n=?base64?IGE=?=", M("tools/call", NAME(" a")), true},
+      {"n=?base64?YQpi?=", M("tools/call", NAME("a\\nb")), true},
+      /* a byte-order mark, which a decoder takes off */
+      {"n=?base64?77u/c2VhcmNo?=", SEARCH, false},
+      {"n=?base64?77u/c2VhcmNo?=", M("tools/call", NAME("\\ufeffsearch")), false},
+      {"n=?base64?77u/?=", M("tools/call", NAME("\\ufeff")), false},
       {"n a", M("tools/call", NAME(" a")), false},
       {"n=?base64?"
        "?=",
@@ -350,7 +383,7 @@ static void headers_must_agree_with_the_body(void **state) {
       {"n=?base64?a", M("tools/call", NAME("=?base64?a")), true},
       {"n=?base64?literal?=", M("tools/call", NAME("=?base64?literal?=")), false},
       {"n=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?=", M("tools/call", NAME("=?base64?literal?=")), true},
-      {"nfile:///a b", M("resources/read", URI("file:///a b")), true},
+      {"nfile:///a+b", M("resources/read", URI("file:///a+b")), true},
       {"na b", M("tools/call", ",\"params\":{\"uri\":\"a b\",\"name\":\"c\"}"), false},
       /* the name of a task is its id */
       {"mtasks/get\nnt1", M("tasks/get", ",\"params\":{\"taskId\":\"t1\"}"), true},
@@ -421,6 +454,40 @@ static void without_a_body_the_headers_decide_where_they_may(void **state) {
       {"/by", "v2026-07-28\nmtools/call\nn=?base64?/w==?=", MISMATCH}, /* not UTF-8 */
       {"/by", "v2026-07-28\nmtools/call\nn\xC3\xA9", MISMATCH},
       {"/by", "v2026-07-28\nmtools/call\nn=?base64?=", MISMATCH},
+      /* what a decoder or a parser may change: U+FEFF, white space at the ends, controls */
+      {"/by", BY_NAME "=?base64?77u/c2VhcmNo?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?77u/?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2VhcmNo77u/?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2Vh77u/cmNo?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?IHNlYXJjaA==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2VhcmNoIA==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?wqBzZWFyY2g=?=", MISMATCH}, /* U+00A0 */
+      {"/by", BY_NAME "=?base64?c2VhcmNo44CA?=", MISMATCH}, /* U+3000 */
+      {"/by", BY_NAME "=?base64?c2VhcmNoAA==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2VhCnJjaA==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2VhcmNoDQ==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2VhcmNofw==?=", MISMATCH},
+      {"/by", BY_NAME "=?base64?c2Vhwp9yY2g=?=", MISMATCH}, /* U+009F */
+      {"/by", BY_NAME "=?base64?c2Vh4oCocmNo?=", MISMATCH}, /* U+2028 */
+      {"/by", BY_NAME "=?base64?7aCA?=", MISMATCH},         /* a surrogate */
+      {"/by", BY_NAME "=?base64?wIA=?=", MISMATCH},         /* NUL, too long */
+      {"/by", BY_NAME "=?base64?ZHJvcO+/vQ==?=", PERM},     /* U+FFFD is itself */
+      {"/by", BY_NAME "=?base64?c2Vhcm Noe?=", MISMATCH},
+      {"/by", BY_NAME "=?BASE64?c2VhcmNo?=", MISMATCH},
+      {"/by", BY_NAME "=?utf-8?b?c2VhcmNo?=", MISMATCH},
+      {"/by", BY_NAME "sea\trch", MISMATCH},
+      {"/by", BY_NAME "sea rch", PERM},
+      {"/by", BY_NAME "sear\x7F", MISMATCH},
+      {"/by", BY_NAME "", MISMATCH},
+      {"/by",
+       BY_NAME "=?base64?"
+               "?=",
+       MISMATCH},
+      {"/by", "v2026-07-28\nmtasks/get\nn=?base64?77u/YQ==?=", MISMATCH},
+      {"/by", "v2026-07-28\nmresources/read\nndoc:a", OK},
+      {"/by", "v2026-07-28\nmresources/read\nnDoc:a", MISMATCH},
+      {"/by", "v2026-07-28\nmresources/read\nndoc:a b", MISMATCH},
+      {"/by", "v2026-07-28\nmresources/subscribe\nn=?base64?RE9DOmE=?=", MISMATCH},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_result result = check(rows[i].path, "mcp,docs", rows[i].headers, NULL);
@@ -692,6 +759,11 @@ static size_t naive_find(const naive_member *members, size_t count, size_t metho
   return count;
 }
 
+/* A URI has no blanks. */
+static bool naive_no_uri(size_t method, size_t name) {
+  return method == 2 && name < COUNT(names) && strchr(names[name], ' ') != NULL;
+}
+
 static size_t naive_draw(naive_member *members, uint64_t *seed, char *text, size_t size) {
   size_t count = 0, wanted = 1 + random_below(seed, 12);
   int len = snprintf(text, size, "{\"default\":\"deny\",\"routes\":[{\"path\":\"/\",\"mcp\":{");
@@ -699,7 +771,9 @@ static size_t naive_draw(naive_member *members, uint64_t *seed, char *text, size
     naive_member one = {random_below(seed, COUNT(methods)), COUNT(names),
                         random_below(seed, 10) == 0};
     if (one.method < 3) one.name = random_below(seed, COUNT(names) + 2);
-    bool bad = one.name < COUNT(names) && (names[one.name][0] == '\0' || names[one.name][0] == '*');
+    bool bad =
+        one.name < COUNT(names) && (names[one.name][0] == '\0' || names[one.name][0] == '*' ||
+                                    naive_no_uri(one.method, one.name));
     for (size_t i = 0; i < count; i++) {
       bad |= members[i].star && one.star;
       bad |= !members[i].star && !one.star && members[i].method == one.method &&
@@ -736,9 +810,13 @@ static void the_look_up_agrees_with_a_naive_one(void **state) {
                  names[name], names[name]);
         size_t found = naive_find(members, count, method, method < 3 ? name : COUNT(names));
         if (found < count) snprintf(want, sizeof want, "p%zu", found);
-        subtoken_result result = check("/", "", "", body);
-        CHECK(result == (found < count ? PERM : OK) && strcmp(lacking(), want) == 0, "%s\n%s: %s",
-              text, body, lacking());
+        subtoken_result result = check("/", "", "", body), wanted = found < count ? PERM : OK;
+        if (naive_no_uri(method, name)) {
+          assert_int_equal(result, BAD);
+          continue;
+        }
+        CHECK(result == wanted && strcmp(lacking(), want) == 0, "%s\n%s: %s", text, body,
+              lacking());
       }
     }
     drop(policy);
