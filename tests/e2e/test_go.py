@@ -31,7 +31,7 @@ def go(*args, cwd=PACKAGE):
 def the_tests_of_the_package_pass():
     race = ["-race"] if os.environ.get("SUBTOKEN_RACE") else []
     out = go("test", "-v", "-count=1", *race, ".")  # vets, too
-    assert out.count("--- PASS") >= 11 and "--- SKIP" not in out, out
+    assert out.count("--- PASS") >= 13 and "--- SKIP" not in out, out
 
 
 @test

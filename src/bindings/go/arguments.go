@@ -4,7 +4,6 @@ package subtoken
 import "C"
 
 import (
-	"mime"
 	"net/http"
 	"strings"
 	"sync"
@@ -100,10 +99,22 @@ func (a *arguments) values(values []string, lengths *[C.ST_GO_VALUES]C.uint32_t,
 var mcpHeaders = [3]string{"Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version"}
 
 // Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it is another body.
+// Wherever the word is, it must say so, in the spelling that every reader takes for it; no charset is UTF-8.
 func inUTF8(contentType string) bool {
-	_, parameters, err := mime.ParseMediaType(contentType)
-	charset, named := parameters["charset"]
-	return err == nil && (!named || strings.EqualFold(charset, "utf-8"))
+	pieces := strings.Split(strings.ToLower(contentType), "charset")
+	for _, piece := range pieces[1:] {
+		rest := strings.TrimPrefix(piece, `="utf-8"`)
+		if len(rest) == len(piece) {
+			rest = strings.TrimPrefix(piece, "=utf-8")
+		}
+		if len(rest) == len(piece) {
+			return false
+		}
+		if rest = strings.TrimLeft(rest, " \t"); rest != "" && rest[0] != ';' {
+			return false
+		}
+	}
+	return len(pieces) <= 2
 }
 
 // For requests over HTTP.
@@ -123,7 +134,7 @@ func (a *arguments) http(r *http.Request, target string) {
 		}
 		a.raw.mcp_count[i] = C.uint32_t(len(values))
 	}
-	a.raw.has_body = C.bool(r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody)
+	a.raw.has_body = C.bool(r.ContentLength != 0) // also when somebody has taken it off: see readBody
 	a.raw.origin = C.bool(len(r.Header["Origin"]) > 0)
 	a.raw.request_method = C.bool(len(r.Header["Access-Control-Request-Method"]) > 0)
 	for _, coding := range r.Header["Content-Encoding"] {

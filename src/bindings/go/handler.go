@@ -6,6 +6,7 @@ import "C"
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -90,7 +91,10 @@ func (v *Verifier) Check(r *http.Request) (*http.Request, *Refusal) {
 	}
 	if d.step == C.SUBTOKEN_EDGE_BODY {
 		var err error
-		if body, err = readBody(r); err != nil {
+		if body, err = readBody(r); err == errRead {
+			v.options.ErrorLog.Printf("subtoken: 503: %v", err)
+			return nil, undecided("error")
+		} else if err != nil {
 			return nil, unreadable()
 		}
 		d = v.decide(r, target, said, body) // anew: the body may have taken its time
@@ -130,11 +134,21 @@ func targetOf(r *http.Request) string {
 	return r.RequestURI
 }
 
+var errRead = errors.New("the body was read before: put subtoken outside of what reads it")
+
+// The body of a request that has one. What is not there, or not whole, somebody else has read, and what he read nobody
+// may decide about: not by what is left, and not by the headers either. A body of unknown length that is empty cannot
+// be told from one that was read.
 func readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
-		return []byte{}, nil
+	reader := io.Reader(http.NoBody)
+	if r.Body != nil {
+		reader = r.Body
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, C.SUBTOKEN_RPC_BODY_MAX+1))
+	body, err := io.ReadAll(io.LimitReader(reader, C.SUBTOKEN_RPC_BODY_MAX+1))
+	read := len(body) == 0 || (int64(len(body)) < r.ContentLength && len(body) <= C.SUBTOKEN_RPC_BODY_MAX)
+	if r.ContentLength != 0 && read && (err == nil || err == http.ErrBodyReadAfterClose) {
+		return nil, errRead
+	}
 	if body == nil {
 		body = []byte{}
 	}
@@ -163,7 +177,7 @@ func (v *Verifier) decide(r *http.Request, target string, said *answer, body []b
 	a.http(r, target)
 	call := v.begin()
 	if call == nil {
-		d.refusal = undecided()
+		d.refusal = undecided("")
 		return d
 	}
 	defer v.end(call)
@@ -193,15 +207,19 @@ func (v *Verifier) decide(r *http.Request, target string, said *answer, body []b
 	return d
 }
 
-// When the verifier is closed.
-func undecided() *Refusal {
+// When the verifier is closed, or for a reason with a name.
+func undecided(name string) *Refusal {
 	call := C.st_go_call_new(0)
 	if call == nil {
-		return &Refusal{Status: http.StatusServiceUnavailable, Result: RevocationUnknown, Header: http.Header{}}
+		return &Refusal{Status: http.StatusServiceUnavailable, Result: RevocationUnknown, Name: name, Header: http.Header{}}
 	}
 	defer C.st_go_call_free(call)
 	C.st_go_refuse(call, C.SUBTOKEN_REVOCATION_UNKNOWN)
-	return refusalOf(call)
+	refusal := refusalOf(call)
+	if name != "" {
+		refusal.Name = name
+	}
+	return refusal
 }
 
 func refusalOf(call *C.st_go_call) *Refusal {

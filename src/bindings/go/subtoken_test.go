@@ -320,6 +320,100 @@ func TestJSONRPC(t *testing.T) {
 	}
 }
 
+// Who has read a body may have kept it: then headers are no reason to let it pass.
+func TestABodyThatSomebodyHasRead(t *testing.T) {
+	var logged strings.Builder
+	v := newVerifier(t, func(o *Options) {
+		o.ErrorLog = log.New(&logged, "", 0)
+		policy, err := ParsePolicy([]byte(`{"default":"deny","routes":[{"path":"/rpc","json_rpc":true},{"path":"/mcp","needs":["mcp"],
+			"mcp":{"tools/call *":["admin"]},"mcp_headers":"2026-07-28"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.PolicyText = policy
+	})
+	passed := false
+	handler := v.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true }))
+	bearer := "Bearer " + token(t, []string{"mcp"})
+	drop := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}`
+	for name, outer := range map[string]func(*http.Request){
+		"drained": func(r *http.Request) { io.Copy(io.Discard, r.Body) },
+		"closed":  func(r *http.Request) { r.Body.Close() },
+		"in part": func(r *http.Request) { r.Body.Read(make([]byte, 5)) },
+		"taken":   func(r *http.Request) { io.Copy(io.Discard, r.Body); r.Body = http.NoBody },
+		"nil":     func(r *http.Request) { r.Body = nil },
+		"put back": func(r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(strings.NewReader(string(body)))
+		},
+		"alone": func(*http.Request) {},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			outer(r)
+			handler.ServeHTTP(w, r)
+		}))
+		for _, path := range []string{"/mcp", "/rpc"} {
+			for _, chunked := range []bool{false, true} {
+				if chunked && name == "in part" {
+					continue // what is left is no JSON, and all that the API will see
+				}
+				logged.Reset()
+				passed = false
+				var body io.Reader = strings.NewReader(drop)
+				if chunked {
+					body = io.MultiReader(body)
+				}
+				r, _ := http.NewRequest("POST", server.URL+path, body)
+				for name, value := range map[string]string{"Authorization": bearer, "Content-Type": "application/json",
+					"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "ping"} {
+					r.Header.Set(name, value)
+				}
+				response, err := server.Client().Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(response.Body)
+				response.Body.Close()
+				want := 503
+				if name == "put back" || name == "alone" {
+					want = map[string]int{"/mcp": 400, "/rpc": 403}[path] // judged by the body
+				}
+				said := strings.Count(logged.String(), "subtoken: 503: the body was read before")
+				if response.StatusCode != want || passed || (said == 1) != (want == 503) {
+					t.Errorf("%s %s %v: %d %s, logged %q", name, path, chunked, response.StatusCode, text, logged.String())
+				}
+				if want == 503 && (response.Header.Get("Retry-After") == "" || len(text) == 0) {
+					t.Error(response.Header, string(text))
+				}
+			}
+		}
+		server.Close()
+	}
+	r := httptest.NewRequest("POST", "/mcp", nil) // without a body the headers decide
+	r.Header.Set("Authorization", bearer)
+	r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+	r.Header.Set("Mcp-Method", "ping")
+	w := httptest.NewRecorder()
+	if handler.ServeHTTP(w, r); w.Code != 200 || !passed {
+		t.Error(w.Code, w.Body)
+	}
+}
+
+func TestCharsets(t *testing.T) {
+	for value, good := range map[string]bool{
+		"": true, "application/json": true, "text": true, "application/json; charset=utf-8": true, "a/b;charset=UTF-8": true,
+		`a/b; charset="utf-8"`: true, "a/b; Charset=Utf-8 \t; x=y": true, "a/b; x=y": true, "a/b;;": true,
+		"a/b; charset=utf-7": false, "a/b; charset=utf-16": false, "a/b; charset=utf8": false, "a/b; charset": false,
+		"a/b; charset=": false, "a/b; charset =utf-8": false, `a/b; charset="utf-8`: false, `a/b; charset=utf-8"`: false,
+		"a/b; charset=utf-8x": false, "a/b; charset=utf-8, c/d": false, "a/b; charset=utf-8; charset=utf-8": false,
+		`a/b; x="charset=utf-8"; charset=utf-16`: false, "charset": false,
+	} {
+		if inUTF8(value) != good {
+			t.Errorf("%q", value)
+		}
+	}
+}
+
 // ---- the server is asked ----
 
 const key = "01234567-0123-0123-0123-0123456789ABCDEF0123-0123-0123-0123-0123456789AB"
