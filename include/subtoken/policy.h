@@ -254,9 +254,11 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_allowed(
  * resources/read, resources/subscribe and resources/unsubscribe; the name `*` stands for every
  * name; other methods have none. The most specific member decides alone: method and name, then
  * method and `*`, then the method, then `*`. A call that no member has needs `needs` alone. Methods
- * and names are compared byte for byte. What a server takes for the same name in another spelling,
- * as some do with URIs, is another name here: give the weaker permission to the names, and the
- * stronger one to `*`.
+ * and names are compared byte for byte. A member that would guard nothing is an error: a method of
+ * the protocol in another case, a name with a star in it, with white space at an end, a control
+ * character or U+FEFF, a URI that is refused in a call. What a server takes for the same name in
+ * another spelling, as some do with URIs, is another name here: give the weaker permission to the
+ * names, and the stronger one to `*`.
  *
  * By the body. A body is read as strict JSON (RFC 8259): one message, or a batch of at most
  * SUBTOKEN_MCP_BATCH_MAX, and a batch needs what all of its messages need. A message is an object
@@ -269,19 +271,25 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_allowed(
  *   - "method" is not a string of 1 to SUBTOKEN_POLICY_MCP_METHOD_MAX visible characters of ASCII,
  *     or differs from a method with names or from one in "mcp" in upper and lower case alone
  *   - a method with names has none: "params" is not an object, or the name is not a string
+ *   - the URI has a byte up to 0x20 or 0x7F, or a scheme that is not in lower case: parsers of URIs
+ *     change that
  *   - a member of the message, or the name or the URI in "params", is written in another case; the
  *     name of a member of the message or of "params" is not ASCII
  *
  * By the headers. Where a body is read, Mcp-Method and Mcp-Name must agree with each message of
  * it if they came: else SUBTOKEN_MCP_MISMATCH, which is answered with 400, as is a header that
  * came twice. Mcp-Name may be written as `=?base64?...?=`: canonical base64 with padding (RFC 4648
- * section 4), of UTF-8. Of tasks/get, tasks/update and tasks/cancel it is params.taskId. With other
- * methods and with responses there is nothing that it could agree with.
+ * section 4), of UTF-8 that does not start with U+FEFF, which decoders take off. Of tasks/get,
+ * tasks/update and tasks/cancel it is params.taskId. With other methods and with responses there is
+ * nothing that it could agree with.
  *
  * Without a body. GET, HEAD and DELETE need `needs` alone (the stream and the end of a session).
  * Every other request is denied, SUBTOKEN_URL, unless the route has mcp_headers and
  * MCP-Protocol-Version came once and is the value of it. Such a request is decided by Mcp-Method
- * and Mcp-Name, each of which must have come once where the method needs it.
+ * and Mcp-Name, each of which must have come once where the method needs it. SUBTOKEN_MCP_MISMATCH
+ * where a server could read another name: it is empty; it has a control character, a separator of
+ * lines or U+FEFF, or white space at an end; it starts with `=?` and is not in the form above; it
+ * is a URI that would be refused in a body.
  */
 
 #define SUBTOKEN_MCP_BATCH_MAX 256 /* messages of a batch, a count */
