@@ -346,15 +346,17 @@ static st_store_status change_key(void *context, const st_audit_context *audit, 
 
 static st_store_status disable_key(void *context, const st_audit_context *audit, const char *id,
                                    bool disabled, int64_t *sequence) {
-  if (audit->as_owner && !disabled) return ST_STORE_DENIED;
+  if (audit->as_owner && !disabled) return ST_STORE_DISABLED_BY_OTHER;
   return change_key(context, audit, id, sequence);
 }
 
 /* Who gets a key has as much as it, and as long. */
-static st_store_status rotate_key(void *context, const st_audit_context *audit, const char *id,
-                                  int64_t overlap, char *whole) {
+static st_store_status rotate_key(void *context, const st_audit_context *audit,
+                                  const st_grantor *grantor, const char *id, int64_t overlap,
+                                  st_key *rotated, char *whole) {
   int64_t sequence;
   st_key key;
+  HOLD(grantor != NULL && audit->by == grantor);
   HOLD(overlap >= 0 && overlap <= INT64_C(30) * 86400);
   st_store_status changed = change_key(context, audit, id, &sequence);
   if (changed != ST_STORE_OK || find_key(context, id, &key) != ST_STORE_OK) return changed;
@@ -363,6 +365,8 @@ static st_store_status rotate_key(void *context, const st_audit_context *audit, 
     HOLD(st_permissions_within(key.permissions, rows[i].permissions));
     HOLD(key.expires_at <= rows[i].expires_at);
   }
+  key.rotated_at = NOW;
+  *rotated = key;
   memset(whole, '0', ST_KEY_LEN);
   whole[ST_KEY_LEN] = '\0';
   return changed;

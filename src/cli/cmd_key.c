@@ -391,18 +391,6 @@ static int key_revoke_subtokens(int argc, char **argv) {
       KEY_REVOKE_SUBTOKENS);
 }
 
-/* Find it, so that it can be printed, and replace its secret. */
-static st_store_status key_rotate_in(st_store *store, const char *id, int64_t overlap, st_key *key,
-                                     char whole[ST_KEY_LEN + 1], char *error) {
-  char who[ST_WHO_MAX];
-  st_audit_context context = st_input_audit_context(who);
-  st_store_status status = st_store_key_find(store, id, key, error);
-  if (status == ST_STORE_OK) status = st_keys_rotate(store, &context, id, overlap, whole, error);
-  key->rotated_at = context.now_us / 1000000;
-  key->old_until = overlap > 0 ? key->rotated_at + overlap : 0;
-  return status;
-}
-
 static int key_rotate(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key rotate ID [--overlap 24h] [--config FILE] [--data DIR] [--json]\n"
@@ -425,13 +413,14 @@ static int key_rotate(int argc, char **argv) {
     return st_options_usage(&arguments,
                             "--overlap must be 0, or a number with s, m, h or d, at most 30d");
   }
-  char error[ST_ERROR_MAX], whole[ST_KEY_LEN + 1] = "";
+  char error[ST_ERROR_MAX], who[ST_WHO_MAX], whole[ST_KEY_LEN + 1] = "";
   st_data_dir data;
   st_key key;
   st_store *store;
   int begun = st_data_dir_begin("key", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_store_status status = key_rotate_in(store, id, overlap, &key, whole, error);
+  st_audit_context context = st_input_audit_context(who);
+  st_store_status status = st_keys_rotate(store, &context, NULL, id, overlap, &key, whole, error);
   st_store_close(store);
   if (status == ST_STORE_OK && json) {
     key_print_json(&key, whole, st_clock_now());
@@ -442,6 +431,9 @@ static int key_rotate(int argc, char **argv) {
   subtoken_wipe(whole, sizeof whole);
   if (status == ST_STORE_NOT_FOUND) {
     return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
+  }
+  if (status == ST_STORE_EXPIRED) {
+    return st_print_error(ST_EXIT_REFUSED, "key: the key has expired: make a new one");
   }
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   return st_print_flush(ST_EXIT_DONE);

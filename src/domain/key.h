@@ -84,6 +84,14 @@ typedef struct st_key_token {
   int64_t exp;
 } st_key_token;
 
+/* What something is made with, or asked for. The transaction that makes it checks whether that is
+ * still in force and still has the same permissions.
+ */
+typedef struct st_grantor {
+  const char *id;  /* of its row */
+  const char *sub; /* as it was when the request was authenticated */
+} st_grantor;
+
 /* Who changes something, and from where: for the audit log. */
 typedef struct st_audit_context {
   int64_t now_us;   /* microseconds since 1970 */
@@ -92,16 +100,11 @@ typedef struct st_audit_context {
   const char *from; /* an address, or "command line" */
   const char *row;  /* id of the key or user that does it; NULL: the command line, or unknown */
   bool as_owner;    /* a user who manages the user's own keys alone */
+  /* Of a change of a key: the credential that asks for it, which must be in force; NULL: not asked.
+   */
+  const st_grantor *by;
   st_derived *made; /* of what ends or disables: what was made with it; NULL: not asked for */
 } st_audit_context;
-
-/* What something is made with. The transaction that makes it checks whether that is still in force
- * and still has the same permissions.
- */
-typedef struct st_grantor {
-  const char *id;  /* of its row */
-  const char *sub; /* as it was when the request was authenticated */
-} st_grantor;
 
 /* The lookups that authenticating a request takes. Any thread may call. */
 typedef struct st_keys {
@@ -136,9 +139,10 @@ typedef struct st_key_changes {
                                   bool disabled, int64_t *sequence);
   st_store_status (*revoke_subtokens)(void *context, const st_audit_context *audit, const char *id,
                                       int64_t *sequence);
-  /* Draws the second half; whole: as of create. The one before is good for `overlap` seconds. */
-  st_store_status (*rotate)(void *context, const st_audit_context *audit, const char *id,
-                            int64_t overlap, char *whole);
+  /* Draws the second half; whole: as of create. The one before is good for `overlap` seconds. *key:
+   * as it is afterwards. */
+  st_store_status (*rotate)(void *context, const st_audit_context *audit, const st_grantor *grantor,
+                            const char *id, int64_t overlap, st_key *key, char *whole);
   /* A token by itself: st_store_token_revoke. */
   st_store_status (*revoke_token)(void *context, const st_audit_context *audit,
                                   const st_key_token *token, int64_t *sequence);

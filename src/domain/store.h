@@ -97,13 +97,14 @@ st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *ti
 
 /* ---- keys ----
  *
- * These know living keys of kind ST_KIND_KEY alone.
+ * These know living keys of kind ST_KIND_KEY alone. A change of a key is ST_STORE_DENIED when
+ * context->by is no longer in force.
  */
 
 /* digest: SHA-256 of the whole key. grantor NULL: the command line. ST_STORE_EXISTS: the id, sub or
  * digest is taken, or was. ST_STORE_DENIED: the grantor's row has gone, has another sub, is
  * disabled, suspended or expired, or lacks one of the permissions, or is bound to an audience that
- * the key is not bound to. A key for a user who is disabled
+ * the key is not bound to, or ends before the key does. A key for a user who is disabled
  * is made suspended. Whoever registers chooses the username: a key for the owner of that name is
  * ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the user is meant, or the user
  * makes it. context->row is kept as what made it.
@@ -129,8 +130,8 @@ st_store_status st_store_key_rename(st_store *store, const st_audit_context *con
                                     const char *id, const char *name, char *error)
     __attribute__((warn_unused_result));
 /* Disabled: the key's sub is listed until it is enabled, its sessions end. context->row is kept as
- * what disabled it, unless its owner repeats it. ST_STORE_DENIED: context->as_owner, and somebody
- * else disabled it. What was made with the key is told in context->made.
+ * what disabled it, unless its owner repeats it. ST_STORE_DISABLED_BY_OTHER: context->as_owner, and
+ * somebody else disabled it. What was made with the key is told in context->made.
  */
 st_store_status st_store_key_set_disabled(st_store *store, const st_audit_context *context,
                                           const char *id, bool disabled, int64_t *sequence,
@@ -147,10 +148,13 @@ st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context
 
 /* The key gets another digest; id, sub and all that was made with it live on. The digest before is
  * good until overlap_until, in seconds since 1970 (0: no longer), the one before that no longer.
- * ST_STORE_EXISTS: the digest is of a key, or was.
+ * Whoever rotates a key gets it: grantor and ST_STORE_DENIED as of st_store_key_create.
+ * ST_STORE_EXPIRED: the key is of no use any more. ST_STORE_EXISTS: the digest is of a key, or was.
+ * *key (may be NULL): as st_store_key_find gives it afterwards.
  */
 st_store_status st_store_key_rotate(st_store *store, const st_audit_context *context,
-                                    const char *id, const uint8_t digest[32], int64_t overlap_until,
+                                    const st_grantor *grantor, const char *id,
+                                    const uint8_t digest[32], int64_t overlap_until, st_key *key,
                                     char *error) __attribute__((warn_unused_result));
 
 /* When a row was used last. All in one transaction; an id that is not there is passed over. No line

@@ -12,10 +12,12 @@ typedef enum st_store_status {
   /* The credential that it was to be made with has expired, been revoked or lost a permission; and
    * what a function says besides. */
   ST_STORE_DENIED,
-  ST_STORE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
-  ST_STORE_OWNER_NOT_USER,   /* the owner was said to be a user, and is none */
-  ST_STORE_FULL,             /* there are as many of it as there may be at a time */
-  ST_STORE_BUSY,             /* others write: nothing was changed; try again later */
+  ST_STORE_DISABLED_BY_OTHER, /* the key was disabled by somebody else than its owner */
+  ST_STORE_EXPIRED,           /* the key has expired */
+  ST_STORE_OWNER_REGISTERED,  /* the owner is a user who registered, and that was not said */
+  ST_STORE_OWNER_NOT_USER,    /* the owner was said to be a user, and is none */
+  ST_STORE_FULL,              /* there are as many of it as there may be at a time */
+  ST_STORE_BUSY,              /* others write: nothing was changed; try again later */
   /* The database was lost while the change was committed: it may have been made. */
   ST_STORE_IN_DOUBT,
 } st_store_status;

@@ -56,8 +56,9 @@ st_store_status st_keys_new_sub(st_store *store, const st_audit_context *context
 }
 
 /* An id of another length is nobody's, and is not copied. */
-st_store_status st_keys_rotate(st_store *store, const st_audit_context *context, const char *id,
-                               int64_t overlap, char whole[ST_KEY_LEN + 1], char *error) {
+st_store_status st_keys_rotate(st_store *store, const st_audit_context *context,
+                               const st_grantor *grantor, const char *id, int64_t overlap,
+                               st_key *key, char whole[ST_KEY_LEN + 1], char *error) {
   uint8_t digest[32];
   int64_t until = overlap > 0 ? context->now_us / 1000000 + overlap : 0;
   st_store_status status = ST_STORE_EXISTS;
@@ -68,7 +69,7 @@ st_store_status st_keys_rotate(st_store *store, const st_audit_context *context,
   }
   for (int i = 0; i < DRAWS && status == ST_STORE_EXISTS; i++) {
     st_draw_second_half(id, whole, digest);
-    status = st_store_key_rotate(store, context, id, digest, until, error);
+    status = st_store_key_rotate(store, context, grantor, id, digest, until, key, error);
   }
   if (status != ST_STORE_OK) subtoken_wipe(whole, ST_KEY_LEN + 1);
   return op_keys_after_draws(status, error);
@@ -157,11 +158,12 @@ static st_store_status op_keys_revoke_subtokens(void *store, const st_audit_cont
   return st_status_log(st_keys_new_sub(store, &now, id, sequence, error), error);
 }
 
-static st_store_status op_keys_rotate(void *store, const st_audit_context *context, const char *id,
-                                      int64_t overlap, char *whole) {
+static st_store_status op_keys_rotate(void *store, const st_audit_context *context,
+                                      const st_grantor *grantor, const char *id, int64_t overlap,
+                                      st_key *key, char *whole) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(context);
-  return st_status_log(st_keys_rotate(store, &now, id, overlap, whole, error), error);
+  return st_status_log(st_keys_rotate(store, &now, grantor, id, overlap, key, whole, error), error);
 }
 
 static st_store_status op_keys_revoke_token(void *store, const st_audit_context *context,

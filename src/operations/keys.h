@@ -28,9 +28,10 @@ st_store_status st_keys_new_sub(st_store *store, const st_audit_context *context
                                 int64_t *sequence, char *error) __attribute__((warn_unused_result));
 
 /* Give a key another second half: whole is the caller's to wipe. The one before is good for so many
- * seconds; 0: no longer. ST_STORE_NOT_FOUND leaves whole empty. */
-st_store_status st_keys_rotate(st_store *store, const st_audit_context *context, const char *id,
-                               int64_t overlap, char whole[ST_KEY_LEN + 1], char *error)
+ * seconds; 0: no longer. *key: as it is afterwards. whole is empty unless ST_STORE_OK. */
+st_store_status st_keys_rotate(st_store *store, const st_audit_context *context,
+                               const st_grantor *grantor, const char *id, int64_t overlap,
+                               st_key *key, char whole[ST_KEY_LEN + 1], char *error)
     __attribute__((warn_unused_result));
 
 #endif

@@ -21,6 +21,7 @@ const st_problem *st_key_manager_find(st_context *c, st_key_manager *m) {
   const st_problem *problem = st_access_manager(c, &m->identity);
   if (problem != NULL) return problem;
   m->owner = NULL;
+  m->grantor = st_grantor_of(&m->identity);
   if (st_claims_has_permission(&m->identity.grant, st_text(ST_KEY_MANAGER_PERMISSION))) return NULL;
   m->owner = m->identity.key.owner;
   return st_key_manager_is_user(&m->identity)
@@ -32,6 +33,7 @@ st_audit_context st_key_manager_audit(const st_context *c, const st_key_manager 
                                       st_audit_buffers *buffers) {
   st_audit_context audit = st_access_audit_context(c, &m->identity, buffers);
   audit.as_owner = m->owner != NULL;
+  audit.by = &m->grantor;
   return audit;
 }
 
@@ -45,8 +47,11 @@ const st_problem *st_key_manager_problem(st_store_status changed) {
   static const st_problem no_user = {.status = 409,
                                      .event = "owner_no_user",
                                      .text = "owner: is not a user, and \"owner_is_user\" is true"};
+  static const st_problem expired = {
+      .status = 400, .event = "bad_request", .text = "the key has expired: make a new one"};
   switch (changed) {
     case ST_STORE_OK: return NULL;
+    case ST_STORE_EXPIRED: return &expired;
     case ST_STORE_NOT_FOUND: return &st_key_manager_not_found;
     case ST_STORE_DENIED: return &st_problem_credential_ended;
     case ST_STORE_OWNER_REGISTERED: return &registered;

@@ -9,7 +9,8 @@
 
 typedef struct st_key_manager {
   st_identity identity;
-  const char *owner; /* whose keys alone, or NULL: any */
+  const char *owner;  /* whose keys alone, or NULL: any */
+  st_grantor grantor; /* the caller, for the store */
 } st_key_manager;
 
 extern const st_problem st_key_manager_not_found;

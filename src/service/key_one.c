@@ -53,7 +53,7 @@ static const st_problem *key_one_set_disabled(st_context *c, const st_key_manage
   }
   st_store_status changed =
       changes->set_disabled(changes->context, &audit, key->id, disabled, &sequence);
-  if (changed == ST_STORE_DENIED) {
+  if (changed == ST_STORE_DISABLED_BY_OTHER) {
     return st_problem_escalation(&c->problem,
                                  "disabled: an administrator disabled this key and can enable it");
   }
@@ -121,7 +121,8 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
 #define KEY_ONE_OVERLAP_MAX (INT64_C(30) * 86400)
 
 /* Who rotates a key gets it whole: that must be no more than what the caller has. The permissions,
- * expiry and audience of a key never change, so nothing can be brought down.
+ * expiry and audience of a key never change, so nothing can be brought down. The store asks once
+ * more, within the transaction.
  */
 static const st_problem *key_one_may_rotate(st_context *c, const st_key_manager *m,
                                             const st_key *key) {
@@ -147,21 +148,20 @@ static const st_problem *key_one_read_overlap(st_context *c, int64_t *overlap) {
   return NULL;
 }
 
-static const st_problem *key_one_rotate(st_context *c, const st_key_manager *m, st_key *key) {
+static const st_problem *key_one_rotate(st_context *c, const st_key_manager *m, const st_key *key) {
   const st_key_changes *changes = c->service->changes;
   char whole[ST_KEY_LEN + 1];
   int64_t overlap;
+  st_key rotated;
   st_audit_buffers buffers;
   const st_problem *problem = key_one_read_overlap(c, &overlap);
   if (problem == NULL) problem = key_one_may_rotate(c, m, key);
   if (problem != NULL) return problem;
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
-  problem =
-      st_key_manager_problem(changes->rotate(changes->context, &audit, key->id, overlap, whole));
+  problem = st_key_manager_problem(
+      changes->rotate(changes->context, &audit, &m->grantor, key->id, overlap, &rotated, whole));
   if (problem != NULL) return problem;
-  key->rotated_at = c->request->now;
-  key->old_until = overlap > 0 ? key->rotated_at + overlap : 0;
-  st_key_manager_reply(c, 200, key, whole, NULL);
+  st_key_manager_reply(c, 200, &rotated, whole, NULL);
   subtoken_wipe(whole, sizeof whole);
   return NULL;
 }

@@ -104,9 +104,8 @@ static const st_problem *keys_create(st_context *c, const st_key_manager *m) {
   if (problem == NULL) problem = keys_read(c, m, fields, &key);
   if (problem != NULL) return problem;
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
-  st_grantor grantor = st_grantor_of(&m->identity);
   problem =
-      st_key_manager_problem(changes->create(changes->context, &audit, &grantor, &key, whole));
+      st_key_manager_problem(changes->create(changes->context, &audit, &m->grantor, &key, whole));
   if (problem != NULL) return problem;
   st_key_manager_reply(c, 201, &key, whole, NULL);
   subtoken_wipe(whole, sizeof whole);

@@ -73,18 +73,29 @@ st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *r
   return denied ? ST_STORE_DENIED : status;
 }
 
-/* What a row that is bound to an audience makes is bound to the same. */
-static bool grants(const st_key *row, const char *permissions, const char *audience) {
-  return st_permissions_within(permissions, row->permissions) &&
-         (row->audience[0] == '\0' || strcmp(row->audience, audience) == 0);
+/* What is made in a session may live as long as what the session rests on. */
+static st_store_status find_end(st_db *db, const st_key *row, int64_t *end) {
+  st_key parent;
+  *end = row->expires_at;
+  if (row->parent[0] == '\0') return ST_STORE_OK;
+  st_store_status status = st_key_row_find(db, row->parent, &parent);
+  if (status == ST_STORE_OK) *end = parent.expires_at;
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_DENIED : status;
 }
 
-st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions,
-                                     const char *audience) {
+/* What a row that is bound to an audience makes is bound to the same. */
+static bool grants(const st_key *row, int64_t end, const st_key *key) {
+  return st_permissions_within(key->permissions, row->permissions) && key->expires_at <= end &&
+         (row->audience[0] == '\0' || strcmp(row->audience, key->audience) == 0);
+}
+
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const st_key *key) {
   st_key row;
+  int64_t end = 0;
   if (change->grantor == NULL) return ST_STORE_OK;
   st_store_status status = st_key_row_grantor(db, change, &row);
-  return status == ST_STORE_OK && !grants(&row, permissions, audience) ? ST_STORE_DENIED : status;
+  if (status == ST_STORE_OK) status = find_end(db, &row, &end);
+  return status == ST_STORE_OK && !grants(&row, end, key) ? ST_STORE_DENIED : status;
 }
 
 /* ---- read by the management ---- */

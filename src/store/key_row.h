@@ -26,10 +26,10 @@ st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t di
 /* The row of change->grantor: ST_STORE_DENIED when it is not in force. */
 st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row)
     __attribute__((warn_unused_result));
-/* It is in force, has all these permissions, and is bound to this audience or to none; or there is
- * no grantor. */
-st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions,
-                                     const char *audience) __attribute__((warn_unused_result));
+/* It is in force, has all permissions of the key, is bound to the same audience or to none, and
+ * does not end before the key; or there is no grantor. */
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const st_key *key)
+    __attribute__((warn_unused_result));
 
 /* When it expires, as the row has it. */
 st_value st_key_row_expiry(int64_t expires_at);

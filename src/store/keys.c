@@ -56,7 +56,7 @@ static st_store_status check_digest(st_db *db, const uint8_t digest[32]) {
 
 static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
-  st_store_status status = st_key_row_may_grant(db, change, key.permissions, key.audience);
+  st_store_status status = st_key_row_may_grant(db, change, &key);
   if (status == ST_STORE_OK) status = check_digest(db, change->digest);
   if (status == ST_STORE_OK) {
     status = st_remaining_check_key(db, change, key.owner, key.permissions);
@@ -88,14 +88,23 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *con
 
 /* ---- changed and ended ---- */
 
-/* The key as it is before the change. */
-static st_store_status key_before(st_db *db, const st_change *change, st_key *key) {
+static st_store_status find_key(st_db *db, const st_change *change, st_key *key) {
   st_row row;
   st_store_status status =
       st_db_query(db, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(change->id)), &row);
   if (status == ST_STORE_OK && !st_key_row_take(&row, key)) status = ST_STORE_FAILED;
   st_row_finish(&row);
   return status;
+}
+
+/* The key as it is before the change. Who asks for it may have ended while it waited, or elsewhere:
+ * then nothing is changed.
+ */
+static st_store_status key_before(st_db *db, const st_change *change, st_key *key) {
+  st_key by;
+  st_store_status status =
+      change->grantor != NULL ? st_key_row_grantor(db, change, &by) : ST_STORE_OK;
+  return status == ST_STORE_OK ? find_key(db, change, key) : status;
 }
 
 static st_store_status make_name(st_db *db, const st_change *change) {
@@ -140,7 +149,7 @@ static st_store_status make_key_disabled(st_db *db, const st_change *change) {
   st_store_status status = key_before(db, change, &key);
   if (status == ST_STORE_OK && as_owner && !change->disabled && key.disabled &&
       !key.disabled_by_owner) {
-    status = ST_STORE_DENIED;
+    status = ST_STORE_DISABLED_BY_OTHER;
   }
   if (status == ST_STORE_OK) status = st_remaining_settle(db, change->id);
   if (status == ST_STORE_OK) {
@@ -210,25 +219,43 @@ st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context
   return st_transaction_run(store, make_new_sub, &change, error);
 }
 
+typedef struct rotation {
+  int64_t until; /* the secret before is good; 0: no longer */
+  st_key key;    /* afterwards */
+} rotation;
+
+/* Whoever rotates a key gets it whole, as if it were made new: a dead one would be of no use. */
+static st_store_status may_rotate(st_db *db, const st_change *change, const st_key *key) {
+  st_store_status status = st_key_row_may_grant(db, change, key);
+  return status == ST_STORE_OK && key->expires_at <= change->now ? ST_STORE_EXPIRED : status;
+}
+
 /* The digest that goes is noted before another one is looked for: it cannot come again, either. */
-static st_store_status make_rotated(st_db *db, const st_change *change) {
-  char detail[ST_AUDIT_DETAIL_ROOM];
-  st_writer writer = st_writer_on(detail, sizeof detail);
-  int64_t until = *(const int64_t *)change->data;
-  st_key key;
+static st_store_status replace_digest(st_db *db, const st_change *change, int64_t until) {
   st_value id = st_db_text(change->id);
-  st_store_status status = key_before(db, change, &key);
-  if (status == ST_STORE_OK) status = st_db_run_one(db, ST_SQL_DIGEST_REPLACE, ST_VALUES(id));
+  st_store_status status = st_db_run_one(db, ST_SQL_DIGEST_REPLACE, ST_VALUES(id));
   if (status == ST_STORE_OK) status = check_digest(db, change->digest);
   if (status == ST_STORE_OK) {
     status = st_db_run_one(db, ST_SQL_KEY_ROTATE,
                            ST_VALUES(id, st_db_number(change->now), st_db_bytes(change->digest, 32),
                                      until > 0 ? st_db_number(until) : st_db_text(NULL)));
   }
+  return status;
+}
+
+static st_store_status make_rotated(st_db *db, const st_change *change) {
+  char detail[ST_AUDIT_DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  rotation *r = change->data;
+  st_key key;
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = may_rotate(db, change, &key);
+  if (status == ST_STORE_OK) status = replace_digest(db, change, r->until);
+  if (status == ST_STORE_OK) status = find_key(db, change, &r->key);
   if (status != ST_STORE_OK) return status;
-  if (until > 0) {
+  if (r->until > 0) {
     st_audit_detail(&writer, "the secret before is valid until ", "");
-    st_date_write(&writer, until, false);
+    st_date_write(&writer, r->until, false);
   } else {
     st_audit_detail(&writer, "the secret before is no longer valid", "");
   }
@@ -238,15 +265,20 @@ static st_store_status make_rotated(st_db *db, const st_change *change) {
 }
 
 st_store_status st_store_key_rotate(st_store *store, const st_audit_context *context,
-                                    const char *id, const uint8_t digest[32], int64_t overlap_until,
+                                    const st_grantor *grantor, const char *id,
+                                    const uint8_t digest[32], int64_t overlap_until, st_key *key,
                                     char *error) {
   if (overlap_until < 0 || overlap_until > SUBTOKEN_TIME_MAX) {
     return st_db_fail(error, "cannot write %s: the overlap is out of range", st_db_name(store));
   }
   st_change change = st_transaction_change(context, id, NULL);
+  rotation r = {.until = overlap_until};
+  change.grantor = grantor;
   change.digest = digest;
-  change.data = &overlap_until;
-  return st_transaction_run(store, make_rotated, &change, error);
+  change.data = &r;
+  st_store_status status = st_transaction_run(store, make_rotated, &change, error);
+  if (status == ST_STORE_OK && key != NULL) *key = r.key;
+  return status;
 }
 
 /* ---- found and listed ---- */

@@ -13,6 +13,7 @@ st_change st_transaction_change(const st_audit_context *context, const char *id,
                                 int64_t *sequence) {
   if (sequence != NULL) *sequence = 0;
   return (st_change){.context = context,
+                     .grantor = context->by,
                      .id = id,
                      .until_us = context->until_us,
                      .now = context->now_us / 1000000,
@@ -51,6 +52,8 @@ static const char *reason(st_store_status status) {
     case ST_STORE_EXISTS: return "already exists";
     case ST_STORE_DENIED:
       return "the credential you used has expired, been revoked or lost a permission";
+    case ST_STORE_DISABLED_BY_OTHER: return "somebody else disabled this key";
+    case ST_STORE_EXPIRED: return "the key has expired: make a new one";
     case ST_STORE_NOT_FOUND: return "not found";
     case ST_STORE_FULL:
       return "as many tokens of this key are revoked as may be at a time: revoke-subtokens ends "

@@ -19,7 +19,7 @@ typedef struct st_change_need {
 /* What a change is about. Each kind of change reads what it needs. */
 typedef struct st_change {
   const st_audit_context *context; /* who is named in the audit log; NULL: no line is written */
-  const st_grantor *grantor;       /* what something new is made with, or NULL */
+  const st_grantor *grantor;       /* what something is made with or asked for, or NULL */
   const st_key *key;
   const uint8_t *digest;
   const char *id; /* of a row, or a username */

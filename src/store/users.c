@@ -65,7 +65,7 @@ static st_store_status username_is_free(st_db *db, const st_change *change, new_
 static st_store_status make_user(st_db *db, const st_change *change) {
   new_user *new = change->data;
   const char *imported = new->user->imported[0] != '\0' ? new->user->imported : NULL;
-  st_store_status status = st_key_row_may_grant(db, change, new->user->key.permissions, "");
+  st_store_status status = st_key_row_may_grant(db, change, &new->user->key);
   if (status == ST_STORE_OK) status = st_remaining_check(db, change, new->user->key.owner);
   if (status == ST_STORE_OK) status = username_is_free(db, change, new);
   if (status == ST_STORE_OK) {

@@ -66,6 +66,7 @@ static struct {
   bool revoked_derived;
   char used[ST_KEY_ID_LEN + 1];                /* the last key that was */
   int64_t overlap;                             /* as the last rotation was asked for */
+  int64_t waited;                              /* seconds until a rotation has its turn */
   char revoked_tids[16][SUBTOKEN_TID_LEN + 1]; /* those that are listed */
   size_t revoked_count, tids_asked;
 } fixture;
@@ -427,6 +428,7 @@ static inline fixture_row *fixture_change(void *context, const st_audit_context 
                                           const char *id, st_store_status *changed) {
   assert_ptr_equal(context, &fixture);
   fixture_check_audit(audit);
+  (void)fixture_grantor(audit->by);
   fixture.changes++;
   fixture_row *row = fixture_key_row(id);
   *changed = row == NULL ? ST_STORE_NOT_FOUND : fixture.outcome;
@@ -460,7 +462,7 @@ static inline st_store_status fixture_set_disabled(void *context, const st_audit
   if (row == NULL) return changed;
   assert_non_null(audit->row);
   bool kept = audit->as_owner && row->key.disabled && !row->key.disabled_by_owner;
-  if (kept && !disabled) return ST_STORE_DENIED;
+  if (kept && !disabled) return ST_STORE_DISABLED_BY_OTHER;
   row->key.disabled_by_owner = audit->as_owner && disabled && !kept;
   assert_false(audit->made->end);
   *audit->made = fixture.derived;
@@ -480,14 +482,17 @@ static inline st_store_status fixture_revoke_subtokens(void *context, const st_a
 }
 
 static inline st_store_status fixture_rotate(void *context, const st_audit_context *audit,
-                                             const char *id, int64_t overlap, char *whole) {
+                                             const st_grantor *grantor, const char *id,
+                                             int64_t overlap, st_key *key, char *whole) {
   st_store_status changed;
+  (void)fixture_grantor(grantor);
   fixture_row *row = fixture_change(context, audit, id, &changed);
   if (row == NULL) return changed;
   fixture.overlap = overlap;
   memcpy(row->old_digest, row->digest, sizeof row->digest);
-  row->key.rotated_at = fixture.now;
-  row->key.old_until = overlap > 0 ? fixture.now + overlap : 0;
+  row->key.rotated_at = fixture.now + fixture.waited;
+  row->key.old_until = overlap > 0 ? row->key.rotated_at + overlap : 0;
+  *key = row->key;
   snprintf(whole, ST_KEY_LEN + 1, "%s%08zX-0000-0000-0000-00000000000B", id, fixture.changes);
   assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
   return changed;

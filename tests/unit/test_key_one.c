@@ -124,6 +124,42 @@ static void overlaps_are_read_strictly(void **state) {
   check_event("store_busy");
 }
 
+/* It has waited for others who write: the answer says what the store has. */
+static void a_rotation_that_waited_tells_its_own_time(void **state) {
+  (void)state;
+  fixture.waited = 7;
+  assert_int_equal(rotate(AS_KEY, ALICES, "{\"overlap\":\"1h\"}"), 200);
+  assert_string_equal(member("rotated_at"), "2023-11-14T22:13:27Z");
+  assert_string_equal(member("old_until"), "2023-11-14T23:13:27Z");
+  assert_int_equal(get(ONE(ALICES), AS_KEY), 200);
+  assert_string_equal(member("rotated_at"), "2023-11-14T22:13:27Z");
+}
+
+/* What the store answers to a change whose credential has ended meanwhile. */
+static void a_caller_who_has_ended_changes_nothing(void **state) {
+  (void)state;
+  static const char ended[] =
+      "{\"text\":\"the credential you used has expired, been revoked or lost a permission\"}";
+  fixture.outcome = ST_STORE_DENIED;
+  assert_int_equal(rotate(AS_KEY, ALICES, ""), 403);
+  check_event("escalation");
+  check_body(ended);
+  static const char *const bodies[] = {"{\"disabled\":false}", "{\"disabled\":true}",
+                                       "{\"name\":\"n\"}"};
+  for (size_t i = 0; i < COUNT(bodies); i++) {
+    assert_int_equal(fixture_ask("PATCH", ONE(ALICES), AS_KEY AS_JSON, bodies[i]), 403);
+    check_body(ended);
+    assert_int_equal(fixture_ask("PATCH", ONE(ALICES), with(AS_ALICE, AS_JSON), bodies[i]), 403);
+    check_body(ended);
+  }
+  assert_int_equal(fixture_ask("DELETE", ONE(ALICES), AS_KEY, ""), 403);
+  assert_int_equal(post(ONE(ALICES) "/revoke-subtokens", AS_KEY, ""), 403);
+  fixture.outcome = ST_STORE_EXPIRED;
+  assert_int_equal(rotate(AS_KEY, ALICES, ""), 400);
+  check_event("bad_request");
+  check_body("{\"text\":\"the key has expired: make a new one\"}");
+}
+
 /* Who rotates a key gets it: only one that is worth no more than what the caller has. */
 static void a_rotation_gives_nobody_more(void **state) {
   (void)state;
@@ -339,6 +375,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_secret_is_replaced_with_an_overlap, set_up),
       cmocka_unit_test_setup(overlaps_are_read_strictly, set_up),
+      cmocka_unit_test_setup(a_rotation_that_waited_tells_its_own_time, set_up),
+      cmocka_unit_test_setup(a_caller_who_has_ended_changes_nothing, set_up),
       cmocka_unit_test_setup(a_rotation_gives_nobody_more, set_up),
       cmocka_unit_test_setup(a_rotation_has_one_method, set_up),
       cmocka_unit_test_setup(a_key_is_bound_when_it_is_made, set_up),

@@ -120,7 +120,8 @@ static void gives_a_key_another_secret(void **state) {
   st_keys keys = st_keys_of(store);
   assert_int_equal(create(NULL, "a", &key, whole), ST_STORE_OK);
   assert_true(st_sha256(whole, ST_KEY_LEN, before));
-  assert_int_equal(changes.rotate(changes.context, &by_ann, key.id, 3600, other), ST_STORE_OK);
+  assert_int_equal(changes.rotate(changes.context, &by_ann, NULL, key.id, 3600, &got, other),
+                   ST_STORE_OK);
   assert_true(st_key_shaped((subtoken_text){other, strlen(other)}));
   assert_memory_equal(other, whole, ST_KEY_ID_LEN);
   assert_string_not_equal(other, whole);
@@ -132,13 +133,14 @@ static void gives_a_key_another_secret(void **state) {
   assert_in_range(got.old_until, start + 3600, st_clock_now() + 3600);
   assert_int_equal(changes.find(changes.context, key.id, &got), ST_STORE_OK);
   assert_in_range(got.rotated_at, start, st_clock_now());
-  assert_int_equal(changes.rotate(changes.context, &by_ann, key.id, 0, whole), ST_STORE_OK);
+  assert_int_equal(changes.rotate(changes.context, &by_ann, NULL, key.id, 0, &got, whole),
+                   ST_STORE_OK);
   assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_REVOKED);
   assert_int_equal(keys.by_digest(keys.store, before, &got), ST_STORE_REVOKED);
   const char *const none[] = {"", "x", id_of(9), other};
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
     memset(whole, 'x', sizeof whole);
-    assert_int_equal(changes.rotate(changes.context, &by_ann, none[i], 0, whole),
+    assert_int_equal(changes.rotate(changes.context, &by_ann, NULL, none[i], 0, &got, whole),
                      ST_STORE_NOT_FOUND);
     assert_int_equal(whole[0], 0);
   }

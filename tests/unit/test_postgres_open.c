@@ -150,7 +150,7 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
   assert_ok(st_store_token_revoke(store, CONTEXT, &token, 1, NULL, error));
   assert_ok(st_store_tokens_revoked(store, &tid, 1, &is, error));
   assert_true(is && listed_count() == 2);
-  assert_ok(st_store_key_rotate(store, CONTEXT, id_of(1), digest_of(101), 0, error));
+  assert_ok(st_store_key_rotate(store, CONTEXT, NULL, id_of(1), digest_of(101), 0, NULL, error));
   assert_int_equal(st_store_by_digest(store, digest_of(1), &key, error), ST_STORE_REVOKED);
   assert_ok(st_store_by_digest(store, digest_of(101), &key, error));
 }

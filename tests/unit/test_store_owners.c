@@ -141,20 +141,20 @@ static void an_owner_does_not_enable_what_another_disabled(void **state) {
   for (unsigned by = 0; by <= 3; by += 3) {
     assert_ok(set_disabled(by, false, 2, true));
     assert_false(listed_key(2).disabled_by_owner);
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DISABLED_BY_OTHER);
     /* Nor by disabling it once more, himself. */
     assert_ok(set_disabled(1, true, 2, true));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DISABLED_BY_OTHER);
     assert_true(listed(2) && listed_key(2).disabled);
     /* Nor with another sub. */
     assert_ok(st_store_key_replace_sub(store, context_by(1, true), id_of(2), sub_of(70 + by), NULL,
                                        error));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DISABLED_BY_OTHER);
     assert_ok(set_disabled(by, false, 2, false));
     /* What the owner disabled first is the other's as soon as he does the same. */
     assert_ok(set_disabled(1, true, 2, true));
     assert_ok(set_disabled(by, false, 2, true));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DISABLED_BY_OTHER);
     assert_ok(set_disabled(0, false, 2, false)); /* the command line always */
     assert_ok(set_disabled(1, true, 2, true));
     assert_ok(set_disabled(3, false, 2, false)); /* and who holds keys */
@@ -169,7 +169,7 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
   assert_ok(set_disabled(0, false, 2, true));
   assert_ok(st_store_user_set_disabled(store, CONTEXT, "ann", true, NULL, error));
   assert_ok(st_store_user_set_disabled(store, CONTEXT, "ann", false, NULL, error));
-  assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
+  assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DISABLED_BY_OTHER);
 }
 
 /* ---- G3: what was made with it, for others ---- */

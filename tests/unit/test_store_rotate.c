@@ -24,7 +24,7 @@ static const uint8_t *digest_in(unsigned n) {
 static st_store_status rotate_to(unsigned row, unsigned digest, int64_t until) {
   char id[ST_KEY_ID_LEN + 1];
   snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", row, row);
-  return st_store_key_rotate(store, CONTEXT, id, digest_in(digest), until, error);
+  return st_store_key_rotate(store, CONTEXT, NULL, id, digest_in(digest), until, NULL, error);
 }
 
 static st_store_status found_in(st_store *of, unsigned digest, st_key *key) {
@@ -58,13 +58,13 @@ static st_key listing_of(unsigned row) {
 
 static void another_secret_opens_the_same_key(void **state) {
   (void)state;
-  st_key key;
+  st_key key, rotated;
   make_key(1, "ann", "a,b");
   assert_ok(begin_session(5, grantor_of(1), NOW + DAY));
   assert_true(good(1) && listing_of(1).rotated_at == 0 && listing_of(1).old_until == 0);
   int64_t before = sequence_now();
   st_audit_context later = *CONTEXT_AT(NOW + 9);
-  assert_ok(st_store_key_rotate(store, &later, id_of(1), digest_of(101), 0, error));
+  assert_ok(st_store_key_rotate(store, &later, NULL, id_of(1), digest_of(101), 0, &rotated, error));
   assert_line("key.rotate", id_of(1),
               "the secret before is no longer valid; owner ann; name key 1");
   assert_true(refused(1) && good(101));
@@ -72,6 +72,9 @@ static void another_secret_opens_the_same_key(void **state) {
   assert_string_equal(key.id, id_of(1));
   assert_string_equal(key.sub, sub_of(1));
   assert_string_equal(key.permissions, "a,b");
+  assert_true(rotated.rotated_at == NOW + 9 && rotated.old_until == 0);
+  assert_string_equal(rotated.name, "key 1");
+  assert_string_equal(rotated.sub, sub_of(1));
   /* Everything made from it lives on, and edges have nothing to be told. */
   assert_true(alive(1) && alive(5) && listed_count() == 0 && sequence_now() == before);
   assert_true(listing_of(1).rotated_at == NOW + 9 && listing_of(1).old_until == 0);
