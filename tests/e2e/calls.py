@@ -41,6 +41,22 @@ def new_key(server, credential, permissions=("account",), **more):
                 dict({"name": "n", "permissions": list(permissions)}, **more))
 
 
+def changes_of(key):
+    """Of what a manager may ask for: (method, path, body)."""
+    path = "/v2/keys/" + key["id"]
+    return [("POST", path + "/rotate", {"overlap": "1h"}), ("PATCH", path, {"disabled": False}),
+            ("POST", "/v2/keys", {"name": "n", "permissions": ["account"]}), ("DELETE", path, None)]
+
+
+def made_after_its_end(data, manager):
+    """The actions in the audit log by this key that stand after its deletion."""
+    lines = run("audit", "--json", data=data, check=0)[1].splitlines()
+    entries = sorted((json.loads(l) for l in lines), key=lambda e: e["id"])
+    ends = [e["id"] for e in entries if (e["action"], e["target"]) == ("key.delete", manager["id"])]
+    assert len(ends) == 1, entries
+    return [e["action"] for e in entries if e["id"] > ends[0] and e["who"] == "key " + manager["id"]]
+
+
 def exchange(server, *args, **parameters):
     asked = {"grant_type": EXCHANGE, "subject_token_type": ACCESS, **parameters}
     return curl(server.url + "/oauth/token", "--data",

@@ -106,6 +106,19 @@ def who_rotates_a_key_has_as_much_as_it():
 
 
 @test
+def an_expired_key_is_not_rotated():
+    with Server() as server:
+        manager = make_key(server.data, "account,keys")["key"]
+        key = make_key(server.data, "account", "--expires", "1s")
+        wait(lambda: status(server, key["key"]) == 401, "the key expires")
+        refused(rotate(server, manager, key["id"]), 400, "the key has expired: make a new one")
+        code, out, err = run("key", "rotate", key["id"], data=server.data)
+        assert code == 1 and out == "" and "the key has expired: make a new one" in err, (code, out, err)
+        shown = call(server, "GET", "/v2/keys/" + key["id"], manager).json()
+        assert shown["rotated_at"] is None and shown["state"] == "expired", shown
+
+
+@test
 def a_command_rotates_a_key_of_a_running_server():
     with Server() as server:
         key = make_key(server.data, "account")

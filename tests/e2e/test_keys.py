@@ -1,4 +1,5 @@
 """Keys over HTTP: who makes, lists and ends them, for which owner, and what is made with them."""
+import threading
 from calls import *
 
 
@@ -403,6 +404,24 @@ def what_cannot_be_read_changes_nothing():
         assert management(id + "/revoke-subtokens", server, manager, "DELETE").status == 405
         token = issue(server.data, victim["key"])
         assert status(server, token) == status(server, victim["key"]) == 200
+
+
+@test
+def who_is_deleted_at_one_server_changes_nothing_at_another():
+    """Meanwhile the other one is asked for changes, one after the other, and may hear of it late on PostgreSQL."""
+    with Server() as server, Server(server.data) as other:
+        admin = make_key(server.data, "keys")["key"]
+        for method, path, body in changes_of(make_key(server.data, "account"))[:3]:
+            manager = make_key(server.data, "account,keys")
+            wait(lambda: status(other, manager["key"]) == 200, "the other server knows it")
+            ending = threading.Thread(target=management, args=(manager["id"], server, admin, "DELETE"))
+            ending.start()
+            answer = call(other, method, path, manager["key"], body)
+            while answer.status < 300:
+                answer = call(other, method, path, manager["key"], body)
+            ending.join()
+            assert answer.status == 401 or refused(answer, 403, "the credential you used has expired, been revoked"), path
+            assert made_after_its_end(server.data, manager) == []
 
 
 @test

@@ -2,6 +2,7 @@
 database that is replaced, cut short or moved under a server (C2), copies that fail (C10)."""
 import http.client, random, resource, sqlite3, threading
 from support import *
+from calls import changes_of, made_after_its_end
 SOON = 3.0 if SANITIZER else 1.0  # what waits for nobody; the fault took minutes
 # The most that one request waits is 5 s; the rest is for a busy machine.
 PATIENT = 8.0
@@ -198,6 +199,28 @@ def a_waiting_change_is_made_when_the_lock_is_released():
             held.release()
             assert [one.get().status for one in asked] == [201] * 20
         assert not reasons(server, "store_busy")
+
+
+@test
+def who_is_deleted_while_a_change_waits_makes_none():
+    """It was let in before its credential ended, and has its turn after that."""
+    with Server() as server:
+        data = server.data
+        key, admin = make_key(data, "account"), make_key(data, "keys")["key"]
+        for method, path, body in changes_of(key):
+            manager = make_key(data, "account,keys")
+            assert ask(server, "GET", "/v2/tokeninfo", manager["key"]).status == 200
+            with Held(data) as held:
+                ending = Asked(server, "DELETE", "/v2/keys/" + manager["id"], admin)
+                time.sleep(0.1)  # they are in this order, nearly always: else there is nothing to see
+                change = Asked(server, method, path, manager["key"], body)
+                time.sleep(0.1)
+                held.release()
+                assert ending.get().status == 204
+                reply = change.get()
+            assert made_after_its_end(data, manager) == [], (method, path, body)
+            if reply.status >= 400:
+                assert reply.status == 401 or (reply.status == 403 and "has expired, been revoked" in reply.body), reply.body
 
 
 @test
