@@ -242,6 +242,13 @@ for (const { name, port } of edges.filter((edge) => edge.port !== undefined)) {
   });
 }
 
+// ---- a whole key that is bound to an audience, at edges that have none ----
+
+const bound = server.key('bound', 'account', '--audience', 'eu');
+const forged = await Promise.all(edges.map(({ send }) => Promise.all([{}, { 'X-Subtoken-Audience': 'eu' }].map(async (more) =>
+  (await send({ target: '/v2/account', headers: { ...bearer(bound), ...more } })).status))));
+same(forged, edges.map(() => [401, 401]), 'which audience an edge has is not the caller\'s to say');
+
 const account = (send, credential) => send({ target: '/v2/account', headers: bearer(credential) });
 const statuses = (credential) => Promise.all(edges.map(async ({ send }) => (await account(send, credential)).status));
 const all = (status) => edges.map(() => status);
