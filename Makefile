@@ -475,7 +475,7 @@ bench-against: bench-programs
 .PHONY: compile_commands.json
 compile_commands.json:
 	@$(MAKE) --no-print-directory -nB CC='$(lastword $(CC))' all $(UNIT_BIN) $(FUZZ_BIN) \
-		$(B)/bench/verify $(B)/bench/revocations nginx-module haproxy-module apache-module | \
+		$(B)/bench/verify $(B)/bench/revocations $(B)/bench/policy nginx-module haproxy-module apache-module | \
 		sed -n 's/[\\"]/\\&/g; s|^\($(lastword $(CC)) .* -o [^ ]* \([^ ]*\.c\)\).*|{"directory": "$(CURDIR)", "file": "\2", "command": "\1"},|p' | \
 		sed '1s/^/[/; $$s/,$$/]/' >$@
 	@echo "$$(grep -c '"file"' $@) files in $@"

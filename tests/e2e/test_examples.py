@@ -782,7 +782,7 @@ def haproxy_probes_find_the_server_alive():  # D10
     for check in ("option httpchk", "option httpchk GET /readyz", "option httpchk\n  http-check send meth GET uri /healthz ver HTTP/1.1",
                   "option httpchk\n  http-check send meth HEAD uri /readyz ver HTTP/1.0", ""):
         with Case() as c:
-            lines = "backend subtoken\n  %s\n  default-server check inter 50 fall 2 rise 2\n" % check
+            lines = "backend subtoken\n  timeout check 9s\n  %s\n  default-server check inter 50 fall 2 rise 2\n" % check
             p = HaproxyProxy(c).write(c.server.port, [("backend subtoken\n", lines)])
             with p:
                 path = re.search(r"/\w+", check)
