@@ -35,8 +35,8 @@ static void a_new_sub_never_falls_on_a_listed_hash(void **state) {
   (void)state;
   char text[256];
   assert_ok(create(1));
-  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, 5, 0, NULL, NULL)", sub_of(9),
-           (long long)hash_of(2));
+  snprintf(text, sizeof text, "INSERT INTO listed (sub, hash, revoked_at) VALUES ('%s', %lld, 5)",
+           sub_of(9), (long long)hash_of(2));
   sql(text);
   assert_int_equal(create(2), ST_STORE_EXISTS);
   assert_int_equal(st_store_key_replace_sub(store, CONTEXT, id_of(1), sub_of(2), NULL, error),
@@ -55,8 +55,9 @@ static void a_hash_that_two_subs_share_is_listed_once(void **state) {
   uint32_t count = 0;
   assert_ok(create(1));
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(1), true, NULL, error));
-  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld, 0, NULL, NULL)",
-           sub_of(9), (long long)hash_of(1), (long long)NOW);
+  snprintf(text, sizeof text,
+           "INSERT INTO listed (sub, hash, revoked_at) VALUES ('%s', %lld, %lld)", sub_of(9),
+           (long long)hash_of(1), (long long)NOW);
   sql(text);
   assert_true(listed(1));
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(1), false, NULL, error));
