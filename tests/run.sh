@@ -112,7 +112,7 @@ quick='audit authorize clients commands config exchanges keys listen process use
 
 # Files that ask most of the program's own code run under the address sanitizer; what the store
 # decides also as users have it, on PostgreSQL (below). Every other file runs as users have it.
-sanitized='audit authorize clients config exchanges held_requests http key_life keys listen process property'
+sanitized='audit authorize clients config exchanges http keys listen process property'
 sanitized+=' revocations ring store_commands user_commands users'
 
 # The library's own tests, on the other kind of machine: all, or those that take seconds there.
@@ -151,7 +151,7 @@ all)
 		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
-	for name in audit exchanges key_life keys kill property revocations users; do on_postgres build "$name"; done
+	for name in audit exchanges keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these and load do not.
 	end_to_end build/tsan held_requests

@@ -22,7 +22,7 @@ def check(text, *options):
 def check_prints_what_each_call_needs():
     policy = {"default": "deny", "routes": [
         {"path": "/mcp", "needs": ["mcp"], "resource": "https://api.example.com/mcp", "mcp_headers": "2026-07-28",
-         "mcp": {"*": ["z"], "tools/list": ["docs"], "tools/call x\n\u202ey": ["b"], "tools/call *": ["a", "b"]}},
+         "mcp": {"*": ["z"], "tools/list": ["docs"], "tools/call x\u202ey": ["b"], "tools/call *": ["a", "b"]}},
         {"path": "/o", "mcp": {"ping": ["p"]}}]}
     code, out, err = check(policy)
     assert (code, err) == (0, ""), (code, err)
@@ -30,7 +30,7 @@ def check_prints_what_each_call_needs():
         "/mcp  any method: mcp",
         "  *: mcp z",
         "  tools/call *: mcp a b",
-        "  tools/call x\\x0a\\xe2\\x80\\xaey: mcp b",
+        "  tools/call x\\xe2\\x80\\xaey: mcp b",
         "  tools/list: mcp docs",
         "  without a body: by Mcp-Method and Mcp-Name of revision 2026-07-28",
         "  resource https://api.example.com/mcp",
