@@ -202,6 +202,7 @@ static void load_tokens(const char *path) {
     if (subtoken_inspect(s->token, header, sizeof header, &s->claims) != SUBTOKEN_OK) {
       stop("a token cannot be read");
     }
+    s->claims.tid.len = 0; /* as the grant of a key: what is made from it is as long */
     s->needs = s->claims.permission_count > 0;
     if (s->needs) s->need = subtoken_claims_text(&s->claims, s->claims.permissions[0]);
     line = end + 1;
