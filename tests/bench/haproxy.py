@@ -38,7 +38,7 @@ def example():
     text = open(os.path.join(EXAMPLES, "haproxy-module.cfg")).read()
     rules = [l.strip().replace(" unless own or", " unless").replace(" unless own", "") for l in text.splitlines()
              if l.startswith("  http-request ") and "authorize" not in l and "X-Forwarded-For" not in l]
-    assert len(rules) == 9, rules
+    assert len(rules) == 12, rules
     return rules
 
 
