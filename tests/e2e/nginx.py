@@ -98,7 +98,7 @@ class Nginx(Program):
         # "nobody" is a socket at which nobody listens.
         text = "".join(l for l in self.errors().splitlines(True) if "/nobody" not in l)
         for bad in ("Sanitizer", "runtime error", "[alert]", "[crit]", "exited on signal"):
-            assert bad not in text, text[-6000:]
+            assert bad not in text, ([l for l in text.splitlines() if bad in l][:5], text[-3000:])
         assert code == 0 or kind, (code, text[-3000:])
 
     def errors(self):
