@@ -268,10 +268,9 @@ def subrequests_ask_for_themselves():  # E4
         for i, (target, body) in enumerate((("/open", "A[0][1][2]Z"), ("/deep/a", "({[0][1][2]}[2])"))):
             key = "DEEP%d" % i
             end.say["ask", "Bearer " + key] = 200, identity_headers("s")
-            before = len(end.asked)
             assert n.ask(target, token=key).body == body
-            # At most once a part as a rule; on a busy machine a fifth question was seen.
-            assert before < len(end.asked) <= before + 8, end.asked[before:]
+            # Of its own: a part that found what another had learnt may leave a question of the round before under way.
+            assert 1 <= sum(headers["authorization"] == "Bearer " + key for _, headers in end.asked) <= 4, end.asked
             assert n.ask(target, token="WRONG%d" % i).body == re.sub(r"\[\d\]", lambda _: INVALID, body)
         for i, target in enumerate(("/mirrored", "/asked")):
             key = "BEHIND%d" % i
