@@ -1,7 +1,8 @@
 /* `subtoken revoke`: revokes tokens, one a line on standard input, as POST /oauth/revoke does
  * (service/revoke.c), with the ring and the database of DATA. A subtoken ends with what was
  * made from it, the access token of a session with its session. Of a key that the database does not
- * know, which was made after the backup that was restored, one token ends all.
+ * know, which was made after the backup that was restored, one token ends all: one under a secret
+ * of the ring itself, because who has a derived secret can name any sub.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,13 @@ static int revoke_print_over(const revoke_command *s, subtoken_text tid, const c
 
 /* ---- the three ways ---- */
 
+static int revoke_print_unproven(const revoke_command *s, size_t line) {
+  return revoke_print_refused(
+      s, line, "key_unknown",
+      "its key is not in this database, and a token for an audience does not prove that there is "
+      "one: use a token of that key without an audience");
+}
+
 /* Of a key that is not in this database, nor was. */
 static int revoke_sub(const revoke_command *s, size_t line, const subtoken_claims *claims) {
   char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
@@ -144,6 +152,7 @@ static int revoke_claims(const revoke_command *s, size_t line, const subtoken_cl
   st_key key;
   st_store_status found =
       st_store_by_sub(s->store, subtoken_claims_text(claims, claims->sub), &key, error);
+  if (found == ST_STORE_NOT_FOUND && claims->aud_derived) return revoke_print_unproven(s, line);
   if (found == ST_STORE_NOT_FOUND || found == ST_STORE_REVOKED) return revoke_sub(s, line, claims);
   if (found != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   st_key_token token = st_key_token_of(claims);
@@ -210,7 +219,8 @@ int st_cmd_revoke(int argc, char **argv) {
       "Revokes tokens, read from standard input, one a line, with what was made from them: at\n"
       "once here, and at the edges with the next revocation data. An access or refresh token\n"
       "of a session ends the session. One subtoken of a key that this database does not know,\n"
-      "such as a key made after the backup that was restored, revokes all of that key.\n"
+      "such as a key made after the backup that was restored, revokes all of that key, unless\n"
+      "the token is for an audience.\n"
       "Of one key 1000 tokens can be revoked so: `subtoken key revoke-subtokens` revokes all.\n"
       "Exit 0 when each is revoked or has expired, 1 when one is not of this ring or is one\n"
       "too many, 3 when it could not be done.";

@@ -357,6 +357,25 @@ def a_command_ends_the_session_of_an_access_token():
         assert code == 1 and "not a refresh token of a session that lives" in err, (out, err)
 
 
+@test
+def a_token_for_an_audience_ends_no_key_that_the_database_does_not_know():
+    """Whoever has a derived secret can name any sub, and a sub that is listed is refused for ever."""
+    here, there = data_dir(), data_dir()
+    make_key(here)
+    key = make_key(there)
+    shutil.copy(os.path.join(here, "secrets"), os.path.join(there, "secrets"))
+    plain, eu = issue(there, key["key"]), issue(there, key["key"], "--audience", "eu")
+    code, out, err = run("revoke", data=here, stdin=eu)
+    assert code == 1 and out == "" and "its key is not in this database" in err, (code, out, err)
+    code, out, _ = run("revoke", "--json", data=here, stdin=eu)
+    assert code == 1 and json.loads(out) == {"revoked": False, "reason": "key_unknown"}, out
+    assert "sub.revoke" not in run("audit", data=here, check=0)[1]
+    # One that is signed with a secret of the ring does, whatever stands around it.
+    code, out, _ = run("revoke", data=here, stdin="\n".join((eu, plain, eu)))
+    assert code == 1 and out.startswith(key["sub"] + " is revoked") and out.count("\n") == 1, (code, out)
+    assert "sub.revoke" in run("audit", data=here, check=0)[1]
+
+
 def verdicts(data, tokens):
     """(status, reason) of each by `verify` with the database."""
     code, out, _ = run("verify", "--jsonl", data=data, stdin="".join(json.dumps({"token": t}) + "\n" for t in tokens))
