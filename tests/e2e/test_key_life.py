@@ -304,6 +304,40 @@ def a_ring_step_leaves_room_for_the_audiences_of_the_keys():
         assert run("secret", "rotate", "--kid", "r" * 62, data=data)[0] == 1
 
 
+# ---- what a token costs ----
+
+@test
+def a_token_made_from_a_key_has_not_a_byte_more():
+    """However it is made: the header and the claims that clients have always known, byte for byte, under the same MAC."""
+    with Server() as server:
+        key = make_key(server.data, "account,wallet")
+        kid, secret = read_ring(os.path.join(server.data, "secrets"))[0]
+        assert kid == ""
+        basic = ["-u", key["id"] + ":" + key["key"]]
+        urls = ',"urls":["/v2/a%20b","POST:/x/*"]'
+        made = {
+            "GET": (subtoken(server, key["key"]), ""),
+            "with urls": (subtoken(server, key["key"], "permissions=account&urls=/v2/a%2520b,POST:/x/*"), urls),
+            "JSON": (call(server, "POST", "/v2/createsubtoken", key["key"],
+                          {"permissions": ["account"], "urls": ["/v2/a b", "POST:/x/*"]}).json()["subtoken"], urls),
+            "command": (issue(server.data, key["key"], "--permissions", "account"), ""),
+            "exchange": (exchange(server, subject_token=key["key"], scope="account").json()["access_token"], ""),
+            "client_credentials": (curl(server.url + "/oauth/token", *basic, "--data",
+                                        "grant_type=client_credentials&scope=account").json()["access_token"], "")}
+        for how, (token, behind) in made.items():
+            claims = payload(token)
+            text = '{"sub":"%s","iat":%d,"exp":%d,"permissions":["account"]%s}' % (
+                key["sub"], claims["iat"], claims["exp"], behind)
+            assert token == sign(secret, text, '{"alg":"HS256","typ":"JWT"}'), (how, unb64(token.split(".")[1]))
+        # The two features cost what they say, and nothing else.
+        eu, child = subtoken(server, key["key"], "permissions=account&audience=eu"), subtoken(server, made["GET"][0])
+        for token, text in ((eu, '"aud":"eu","permissions":["account"]}'),
+                            (child, '"permissions":["account"],"via":["%s"]}' % tid(made["GET"][0]))):
+            claims = payload(token)
+            assert unb64(token.split(".")[1]).decode() == '{"sub":"%s","iat":%d,"exp":%d,%s' % (
+                key["sub"], claims["iat"], claims["exp"], text)
+
+
 # ---- one token revoked ----
 
 @test

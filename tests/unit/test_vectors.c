@@ -352,6 +352,34 @@ static void no_mutation_is_accepted(void **state) {
   cJSON_Delete(file);
 }
 
+/* A token made from a key is the one that clients know, to the byte. */
+static void the_issuer_writes_the_golden_token(void **state) {
+  (void)state;
+  static const char *const permissions[] = {"account", "inventories"};
+  static const char *const urls[] = {"/v2/account", "/v2/characters/My%20Cool%20Character"};
+  static scene at;
+  static subtoken_claims claims;
+  static subtoken_ring ring;
+  char out[SUBTOKEN_ISSUED_MAX + 1];
+  uint8_t secret[64];
+  size_t len = 0;
+  cJSON *file = load_own("tokens.json");
+  set_scene(&at, file);
+  size_t bytes = hex_of(string_of(cJSON_GetObjectItemCaseSensitive(at.env, "keys"), "k1"), secret,
+                        sizeof secret);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT(""), secret, bytes), SUBTOKEN_OK);
+  assert_true(st_claims_set_sub(&claims, ST_TEXT("pk_active")));
+  claims.iat = 1699999000;
+  claims.exp = 1700003600;
+  for (size_t i = 0; i < 2; i++) {
+    assert_true(st_claims_add_permission(&claims, st_text(permissions[i])));
+    assert_true(st_claims_add_url(&claims, st_text(urls[i])));
+  }
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+  assert_string_equal(out, string_of(at.env, "golden"));
+  cJSON_Delete(file);
+}
+
 /* ---- url-match.json ---- */
 
 /* What the issuer says to a list: the first fault, or COUNT for its length. */
@@ -728,10 +756,15 @@ static void wycheproof_jws(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(token_cases_hold), cmocka_unit_test(no_mutation_is_accepted),
-      cmocka_unit_test(url_matches),      cmocka_unit_test(urls_params),
-      cmocka_unit_test(known_answers),    cmocka_unit_test(json_test_suite),
-      cmocka_unit_test(wycheproof_hmac),  cmocka_unit_test(wycheproof_jws),
+      cmocka_unit_test(token_cases_hold),
+      cmocka_unit_test(no_mutation_is_accepted),
+      cmocka_unit_test(the_issuer_writes_the_golden_token),
+      cmocka_unit_test(url_matches),
+      cmocka_unit_test(urls_params),
+      cmocka_unit_test(known_answers),
+      cmocka_unit_test(json_test_suite),
+      cmocka_unit_test(wycheproof_hmac),
+      cmocka_unit_test(wycheproof_jws),
   };
   return cmocka_run_group_tests_name("vectors", tests, NULL, NULL);
 }
