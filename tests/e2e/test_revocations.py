@@ -3,6 +3,7 @@
 import http.client, struct
 import stores
 from support import *
+from feed import hashes_of, sub_hash
 
 DAY = 86400
 ENV = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
@@ -645,6 +646,50 @@ def old_and_forged_files_are_refused():
         put(old, old_alive)
         edge.pull(server)
         assert edge.read() == new and edge.reason(token) == "revoked"
+
+
+@test
+def the_sequence_of_a_revocation_names_the_snapshot_that_has_it():
+    """POST /oauth/revoke says which: the first that lists the token, by its id alone."""
+    with Server() as server:
+        edge = Edge(server.data)
+        key, _ = token_of(server.data)
+        for number in range(3):
+            token = issue(server.data, key["key"], "--urls", "/v2/%d" % number)
+            before = fetch(server, edge.key)[2]
+            answer = curl(server.url + "/oauth/revoke", "-d", "token=" + token)
+            told = int(answer.header("Subtoken-Seq"))
+            status, headers, body = fetch(server, edge.key)
+            assert status == 200 and int(headers["Subtoken-Seq"]) == told > struct.unpack_from("<Q", before, 16)[0]
+            listed = sub_hash(body[48:64], token.split(".")[2][:16].encode())
+            assert set(hashes_of(body)) - set(hashes_of(before)) == {listed}, (number, len(hashes_of(body)))
+
+
+@test
+def an_audience_gets_the_same_snapshot_and_heartbeat():
+    """All bytes are those of the whole ring's, but for the name of the secret and the MAC."""
+    with Server() as server:
+        edge, bound = Edge(server.data), make_key(server.data, "revocations", "--audience", "eu")["key"]
+        for _ in range(3):
+            run("key", "delete", token_of(server.data)[0]["id"], data=server.data, check=0)
+        kid, secret = read_ring(os.path.join(server.data, "secrets"))[0]
+        derived = hmac.new(hmac.new(bytes(32), secret, hashlib.sha256).digest(), b"subtoken aud 1:eu\x01",
+                           hashlib.sha256).digest()
+        sub = issue(server.data, edge.key, "--permissions", "revocations", "--audience", "eu")
+
+        def plain(data):
+            return data[:13] + data[14:64] + data[128:-32]
+        whole = fetch(server, edge.key)
+        beats = [unb64(whole[1]["Subtoken-Heartbeat"])]
+        for key, query in ((edge.key, "?audience=eu"), (bound, ""), (bound, "?audience=eu"), (sub, "")):
+            status, headers, body = fetch(server, key, query)
+            assert status == 200 and headers["Subtoken-Seq"] == whole[1]["Subtoken-Seq"], (query, status, body)
+            assert plain(body) == plain(whole[2]) and body[64:128] == (kid + ".eu").encode().ljust(64, b"\0")
+            assert body[-32:] == hmac.new(derived, body[:-32], hashlib.sha256).digest(), query
+            alive = unb64(headers["Subtoken-Heartbeat"])
+            assert alive[-32:] == hmac.new(derived, alive[:-32], hashlib.sha256).digest(), query
+            assert alive[:13] == beats[0][:13] and alive[16:24] == beats[0][16:24] and alive[32:64] == body[-32:], alive
+            assert alive[64:128] == body[64:128]
 
 
 @test
