@@ -458,7 +458,8 @@ class LibraryEdge(Lines):
         values = lambda name: [v.strip() for n, _, v in (h.partition(":") for h in headers) if n.lower() == name]
         flags = "".join(f for f, n in (("o", "origin"), ("m", "access-control-request-method"), ("e", "content-encoding"))
                         if values(n)) + ("b" if body else "")
-        if any("charset" in v and not v.lower().endswith("charset=utf-8") for v in values("content-type")):
+        other = r'(?i).*charset(?!=(utf-8|"utf-8")[ \t]*(;|$))|.*charset.*charset'
+        if any(re.match(other, v) for v in values("content-type")):
             flags += "e"  # the caller of the library says so
         flags = flags or "-"
         step = self.say("edge", int(time.time()), hexed(method), hexed(target), listed(values("authorization")),

@@ -62,12 +62,17 @@ static subtoken_text st_haproxy_head_find(subtoken_text value, const char *word)
 }
 
 /* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it
- * is another body. A parameter behind it is taken for another.
+ * is another body.
  */
 static bool st_haproxy_head_is_utf8(subtoken_text type) {
   subtoken_text charset = st_haproxy_head_find(type, "charset");
-  return charset.data == NULL || st_haproxy_head_is_word(charset, "charset=utf-8") ||
-         st_haproxy_head_is_word(charset, "charset=\"utf-8\"");
+  if (charset.data == NULL) return true;
+  const char *end = memchr(charset.data, ';', charset.len);
+  size_t len = end == NULL ? charset.len : (size_t)(end - charset.data);
+  subtoken_text first = {charset.data, len}, behind = {charset.data + len, charset.len - len};
+  return (st_haproxy_head_is_word(first, "charset=utf-8") ||
+          st_haproxy_head_is_word(first, "charset=\"utf-8\"")) &&
+         st_haproxy_head_find(behind, "charset").data == NULL;
 }
 
 static void st_haproxy_head_keep(subtoken_text *values, size_t max, size_t *count,
