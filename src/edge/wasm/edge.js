@@ -112,7 +112,7 @@ async function askServer(edge, message, request, nonce) {
 // ---- the decision ----
 
 // Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it is another body.
-const otherCharset = /charset(?!(?:=utf-8|="utf-8")[ \t]*(?:;|$))/i;
+const otherCharset = /charset(?!(?:=utf-8|="utf-8")[ \t]*(?:;|$))|charset.*charset/i;
 
 function requestOf(message) {
   const encoding = message.values('content-encoding');
