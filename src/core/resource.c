@@ -152,6 +152,22 @@ static const st_policy_route *resource_find(const subtoken_policy *policy, const
   return NULL;
 }
 
+static bool resource_equal(subtoken_text one, subtoken_text other) {
+  subtoken_text host, path, other_host, other_path;
+  return resource_cut(one, &host, &path) && resource_cut(other, &other_host, &other_path) &&
+         st_text_equal(host, other_host) &&
+         (st_text_equal(path, other_path) || (path.len <= 1 && other_path.len <= 1));
+}
+
+bool st_resource_is_listed(const subtoken_policy *policy, subtoken_text url) {
+  const st_policy_slice *listed = st_policy_slices(policy) + policy->resources;
+  for (size_t i = 0; i < policy->resource_count; i++) {
+    const st_policy_route *route = &st_policy_routes(policy)[listed[i].at];
+    if (resource_equal(st_policy_resource(policy, route), url)) return true;
+  }
+  return false;
+}
+
 static void resource_write(st_writer *writer, const subtoken_policy *policy,
                            const st_policy_route *route, subtoken_text issuer) {
   st_write_literal(writer, "{\"resource\":");

@@ -4,10 +4,6 @@
  * (the published ones of the Model Context Protocol read no metadata without), and which has no
  * response types.
  */
-#include "service/metadata.h"
-
-#include "base/json.h"
-#include "core/policy.h"
 #include "service/endpoints.h"
 #include "service/reply.h"
 
@@ -98,8 +94,6 @@ const st_problem *st_metadata_authorize(st_context *c) {
 
 /* ---- protected resources ---- */
 
-#define RESOURCE_PATH "/.well-known/oauth-protected-resource"
-
 const st_problem *st_metadata_resource(st_context *c) {
   const st_service *service = c->service;
   st_reply *reply = c->reply;
@@ -110,27 +104,4 @@ const st_problem *st_metadata_resource(st_context *c) {
   reply->status = 200;
   reply->body_len = len;
   return NULL;
-}
-
-/* The document of its path begins with it. */
-bool st_metadata_allows_resource(const st_service *service, subtoken_text resource) {
-  char target[sizeof RESOURCE_PATH + SUBTOKEN_POLICY_RESOURCE_MAX],
-      front[SUBTOKEN_POLICY_RESOURCE_MAX + 16];
-  char document[SUBTOKEN_METADATA_MAX];
-  size_t host = sizeof "https://" - 1;
-  if (service->policy == NULL || service->policy->resource_count == 0) return true;
-  if (resource.len > SUBTOKEN_POLICY_RESOURCE_MAX) return false;
-  while (host < resource.len && resource.data[host] != '/') host++;
-  if (host > resource.len) return false;
-  st_writer path = st_writer_on(target, sizeof target),
-            expected = st_writer_on(front, sizeof front);
-  st_write_literal(&path, RESOURCE_PATH);
-  st_write_view(&path, (subtoken_text){resource.data + host, resource.len - host});
-  st_write_literal(&expected, "{\"resource\":");
-  st_json_write_string(&expected, resource);
-  if (path.overflow || expected.overflow) return false;
-  size_t len =
-      subtoken_policy_metadata(service->policy, (subtoken_text){target, path.len},
-                               st_text(service->settings->issuer), document, sizeof document);
-  return len >= expected.len && memcmp(document, front, expected.len) == 0;
 }

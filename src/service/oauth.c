@@ -5,10 +5,11 @@
 #include "service/oauth.h"
 
 #include "core/claims.h"
+#include "core/policy.h"
+#include "core/resource.h"
 #include "service/authenticate.h"
 #include "service/credential.h"
 #include "service/form.h"
-#include "service/metadata.h"
 #include "service/reply.h"
 #include "service/request.h"
 
@@ -230,10 +231,12 @@ st_oauth_error st_oauth_narrow_audience(st_oauth *o, const char *text) {
  * collects tokens (section 3).
  */
 st_oauth_error st_oauth_check_resource(st_oauth *o) {
+  const subtoken_policy *policy = o->context->service->policy;
   subtoken_text resource = o->given[ST_OAUTH_RESOURCE];
   bool several = (o->repeated & 1U << ST_OAUTH_RESOURCE) != 0;
+  bool any = policy == NULL || policy->resource_count == 0;
   if (resource.len == 0) return st_oauth_ok;
-  if (!several && st_metadata_allows_resource(o->context->service, resource)) return st_oauth_ok;
+  if (!several && (any || st_resource_is_listed(policy, resource))) return st_oauth_ok;
   return st_oauth_fail(o, 400, "bad_request", "invalid_target",
                        "resource: must be one of the route policy of this server");
 }

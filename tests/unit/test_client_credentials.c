@@ -218,13 +218,21 @@ static void a_resource_is_one_of_the_policy(void **state) {
   (void)state;
   static const char text[] =
       "{\"default\":\"token\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"mcp\"],"
-      "\"resource\":\"https://api.example/mcp\"},{\"path\":\"/x\"}]}";
+      "\"resource\":\"https://api.example/mcp\"},{\"path\":\"/x\"},"
+      "{\"path\":\"/\",\"resource\":\"https://root.example\"}]}";
   static const struct {
     const char *resource;
     bool good;
   } rows[] = {{"https://api.example/mcp", true},
               {"", true},
               {"https%3A%2F%2Fapi.example%2Fmcp", true},
+              {"https://root.example", true},
+              {"https://root.example/", true},
+              {"https://root.example/?", false},
+              {"https://root.example//", false},
+              {"https://root.example:443", false},
+              {"https://", false},
+              {"http://api.example/mcp", false},
               {"https://evil.example/mcp", false},
               {"https://api.example/mc", false},
               {"https://api.example/mcp/", false},
