@@ -145,6 +145,36 @@ def the_body_decides_and_the_headers_agree_with_it():
 
 
 @test
+def the_most_specific_member_decides():
+    """Method and name, method and `*`, method alone, `*`; and what is nowhere needs `needs` alone. At the decision endpoint too,
+    which gets the body as Envoy sends it."""
+    needs = {"tools/call search": ["docs"], "tools/call *": ["admin"], "tools/call": ["never"], "tools/list": ["docs"],
+             "resources/subscribe doc://a": ["docs"], "resources/unsubscribe doc://a": ["docs"]}
+    routes = [{"path": "/echo/some", "needs": ["mcp"], "mcp": needs},
+              {"path": "/echo/all", "needs": ["mcp"], "mcp": dict(needs, **{"*": ["admin"]})}]
+    some = [(SEARCH, 200), (ADMIN, "admin"), (LIST, 200), (rpc("initialize"), 200), (NOTE, 200), (REPLY, 200),
+            (rpc("resources/subscribe", uri="doc://a"), 200), (rpc("resources/unsubscribe", uri="doc://a"), 200),
+            (rpc("resources/subscribe", uri="doc://b"), 200), (rpc("prompts/get", name="x"), 200)]
+    every = some[:3] + [(rpc("initialize"), "admin"), (NOTE, "admin"), (REPLY, 200), (rpc("resources/subscribe", uri="doc://a"), 200),
+                        (rpc("resources/subscribe", uri="doc://b"), "admin"), (rpc("prompts/get", name="x"), "admin")]
+    file = private_file(json.dumps({"default": "deny", "routes": routes}))
+    with Server(config={"policy": file}) as server, front(more=routes, data=server.data) as n:
+        token = n.agent_token()
+        for path, cases in (("/echo/some", some), ("/echo/all", every)):
+            for body, wanted in cases:
+                sent = json.dumps(body)
+                answer = n.ask(path, token=token, method="POST", body=sent.encode())
+                said = curl(server.url + "/v2/authorize" + path, *bearer(token), "-H", "Content-Type: application/json", "-d", sent)
+                for each in (answer, said):
+                    assert each.status == (200 if wanted == 200 else 403), (path, body, each.status, each.body)
+                    if wanted != 200:
+                        assert each.header("WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="admin"', each.headers
+            for method in ("GET", "DELETE"):  # the stream and the end of a session need `needs` alone, whatever `*` wants
+                assert n.status(path, token=token, method=method) == 200, (path, method)
+                assert curl(server.url + "/v2/authorize" + path, "-X", method, *bearer(token)).status == 200, (path, method)
+
+
+@test
 def a_batch_reaches_the_server_whole_or_not_at_all():
     with front() as n:
         token = n.agent_token()
@@ -264,6 +294,27 @@ def headers_alone_decide_where_no_body_is_read():
 # ---- where to get a token ----
 
 METADATA = "/.well-known/oauth-protected-resource"
+
+
+@test
+def a_401_names_a_document_only_where_resource_and_issuer_are():
+    """Four routes: with the one, the other, both, neither; a resource that is the whole host has its document at the bare path. At
+    the module and at the server."""
+    routes = [{"path": "/echo/at", "needs": ["mcp"], "resource": "https://mcp.example/"}, {"path": "/echo/none", "needs": ["mcp"]}]
+    challenge = 'Bearer resource_metadata="https://mcp.example%s"' % METADATA
+    file = private_file(json.dumps({"default": "deny", "routes": routes}))
+    for issuer in ("https://keys.example", None):
+        config = dict({"policy": file}, **({"issuer": issuer} if issuer else {}))
+        with Server(config=config) as server, \
+                front(server="subtoken_issuer %s;" % (issuer or "off"), more=routes) as n:
+            for path, wanted in (("/echo/at", challenge if issuer else "Bearer"), ("/echo/none", "Bearer")):
+                for answer in (n.ask(path), curl(server.url + "/v2/authorize" + path)):
+                    assert answer.status == 401 and answer.header("WWW-Authenticate") == wanted, (issuer, path, answer.headers)
+            for answer in (n.ask(METADATA), curl(server.url + METADATA)):
+                assert (answer.status == 200) == (issuer is not None), (issuer, answer.status, answer.body)
+                if issuer:
+                    assert answer.json() == {"resource": "https://mcp.example/", "authorization_servers": [issuer],
+                                             "bearer_methods_supported": ["header"], "scopes_supported": ["mcp"]}, answer.body
 
 
 @test
