@@ -369,20 +369,19 @@ TIDY_SRC := $(wildcard src/*/*.c src/store/*/*.c)
 deps-lint: deps deps-test
 	@sh third_party/apt.sh clang-format clang-tidy cppcheck
 
+# clang-tidy over files with flags, two processes at a time.
+tidy = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 \
+	$(subst ','\'',$(2)) -x c' lint 2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
+
 lint: deps-lint deps-haproxy $(TP_STAMP) $(NGINX_CONF)
 	@echo 'clang-format'
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
 	@mkdir -p $(B)
-	@printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
-		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
-		|| { cat $(B)/clang-tidy.log; exit 1; }
-	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
-		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
-	@clang-tidy --quiet $(HAPROXY_SRC) -- -std=gnu11 $(CPPFLAGS) $(HAPROXY_INCLUDES) -x c \
-		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
-	@clang-tidy --quiet $(APACHE_SRC) -- -std=gnu11 $(CPPFLAGS) $(APACHE_INCLUDES) -x c \
-		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
+	@$(call tidy,$(TIDY_SRC),$(X86_FLAGS) $(CPPFLAGS))
+	@$(call tidy,$(NGINX_SRC),$(CPPFLAGS) $(NGINX_INCLUDES))
+	@$(call tidy,$(HAPROXY_SRC),$(CPPFLAGS) $(HAPROXY_INCLUDES))
+	@$(call tidy,$(APACHE_SRC),$(CPPFLAGS) $(APACHE_INCLUDES))
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
