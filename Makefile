@@ -52,7 +52,7 @@ LDLIBS = -lsqlite3 -lpq -largon2 -lutf8proc -lpthread
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
 LIB_SRC := $(PURE_SRC) $(wildcard src/feed/*.c)
-SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite store/postgres operations service server))
+SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite store/postgres operations page service server))
 CLI_SRC := $(filter-out src/cli/main.c,$(wildcard src/cli/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 
@@ -127,6 +127,11 @@ $(B)/libsubtoken.so: $(LIB_OBJ) $(TP_MBEDTLS) src/libsubtoken.map
 $(B)/subtoken: $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
 	@$(CC) $(LDFLAGS) -o $@ $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS) $(LDLIBS)
+
+# The page: its files are taken in by files.c, with a digest of them all.
+PAGE_FILES := $(filter-out %.c %.h %.o %.d,$(wildcard src/page/*.*))
+$(B)/src/page/files.o: $(PAGE_FILES)
+$(B)/src/page/files.o: CPPFLAGS += -DST_PAGE_TAG='"$(shell cat $(PAGE_FILES) | sha256sum | cut -c1-16)"'
 
 # The lines that it prints are pasted into a shell: they need curl.
 run: all
@@ -341,7 +346,7 @@ deps-aarch64:
 	@sh third_party/arm64.sh $(ARM64) libcmocka-dev libcmocka0
 
 # All that the vectors ask, without the store and its packages.
-VECTORS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard src/domain/*.c src/service/*.c))
+VECTORS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard src/domain/*.c src/page/*.c src/service/*.c))
 $(B)/tests/service.a: $(VECTORS_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@ && $(AR) rcs $@ $^

@@ -29,6 +29,7 @@ void st_config_default(st_settings *settings) {
   settings->sessions_per_key = 100;
   settings->idle_timeout = 75;
   settings->credentials = ST_FORMS_ALL;
+  settings->page = true;
   settings->store_staleness = 1;
   settings->store_cache = 64;
 }
@@ -272,6 +273,12 @@ static const char *config_read_basic_challenge(const cJSON *value, st_settings *
   return NULL;
 }
 
+static const char *config_read_page(const cJSON *value, st_settings *settings) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  settings->page = cJSON_IsTrue(value);
+  return NULL;
+}
+
 static const char *config_read_data_group(const cJSON *value, st_settings *settings) {
   if (!cJSON_IsBool(value)) return "must be true or false";
   settings->data_group = cJSON_IsTrue(value);
@@ -314,6 +321,7 @@ static const struct {
     {"rate", config_read_rate},
     {"credentials", config_read_credentials},
     {"basic_challenge", config_read_basic_challenge},
+    {"page", config_read_page},
     {"data_group", config_read_data_group},
     {"store", config_read_store},
     {"store_staleness", config_read_store_staleness},

@@ -34,6 +34,7 @@ typedef struct st_settings {
   unsigned credentials;     /* the enabled forms: ST_FORM_* */
   bool data_group;          /* DATA may be open to its group */
   bool basic_challenge;     /* a 401 asks for Basic, too */
+  bool page;                /* the web page is served */
   bool registration_open;   /* anybody may register as a user without permissions */
   int64_t rate_per_second;  /* 0: no limit */
   int64_t rate_burst;

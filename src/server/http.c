@@ -71,6 +71,7 @@ static const char *reason_phrase(int status) {
     case 201: return "Created";
     case 204: return "No Content";
     case 304: return "Not Modified";
+    case 308: return "Permanent Redirect";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -138,7 +139,8 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
   if (reply->status != 204 && reply->status != 304) {
     write_number_header(writer, "Content-Length", (int64_t)body_len);
   }
-  write_header(writer, "Cache-Control", "no-store");
+  write_header(writer, "Cache-Control",
+               reply->cache_control != NULL ? reply->cache_control : "no-store");
   write_header(writer, "X-Content-Type-Options", "nosniff");
   write_cors_headers(writer, request, reply);
   if (reply->challenge != NULL) write_header(writer, "WWW-Authenticate", reply->challenge);

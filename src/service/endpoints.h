@@ -26,6 +26,8 @@ const st_problem *st_metadata_resource(st_context *c);      /* /.well-known/oaut
 const st_problem *st_metadata_authorize(st_context *c);     /* /oauth/authorize */
 const st_problem *st_compat_exchange(st_context *c);        /* /m42Services/... */
 const st_problem *st_compat_hash(st_context *c);            /* /utils/hash/secure */
+const st_problem *st_page_answer(st_context *c);            /* / */
+const st_problem *st_page_answer_part(st_context *c);       /* /page/... */
 const st_problem *st_health_live(st_context *c);            /* /healthz */
 const st_problem *st_health_ready(st_context *c);           /* /readyz */
 

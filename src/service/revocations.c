@@ -5,6 +5,7 @@
  */
 #include "service/access.h"
 #include "service/endpoints.h"
+#include "service/entity_tag.h"
 #include "service/form.h"
 #include "service/reply.h"
 
@@ -114,47 +115,6 @@ static const st_problem *revocations_bind(const st_identity *identity,
   return NULL;
 }
 
-/* ---- If-None-Match (RFC 9110 section 13.1.2) ---- */
-
-static void revocations_skip_to_item(subtoken_text *list) {
-  while (list->len > 0 && strchr(" \t,", list->data[0]) != NULL && list->data[0] != '\0') {
-    *list = (subtoken_text){list->data + 1, list->len - 1};
-  }
-}
-
-/* Cut the next entity-tag off, without `W/` and quotes: the comparison is the weak one. */
-static bool revocations_next_tag(subtoken_text *list, subtoken_text *tag) {
-  size_t at = 0, end;
-  revocations_skip_to_item(list);
-  if (list->len > 2 && list->data[0] == 'W' && list->data[1] == '/') at = 2;
-  if (at >= list->len || list->data[at] != '"') return false;
-  for (end = ++at; end < list->len && list->data[end] != '"';) end++;
-  if (end == list->len) return false;
-  *tag = (subtoken_text){list->data + at, end - at};
-  *list = (subtoken_text){list->data + end + 1, list->len - end - 1};
-  return true;
-}
-
-static bool revocations_has_tag(const st_request *request) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (st_text_is_nocase(request->headers[i].name, "If-None-Match")) return true;
-  }
-  return false;
-}
-
-/* What cannot be read matches nothing: the answer is then only longer. */
-static bool revocations_is_known(const st_request *request, const char *etag) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (!st_text_is_nocase(request->headers[i].name, "If-None-Match")) continue;
-    subtoken_text list = request->headers[i].value, tag;
-    if (st_text_is(list, "*")) return true;
-    while (revocations_next_tag(&list, &tag)) {
-      if (st_text_is(tag, etag)) return true;
-    }
-  }
-  return false;
-}
-
 /* ---- the answer ---- */
 
 static void revocations_write_headers(st_reply *reply, const st_snapshot_version *version) {
@@ -180,9 +140,9 @@ static void revocations_release(const st_payload *payload) {
 static bool revocations_hold(st_context *c, const st_identity *identity,
                              const st_snapshot_version *version,
                              const revocations_request *wanted) {
-  bool tagged = revocations_has_tag(c->request);
+  bool tagged = st_entity_tag_came(c->request);
   if (wanted->wait == 0 || c->request->held || (wanted->whole && !tagged)) return false;
-  bool known = tagged ? revocations_is_known(c->request, version->etag)
+  bool known = tagged ? st_entity_tag_is_known(c->request, version->etag)
                       : wanted->since != 0 && wanted->since >= version->sequence;
   if (!known) return false;
   c->reply->hold = (st_hold){.seconds = wanted->wait, .sequence = version->sequence};
@@ -193,7 +153,7 @@ static bool revocations_hold(st_context *c, const st_identity *identity,
 
 /* 304 when the client has it. */
 static bool revocations_answer_known(st_context *c, const st_snapshot_version *version) {
-  if (!revocations_is_known(c->request, version->etag)) return false;
+  if (!st_entity_tag_is_known(c->request, version->etag)) return false;
   revocations_write_headers(c->reply, version);
   c->reply->status = 304;
   revocations_release(&version->snapshot);

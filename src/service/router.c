@@ -10,7 +10,7 @@
 enum { GET = 1, POST = 2, ANY = 4, SLASH = 8 };
 
 static const struct {
-  const char *path; /* with a slash at its end: whatever begins with it */
+  const char *path; /* with a slash at its end: whatever begins with it; but for / itself */
   const char *allow;
   unsigned methods; /* ANY: the answer looks at the method itself; SLASH: one may end the path */
   const st_problem *(*answer)(st_context *c);
@@ -39,13 +39,15 @@ static const struct {
     {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS", POST | SLASH,
      st_compat_exchange},
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},
+    {"/", "GET, HEAD, OPTIONS", GET, st_page_answer},
+    {"/page/", "GET, HEAD, OPTIONS", GET, st_page_answer_part},
     {"/healthz", "GET, HEAD, OPTIONS", GET, st_health_live},
     {"/readyz", "GET, HEAD, OPTIONS", GET, st_health_ready},
 };
 
 static bool matches(const st_context *c, size_t route) {
   subtoken_text path = st_text(routes[route].path), asked = {c->path, c->path_len};
-  bool prefix = path.data[path.len - 1] == '/';
+  bool prefix = path.len > 1 && path.data[path.len - 1] == '/';
   if ((routes[route].methods & SLASH) != 0 && asked.len == path.len + 1) {
     asked.len -= asked.data[path.len] == '/';
   }
@@ -112,12 +114,12 @@ static const st_problem *router_answer(st_context *c) {
   if (c->request->target.len > SUBTOKEN_TARGET_MAX) return &too_long;
   split_target(c, c->request->target);
   c->target = (subtoken_text){c->path, c->path_len};
-  for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-    if (matches(c, i)) return router_call(c, i);
-  }
   if (st_text_is(c->request->method, "OPTIONS") && is_whole_server(c)) {
     st_reply_preflight(c->reply, "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
     return NULL;
+  }
+  for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+    if (matches(c, i)) return router_call(c, i);
   }
   return known_method(c->request->method) ? &not_found : &unknown_method;
 }

@@ -94,8 +94,9 @@ typedef struct st_reply {
   bool basic_challenge;  /* and another one that asks for Basic */
   st_event event;
   st_hold hold;
-  const char *content_type; /* NULL: JSON */
-  st_payload payload;       /* instead of body, when it has data */
+  const char *content_type;  /* NULL: JSON */
+  const char *cache_control; /* NULL: no-store */
+  st_payload payload;        /* instead of body, when it has data */
   size_t headers_len;
   size_t body_len;                    /* 0: no body and no Content-Type */
   char headers[ST_REPLY_HEADERS_MAX]; /* whole lines, see st_reply_header */

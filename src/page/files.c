@@ -1,0 +1,58 @@
+/* The files of this folder as they are, taken into the program by the assembler: no copy of them is
+ * ever made, and none is looked for when the program runs. Who asks for them: service/page.c.
+ * The Makefile gives ST_PAGE_TAG, a digest of them all.
+ */
+#include "page/files.h"
+
+#ifndef ST_PAGE_TAG
+#define ST_PAGE_TAG "0000000000000000" /* for tools that read this file alone */
+#endif
+
+#define HTML "text/html; charset=utf-8"
+#define CSS "text/css; charset=utf-8"
+#define JS "text/javascript; charset=utf-8"
+#define SVG "image/svg+xml"
+
+/* The symbol that its bytes have, its name, its type. */
+#define FILES(file)                                                                         \
+  file(index, "index.html", HTML) file(icon, "icon.svg", SVG) file(style, "style.css", CSS) \
+      file(main, "main.js", JS)
+
+/* One byte behind each, so that an end is the beginning of nothing else. */
+#define TAKE(symbol, name, type)                                                   \
+  __asm__(                                                                         \
+      ".pushsection .rodata\n"                                                     \
+      ".globl st_page_data_" #symbol "\n.hidden st_page_data_" #symbol             \
+      "\n"                                                                         \
+      "st_page_data_" #symbol                                                      \
+      ":\n"                                                                        \
+      ".incbin \"src/page/" name                                                   \
+      "\"\n"                                                                       \
+      ".globl st_page_end_" #symbol "\n.hidden st_page_end_" #symbol               \
+      "\n"                                                                         \
+      "st_page_end_" #symbol                                                       \
+      ":\n.byte 0\n"                                                               \
+      ".popsection\n");                                                            \
+  extern const char st_page_data_##symbol[] __attribute__((visibility("hidden"))); \
+  extern const char st_page_end_##symbol[] __attribute__((visibility("hidden")));
+FILES(TAKE)
+
+#define ROW(symbol, name, type) {name, type, st_page_data_##symbol, st_page_end_##symbol},
+static const st_page_file page_files[] = {FILES(ROW)};
+
+#define COUNT (sizeof page_files / sizeof page_files[0])
+
+const st_page_file *st_page_files_find(subtoken_text name) {
+  for (size_t i = 0; i < COUNT; i++) {
+    if (st_text_is(name, page_files[i].name)) return &page_files[i];
+  }
+  return NULL;
+}
+
+const st_page_file *st_page_files_at(size_t place) {
+  return place < COUNT ? &page_files[place] : NULL;
+}
+
+const char *st_page_files_tag(void) {
+  return ST_PAGE_TAG;
+}
