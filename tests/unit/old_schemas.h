@@ -91,8 +91,13 @@ static const char old_schema_3[] =
     "  detail TEXT NOT NULL"
     ") STRICT;";
 
+/* What schema 9 has more than schema 8, taken off again. */
+#define SCHEMA_9_UNDONE                                                 \
+  "DROP INDEX audit_at; DROP INDEX audit_who; DROP INDEX audit_action;" \
+  "DROP INDEX audit_target; DROP INDEX keys_expiring; PRAGMA user_version = 8;"
+
 /* What schema 8 has more than schema 7, taken off again. */
-static const char schema_8_undone[] =
+static const char schema_8_undone[] = SCHEMA_9_UNDONE
     "DROP TRIGGER written_update_old; DROP INDEX listed_tokens; DROP INDEX listed_until;"
     "DROP INDEX listed_roots; ALTER TABLE listed DROP COLUMN token_root;"
     "ALTER TABLE listed DROP COLUMN token_derived; ALTER TABLE listed DROP COLUMN token_via;"

@@ -131,7 +131,8 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
   assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
   int64_t before = sequence_now(), all = lines();
   st_store_close(store);
-  run("SET search_path = subtoken; DROP TABLE replaced;"
+  run("SET search_path = subtoken; DROP TABLE replaced; DROP INDEX audit_at, audit_who,"
+      "  audit_action, audit_target, keys_expiring;"
       "CREATE OR REPLACE FUNCTION note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
       "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
       "    ('x' || encode(substring(digest FROM 1 FOR 8), 'hex'))::bit(64)::bigint FROM was;"

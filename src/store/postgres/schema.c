@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os/clock.h"
 #include "store/postgres/postgres.h"
 
 #define TEXT_C "TEXT COLLATE \"C\" NOT NULL"
@@ -223,12 +224,24 @@ static const char *const migrations[] = {
     "    FROM was CROSS JOIN LATERAL (VALUES (digest), (old_digest)) AS v (d)"
     "    WHERE d IS NOT NULL;"
     "  RETURN NULL; END $$;",
+
+    /* The audit log by time, and by time of one who, what or whom; and the keys that end, in the
+     * order in which they do.
+     */
+    "CREATE INDEX audit_at ON subtoken.audit (at, id);"
+    "CREATE INDEX audit_who ON subtoken.audit (who, at, id);"
+    "CREATE INDEX audit_action ON subtoken.audit (action, at, id);"
+    "CREATE INDEX audit_target ON subtoken.audit (target, at, id);"
+    "CREATE INDEX keys_expiring ON subtoken.keys (expires_at, id)"
+    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
 /* "SubT": whoever brings the schema up holds it. It is taken before the transaction begins, which
  * so sees what the one before it has made. */
 #define LOCK "SELECT pg_advisory_lock(1400201812)"
+/* An index of a large table takes minutes. */
+#define BRING_UP_US INT64_C(1800000000)
 #define UNLOCK "SELECT pg_advisory_unlock(1400201812)"
 
 /* ---- texts of several statements, which do not go through a pipeline ---- */
@@ -312,9 +325,9 @@ static bool schema_steps(st_postgres_connection *c, int64_t version, int64_t unt
 }
 
 /* The version is read again under the lock: another process may do the same. */
-static st_store_status schema_bring_up(st_postgres_connection *c, int64_t until_us, char *error) {
-  int64_t version = -1;
-  bool ok = schema_run(c, LOCK, NULL, until_us) && schema_run(c, "BEGIN", NULL, until_us) &&
+static st_store_status schema_bring_up(st_postgres_connection *c, int64_t lock_us, char *error) {
+  int64_t version = -1, until_us = st_clock_monotonic_us() + BRING_UP_US;
+  bool ok = schema_run(c, LOCK, NULL, lock_us) && schema_run(c, "BEGIN", NULL, until_us) &&
             schema_version(c, &version, until_us);
   if (ok && version > VERSION) return schema_newer(c, version, error);
   ok = ok && (version == VERSION || schema_steps(c, version, until_us)) &&

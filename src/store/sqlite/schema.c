@@ -235,6 +235,16 @@ static const char *const migrations[] = {
     "CREATE INDEX listed_unknown ON listed (sub) WHERE sub >= '==' AND sub < '=>';"
     "CREATE TRIGGER written_update_old AFTER UPDATE ON keys WHEN OLD.old_digest IS NOT NULL BEGIN"
     "  INSERT INTO written (digest8) VALUES (substr(OLD.old_digest, 1, 8)); END;",
+
+    /* The audit log by time, and by time of one who, what or whom; and the keys that end, in the
+     * order in which they do.
+     */
+    "CREATE INDEX audit_at ON audit (at);"
+    "CREATE INDEX audit_who ON audit (who, at);"
+    "CREATE INDEX audit_action ON audit (action, at);"
+    "CREATE INDEX audit_target ON audit (target, at);"
+    "CREATE INDEX keys_expiring ON keys (expires_at, id)"
+    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
