@@ -19,6 +19,7 @@
 #include "cli/pull_loop.h"
 #include "os/error.h"
 #include "os/lock.h"
+#include "os/notify.h"
 
 #define EVERY_MAX INT64_C(86400) /* seconds */
 
@@ -39,6 +40,7 @@ static int pull_catch_signals(void) {
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
+  st_notify_start();
   return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -21,6 +21,7 @@
 #include "operations/vouched_files.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "os/notify.h"
 #include "server/held_requests.h"
 #include "server/http.h"
 #include "server/listener.h"
@@ -144,18 +145,49 @@ static void serve_log_result(bool done, const char *event, const char *failed, c
   st_log_event(done ? event : failed, done ? NULL : error);
 }
 
+/* What every request takes is taken here, too: the watchdog sees when it cannot be had. */
+static void serve_show_alive(void) {
+  st_runtime_config_release(st_runtime_config_acquire());
+  st_notify_alive();
+}
+
+/* The next signal, or what sigwaitinfo says when it was interrupted. */
+static int serve_wait_for_signal(const sigset_t *signals) {
+  int64_t us = st_notify_interval_us();
+  if (us == 0) return sigwaitinfo(signals, NULL);
+  struct timespec interval = {us / 1000000, us % 1000000 * 1000};
+  serve_show_alive();
+  return sigtimedwait(signals, NULL, &interval);
+}
+
+static void serve_notify_ready(const char *failed) {
+  char name[ST_LISTENER_NAME_MAX], status[ST_LISTENER_NAME_MAX + ST_ERROR_MAX + 64];
+  st_listener_name(0, name);
+  snprintf(status, sizeof status, "%s%s%s%s",
+           failed != NULL ? "the old settings are in force: " : "", failed != NULL ? failed : "",
+           failed != NULL ? "; listening on " : "listening on ", name);
+  st_notify_status(status);
+  st_notify_ready();
+}
+
+static void serve_reload_notified(const serve_options *given, const st_settings *settings,
+                                  st_store *store) {
+  char error[ST_ERROR_MAX];
+  st_notify_reloading();
+  bool done = serve_reload(given, settings, store, error);
+  serve_log_result(done, "reloaded", "reload_failed", error);
+  serve_notify_ready(done ? NULL : error);
+}
+
 static void serve_wait_for_end(const serve_options *given, const st_settings *settings,
                                st_store *store, const sigset_t *signals) {
   char error[ST_ERROR_MAX];
   for (;;) {
-    switch (sigwaitinfo(signals, NULL)) {
+    switch (serve_wait_for_signal(signals)) {
       case SIGTERM:
       case SIGINT:
       case SIGQUIT: return;
-      case SIGHUP:
-        serve_log_result(serve_reload(given, settings, store, error), "reloaded", "reload_failed",
-                         error);
-        break;
+      case SIGHUP: serve_reload_notified(given, settings, store); break;
       case SIGUSR1:
         serve_log_result(serve_reopen_log(error), "log_reopened", "log_reopen_failed", error);
         break;
@@ -222,7 +254,9 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
       st_log_event("not_behind_tls",
                    "keys and tokens cross the network unencrypted; see behind_tls");
     }
+    serve_notify_ready(NULL);
     serve_wait_for_end(given, settings, store, signals);
+    st_notify_stopping();
     st_log_event("stopping", NULL);
     st_http_stop();
     serve_stop_feed();
@@ -274,6 +308,7 @@ int st_cmd_serve(int argc, char **argv) {
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes a write fails, as on a full disk */
+  st_notify_start();
   serve_raise_descriptors();
   return serve_run(&given, &data, &signals);
 }

@@ -15,6 +15,7 @@
 #include "cli/input.h"
 #include "os/clock.h"
 #include "os/error.h"
+#include "os/notify.h"
 #include "subtoken/revocations.h"
 
 #define POLL_MS 1000
@@ -379,6 +380,7 @@ static st_fetch_status fetch_perform(st_fetch *fetch, const st_fetch_request *re
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
     left_ms = fetch_left_ms(to, begin_us);
+    st_notify_alive();
     if (left_ms == 0) {
       snprintf(error, ST_ERROR_MAX, "the server does not answer within %lld s", (long long)seconds);
       return ST_FETCH_FAILED;

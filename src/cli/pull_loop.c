@@ -14,6 +14,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "os/notify.h"
 #include "os/random.h"
 
 #define WAIT_MAX INT64_C(30) /* seconds that a server may be asked to wait */
@@ -72,9 +73,11 @@ static void pull_log_error(pull_loop *l, size_t at, st_pull_outcome outcome, con
   l->pulled[0] = '\0'; /* that it is over is told, too */
   if (l->settings->url_count == 1) {
     st_log_event(pull_outcomes[outcome].event, error);
+    st_notify_status(error);
   } else {
     snprintf(line, sizeof line, "%.300s: %s", l->settings->urls[at], error);
     st_log_event(pull_outcomes[outcome].event, line);
+    st_notify_status(line);
   }
 }
 
@@ -90,6 +93,7 @@ static void pull_log_current(pull_loop *l, size_t at) {
   if (strcmp(line, l->pulled) == 0) return;
   memcpy(l->pulled, line, sizeof line);
   st_log_event(pull_outcomes[ST_PULL_CURRENT].event, line);
+  st_notify_status(line);
 }
 
 /* ---- a round: one server after the other, until one answers ---- */
@@ -189,10 +193,25 @@ static int64_t pull_next_ms(pull_loop *l) {
 
 /* ---- what the command calls ---- */
 
-static void pull_repeatedly(pull_loop *l) {
+/* The pause after a round. False: a signal came, and this is the end. */
+static bool pull_pause(const pull_loop *l, int64_t ms) {
   struct pollfd stop = {.fd = l->p->stop, .events = POLLIN};
-  while (pull_ask_all(l) != ST_PULL_STOPPED) {
-    if (poll(&stop, 1, (int)pull_next_ms(l)) > 0) return;
+  int64_t until_us = st_clock_monotonic_us() + ms * 1000, most = st_notify_interval_us() / 1000;
+  do {
+    st_notify_alive();
+    if (poll(&stop, 1, (int)(most > 0 && ms > most ? most : ms)) > 0) return false;
+    ms = (until_us - st_clock_monotonic_us() + 999) / 1000;
+  } while (ms > 0);
+  return true;
+}
+
+/* After the first round whoever waits for this service starts, with the files or without: a server
+ * that is down must not keep a machine from starting.
+ */
+static void pull_repeatedly(pull_loop *l) {
+  for (bool begun = false; pull_ask_all(l) != ST_PULL_STOPPED; begun = true) {
+    if (!begun) st_notify_ready();
+    if (!pull_pause(l, pull_next_ms(l))) return;
   }
 }
 
