@@ -77,7 +77,7 @@ typedef struct subtoken_policy_error {
   char text[SUBTOKEN_POLICY_ERROR_MAX];
 } subtoken_policy_error;
 
-/* The bytes of memory that are enough for a policy whose text has text_len bytes: about ten times
+/* The bytes of memory that are enough for a policy whose text has text_len bytes: about 13 times
  * that, and up to 70 KiB more. 0 when text_len is more than SUBTOKEN_POLICY_TEXT_MAX.
  */
 SUBTOKEN_EXPORT size_t subtoken_policy_size(size_t text_len);

@@ -53,18 +53,18 @@ void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_
   sum_segments(policy, path, sums);
 }
 
-/* Does the path of a route match this path? With a final star it matches all longer paths; in_reach
+/* Does the path in a slot match this path? With a final star it matches all longer paths; in_reach
  * has checked that the last segment is not empty. */
-static bool route_matches(const subtoken_policy *policy, const st_policy_route *route,
-                          const st_path *path) {
-  subtoken_text front = st_policy_path(policy, route);
+static bool slot_matches(const subtoken_policy *policy, const st_policy_slot *slot,
+                         const st_policy_shape *shape, const st_path *path) {
+  subtoken_text front = {(const char *)policy + policy->text_at + slot->path, slot->path_len};
   size_t len = front.len;
-  if (route->pattern) {
+  if (shape->words > 0) {
     len = st_paths_match_front(front, path);
   } else if (len > path->len || memcmp(front.data, path->bytes, len) != 0) {
     return false;
   }
-  return route->wild ? len < path->len : len == path->len;
+  return shape->depth != ST_POLICY_EXACT ? len < path->len : len == path->len;
 }
 
 /* 1 + the first route whose path has this shape and matches, or 0. */
@@ -75,8 +75,8 @@ static uint32_t probe(const subtoken_policy *policy, size_t shape, uint32_t hash
     const st_policy_slot *slot = &table[i & (policy->slot_count - 1)];
     (*slots)++;
     if (slot->route == 0) return 0;
-    const st_policy_route *route = &st_policy_routes(policy)[slot->route - 1];
-    if (slot->hash == hash && route->shape == shape && route_matches(policy, route, path)) {
+    if (slot->hash == hash && slot->shape == shape &&
+        slot_matches(policy, slot, &st_policy_shapes(policy)[shape], path)) {
       return slot->route;
     }
   }

@@ -69,10 +69,14 @@ typedef struct st_policy_call {
   uint8_t need_count;
 } st_policy_call;
 
-/* A slot of the hash table. */
+/* A slot of the hash table. It has what a look-up compares, so that this waits for no route: the
+ * text of the path and the route are read from memory at the same time. */
 typedef struct st_policy_slot {
   uint32_t hash;
-  uint32_t route; /* 1 + the first route of the path, or 0 */
+  uint32_t route;    /* 1 + the first route of the path, or 0 */
+  uint32_t path;     /* as in the route */
+  uint16_t path_len; /* as in the route */
+  uint16_t shape;    /* as in the route */
 } st_policy_slot;
 
 struct subtoken_policy {

@@ -89,9 +89,8 @@ static uint32_t find_path(const st_policy_reader *r, const st_policy_route *rout
   for (uint32_t i = hash;; i++) {
     *slot = &r->slots[i & (r->policy->slot_count - 1)];
     if ((*slot)->route == 0) return 0;
-    const st_policy_route *other = &r->routes[(*slot)->route - 1];
-    if ((*slot)->hash == hash && other->shape == route->shape &&
-        st_text_equal(st_policy_path(r->policy, other), path)) {
+    if ((*slot)->hash == hash && (*slot)->shape == route->shape &&
+        st_text_equal(st_policy_path(r->policy, &r->routes[(*slot)->route - 1]), path)) {
       return (*slot)->route;
     }
   }
@@ -110,7 +109,7 @@ static bool enter_route(st_policy_reader *r, uint32_t number) {
   uint32_t hash = st_policy_hash_end(sums.sum[count], route->wild);
   uint32_t first = find_path(r, route, hash, &slot);
   if (first != 0) return append_route(r, &r->routes[first - 1], number);
-  *slot = (st_policy_slot){hash, number};
+  *slot = (st_policy_slot){hash, number, route->path, route->path_len, route->shape};
   return true;
 }
 
@@ -149,6 +148,7 @@ static plan plan_for(size_t routes, size_t slices, size_t calls, size_t text_len
   p.routes_at = sizeof(subtoken_policy) + smaller(routes, SHAPES_MAX) * sizeof(st_policy_shape);
   p.slices_at = p.routes_at + p.routes * sizeof(st_policy_route);
   p.slots_at = p.slices_at + p.slices * sizeof(st_policy_slice);
+  p.slots_at += p.slots_at % sizeof(st_policy_slot); /* none lies in two lines of the cache */
   p.calls_at = p.slots_at + p.slots * sizeof(st_policy_slot);
   p.text_at = p.calls_at + p.calls * sizeof(st_policy_call);
   p.size = p.text_at + text_len;
