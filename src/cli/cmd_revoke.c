@@ -131,21 +131,13 @@ static int revoke_tid(const revoke_command *s, size_t line, const st_key *key,
           text, sizeof text,
           "%d tokens of this key are revoked one by one, and not more at a time: `subtoken key "
           "revoke-subtokens %s` revokes all",
-          ST_TOKENS_REVOKED_MAX, key->parent[0] != '\0' ? key->parent : key->id);
+          ST_TOKENS_REVOKED_MAX, st_key_root(key));
       return revoke_print_refused(s, line, "revoke_limit", text);
     default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }
 }
 
 /* ---- a line ---- */
-
-/* As for the server (service/identity.c): a token for an audience is of no session that has none.
- */
-static bool revoke_is_session(const st_key *key, const subtoken_claims *claims) {
-  bool session = key->kind == ST_KIND_SESSION || key->kind == ST_KIND_SERVICE;
-  return session && (claims->aud.len == 0 || key->audience[0] != '\0') &&
-         st_text_is(subtoken_claims_text(claims, claims->sid), key->id);
-}
 
 static int revoke_claims(const revoke_command *s, size_t line, const subtoken_claims *claims) {
   char error[ST_ERROR_MAX];
@@ -160,7 +152,7 @@ static int revoke_claims(const revoke_command *s, size_t line, const subtoken_cl
     return revoke_print_refused(s, line, "aud",
                                 "not a token of its key, which is bound to another audience");
   }
-  if (revoke_is_session(&key, claims)) return revoke_session(s, &key, token.tid);
+  if (st_key_is_session_of(&key, claims)) return revoke_session(s, &key, token.tid);
   return revoke_tid(s, line, &key, &token);
 }
 

@@ -56,6 +56,12 @@ bool st_key_has_made(const st_key *key, const st_key_token *token) {
   return key->audience[0] == '\0' || st_text_is(token->derived_for, key->audience);
 }
 
+bool st_key_is_session_of(const st_key *key, const subtoken_claims *claims) {
+  bool session = key->kind == ST_KIND_SESSION || key->kind == ST_KIND_SERVICE;
+  return session && (claims->aud.len == 0 || key->audience[0] != '\0') &&
+         st_text_is(subtoken_claims_text(claims, claims->sid), key->id);
+}
+
 bool st_key_token_shaped(subtoken_text text) {
   size_t dots = 0;
   for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';

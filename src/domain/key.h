@@ -162,6 +162,16 @@ st_key_token st_key_token_of(const subtoken_claims *claims);
  */
 bool st_key_has_made(const st_key *key, const st_key_token *token);
 
+/* Is the row a session, and this its access token and not one that was made from it? Only what the
+ * session was begun with gives its tokens an audience. For claims under the row's own sub.
+ */
+bool st_key_is_session_of(const st_key *key, const subtoken_claims *claims);
+
+/* The id of the row at the root of it: of a session, the key or user that began it. */
+static inline const char *st_key_root(const st_key *key) {
+  return key->parent[0] != '\0' ? key->parent : key->id;
+}
+
 /* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
 bool st_key_shaped(subtoken_text text);
 

@@ -54,7 +54,7 @@ const st_problem *st_access_within_rate(st_context *c, const st_identity *identi
   static const st_problem too_many = {
       .status = 429, .event = "rate", .text = "too many tokens from this key; try again later"};
   const st_service *service = c->service;
-  int64_t wait = st_rate_limit_take(service->rate, service->settings, st_identity_row(identity),
+  int64_t wait = st_rate_limit_take(service->rate, service->settings, st_key_root(&identity->key),
                                     c->request->now_us);
   if (wait <= 0) return NULL;
   st_problem *problem = st_problem_copy(&c->problem, &too_many);
@@ -123,5 +123,5 @@ st_audit_context st_access_audit_context(const st_context *c, const st_identity 
   return (st_audit_context){.until_us = c->request->until_us,
                             .who = buffers->who,
                             .from = buffers->from,
-                            .row = identity != NULL ? st_identity_row(identity) : NULL};
+                            .row = identity != NULL ? st_key_root(&identity->key) : NULL};
 }

@@ -112,15 +112,10 @@ static bool identity_limit(const st_key *key, subtoken_claims *grant) {
 }
 
 /* The store was asked for the row of its sub just now: a sid of that row is a session that lives.
- * Only what the session was made with gives its tokens an audience.
  */
 static st_auth_method identity_method(const st_key *key, const subtoken_claims *grant) {
-  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id)) ||
-      (grant->aud.len > 0 && key->audience[0] == '\0')) {
-    return ST_AUTH_DERIVED;
-  }
-  if (key->kind == ST_KIND_SESSION) return ST_AUTH_SESSION;
-  return key->kind == ST_KIND_SERVICE ? ST_AUTH_SERVICE_SESSION : ST_AUTH_DERIVED;
+  if (!st_key_is_session_of(key, grant)) return ST_AUTH_DERIVED;
+  return key->kind == ST_KIND_SERVICE ? ST_AUTH_SERVICE_SESSION : ST_AUTH_SESSION;
 }
 
 /* A cache is held for this alone: what follows asks the store. */
@@ -179,8 +174,4 @@ st_auth_result st_identity_find(const st_service *service, subtoken_text credent
   }
   st_sha256_on(service->ring->secrets[0].cpu, credential.data, credential.len, digest);
   return identity_by_digest(service, digest, now, identity);
-}
-
-const char *st_identity_row(const st_identity *identity) {
-  return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
 }

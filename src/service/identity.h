@@ -96,7 +96,4 @@ st_store_status st_identity_anonymous(const st_service *service, st_key *key)
 /* Its digest, by which it is found as quickly as a key. */
 bool st_identity_anonymous_digest(uint8_t digest[32]) __attribute__((warn_unused_result));
 
-/* The id of the row at the root of it: of a session, the key or user that began it. */
-const char *st_identity_row(const st_identity *identity);
-
 #endif

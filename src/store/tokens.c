@@ -51,7 +51,7 @@ static st_store_status list_token(st_db *db, const st_change *change, const revo
   int64_t others = 0, sequence = 0;
   st_value tid = st_db_view(t->token->tid), sub = st_db_view(t->token->sub);
   st_value until = st_db_number(t->until), derived = st_db_number(t->token->derived_for.len > 0);
-  st_value root = st_db_text(key->parent[0] != '\0' ? key->parent : key->id);
+  st_value root = st_db_text(st_key_root(key));
   if (st_db_query_number(db, ST_SQL_TOKEN_COUNT_OTHERS, ST_VALUES(tid, sub, until, root, derived),
                          &others) != ST_STORE_OK) {
     return ST_STORE_FAILED;
