@@ -552,6 +552,8 @@ void ngx_http_subtoken_reply_reject_result(ngx_http_subtoken_rejection_t *reject
 /* 403: this permission is missing. The text of scope must live as long as *rejection. */
 void ngx_http_subtoken_reply_reject_scope(ngx_http_subtoken_rejection_t *rejection,
                                           subtoken_text scope);
+/* A text for a rejection, with a NUL behind it; NULL: no memory. */
+const char *ngx_http_subtoken_reply_copy(ngx_pool_t *pool, subtoken_text text);
 
 /* Answer, and end the request. A 401 or 403 is left to nginx where it has to ask other modules
  * (`satisfy any`), or has an error_page for it. Returns what a phase handler returns.

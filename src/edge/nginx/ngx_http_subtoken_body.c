@@ -55,15 +55,9 @@ static void ngx_http_subtoken_body_reject_length(ngx_http_subtoken_rejection_t *
                                  "the body is longer than 262144 bytes");
 }
 
-static bool ngx_http_subtoken_body_is_header(const ngx_table_elt_t *header, const char *name) {
-  return header->key.len == ngx_strlen(name) &&
-         ngx_strncasecmp(header->key.data, (u_char *)name, header->key.len) == 0;
-}
-
 static bool ngx_http_subtoken_body_is_packed(const ngx_table_elt_t *header) {
-  return ngx_http_subtoken_body_is_header(header, "Content-Encoding") &&
-         (header->value.len != 8 ||
-          ngx_strncasecmp(header->value.data, (u_char *)"identity", 8) != 0);
+  return ngx_http_subtoken_credential_is_word(header->key, "content-encoding") &&
+         !ngx_http_subtoken_credential_is_word(header->value, "identity");
 }
 
 /* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8,
@@ -97,7 +91,7 @@ static ngx_int_t ngx_http_subtoken_body_check_headers(ngx_http_request_t *r,
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     const ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      bool type = ngx_http_subtoken_body_is_header(&headers[i], "Content-Type");
+      bool type = ngx_http_subtoken_credential_is_word(headers[i].key, "content-type");
       bool other = type && (types++ > 0 || !ngx_http_subtoken_body_is_utf8(headers[i].value));
       if (!other && !ngx_http_subtoken_body_is_packed(&headers[i])) continue;
       ngx_http_subtoken_reply_reject(rejection, 415, "bad_request", NULL,
@@ -145,9 +139,8 @@ static ngx_int_t ngx_http_subtoken_body_check_calls(ngx_http_request_t *r,
     ngx_http_subtoken_reply_reject_result(rejection, SUBTOKEN_PERM);
     return NGX_DECLINED;
   }
-  char *scope = ngx_pnalloc(r->pool, lacking.len);
+  const char *scope = ngx_http_subtoken_reply_copy(r->pool, lacking);
   if (scope == NULL) return NGX_ERROR;
-  ngx_memcpy(scope, lacking.data, lacking.len);
   ngx_http_subtoken_reply_reject_scope(rejection, (subtoken_text){scope, lacking.len});
   return NGX_DECLINED;
 }

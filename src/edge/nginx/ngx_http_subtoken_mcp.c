@@ -43,15 +43,6 @@ static void ngx_http_subtoken_mcp_read_headers(const ngx_http_request_t *r,
 
 /* ---- rejections ---- */
 
-/* A copy in the pool, with a NUL. */
-static const char *ngx_http_subtoken_mcp_keep(ngx_http_request_t *r, const char *text, size_t len) {
-  char *copy = ngx_pnalloc(r->pool, len + 1);
-  if (copy == NULL) return NULL;
-  ngx_memcpy(copy, text, len);
-  copy[len] = '\0';
-  return copy;
-}
-
 /* A 400 is a JSON-RPC error, because clients read one from it, and from no other status. */
 static ngx_int_t ngx_http_subtoken_mcp_reject(ngx_http_request_t *r, subtoken_result result,
                                               const subtoken_mcp *mcp,
@@ -63,12 +54,13 @@ static ngx_int_t ngx_http_subtoken_mcp_reject(ngx_http_request_t *r, subtoken_re
   }
   size_t len = subtoken_mcp_challenge(result, mcp, out, sizeof out);
   if (len > 0) {
-    rejection->challenge = ngx_http_subtoken_mcp_keep(r, out, len);
+    rejection->challenge = ngx_http_subtoken_reply_copy(r->pool, (subtoken_text){out, len});
     if (rejection->challenge == NULL) return NGX_ERROR;
   }
   len = subtoken_mcp_reply(result, mcp, out, sizeof out);
   if (len == 0) return NGX_DECLINED;
-  rejection->body = (subtoken_text){ngx_http_subtoken_mcp_keep(r, out, len), len};
+  rejection->body.data = ngx_http_subtoken_reply_copy(r->pool, (subtoken_text){out, len});
+  rejection->body.len = len;
   return rejection->body.data == NULL ? NGX_ERROR : NGX_DECLINED;
 }
 

@@ -56,10 +56,6 @@ ngx_int_t ngx_http_subtoken_metadata_name(const ngx_http_subtoken_evaluation_t *
   size_t len = subtoken_resource_challenge(
       challenge, e->decision.resource, ngx_http_subtoken_text(e->conf->issuer), out, sizeof out);
   if (len == 0) return NGX_DECLINED;
-  char *copy = ngx_pnalloc(e->r->pool, len + 1);
-  if (copy == NULL) return NGX_ERROR;
-  ngx_memcpy(copy, out, len);
-  copy[len] = '\0';
-  rejection->challenge = copy;
-  return NGX_DECLINED;
+  rejection->challenge = ngx_http_subtoken_reply_copy(e->r->pool, (subtoken_text){out, len});
+  return rejection->challenge == NULL ? NGX_ERROR : NGX_DECLINED;
 }

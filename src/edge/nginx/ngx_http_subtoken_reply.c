@@ -39,6 +39,14 @@ void ngx_http_subtoken_reply_reject_scope(ngx_http_subtoken_rejection_t *rejecti
   rejection->scope = scope;
 }
 
+const char *ngx_http_subtoken_reply_copy(ngx_pool_t *pool, subtoken_text text) {
+  char *copy = ngx_pnalloc(pool, text.len + 1);
+  if (copy == NULL) return NULL;
+  ngx_memcpy(copy, text.data, text.len);
+  copy[text.len] = '\0';
+  return copy;
+}
+
 /* ---- headers ---- */
 
 /* Constants, so that their lengths are known when this is compiled. */
