@@ -31,6 +31,7 @@
 
 #include "base/hmac.h"
 #include "domain/key.h"
+#include "domain/store_description.h"
 #include "domain/store_status.h"
 #include "domain/user.h"
 #include "subtoken/revocations.h"
@@ -447,36 +448,7 @@ st_store_status st_store_raise_setting(st_store *store, const char *name, int64_
 st_store_status st_store_get_setting(st_store *store, const char *name, int64_t *value, char *error)
     __attribute__((warn_unused_result));
 
-/* What an operator asks of a store. No secret is in it. */
-#define ST_STORE_PEERS_MAX 256
-#define ST_STORE_STANDBYS_MAX 16
-typedef struct st_store_peer {
-  char name[64];    /* as it called itself */
-  char address[64]; /* where it connects from, "local": this machine */
-} st_store_peer;
-typedef struct st_store_standby {
-  char name[64];
-  char address[64];
-  char state[32]; /* "streaming" when it follows */
-  char sync[32];  /* "sync", "quorum", "potential" or "async" */
-} st_store_standby;
-typedef struct st_store_description {
-  char kind[16];       /* "SQLite", "PostgreSQL" */
-  char location[1200]; /* a path, or hosts and database */
-  char server[256];    /* what answers: HOST:PORT, or empty */
-  char version[64];    /* of the database */
-  int64_t schema;      /* its version */
-  int64_t sequence;
-  int64_t age_us; /* how old what this handle knows may be; 0: it asks each time */
-  bool on_disk;   /* a commit that is answered survives a crash, also of the machine's power */
-  bool elsewhere; /* and the loss of the machine */
-  bool not_synchronous; /* a standby is connected that a commit does not wait for */
-  bool peers_known;     /* false: this kind of store cannot tell who uses it */
-  size_t peer_count;    /* others than this process; of more than fit only the number */
-  st_store_peer peers[ST_STORE_PEERS_MAX];
-  size_t standby_count;
-  st_store_standby standbys[ST_STORE_STANDBYS_MAX];
-} st_store_description;
+/* What an operator asks of a store. */
 st_store_status st_store_describe(st_store *store, st_store_description *description, char *error)
     __attribute__((warn_unused_result));
 
