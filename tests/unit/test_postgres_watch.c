@@ -158,6 +158,101 @@ static void what_is_not_there_is_looked_up_each_time(void **state) {
   st_store_close(store);
 }
 
+/* ---- a look-up that is under way ---- */
+
+/* From here on a look-up that has found its row, as it was when the look-up began, waits for who
+ * holds the lock 4711. Changes are serializable, and pass.
+ */
+static void make_look_ups_wait(void) {
+  pg_do(pg_admin, "ALTER TABLE keys RENAME TO kept");
+  pg_do(pg_admin,
+        "CREATE FUNCTION held() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        "  IF current_setting('transaction_isolation') = 'read committed' THEN"
+        "    PERFORM pg_advisory_xact_lock_shared(4711); END IF;"
+        "  RETURN true; END $$");
+  pg_do(pg_admin, "CREATE VIEW keys AS SELECT * FROM kept WHERE held()");
+}
+
+typedef struct look_up {
+  st_store *store;
+  unsigned n; /* of a digest; 0: by the sub of the key 1 */
+  st_store_status status;
+} look_up;
+
+static st_store_status find_by_sub(st_store *store, st_key *key) {
+  subtoken_text sub = {"0000000000000000000000000000000000000000001", ST_SUB_LEN};
+  return st_store_by_sub(store, sub, key, error);
+}
+
+static void *look_it_up(void *context) {
+  look_up *l = context;
+  st_key key;
+  l->status = l->n != 0 ? find_key(l->store, l->n, &key) : find_by_sub(l->store, &key);
+  return NULL;
+}
+
+static void rotate_key(st_store *store, unsigned n, unsigned digest_n, int64_t until) {
+  st_audit_context context = context_now();
+  char id[ST_KEY_ID_LEN + 1];
+  uint8_t digest[32];
+  id_of(n, id);
+  digest_of(digest_n, digest);
+  assert_ok(st_store_key_rotate(store, &context, NULL, id, digest, until, NULL, error));
+}
+
+/* Everything that was committed before is known there: a sequence that was taken now is. The first
+ * answer may be to a question that was under way. */
+static void wait_until_it_is_told(st_store *here, st_store *there) {
+  st_audit_context context = context_now();
+  int64_t sequence = 0;
+  if (there == here) return;
+  assert_ok(st_store_bump_sequence(here, context.now_us, 0, &sequence, error));
+  for (int answers = 0; answers < 2; answers++) {
+    st_store_wait(there, sequence - 1, st_clock_monotonic_us() + INT64_C(60000000));
+  }
+}
+
+/* The key is rotated while a look-up of it waits for its answer, which is of before. */
+static void rotate_beside(st_store *here, look_up *l, unsigned digest_n, int64_t until) {
+  pthread_t thread;
+  pg_do(pg_admin, "SELECT pg_advisory_lock(4711)");
+  assert_int_equal(pthread_create(&thread, NULL, look_it_up, l), 0);
+  EVENTUALLY(pg_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                       " AND NOT granted AND objid = 4711") == 1);
+  rotate_key(here, 1, digest_n, until);
+  wait_until_it_is_told(here, l->store);
+  pg_do(pg_admin, "SELECT pg_advisory_unlock(4711)");
+  assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Neither by the secret of then, nor by the one before it, nor by the sub; here and elsewhere. */
+static void what_was_read_before_a_rotation_is_not_remembered(void **state) {
+  (void)state;
+  st_store *stores[] = {open_store(pg_location), open_store(pg_location)};
+  int64_t later = st_clock_now_us() / 1000000 + 1000;
+  unsigned n = 1;
+  st_key key;
+  make_key(stores[0], 1);
+  for (size_t i = 0; i < 2; i++) assert_ok(find_key(stores[i], 1, &key));
+  make_look_ups_wait();
+  for (size_t i = 0; i < 6; i++) {
+    look_up l = {.store = stores[i % 2]};
+    rotate_key(stores[0], 1, n + 1, later); /* n + 1 is good, n still */
+    wait_until_it_is_told(stores[0], l.store);
+    l.n = i < 2 ? n + 1 : i < 4 ? n : 0;
+    rotate_beside(stores[0], &l, n + 2, 0);
+    assert_ok(l.status);
+    for (int again = 0; again < 2; again++) {
+      assert_true(find_by_sub(l.store, &key) == ST_STORE_OK && key.old_until == 0);
+      assert_int_equal(find_key(l.store, n, &key), ST_STORE_REVOKED);
+      assert_int_equal(find_key(l.store, n + 1, &key), ST_STORE_REVOKED);
+      assert_ok(find_key(l.store, n + 2, &key));
+    }
+    n += 2;
+  }
+  for (size_t i = 0; i < 2; i++) st_store_close(stores[i]);
+}
+
 /* ---- a network that is cut ---- */
 
 static void a_cut_is_bridged_and_then_refused_and_healed(void **state) {
@@ -333,6 +428,7 @@ int main(void) {
       PG_TEST(waiting_ends_when_the_process_ends),
       PG_TEST(what_is_remembered_asks_no_database),
       PG_TEST(what_is_not_there_is_looked_up_each_time),
+      PG_TEST(what_was_read_before_a_rotation_is_not_remembered),
       PG_TEST(a_cut_is_bridged_and_then_refused_and_healed),
       PG_TEST(a_broken_connection_is_made_anew_and_all_is_forgotten),
       PG_TEST(a_long_transaction_does_not_make_rows_be_told_again),

@@ -4,6 +4,7 @@
 #include "old_schemas.h"
 #include "sqlite_fixture.h"
 
+#include "os/clock.h"
 #include "store/sqlite/sqlite.h"
 
 /* How many keys it remembers. */
@@ -274,6 +275,91 @@ static void the_cache_alone_answers_until_something_is_committed(void **state) {
   st_store_close(store);
 }
 
+/* ---- a look-up that is under way ---- */
+
+/* While a reader reads the key 1, in the moment that it has begun, the key is rotated; and then the
+ * other readers learn of it, and forget what is remembered, or not.
+ */
+static struct beside {
+  st_store *store;
+  unsigned digest; /* 0: not now */
+  bool told;
+} beside;
+
+static void rotate_key(st_store *store, unsigned n, unsigned digest_n, int64_t until) {
+  uint8_t digest[32];
+  assert_int_equal(st_store_key_rotate(store, AT(NOW * INT64_C(1000000)), NULL, key_of(n).id,
+                                       digest_of(digest_n, digest), until, NULL, error),
+                   ST_STORE_OK);
+}
+
+static bool reads_a_key(const st_sqlite_reader *r) {
+  return sqlite3_stmt_busy(r->statements[ST_SQLITE_READ_BY_DIGEST]) != 0 ||
+         sqlite3_stmt_busy(r->statements[ST_SQLITE_READ_BY_OLD_DIGEST]) != 0 ||
+         sqlite3_stmt_busy(r->statements[ST_SQLITE_READ_BY_SUB]) != 0;
+}
+
+/* Digests that nobody has, until each of the other readers was asked. */
+static void tell_the_others(st_sqlite *sqlite, const st_sqlite_reader *reading) {
+  bool told[ST_SQLITE_READERS] = {false};
+  size_t all = 0;
+  for (unsigned n = 1000; all < ST_SQLITE_READERS - 1; n++) {
+    uint8_t digest[32];
+    uint64_t bits;
+    st_key key;
+    memcpy(&bits, digest_of(n, digest), sizeof bits);
+    size_t at = bits * UINT64_C(0x9e3779b97f4a7c15) >> 62 & (ST_SQLITE_READERS - 1);
+    if (&sqlite->readers[at] == reading || told[at]) continue;
+    assert_int_equal(found_by_digest(&sqlite->base, n, &key), ST_STORE_NOT_FOUND);
+    assert_true(
+        st_sqlite_wal_index_unchanged(sqlite->readers[at].wal_index, &sqlite->readers[at].learnt));
+    told[at] = true;
+    all++;
+  }
+}
+
+static int rotate_beside(void *context) {
+  const st_sqlite_reader *r = context;
+  unsigned digest = beside.digest;
+  if (digest == 0 || !reads_a_key(r)) return 0;
+  beside.digest = 0;
+  rotate_key(beside.store, 1, digest, 0);
+  if (beside.told) tell_the_others(r->store, r);
+  return 0;
+}
+
+/* Neither by the secret of then, nor by the one before it, nor by the sub. */
+static void what_was_read_before_a_rotation_is_not_remembered(void **state) {
+  (void)state;
+  st_store *store = open_store();
+  st_sqlite *sqlite = (st_sqlite *)store;
+  int64_t later = st_clock_now_us() / 1000000 + 1000;
+  unsigned n = 1;
+  st_key key;
+  assert_int_equal(create(store, 1), ST_STORE_OK);
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    st_sqlite_reader *r = &sqlite->readers[i];
+    sqlite3_progress_handler(r->connection, 1, rotate_beside, r);
+  }
+  for (size_t i = 0; i < 60; i++) {     /* each reader has digests of each kind */
+    rotate_key(store, 1, n + 1, later); /* n + 1 is good, n still */
+    beside = (struct beside){store, n + 2, i % 2 == 0};
+    st_store_status found = i < 20   ? found_by_digest(store, n + 1, &key)
+                            : i < 40 ? found_by_digest(store, n, &key)
+                                     : found_by_sub(store, 1, &key);
+    assert_true(found == ST_STORE_OK && beside.digest == 0);
+    for (int again = 0; again < 2; again++) {
+      assert_int_equal(found_by_sub(store, 1, &key), ST_STORE_OK);
+      assert_int_equal(key.old_until, 0);
+      assert_int_equal(found_by_digest(store, n, &key), ST_STORE_REVOKED);
+      assert_int_equal(found_by_digest(store, n + 1, &key), ST_STORE_REVOKED);
+      assert_int_equal(found_by_digest(store, n + 2, &key), ST_STORE_OK);
+    }
+    n += 2;
+  }
+  st_store_close(store);
+}
+
 /* ---- many threads ---- */
 
 #define KEYS 40
@@ -344,6 +430,7 @@ int main(void) {
       TEST(every_commit_changes_the_header),
       TEST(a_header_that_is_not_whole_is_no_answer),
       TEST(the_cache_alone_answers_until_something_is_committed),
+      TEST(what_was_read_before_a_rotation_is_not_remembered),
       TEST(no_answer_is_older_than_a_change_that_was_answered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
