@@ -32,6 +32,7 @@ void st_config_default(st_settings *settings) {
   settings->page = true;
   settings->store_staleness = 1;
   settings->store_cache = 64;
+  settings->metrics = true;
 }
 
 bool st_config_trusts(const st_settings *settings, subtoken_text address) {
@@ -299,6 +300,20 @@ static const char *config_read_store_cache(const cJSON *value, st_settings *sett
   return config_read_count(value, &settings->store_cache, 65536);
 }
 
+static const char *config_read_metrics(const cJSON *value, st_settings *settings) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  settings->metrics = cJSON_IsTrue(value);
+  return NULL;
+}
+
+static const char *config_read_metrics_listen(const cJSON *value, st_settings *settings) {
+  bool read = cJSON_IsString(value) &&
+              st_listen_read(st_text(value->valuestring), &settings->metrics_listen);
+  return read ? NULL
+              : "must be ADDRESS:PORT, such as 127.0.0.1:9464 or [::1]:9464, or unix:/PATH (at "
+                "most 100 bytes)";
+}
+
 static const char *config_read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
@@ -335,6 +350,8 @@ static const struct {
     {"log", config_read_log},
     {"policy", config_read_policy},
     {"issuer", config_read_issuer},
+    {"metrics", config_read_metrics},
+    {"metrics_listen", config_read_metrics_listen},
 };
 
 #define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */
@@ -372,6 +389,9 @@ static const char *config_check_together(const st_settings *settings) {
   if (settings->default_life > settings->max_life) return "default_life is longer than max_life";
   if (settings->basic_challenge && (settings->credentials & ST_FORM_BASIC) == 0) {
     return "basic_challenge needs \"basic\" in credentials";
+  }
+  if (settings->metrics_listen.kind != ST_LISTEN_NONE && !settings->metrics) {
+    return "metrics_listen needs metrics to be true";
   }
   return NULL;
 }

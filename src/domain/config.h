@@ -44,6 +44,8 @@ typedef struct st_settings {
   char log[ST_PATH_TEXT_MAX];     /* empty: standard error */
   char policy[ST_PATH_TEXT_MAX];  /* of the decision endpoint; empty: none */
   char issuer[ST_ISSUER_MAX + 1]; /* an https URL without a slash at its end; empty: none */
+  bool metrics;                   /* what is answered is counted, and told at /metrics */
+  st_listen metrics_listen;       /* where anybody may ask for them; of kind NONE: nowhere */
   bool trusts_unix;               /* whoever connects to a socket in the file system is a proxy */
   size_t proxy_count;
   st_network proxies[ST_PROXIES_MAX];

@@ -30,7 +30,10 @@ static struct {
   bool running;
   bool stopping;
   int fd;
-  int64_t dropped;
+  int64_t dropped; /* and not reported yet */
+  int64_t lost;    /* since the start */
+  size_t event_count;
+  st_log_count events[ST_LOG_EVENTS_MAX];
   size_t len;
   int half; /* which of the two takes lines */
   /* The writing thread's alone: */
@@ -138,6 +141,7 @@ static void log_write_half(void) {
   /* The line that reported the others was lost itself: they are still to be reported. */
   if (reported > 0 && last_lost) lost += reported - 1;
   logger.dropped += lost;
+  logger.lost += lost;
 }
 
 static void *log_write_lines(void *unused) {
@@ -206,6 +210,7 @@ void st_log_append(st_writer *writer) {
   pthread_mutex_lock(&logger.lock);
   if (writer->overflow || HALF - logger.len < writer->len) {
     logger.dropped++;
+    logger.lost++;
   } else {
     memcpy(logger.lines[logger.half] + logger.len, writer->out, writer->len);
     if (logger.len == 0) pthread_cond_signal(&logger.filled);
@@ -235,10 +240,34 @@ void st_log_number(st_writer *writer, const char *name, int64_t value) {
   st_write_int(writer, value);
 }
 
+/* Events are literals; the last place is for all that there is no place for. Under the lock. */
+static void log_count_event(const char *event) {
+  size_t i = 0;
+  while (i < logger.event_count && strcmp(logger.events[i].event, event) != 0) i++;
+  if (i == logger.event_count && i == ST_LOG_EVENTS_MAX) i--;
+  if (i == logger.event_count) {
+    bool last = i == ST_LOG_EVENTS_MAX - 1;
+    logger.events[logger.event_count++] = (st_log_count){last ? "other" : event, 0};
+  }
+  logger.events[i].count++;
+}
+
+size_t st_log_counts(st_log_count counts[ST_LOG_EVENTS_MAX], int64_t *lost) {
+  pthread_mutex_lock(&logger.lock);
+  size_t count = logger.event_count;
+  memcpy(counts, logger.events, count * sizeof counts[0]);
+  *lost = logger.lost;
+  pthread_mutex_unlock(&logger.lock);
+  return count;
+}
+
 void st_log_event(const char *event, const char *detail) {
   char line[ST_LOG_LINE_MAX];
   st_writer writer = st_writer_on(line, sizeof line);
   st_log_begin(&writer, st_clock_now(), event);
   if (detail != NULL) st_log_field(&writer, "detail", st_text(detail));
+  pthread_mutex_lock(&logger.lock);
+  log_count_event(event);
+  pthread_mutex_unlock(&logger.lock);
   st_log_append(&writer);
 }

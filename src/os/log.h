@@ -21,8 +21,20 @@ void st_log_stop(void);
 bool st_log_open(const char *path, int *file, char *error) __attribute__((warn_unused_result));
 void st_log_use(int file, bool use);
 
-/* An event without more than a detail, which may be NULL, and is escaped. */
+/* An event without more than a detail, which may be NULL, and is escaped. event lives as long as
+ * the process: it is counted.
+ */
 void st_log_event(const char *event, const char *detail);
+
+/* How often each event came, and how many lines were lost since the start. The answer is how many
+ * events there are.
+ */
+#define ST_LOG_EVENTS_MAX 64
+typedef struct st_log_count {
+  const char *event;
+  int64_t count;
+} st_log_count;
+size_t st_log_counts(st_log_count counts[ST_LOG_EVENTS_MAX], int64_t *lost);
 
 /* A line with other members: begin it in a buffer of ST_LOG_LINE_MAX bytes, add members, append it.
  */

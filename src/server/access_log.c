@@ -9,6 +9,7 @@
 #include "base/hmac.h"
 #include "os/log.h"
 #include "service/service.h"
+#include "service/trace_context.h"
 
 #define SEGMENT_SHOWN 40 /* a longer segment is replaced by its hash */
 #define PATH_SHOWN 256
@@ -51,6 +52,7 @@ void st_access_log_write(const st_request *request, const st_reply *reply, subto
                          int64_t microseconds) {
   char line[ST_LOG_LINE_MAX];
   st_writer writer = st_writer_on(line, sizeof line);
+  st_trace_context trace;
   subtoken_text method = request->method;
   if (method.len > 16) method.len = 16;
   st_log_begin(&writer, request->now, "request");
@@ -67,5 +69,9 @@ void st_access_log_write(const st_request *request, const st_reply *reply, subto
   if (reply->event.dropped > 0) st_log_number(&writer, "dropped", (int64_t)reply->event.dropped);
   if (reply->event.clamped) st_log_number(&writer, "clamped", 1);
   if (reply->event.delta != 0) st_log_number(&writer, "delta", reply->event.delta);
+  if (st_trace_context_find(request, &trace)) {
+    st_log_field(&writer, "trace_id", trace.trace_id);
+    st_log_field(&writer, "span_id", trace.span_id);
+  }
   st_log_append(&writer);
 }

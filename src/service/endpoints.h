@@ -30,5 +30,6 @@ const st_problem *st_page_answer(st_context *c);            /* / */
 const st_problem *st_page_answer_part(st_context *c);       /* /page/... */
 const st_problem *st_health_live(st_context *c);            /* /healthz */
 const st_problem *st_health_ready(st_context *c);           /* /readyz */
+const st_problem *st_metrics_answer(st_context *c);         /* /metrics */
 
 #endif

@@ -7,28 +7,31 @@
 #include "service/endpoints.h"
 #include "service/reply.h"
 
-enum { GET = 1, POST = 2, ANY = 4, SLASH = 8 };
+enum { GET = 1, POST = 2, ANY = 4, SLASH = 8, ISSUES = 16, DECIDES = 32 };
 
 static const struct {
   const char *path; /* with a slash at its end: whatever begins with it; but for / itself */
   const char *allow;
-  unsigned methods; /* ANY: the answer looks at the method itself; SLASH: one may end the path */
+  /* ANY: the answer looks at the method itself; SLASH: one may end the path; ISSUES, DECIDES: as of
+   * st_route_info. */
+  unsigned methods;
   const st_problem *(*answer)(st_context *c);
 } routes[] = {
-    {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, st_create_subtoken_answer},
+    {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST | ISSUES,
+     st_create_subtoken_answer},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, st_token_info_answer},
     {"/v2/keys", NULL, ANY, st_keys_answer},
     {"/v2/keys/", NULL, ANY, st_keys_answer_one},
     {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_revocations_answer},
-    {"/v2/authorize", NULL, ANY, st_authorize_answer},
-    {"/v2/authorize/", NULL, ANY, st_authorize_answer},
+    {"/v2/authorize", NULL, ANY | DECIDES, st_authorize_answer},
+    {"/v2/authorize/", NULL, ANY | DECIDES, st_authorize_answer},
     {"/v2/audit", "GET, HEAD, OPTIONS", GET, st_audit_log_answer},
     {"/v1/user", "POST, OPTIONS", POST, st_users_create},
-    {"/v1/auth/login", "POST, OPTIONS", POST, st_sessions_log_in},
-    {"/v1/auth/token", "POST, OPTIONS", POST, st_sessions_service},
-    {"/v1/auth/refresh", "POST, OPTIONS", POST, st_sessions_refresh},
+    {"/v1/auth/login", "POST, OPTIONS", POST | ISSUES, st_sessions_log_in},
+    {"/v1/auth/token", "POST, OPTIONS", POST | ISSUES, st_sessions_service},
+    {"/v1/auth/refresh", "POST, OPTIONS", POST | ISSUES, st_sessions_refresh},
     {"/v1/auth/logout", "POST, OPTIONS", POST, st_sessions_log_out},
-    {"/oauth/token", "POST, OPTIONS", POST, st_token_endpoint_answer},
+    {"/oauth/token", "POST, OPTIONS", POST | ISSUES, st_token_endpoint_answer},
     {"/oauth/revoke", "POST, OPTIONS", POST, st_revoke_answer},
     {"/oauth/introspect", "POST, OPTIONS", POST, st_introspect_answer},
     {"/oauth/authorize", "GET, HEAD, POST, OPTIONS", GET | POST, st_metadata_authorize},
@@ -36,14 +39,29 @@ static const struct {
     {"/.well-known/oauth-authorization-server/", "GET, HEAD, OPTIONS", GET, st_metadata_issuer},
     {"/.well-known/oauth-protected-resource", "GET, HEAD, OPTIONS", GET, st_metadata_resource},
     {"/.well-known/oauth-protected-resource/", "GET, HEAD, OPTIONS", GET, st_metadata_resource},
-    {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS", POST | SLASH,
-     st_compat_exchange},
+    {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS",
+     POST | SLASH | ISSUES, st_compat_exchange},
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},
     {"/", "GET, HEAD, OPTIONS", GET, st_page_answer},
     {"/page/", "GET, HEAD, OPTIONS", GET, st_page_answer_part},
     {"/healthz", "GET, HEAD, OPTIONS", GET, st_health_live},
     {"/readyz", "GET, HEAD, OPTIONS", GET, st_health_ready},
+    {"/metrics", "GET, HEAD, OPTIONS", GET, st_metrics_answer},
 };
+
+size_t st_router_count(void) {
+  return sizeof routes / sizeof routes[0];
+}
+
+st_route_info st_router_route(size_t place) {
+  st_route_info info = {.path = "other"};
+  if (place == 0 || place > st_router_count()) return info;
+  unsigned methods = routes[place - 1].methods;
+  info.path = routes[place - 1].path;
+  if ((methods & ISSUES) != 0) info.counts |= ST_ROUTE_ISSUES;
+  if ((methods & DECIDES) != 0) info.counts |= ST_ROUTE_DECIDES;
+  return info;
+}
 
 static bool matches(const st_context *c, size_t route) {
   subtoken_text path = st_text(routes[route].path), asked = {c->path, c->path_len};
@@ -119,7 +137,9 @@ static const st_problem *router_answer(st_context *c) {
     return NULL;
   }
   for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-    if (matches(c, i)) return router_call(c, i);
+    if (!matches(c, i)) continue;
+    c->reply->route = i + 1;
+    return router_call(c, i);
   }
   return known_method(c->request->method) ? &not_found : &unknown_method;
 }

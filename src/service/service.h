@@ -85,6 +85,7 @@ typedef struct st_hold {
 
 typedef struct st_reply {
   int status;
+  size_t route;          /* 1 and its place in the router's table; 0: none of them */
   const char *allow;     /* the Allow header, or NULL */
   bool preflight;        /* the CORS headers of a preflight */
   bool head;             /* send the headers alone */
@@ -177,6 +178,11 @@ typedef struct st_service {
   st_feed feed;
   const subtoken_policy *policy;       /* of the decision endpoint; NULL: none */
   const st_token_caches *token_caches; /* NULL: each token is authenticated anew */
+  /* When the i-th secret of the ring was first seen, in seconds since 1970; 0: not known. */
+  int64_t (*secret_first_seen)(void *store, const subtoken_ring *ring, size_t i);
+  /* All metrics as a body that lies elsewhere, for GET /metrics; false: out of memory. NULL: they
+   * are off. */
+  bool (*metrics)(bool open_metrics, st_payload *payload);
 } st_service;
 
 #endif
