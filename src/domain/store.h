@@ -127,6 +127,18 @@ st_store_status st_store_key_list(st_store *store, const char *owner, const char
     __attribute__((warn_unused_result));
 st_store_status st_store_key_count(st_store *store, int64_t *count, char *error)
     __attribute__((warn_unused_result));
+/* Keys that end after a time and at `until` at the latest, in seconds: how many there are. It reads
+ * an entry of an index for each. */
+st_store_status st_store_key_count_expiring(st_store *store, int64_t after, int64_t until,
+                                            int64_t *count, char *error)
+    __attribute__((warn_unused_result));
+/* Which they are, the first to end first: up to limit, those behind the key that ends at `after`
+ * and has after_id. For the first page after_id is ST_KEY_ID_LAST: those that end after that time.
+ */
+#define ST_KEY_ID_LAST "~" /* it comes after every id */
+st_store_status st_store_key_list_expiring(st_store *store, int64_t after, const char *after_id,
+                                           int64_t until, size_t limit, st_key *keys, size_t *count,
+                                           char *error) __attribute__((warn_unused_result));
 st_store_status st_store_key_rename(st_store *store, const st_audit_context *context,
                                     const char *id, const char *name, char *error)
     __attribute__((warn_unused_result));
@@ -283,6 +295,15 @@ st_store_status st_store_session_end(st_store *store, const st_audit_context *co
 /* Newest first, those whose id is below `before`; 0: from the newest on. */
 st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limit,
                                     st_audit_line *lines, size_t *count, char *error)
+    __attribute__((warn_unused_result));
+/* Oldest first, those whose id is above `after`. A line that is written later has a larger id than
+ * any that was there. */
+st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t limit,
+                                          st_audit_line *lines, size_t *count, char *error)
+    __attribute__((warn_unused_result));
+/* Removes the lines from before a time, in seconds, in small transactions; the last line stays.
+ * What one call leaves, the next one removes. */
+st_store_status st_store_audit_cut(st_store *store, int64_t before, char *error)
     __attribute__((warn_unused_result));
 /* A line for what changed elsewhere: the ring of secrets. What does not fit a line is cut. */
 st_store_status st_store_audit_add(st_store *store, const st_audit_context *context,

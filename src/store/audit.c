@@ -1,5 +1,6 @@
-/* Writes the audit log. The line of a change is written in the transaction of the change: there is
- * no change without its line, and no line without its change. It is read in audit_list.c.
+/* Writes the audit log, and shortens it. The line of a change is written in the transaction of the
+ * change: there is no change without its line, and no line without its change. It is read in
+ * audit_list.c.
  */
 #include "store/audit.h"
 
@@ -64,4 +65,31 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *cont
   change.data = &(event){action, target, detail};
   change.ordered = true; /* of two lines at once the one with the lower id is there first */
   return st_transaction_run(store, make_line, &change, error);
+}
+
+/* ---- shortened ---- */
+
+#define CUT_LINES 1000 /* removed in a transaction */
+#define CUTS 100       /* of these in a call */
+
+typedef struct cut_lines {
+  int64_t before, removed;
+} cut_lines;
+
+static st_store_status make_cut(st_db *db, const st_change *change) {
+  cut_lines *c = change->data;
+  return st_db_run_counted(db, ST_SQL_AUDIT_CUT,
+                           ST_VALUES(st_db_number(c->before), st_db_number(CUT_LINES)),
+                           &c->removed);
+}
+
+/* The last line stays, so that its id does not come again. */
+st_store_status st_store_audit_cut(st_store *store, int64_t before, char *error) {
+  cut_lines c = {.before = before, .removed = 1};
+  st_change change = {.data = &c, .ordered = true};
+  st_store_status status = ST_STORE_OK;
+  for (int i = 0; i < CUTS && status == ST_STORE_OK && c.removed > 0; i++) {
+    status = st_transaction_run(store, make_cut, &change, error);
+  }
+  return status;
 }

@@ -23,3 +23,10 @@ st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limi
       ST_VALUES(st_db_number(before == 0 ? INT64_MAX : before), st_db_number((int64_t)limit)),
       &page, error);
 }
+
+st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t limit,
+                                          st_audit_line *lines, size_t *count, char *error) {
+  st_query_page page = {lines, sizeof *lines, limit, count, take_line};
+  return st_query_list(store, ST_SQL_AUDIT_AFTER,
+                       ST_VALUES(st_db_number(after), st_db_number((int64_t)limit)), &page, error);
+}

@@ -307,6 +307,22 @@ st_store_status st_store_key_count(st_store *store, int64_t *count, char *error)
   return st_query_integer(store, ST_SQL_KEY_COUNT, ST_NO_VALUES, count, error);
 }
 
+st_store_status st_store_key_count_expiring(st_store *store, int64_t after, int64_t until,
+                                            int64_t *count, char *error) {
+  return st_query_integer(store, ST_SQL_KEY_COUNT_EXPIRING,
+                          ST_VALUES(st_db_number(after), st_db_number(until)), count, error);
+}
+
+st_store_status st_store_key_list_expiring(st_store *store, int64_t after, const char *after_id,
+                                           int64_t until, size_t limit, st_key *keys, size_t *count,
+                                           char *error) {
+  st_query_page page = {keys, sizeof *keys, limit, count, st_key_row_take};
+  return st_query_list(store, ST_SQL_KEY_LIST_EXPIRING,
+                       ST_VALUES(st_db_number(after), st_db_number(until), st_db_text(after_id),
+                                 st_db_number((int64_t)limit)),
+                       &page, error);
+}
+
 /* ---- used ---- */
 
 typedef struct uses {

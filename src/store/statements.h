@@ -27,6 +27,10 @@ typedef enum st_sql {
   ST_SQL_KEY_LIST_OWNED,
   ST_SQL_KEY_COUNT,
   ST_SQL_KEY_COUNT_OWNED,
+  ST_SQL_KEY_COUNT_OWNED_TO,   /* those of an owner, up to so many */
+  ST_SQL_KEY_COUNT_UNOWNED_TO, /* those without one that a row made, up to so many */
+  ST_SQL_KEY_COUNT_EXPIRING,   /* that end after a time, and at another at the latest */
+  ST_SQL_KEY_LIST_EXPIRING,
   ST_SQL_KEY_RENAME,
   ST_SQL_KEY_USED,           /* the last use of a living row */
   ST_SQL_KEY_ROTATE,         /* another digest, and until when the one before is good */
@@ -117,7 +121,9 @@ typedef enum st_sql {
   /* The audit log. */
   ST_SQL_AUDIT_INSERT,
   ST_SQL_AUDIT_LIST,
-  ST_SQL_AUDIT_LAST, /* the id of the last line, or 0 */
+  ST_SQL_AUDIT_LAST,  /* the id of the last line, or 0 */
+  ST_SQL_AUDIT_AFTER, /* the lines behind an id, oldest first */
+  ST_SQL_AUDIT_CUT,   /* those of before a time, at most so many, but for the last line */
 
   /* Numbers under names, and the sequence. */
   ST_SQL_SETTING_SET,

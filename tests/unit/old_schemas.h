@@ -92,9 +92,10 @@ static const char old_schema_3[] =
     ") STRICT;";
 
 /* What schema 9 has more than schema 8, taken off again. */
-#define SCHEMA_9_UNDONE                                                 \
-  "DROP INDEX audit_at; DROP INDEX audit_who; DROP INDEX audit_action;" \
-  "DROP INDEX audit_target; DROP INDEX keys_expiring; PRAGMA user_version = 8;"
+#define SCHEMA_9_UNDONE                                                         \
+  "DROP INDEX audit_at; DROP INDEX audit_who; DROP INDEX audit_action;"         \
+  "DROP INDEX audit_target; DROP INDEX keys_expiring; DROP INDEX keys_unowned;" \
+  "PRAGMA user_version = 8;"
 
 /* What schema 8 has more than schema 7, taken off again. */
 static const char schema_8_undone[] = SCHEMA_9_UNDONE

@@ -120,7 +120,7 @@ static void the_next_host_is_tried(void **state) {
   st_store_close(opened);
 }
 
-/* A store of schema 1 in use: nothing of it is another one, and it can do what schema 2 can. */
+/* A store of schema 1 in use: nothing of it is another one, and it can do what schema 3 can. */
 static void a_database_of_schema_1_is_brought_up(void **state) {
   (void)state;
   st_key key;
@@ -132,7 +132,7 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
   int64_t before = sequence_now(), all = lines();
   st_store_close(store);
   run("SET search_path = subtoken; DROP TABLE replaced; DROP INDEX audit_at, audit_who,"
-      "  audit_action, audit_target, keys_expiring;"
+      "  audit_action, audit_target, keys_expiring, keys_unowned;"
       "CREATE OR REPLACE FUNCTION note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
       "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
       "    ('x' || encode(substring(digest FROM 1 FOR 8), 'hex'))::bit(64)::bigint FROM was;"

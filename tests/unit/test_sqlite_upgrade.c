@@ -170,7 +170,7 @@ static void a_database_of_schema_3_is_brought_up(void **state) {
   assert_int_equal(create_for(40, 0, "eve", false), ST_STORE_OWNER_REGISTERED);
 }
 
-/* A store of schema 7 in use: nothing of it is another one, and it can do what schema 8 can. */
+/* A store of schema 7 in use: nothing of it is another one, and it can do what schema 9 can. */
 static void a_database_of_schema_7_is_brought_up(void **state) {
   (void)state;
   st_key key;

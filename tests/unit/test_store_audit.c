@@ -192,6 +192,68 @@ static void keeps_when_a_key_was_used(void **state) {
   assert_int_equal(key.used_at, 0); /* that is not asked when a request is answered */
 }
 
+/* The ids of all lines, oldest first, in pages of so many, as one text. */
+static const char *ids_after(int64_t after, size_t page) {
+  static char text[256];
+  static st_audit_line found[8];
+  size_t count = page;
+  text[0] = '\0';
+  while (count == page) {
+    assert_ok(st_store_audit_list_after(store, after, page, found, &count, error));
+    for (size_t i = 0; i < count; i++) {
+      size_t len = strlen(text);
+      snprintf(text + len, sizeof text - len, " %d", (int)found[i].id);
+      assert_true(found[i].id > after);
+      after = found[i].id;
+    }
+  }
+  return text;
+}
+
+static void lines_follow_an_id(void **state) {
+  (void)state;
+  assert_string_equal(ids_after(0, 3), "");
+  for (int i = 0; i < 6; i++) assert_ok(st_store_audit_add(store, CONTEXT, "a", "", "", error));
+  for (size_t page = 1; page <= 8; page++) {
+    assert_string_equal(ids_after(0, page), " 1 2 3 4 5 6");
+    assert_string_equal(ids_after(4, page), " 5 6");
+    assert_string_equal(ids_after(6, page), "");
+  }
+}
+
+static void add_at(int64_t at) {
+  assert_ok(st_store_audit_add(store, CONTEXT_AT(at), "a", "", "", error));
+}
+
+static void old_lines_are_removed(void **state) {
+  (void)state;
+  assert_ok(st_store_audit_cut(store, NOW, error)); /* there is none */
+  for (int64_t at = NOW; at < NOW + 3; at++) add_at(at);
+  add_at(NOW + 100); /* by a clock that ran ahead */
+  add_at(NOW + 3);
+  add_at(NOW + 4);
+  assert_ok(st_store_audit_cut(store, NOW, error));
+  assert_string_equal(ids_after(0, 8), " 1 2 3 4 5 6");
+  assert_ok(st_store_audit_cut(store, NOW + 2, error));
+  assert_string_equal(ids_after(0, 8), " 3 4 5 6");
+  assert_ok(st_store_audit_cut(store, NOW + 4, error));
+  assert_string_equal(ids_after(0, 8), " 4 6");
+  assert_ok(st_store_audit_cut(store, NOW + 101, error));
+  assert_string_equal(ids_after(0, 8), " 6"); /* the last one stays, */
+  reopen();
+  add_at(NOW + 5);
+  assert_string_equal(ids_after(0, 8), " 6 7"); /* and no id comes again */
+}
+
+/* More than one transaction looks at. */
+static void many_old_lines_are_removed(void **state) {
+  (void)state;
+  for (int i = 0; i < 2300; i++) add_at(NOW);
+  add_at(NOW + 1);
+  assert_ok(st_store_audit_cut(store, NOW + 1, error));
+  assert_string_equal(ids_after(0, 8), " 2301");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(every_change_of_a_key_has_its_line),
@@ -201,6 +263,9 @@ int main(void) {
       TEST(is_read_in_pages_from_the_newest_on),
       TEST(knows_no_secrets),
       TEST(keeps_when_a_key_was_used),
+      TEST(lines_follow_an_id),
+      TEST(old_lines_are_removed),
+      TEST(many_old_lines_are_removed),
   };
   return RUN_ON_EVERY_STORE(tests);
 }

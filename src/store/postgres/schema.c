@@ -225,15 +225,17 @@ static const char *const migrations[] = {
     "    WHERE d IS NOT NULL;"
     "  RETURN NULL; END $$;",
 
-    /* The audit log by time, and by time of one who, what or whom; and the keys that end, in the
-     * order in which they do.
+    /* The audit log by time, and by time of one who, what or whom; the keys that end, in the order
+     * in which they do; and those without an owner, by what made them.
      */
     "CREATE INDEX audit_at ON subtoken.audit (at, id);"
     "CREATE INDEX audit_who ON subtoken.audit (who, at, id);"
     "CREATE INDEX audit_action ON subtoken.audit (action, at, id);"
     "CREATE INDEX audit_target ON subtoken.audit (target, at, id);"
     "CREATE INDEX keys_expiring ON subtoken.keys (expires_at, id)"
-    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;",
+    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;"
+    "CREATE INDEX keys_unowned ON subtoken.keys (made_by)"
+    "  WHERE made_by IS NOT NULL AND owner = '' AND kind = 0 AND deleted_at IS NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

@@ -61,6 +61,19 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
             " (SELECT count(*) FROM remaining JOIN keys ON keys.owner = remaining.owner"
             "  WHERE " LIVING_KEY " AND " ENDED("keys") ")"),
     [ST_SQL_KEY_COUNT_OWNED] = SQL("SELECT count(*) " LIVING_OF_OWNER),
+    [ST_SQL_KEY_COUNT_OWNED_TO] =
+        SQL("SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT $2) AS k"),
+    [ST_SQL_KEY_COUNT_UNOWNED_TO] =
+        SQL("SELECT count(*) FROM (SELECT 1 FROM keys WHERE made_by = $1 AND owner = ''"
+            " AND " LIVING_KEY " LIMIT $2) AS k"),
+    [ST_SQL_KEY_COUNT_EXPIRING] =
+        SQL("SELECT (SELECT count(*) FROM keys WHERE " EXPIRING ") -"
+            " (SELECT count(*) FROM remaining JOIN keys ON keys.owner = remaining.owner"
+            "  WHERE " EXPIRING " AND " ENDED("keys") ")"),
+    /* $3: the id of the key that ends at $1 and was the last; $4: at most */
+    [ST_SQL_KEY_LIST_EXPIRING] =
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE (expires_at, id) > ($1, $3)"
+            " AND expires_at <= $2 AND " KEY_IN_FORCE " ORDER BY expires_at, id LIMIT $4"),
     [ST_SQL_KEY_RENAME] = SQL_AND(INTO_WRITTEN,
                                   "UPDATE keys SET name = $3, changed_at = $2"
                                   " WHERE id = $1 AND " LIVING_KEY RETURNING_DIGESTS),
@@ -344,6 +357,11 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_LAST] = SQL("SELECT coalesce(max(id), 0) FROM audit"),
     [ST_SQL_AUDIT_LIST] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
                               " WHERE id < $1 ORDER BY id DESC LIMIT $2"),
+    [ST_SQL_AUDIT_AFTER] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
+                               " WHERE id > $1 ORDER BY id LIMIT $2"),
+    [ST_SQL_AUDIT_CUT] =
+        SQL("DELETE FROM audit WHERE id = ANY(ARRAY(SELECT id FROM audit WHERE at < $1"
+            " AND id < (SELECT max(id) FROM audit) ORDER BY at, id LIMIT $2))"),
 
     [ST_SQL_SETTING_SET] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"
                                " ON CONFLICT (name) DO UPDATE SET value = excluded.value"),

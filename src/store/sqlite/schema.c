@@ -236,15 +236,17 @@ static const char *const migrations[] = {
     "CREATE TRIGGER written_update_old AFTER UPDATE ON keys WHEN OLD.old_digest IS NOT NULL BEGIN"
     "  INSERT INTO written (digest8) VALUES (substr(OLD.old_digest, 1, 8)); END;",
 
-    /* The audit log by time, and by time of one who, what or whom; and the keys that end, in the
-     * order in which they do.
+    /* The audit log by time, and by time of one who, what or whom; the keys that end, in the order
+     * in which they do; and those without an owner, by what made them.
      */
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_who ON audit (who, at);"
     "CREATE INDEX audit_action ON audit (action, at);"
     "CREATE INDEX audit_target ON audit (target, at);"
     "CREATE INDEX keys_expiring ON keys (expires_at, id)"
-    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;",
+    "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;"
+    "CREATE INDEX keys_unowned ON keys (made_by)"
+    "  WHERE made_by IS NOT NULL AND owner = '' AND kind = 0 AND deleted_at IS NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

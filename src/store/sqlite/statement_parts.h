@@ -72,6 +72,7 @@
 /* Written like the conditions of the partial indexes, so that these are used. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
 #define KEY_IN_FORCE LIVING_KEY " AND NOT " ENDED("keys")
+#define EXPIRING "expires_at > ?1 AND expires_at <= ?2 AND " LIVING_KEY
 #define LIVING_SESSION "kind >= 2 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
 #define SESSIONS_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_SESSION

@@ -50,6 +50,18 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
               " (SELECT count(*) FROM remaining CROSS JOIN keys ON keys.owner = remaining.owner"
               "  WHERE " LIVING_KEY " AND " ENDED("keys") ")",
     [ST_SQL_KEY_COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
+    [ST_SQL_KEY_COUNT_OWNED_TO] = "SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT ?2)",
+    [ST_SQL_KEY_COUNT_UNOWNED_TO] =
+        "SELECT count(*) FROM (SELECT 1 FROM keys WHERE made_by = ?1 AND owner = ''"
+        " AND " LIVING_KEY " LIMIT ?2)",
+    [ST_SQL_KEY_COUNT_EXPIRING] =
+        "SELECT (SELECT count(*) FROM keys WHERE " EXPIRING ") -"
+        " (SELECT count(*) FROM remaining CROSS JOIN keys ON keys.owner = remaining.owner"
+        "  WHERE +" EXPIRING " AND " ENDED("keys") ")",
+    /* ?3: the id of the key that ends at ?1 and was the last; ?4: at most */
+    [ST_SQL_KEY_LIST_EXPIRING] =
+        "SELECT " LISTED_COLUMNS " FROM keys WHERE (expires_at, id) > (?1, ?3) AND expires_at >= ?1"
+        " AND expires_at <= ?2 AND " KEY_IN_FORCE " ORDER BY expires_at, id LIMIT ?4",
     [ST_SQL_KEY_RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2"
                           " WHERE id = ?1 AND " LIVING_KEY,
     [ST_SQL_KEY_USED] =
@@ -276,6 +288,12 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_LIST] =
         "SELECT id, at, action, who, origin, target, detail FROM audit"
         " WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+    [ST_SQL_AUDIT_AFTER] =
+        "SELECT id, at, action, who, origin, target, detail FROM audit"
+        " WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [ST_SQL_AUDIT_CUT] =
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit INDEXED BY audit_at WHERE at < ?1"
+        " AND id < (SELECT max(id) FROM audit) LIMIT ?2)",
 
     [ST_SQL_SETTING_SET] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
     [ST_SQL_SETTING_RAISE] =
