@@ -12,11 +12,12 @@
 #define CSS "text/css; charset=utf-8"
 #define JS "text/javascript; charset=utf-8"
 #define SVG "image/svg+xml"
+#define JSON "application/json; charset=utf-8"
 
 /* The symbol that its bytes have, its name, its type. */
 #define FILES(file)                                                                         \
   file(index, "index.html", HTML) file(icon, "icon.svg", SVG) file(style, "style.css", CSS) \
-      file(main, "main.js", JS)
+      file(main, "main.js", JS) file(openapi, "openapi.json", JSON)
 
 /* One byte behind each, so that an end is the beginning of nothing else. */
 #define TAKE(symbol, name, type)                                                   \

@@ -28,6 +28,7 @@ const st_problem *st_compat_exchange(st_context *c);        /* /m42Services/... 
 const st_problem *st_compat_hash(st_context *c);            /* /utils/hash/secure */
 const st_problem *st_page_answer(st_context *c);            /* / */
 const st_problem *st_page_answer_part(st_context *c);       /* /page/... */
+const st_problem *st_openapi_answer(st_context *c);         /* /openapi.json */
 const st_problem *st_health_live(st_context *c);            /* /healthz */
 const st_problem *st_health_ready(st_context *c);           /* /readyz */
 const st_problem *st_metrics_answer(st_context *c);         /* /metrics */

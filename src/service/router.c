@@ -44,6 +44,7 @@ static const struct {
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},
     {"/", "GET, HEAD, OPTIONS", GET, st_page_answer},
     {"/page/", "GET, HEAD, OPTIONS", GET, st_page_answer_part},
+    {"/openapi.json", "GET, HEAD, OPTIONS", GET, st_openapi_answer},
     {"/healthz", "GET, HEAD, OPTIONS", GET, st_health_live},
     {"/readyz", "GET, HEAD, OPTIONS", GET, st_health_ready},
     {"/metrics", "GET, HEAD, OPTIONS", GET, st_metrics_answer},

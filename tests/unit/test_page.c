@@ -67,7 +67,8 @@ static void each_file_of_the_folder_is_served(void **state) {
   }
   closedir(folder);
   for (const st_page_file *file; (file = st_page_files_at(served)) != NULL; served++) {
-    char target[128], path[128], copy[65536];
+    static char copy[1 << 20];
+    char target[128], path[128];
     snprintf(target, sizeof target, "/page/%s", file->name);
     assert_int_equal(get(target, ""), 200);
     check_file(file->name);
