@@ -8,14 +8,6 @@
 #include "service/reply.h"
 #include "service/request.h"
 
-/* Only a POST has a body. False: one of another type. */
-static bool create_subtoken_body_kind(const st_request *request, st_body_kind *kind) {
-  *kind = ST_BODY_NONE;
-  if (!st_text_is(request->method, "POST") || request->body.len == 0) return true;
-  *kind = st_request_body_kind(request);
-  return *kind != ST_BODY_NONE;
-}
-
 static const st_problem *create_subtoken_issue(st_context *c, const subtoken_issue_request *request,
                                                const st_identity *identity) {
   char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
@@ -42,7 +34,7 @@ const st_problem *st_create_subtoken_answer(st_context *c) {
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem == NULL) problem = st_access_within_rate(c, &identity);
   if (problem != NULL) return problem;
-  if (!create_subtoken_body_kind(c->request, &kind)) {
+  if (!st_request_params_kind(c->request, &kind)) {
     return st_problem_make(
         &c->problem, 415, "issue_denied",
         "Content-Type: must be application/json or application/x-www-form-urlencoded");

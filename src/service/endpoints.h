@@ -7,6 +7,8 @@
 #include "service/context.h"
 
 const st_problem *st_create_subtoken_answer(st_context *c); /* /v2/createsubtoken */
+const st_problem *st_preview_answer(st_context *c);         /* /v2/previewsubtoken */
+const st_problem *st_whoami_answer(st_context *c);          /* /v2/whoami */
 const st_problem *st_token_info_answer(st_context *c);      /* /v2/tokeninfo */
 const st_problem *st_keys_answer(st_context *c);            /* /v2/keys */
 const st_problem *st_keys_answer_one(st_context *c);        /* /v2/keys/ID... */

@@ -15,8 +15,7 @@
   "one that lives longer"
 
 /* A sentence for each way in which narrowing or signing can fail. */
-static void issuing_explain(subtoken_result result, const subtoken_narrow_report *report,
-                            char *error) {
+void st_issuing_explain(subtoken_result result, const subtoken_narrow_report *report, char *error) {
   st_writer writer = st_writer_on(error, ST_ISSUING_ERROR_MAX);
   switch (result) {
     case SUBTOKEN_EXPIRE_PAST: st_write_literal(&writer, "expire: must be in the future"); break;
@@ -88,7 +87,16 @@ subtoken_result st_issuing_subtoken(const st_service *service, const st_key *row
                             service->settings->max_life};
   subtoken_result result = subtoken_narrow(grant, request, &limits, now, &child, report);
   if (result == SUBTOKEN_OK) result = issuing_sign(service, row, &child, token);
-  if (result != SUBTOKEN_OK) issuing_explain(result, report, error);
+  if (result != SUBTOKEN_OK) st_issuing_explain(result, report, error);
+  return result;
+}
+
+subtoken_result st_issuing_try(const st_service *service, const st_key *row,
+                               const subtoken_claims *claims) {
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+  subtoken_claims copy = *claims;
+  subtoken_result result = issuing_sign(service, row, &copy, token);
+  subtoken_wipe(token, sizeof token);
   return result;
 }
 

@@ -22,6 +22,14 @@ subtoken_result st_issuing_subtoken(const st_service *service, const st_key *row
                                     subtoken_narrow_report *report, char *error)
     __attribute__((warn_unused_result));
 
+/* Could these claims be signed, and be told from those that are revoked? Nothing is made of them.
+ */
+subtoken_result st_issuing_try(const st_service *service, const st_key *row,
+                               const subtoken_claims *claims) __attribute__((warn_unused_result));
+/* The sentence for what narrowing or signing refused, into ST_ISSUING_ERROR_MAX bytes: the name of
+ * the parameter, a colon, and what is wrong; or a sentence alone. */
+void st_issuing_explain(subtoken_result result, const subtoken_narrow_report *report, char *error);
+
 /* A short-lived access token, and what it says. Wipe it. */
 typedef struct st_access_token {
   subtoken_claims claims;

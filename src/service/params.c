@@ -36,6 +36,18 @@ static bool params_refuse(st_params *params, const char *name, const char *reaso
   return false;
 }
 
+/* Of a value: true when it is noted, and the rest is to be read. Each is noted once. */
+static bool params_refuse_value(st_params *params, const char *name, const char *reason) {
+  if (!params->collects) return params_refuse(params, name, reason);
+  for (size_t i = 0; i < params->problem_count; i++) {
+    const st_params_problem *noted = &params->problems[i];
+    if (strcmp(noted->parameter, name) == 0 && strcmp(noted->text, reason) == 0) return true;
+  }
+  if (params->problem_count == ST_PARAMS_PROBLEMS_MAX) return true;
+  params->problems[params->problem_count++] = (st_params_problem){name, reason};
+  return true;
+}
+
 static const char *params_name_of(unsigned parameter) {
   switch (parameter) {
     case EXPIRE: return "expire";
@@ -46,9 +58,9 @@ static const char *params_name_of(unsigned parameter) {
 }
 
 static bool params_read_expire(st_params *params, subtoken_text value) {
-  params->request.has_expire = true;
-  if (st_date_read(value, &params->request.expire)) return true;
-  return params_refuse(
+  params->request.has_expire = st_date_read(value, &params->request.expire);
+  if (params->request.has_expire) return true;
+  return params_refuse_value(
       params, "expire",
       "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
       "+02:00, or nothing for UTC");
@@ -56,14 +68,16 @@ static bool params_read_expire(st_params *params, subtoken_text value) {
 
 /* An empty one is refused: it would be a token for everywhere. */
 static bool params_read_audience(st_params *params, subtoken_text value) {
+  if (!subtoken_audience_valid(value)) {
+    return params_refuse_value(params, "audience", "must be 1 to 32 characters A-Za-z0-9_-");
+  }
   params->request.audience = value;
-  return subtoken_audience_valid(value) ||
-         params_refuse(params, "audience", "must be 1 to 32 characters A-Za-z0-9_-");
+  return true;
 }
 
 static bool params_add_permission(st_params *params, subtoken_text item) {
   if (params->request.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
-    return params_refuse(params, "permissions", "too many entries (maximum 64)");
+    return params_refuse_value(params, "permissions", "too many entries (maximum 64)");
   }
   params->permissions[params->request.permission_count++] = item;
   return true;
@@ -72,7 +86,7 @@ static bool params_add_permission(st_params *params, subtoken_text item) {
 bool st_params_add_url(st_params *params, subtoken_text item) {
   static const char hex[] = "0123456789ABCDEF";
   if (params->request.url_count == SUBTOKEN_URLS_MAX) {
-    return params_refuse(params, "urls", "too many entries (maximum 64)");
+    return params_refuse_value(params, "urls", "too many entries (maximum 64)");
   }
   st_writer *out = &params->writer;
   size_t start = out->len;
@@ -155,7 +169,11 @@ static bool params_read_pairs(st_params *params, const char *where, subtoken_tex
     }
     if (!params_first_time(params, parameter)) return false;
     if (pair.bad_escape) {
-      return params_refuse(params, params_name_of(parameter), "a % needs two hex digits behind it");
+      if (params_refuse_value(params, params_name_of(parameter),
+                              "a % needs two hex digits behind it")) {
+        continue;
+      }
+      return false;
     }
     if (params_is_text(parameter) ? !params_read_text(params, parameter, pair.value)
                                   : !params_read_list(params, parameter, pair.value)) {
@@ -188,7 +206,9 @@ static bool params_read_json_list(st_params *params, unsigned parameter, st_json
     }
   }
   if (!json->failed && parameter == URLS && params->request.url_count == 0) {
-    return params_refuse(params, "urls", "must not be empty; leave it out for no restriction");
+    params->request.has_urls = false;
+    return params_refuse_value(params, "urls",
+                               "must not be empty; leave it out for no restriction");
   }
   return !json->failed;
 }
@@ -224,14 +244,27 @@ static bool params_read_json(st_params *params, subtoken_text body) {
   return params_refuse(params, "body", "must be one JSON object without duplicate names");
 }
 
-bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
+static bool params_read(st_params *params, subtoken_text query, st_body_kind kind,
+                        subtoken_text body) {
   params->request = (subtoken_issue_request){.size = sizeof(subtoken_issue_request),
                                              .permissions = params->permissions,
                                              .urls = params->urls};
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
   params->error[0] = '\0';
+  params->problem_count = 0;
   if (!params_read_pairs(params, "query", query)) return false;
   if (kind == ST_BODY_FORM) return params_read_form(params, body);
   return kind == ST_BODY_NONE || params_read_json(params, body);
+}
+
+bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
+  params->collects = false;
+  return params_read(params, query, kind, body);
+}
+
+bool st_params_read_all(st_params *params, subtoken_text query, st_body_kind kind,
+                        subtoken_text body) {
+  params->collects = true;
+  return params_read(params, query, kind, body);
 }

@@ -59,3 +59,10 @@ st_body_kind st_request_body_kind(const st_request *request) {
   }
   return kind;
 }
+
+bool st_request_params_kind(const st_request *request, st_body_kind *kind) {
+  *kind = ST_BODY_NONE;
+  if (!st_text_is(request->method, "POST") || request->body.len == 0) return true;
+  *kind = st_request_body_kind(request);
+  return *kind != ST_BODY_NONE;
+}

@@ -18,4 +18,10 @@ const st_problem *st_request_query_text(st_context *c, const char *name, char *o
  */
 st_body_kind st_request_body_kind(const st_request *request);
 
+/* The same of a call whose parameters may be in the query, too: ST_BODY_NONE when there is no body,
+ * or the method is another one than POST. False: a body of another type.
+ */
+bool st_request_params_kind(const st_request *request, st_body_kind *kind)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -19,6 +19,8 @@ static const struct {
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST | ISSUES,
      st_create_subtoken_answer},
+    {"/v2/previewsubtoken", "POST, OPTIONS", POST, st_preview_answer},
+    {"/v2/whoami", "GET, HEAD, OPTIONS", GET, st_whoami_answer},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, st_token_info_answer},
     {"/v2/keys", NULL, ANY, st_keys_answer},
     {"/v2/keys/", NULL, ANY, st_keys_answer_one},
