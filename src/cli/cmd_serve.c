@@ -25,6 +25,8 @@
 #include "server/held_requests.h"
 #include "server/http.h"
 #include "server/listener.h"
+#include "server/metrics.h"
+#include "server/metrics_listener.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
 #include "server/upkeep.h"
@@ -64,6 +66,7 @@ static bool serve_listens_alike(const st_settings *one, const st_settings *other
 /* NULL, or the settings of which one differs that a running server cannot change. */
 static const char *serve_needs_restart(const st_settings *one, const st_settings *other) {
   if (!serve_listens_alike(one, other) || one->threads != other->threads) return "listen, threads";
+  if (strcmp(one->metrics_listen.text, other->metrics_listen.text) != 0) return "metrics_listen";
   bool alike = strcmp(one->store, other->store) == 0 &&
                one->store_staleness == other->store_staleness &&
                one->store_cache == other->store_cache;
@@ -175,6 +178,7 @@ static void serve_reload_notified(const serve_options *given, const st_settings 
   char error[ST_ERROR_MAX];
   st_notify_reloading();
   bool done = serve_reload(given, settings, store, error);
+  st_metrics_note_reload(done);
   serve_log_result(done, "reloaded", "reload_failed", error);
   serve_notify_ready(done ? NULL : error);
 }
@@ -217,12 +221,19 @@ static void serve_stop_feed(void) {
   st_snapshot_cache_stop();
 }
 
+static bool serve_start_metrics(const st_settings *settings, char *error) {
+  return settings->metrics_listen.kind == ST_LISTEN_NONE ||
+         st_metrics_listener_start(&settings->metrics_listen, st_metrics_write, error);
+}
+
 /* What was vouched for is read before this start takes a sequence of its own. */
 static bool serve_start(const st_data_dir *data, const st_settings *settings, st_store *store,
                         char *error) {
   if (!serve_start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
+  st_metrics_start(store);
   if (serve_start_feed(store, error)) {
-    if (st_http_start(settings, store, error)) return true;
+    if (serve_start_metrics(settings, error) && st_http_start(settings, store, error)) return true;
+    st_metrics_listener_stop();
     serve_stop_feed();
   }
   st_upkeep_stop();
@@ -259,6 +270,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
     st_notify_stopping();
     st_log_event("stopping", NULL);
     st_http_stop();
+    st_metrics_listener_stop();
     serve_stop_feed();
     st_upkeep_stop();
     st_vouched_files_stop();

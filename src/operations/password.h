@@ -67,7 +67,7 @@ st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST
                                           const void *salt, size_t salt_len)
     __attribute__((warn_unused_result));
 
-/* For tests: how many hashes were computed so far, and the queue. */
+/* How many hashes were computed so far, and the queue: for metrics and tests. */
 uint64_t st_password_computed(void);
 st_semaphore *st_password_semaphore(void);
 

@@ -241,7 +241,7 @@ void st_log_number(st_writer *writer, const char *name, int64_t value) {
 }
 
 /* Events are literals; the last place is for all that there is no place for. Under the lock. */
-static void log_count_event(const char *event) {
+static void log_count_event(const char *event, int64_t times) {
   size_t i = 0;
   while (i < logger.event_count && strcmp(logger.events[i].event, event) != 0) i++;
   if (i == logger.event_count && i == ST_LOG_EVENTS_MAX) i--;
@@ -249,7 +249,13 @@ static void log_count_event(const char *event) {
     bool last = i == ST_LOG_EVENTS_MAX - 1;
     logger.events[logger.event_count++] = (st_log_count){last ? "other" : event, 0};
   }
-  logger.events[i].count++;
+  logger.events[i].count += times;
+}
+
+void st_log_count_from_zero(const char *event) {
+  pthread_mutex_lock(&logger.lock);
+  log_count_event(event, 0);
+  pthread_mutex_unlock(&logger.lock);
 }
 
 size_t st_log_counts(st_log_count counts[ST_LOG_EVENTS_MAX], int64_t *lost) {
@@ -267,7 +273,7 @@ void st_log_event(const char *event, const char *detail) {
   st_log_begin(&writer, st_clock_now(), event);
   if (detail != NULL) st_log_field(&writer, "detail", st_text(detail));
   pthread_mutex_lock(&logger.lock);
-  log_count_event(event);
+  log_count_event(event, 1);
   pthread_mutex_unlock(&logger.lock);
   st_log_append(&writer);
 }

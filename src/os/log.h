@@ -34,6 +34,10 @@ typedef struct st_log_count {
   const char *event;
   int64_t count;
 } st_log_count;
+/* An event that has not come yet is told as 0 from now on, so that its first time is seen as a
+ * change.
+ */
+void st_log_count_from_zero(const char *event);
 size_t st_log_counts(st_log_count counts[ST_LOG_EVENTS_MAX], int64_t *lost);
 
 /* A line with other members: begin it in a buffer of ST_LOG_LINE_MAX bytes, add members, append it.

@@ -116,3 +116,10 @@ void st_semaphore_look(st_semaphore *s, size_t *waiting, size_t *most) {
   *most = s->most;
   (void)pthread_mutex_unlock(&s->lock);
 }
+
+void st_semaphore_count(st_semaphore *s, size_t *inside, size_t *waiting) {
+  (void)pthread_mutex_lock(&s->lock);
+  *inside = s->inside;
+  *waiting = s->waiting;
+  (void)pthread_mutex_unlock(&s->lock);
+}

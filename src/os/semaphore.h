@@ -45,6 +45,9 @@ void st_semaphore_waiting_limit(st_semaphore *semaphore, size_t waiting_max);
  */
 void st_semaphore_close(st_semaphore *semaphore, int64_t at_us);
 
+/* How many are inside, and how many wait. */
+void st_semaphore_count(st_semaphore *semaphore, size_t *inside, size_t *waiting);
+
 /* For tests: how many wait, and how many were ever inside at once. */
 void st_semaphore_look(st_semaphore *semaphore, size_t *waiting, size_t *most);
 

@@ -170,6 +170,13 @@ void st_connection_limit_closed(st_connection_entry *entry) {
   pthread_mutex_unlock(&connections.lock);
 }
 
+int64_t st_connection_limit_open(void) {
+  pthread_mutex_lock(&connections.lock);
+  int64_t open = connections.open;
+  pthread_mutex_unlock(&connections.lock);
+  return open;
+}
+
 /* False: it has been evicted. */
 static bool limit_take_back(st_connection_entry *entry) {
   int waits = atomic_load_explicit(&entry->waits, memory_order_relaxed);

@@ -39,6 +39,9 @@ void st_connection_limit_count_workers(int change);
 void st_connection_limit_opened(void);
 void st_connection_limit_closed(st_connection_entry *entry);
 
+/* How many are open. */
+int64_t st_connection_limit_open(void);
+
 /* Says that the connection waits now, for a request or until its client reads; progress: bytes of
  * the request that have come; now_us: the monotonic clock. False: it is to end. Whoever ends its
  * wait shuts its socket down. Its turn is that of the first of several waits, until

@@ -29,6 +29,8 @@
 #include "server/feed_shares.h"
 #include "server/held_requests.h"
 #include "server/listener.h"
+#include "server/metrics.h"
+#include "server/request_counters.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
 #include "server/token_cache.h"
@@ -194,7 +196,9 @@ static void http_answer(const st_connection_request *asked, const st_runtime_con
                         .basic = &http.basic,
                         .feed = st_snapshot_cache_feed(),
                         .policy = st_runtime_config_policy(config),
-                        .token_caches = &http.token_caches};
+                        .token_caches = &http.token_caches,
+                        .secret_first_seen = st_metrics_secret_first_seen,
+                        .metrics = config->settings.metrics ? st_metrics_payload : NULL};
   st_router_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_connection_draining();
 }
@@ -287,7 +291,9 @@ static bool answer_request(subtoken_text peer, int *status) {
   write_answer(&writer, &request, &reply, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
   if (!send_reply(&reply, bytes, writer.len)) reply.close = true;
-  st_access_log_write(&request, &reply, request.remote, st_clock_monotonic_us() - began);
+  int64_t done = st_clock_monotonic_us();
+  st_access_log_write(&request, &reply, request.remote, done - began);
+  if (config->settings.metrics) st_request_counters_add(&request, &reply, done - request.now_us);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
   st_connection_end_request(reply.close);
@@ -331,6 +337,7 @@ static void thread_ends(const struct mg_context *context, int type, void *pointe
   (void)context;
   (void)pointer;
   if (type != 1) return;
+  st_request_counters_thread_end();
   st_connection_thread_end();
   st_runtime_config_thread_end();
 }

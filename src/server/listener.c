@@ -36,6 +36,7 @@ static struct {
   size_t count;
   listener each[ST_LISTEN_MAX];
 } opened;
+static listener metrics = {.fd = -1}; /* that of the metrics, which is another server's */
 
 /* ---- addresses ---- */
 
@@ -77,7 +78,7 @@ static socklen_t socket_address(const st_listen *listen, struct sockaddr_storage
 
 /* `[::]:P` takes IPv4 as well, unless some other place to listen at is an IPv4 one on that port. */
 static int only_v6(const st_settings *settings, const st_listen *listen) {
-  for (size_t i = 0; i < settings->listen_count; i++) {
+  for (size_t i = 0; settings != NULL && i < settings->listen_count; i++) {
     const st_listen *other = &settings->listen[i];
     if (other->kind == ST_LISTEN_V4 && other->port == listen->port && listen->port != 0) return 1;
   }
@@ -196,13 +197,23 @@ static void remove_path(const listener *l) {
 
 /* ---- all of them ---- */
 
+/* settings: the other places, or NULL. */
+static bool open_listener(const st_settings *settings, listener *l, char *error) {
+  return l->listen.kind == ST_LISTEN_UNIX ? open_path(l, error) : open_address(settings, l, error);
+}
+
+static void close_listener(listener *l) {
+  if (l->listen.kind == ST_LISTEN_UNIX) remove_path(l);
+  if (l->fd >= 0) close(l->fd);
+  l->fd = -1;
+}
+
 bool st_listener_open(const st_settings *settings, char *error) {
   opened.count = 0;
   for (size_t i = 0; i < settings->listen_count; i++) {
     listener *l = &opened.each[opened.count++];
     *l = (listener){.fd = -1, .listen = settings->listen[i]};
-    bool unix_path = l->listen.kind == ST_LISTEN_UNIX;
-    if (unix_path ? !open_path(l, error) : !open_address(settings, l, error)) {
+    if (!open_listener(settings, l, error)) {
       st_listener_close();
       return false;
     }
@@ -218,29 +229,53 @@ int st_listener_fd(size_t i) {
   return opened.each[i].fd;
 }
 
-int st_listener_port(size_t i) {
+static int port_of(const listener *l) {
   struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
   socklen_t len = sizeof address;
-  if (getsockname(opened.each[i].fd, (struct sockaddr *)&address, &len) != 0) return 0;
+  if (getsockname(l->fd, (struct sockaddr *)&address, &len) != 0) return 0;
   if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
   return 0;
 }
 
-void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]) {
-  const char *text = opened.each[i].listen.text;
-  if (opened.each[i].listen.kind == ST_LISTEN_UNIX) {
+int st_listener_port(size_t i) {
+  return port_of(&opened.each[i]);
+}
+
+static void write_name(const listener *l, char name[ST_LISTENER_NAME_MAX]) {
+  const char *text = l->listen.text;
+  if (l->listen.kind == ST_LISTEN_UNIX) {
     snprintf(name, ST_LISTENER_NAME_MAX, "%s", text);
     return;
   }
   int host = (int)(strrchr(text, ':') - text);
-  snprintf(name, ST_LISTENER_NAME_MAX, "http://%.*s:%d", host, text, st_listener_port(i));
+  snprintf(name, ST_LISTENER_NAME_MAX, "http://%.*s:%d", host, text, port_of(l));
+}
+
+void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]) {
+  write_name(&opened.each[i], name);
 }
 
 void st_listener_close(void) {
   for (size_t i = 0; i < opened.count; i++) {
-    if (opened.each[i].listen.kind == ST_LISTEN_UNIX) remove_path(&opened.each[i]);
-    if (opened.each[i].fd >= 0) close(opened.each[i].fd);
+    close_listener(&opened.each[i]);
   }
   opened.count = 0;
+}
+
+/* ---- the metrics' ---- */
+
+int st_listener_open_metrics(const st_listen *listen, char name[ST_LISTENER_NAME_MAX],
+                             char *error) {
+  metrics = (listener){.fd = -1, .listen = *listen};
+  if (!open_listener(NULL, &metrics, error)) {
+    st_listener_close_metrics();
+    return -1;
+  }
+  write_name(&metrics, name);
+  return metrics.fd;
+}
+
+void st_listener_close_metrics(void) {
+  close_listener(&metrics);
 }

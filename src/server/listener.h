@@ -22,4 +22,11 @@ int st_listener_port(size_t i);
 void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]);
 void st_listener_close(void);
 
+/* One more place beside those, for the metrics alone. The answer is its descriptor, or -1; name is
+ * what st_listener_name would say.
+ */
+int st_listener_open_metrics(const st_listen *listen, char name[ST_LISTENER_NAME_MAX], char *error)
+    __attribute__((warn_unused_result));
+void st_listener_close_metrics(void);
+
 #endif

@@ -486,6 +486,14 @@ void st_snapshot_cache_stop(void) {
   st_audience_cache_stop();
 }
 
+void st_snapshot_cache_look(st_snapshot_cache_state *state) {
+  static const st_snapshot none;
+  (void)pthread_mutex_lock(&cache.lock);
+  const st_snapshot *s = cache.current != NULL ? cache.current : &none;
+  *state = (st_snapshot_cache_state){s->sequence, cache.time, s->count, s->len};
+  (void)pthread_mutex_unlock(&cache.lock);
+}
+
 st_feed st_snapshot_cache_feed(void) {
   return (st_feed){NULL, cache_current, cache_changes, cache_whole, cache_gave};
 }

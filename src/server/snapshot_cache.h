@@ -15,6 +15,15 @@ bool st_snapshot_cache_start(st_store *store, char *error) __attribute__((warn_u
 /* After the last request has been answered. */
 void st_snapshot_cache_stop(void);
 
+/* What is given out now. sequence 0: nobody has asked for anything yet. */
+typedef struct st_snapshot_cache_state {
+  int64_t sequence;
+  int64_t vouched_at; /* T of the last heartbeat, in seconds since 1970 */
+  uint32_t entries;
+  size_t bytes;
+} st_snapshot_cache_state;
+void st_snapshot_cache_look(st_snapshot_cache_state *state);
+
 /* What the service asks. */
 st_feed st_snapshot_cache_feed(void);
 

@@ -13,6 +13,7 @@
 
 #include "domain/store.h"
 #include "operations/password.h"
+#include "operations/ring_age.h"
 #include "operations/settings.h"
 #include "operations/uses.h"
 #include "os/clock.h"
@@ -88,11 +89,20 @@ static void continue_changes(void) {
   }
 }
 
+/* Since when each secret is in the ring. */
+static void note_secrets(void) {
+  st_runtime_config *config = st_runtime_config_acquire();
+  st_ring_age_note(upkeep.store, &config->ring);
+  st_runtime_config_release(config);
+}
+
 static void *upkeep_run(void *unused) {
   (void)unused;
+  note_secrets();
   continue_changes();
   for (unsigned round = 1; wait_for(WRITE_EVERY_S * 1000); round++) {
     write_uses();
+    note_secrets();
     continue_changes();
     if (round % PURGE_EVERY == 0) purge_with_settings();
   }

@@ -11,6 +11,8 @@ typedef struct st_route_info {
   unsigned counts;  /* ISSUES: a 200 of it has a token; DECIDES: it is the decision endpoint */
 } st_route_info;
 
+#define ST_ROUTE_PATH_MAX 96 /* no path of the table is longer */
+
 /* The table: place 0 is none of its routes, as in st_reply. */
 size_t st_router_count(void);
 st_route_info st_router_route(size_t place);
