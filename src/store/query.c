@@ -61,3 +61,18 @@ st_store_status st_query_integer(st_store *store, st_sql which, const st_value *
   if (status == ST_STORE_OK) *number = found;
   return status;
 }
+
+st_store_status st_query_visit(st_db *db, st_sql which, const st_value *values,
+                               st_query_visit_fn *visit, void *context, char *error) {
+  st_row row;
+  st_query_go go = ST_QUERY_GO_ON;
+  st_store_status status = st_db_query(db, which, values, &row);
+  while (status == ST_STORE_OK && go == ST_QUERY_GO_ON) {
+    go = visit(&row, context);
+    if (go == ST_QUERY_GO_ON) status = st_row_next(&row);
+  }
+  bool good = go != ST_QUERY_DAMAGED && (status == ST_STORE_OK || status == ST_STORE_NOT_FOUND);
+  if (!good) (void)db->ops->explain(db, "read", error);
+  st_row_finish(&row);
+  return good ? ST_STORE_OK : ST_STORE_FAILED;
+}

@@ -29,4 +29,12 @@ st_store_status st_query_one(st_store *store, st_sql which, const st_value *valu
 st_store_status st_query_integer(st_store *store, st_sql which, const st_value *values,
                                  int64_t *number, char *error) __attribute__((warn_unused_result));
 
+/* Looks at rows until it has enough of them. */
+typedef enum st_query_go { ST_QUERY_DAMAGED = 0, ST_QUERY_GO_ON, ST_QUERY_STOP } st_query_go;
+typedef st_query_go st_query_visit_fn(const st_row *row, void *context);
+/* Each row of a question. The connection is the caller's (st_driver.acquire_query_db). */
+st_store_status st_query_visit(st_db *db, st_sql which, const st_value *values,
+                               st_query_visit_fn *visit, void *context, char *error)
+    __attribute__((warn_unused_result));
+
 #endif

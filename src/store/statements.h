@@ -25,6 +25,9 @@ typedef enum st_sql {
   ST_SQL_KEY_FIND_SUB,
   ST_SQL_KEY_LIST,
   ST_SQL_KEY_LIST_OWNED,
+  ST_SQL_KEY_SCAN, /* as ST_COL_SCAN_...: those behind an id */
+  ST_SQL_KEY_SCAN_OWNED,
+  ST_SQL_KEY_SCAN_EXPIRING, /* in the order in which they expire */
   ST_SQL_KEY_COUNT,
   ST_SQL_KEY_COUNT_OWNED,
   ST_SQL_KEY_COUNT_OWNED_TO,   /* those of an owner, up to so many */
@@ -40,6 +43,7 @@ typedef enum st_sql {
   /* Users. */
   ST_SQL_USER_FIND,
   ST_SQL_USER_LIST,
+  ST_SQL_USER_SCAN, /* names alone */
   ST_SQL_USER_WAS_DELETED,
   ST_SQL_USER_INSERT,
   ST_SQL_USER_UPDATE, /* NULL leaves a password as it is */
@@ -121,6 +125,11 @@ typedef enum st_sql {
   /* The audit log. */
   ST_SQL_AUDIT_INSERT,
   ST_SQL_AUDIT_LIST,
+  ST_SQL_AUDIT_PLACE, /* the time of the last line up to an id */
+  ST_SQL_AUDIT_SCAN,  /* by time and id, newest first */
+  ST_SQL_AUDIT_SCAN_WHO,
+  ST_SQL_AUDIT_SCAN_ACTION,
+  ST_SQL_AUDIT_SCAN_TARGET,
   ST_SQL_AUDIT_LAST,  /* the id of the last line, or 0 */
   ST_SQL_AUDIT_AFTER, /* the lines behind an id, oldest first */
   ST_SQL_AUDIT_CUT,   /* those of before a time, at most so many, but for the last line */
@@ -252,6 +261,16 @@ enum {
   ST_COL_REMAINING_BECAUSE,
   ST_COL_REMAINING_KEYS_REACHED,
   ST_COL_REMAINING_AFTER,
+};
+
+/* What a search looks at: ST_SQL_KEY_SCAN and those like it. */
+enum {
+  ST_COL_SCAN_ID,
+  ST_COL_SCAN_NAME,
+  ST_COL_SCAN_OWNER,
+  ST_COL_SCAN_EXPIRES_AT, /* ST_NEVER is a number here */
+  ST_COL_SCAN_DISABLED,
+  ST_COL_SCAN_SUSPENDED,
 };
 
 /* A line of the audit log: ST_SQL_AUDIT_LIST. */

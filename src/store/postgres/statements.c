@@ -5,7 +5,7 @@
  *
  * Parameters get their types from the columns that they meet, or from a cast: numbers are bigint.
  */
-#include "store/postgres/statement_parts.h"
+#include "store/postgres/search_statements.h"
 
 const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND " IN_FORCE("keys")),
@@ -362,6 +362,7 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_CUT] =
         SQL("DELETE FROM audit WHERE id = ANY(ARRAY(SELECT id FROM audit WHERE at < $1"
             " AND id < (SELECT max(id) FROM audit) ORDER BY at, id LIMIT $2))"),
+    SEARCH_STATEMENTS,
 
     [ST_SQL_SETTING_SET] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"
                                " ON CONFLICT (name) DO UPDATE SET value = excluded.value"),

@@ -93,7 +93,10 @@ static bool prepare_queries(st_sqlite_db *db) {
       ST_SQL_COPY_READ_LISTED,   ST_SQL_COPY_READ_CHANGES,   ST_SQL_COPY_READ_USERS,
       ST_SQL_COPY_READ_SESSIONS, ST_SQL_COPY_READ_REFRESH,   ST_SQL_COPY_READ_USED,
       ST_SQL_COPY_READ_AUDIT,    ST_SQL_COPY_READ_REMAINING, ST_SQL_REMAINING_NEXT,
-      ST_SQL_AUDIT_LAST,         ST_SQL_OWNED_HOLDING,       ST_SQL_OWNED_HOLDING_SESSIONS};
+      ST_SQL_AUDIT_LAST,         ST_SQL_OWNED_HOLDING,       ST_SQL_OWNED_HOLDING_SESSIONS,
+      ST_SQL_KEY_SCAN,           ST_SQL_KEY_SCAN_OWNED,      ST_SQL_KEY_SCAN_EXPIRING,
+      ST_SQL_USER_SCAN,          ST_SQL_AUDIT_PLACE,         ST_SQL_AUDIT_SCAN,
+      ST_SQL_AUDIT_SCAN_WHO,     ST_SQL_AUDIT_SCAN_ACTION,   ST_SQL_AUDIT_SCAN_TARGET};
   bool ok = true;
   for (size_t i = 0; ok && i < sizeof which / sizeof *which; i++) {
     ok = st_sqlite_prepare(db->connection, &st_sqlite_sql[which[i]], &db->statements[which[i]], 1);

@@ -2,7 +2,7 @@
  * What this store asks besides is in own_statements.c, the tables of the database are in schema.c;
  * row_set, derived and snapshot are tables of the connection alone, in memory (open.c).
  */
-#include "store/sqlite/statement_parts.h"
+#include "store/sqlite/search_statements.h"
 
 const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_ROW_FIND] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND " IN_FORCE("keys"),
@@ -294,6 +294,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_CUT] =
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit INDEXED BY audit_at WHERE at < ?1"
         " AND id < (SELECT max(id) FROM audit) LIMIT ?2)",
+    SEARCH_STATEMENTS,
 
     [ST_SQL_SETTING_SET] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
     [ST_SQL_SETTING_RAISE] =

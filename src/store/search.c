@@ -1,0 +1,171 @@
+/* Looks for keys and users: through so many rows of an index at most, whose few columns are
+ * compared here, so that both databases find the same; what is found is read then. The audit log is
+ * looked through in audit_list.c.
+ */
+#include "domain/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "domain/key_json.h"
+#include "domain/store_search.h"
+#include "store/key_row.h"
+#include "store/query.h"
+#include "store/user_row.h"
+
+typedef struct search {
+  st_search text;
+  const st_key_filter *filter; /* of keys */
+  st_search_page *page;
+  size_t looked_at;
+  bool again; /* there is one more than the page has room for */
+  char (*found)[ST_NAME_MAX + 1];
+  size_t count;
+} search;
+
+/* A row that was looked at. The page is followed by another one when one more fits. */
+static st_query_go search_note(search *s, const char *name, bool fits) {
+  if (fits && s->count == s->page->limit) {
+    s->again = true;
+    return ST_QUERY_STOP;
+  }
+  s->looked_at++;
+  if (fits) memcpy(s->found[s->count++], name, strlen(name) + 1);
+  memcpy(s->page->last, name, strlen(name) + 1);
+  return ST_QUERY_GO_ON;
+}
+
+/* ---- keys ---- */
+
+static bool key_fits(const search *s, const char *id, const char *name, const char *owner,
+                     const st_key *state) {
+  const st_key_filter *filter = s->filter;
+  return (filter->owner == NULL || strcmp(owner, filter->owner) == 0) &&
+         (filter->state == NULL ||
+          strcmp(st_key_json_state(state, filter->now), filter->state) == 0) &&
+         (s->text.len == 0 || st_search_finds(&s->text, name) || st_search_finds(&s->text, owner) ||
+          st_search_begins(&s->text, id));
+}
+
+static st_query_go visit_key(const st_row *row, void *context) {
+  search *s = context;
+  char id[ST_KEY_ID_LEN + 1], name[ST_NAME_MAX + 1], owner[ST_NAME_MAX + 1];
+  st_key state;
+  if (!st_row_text(row, ST_COL_SCAN_ID, id, sizeof id) ||
+      !st_row_text(row, ST_COL_SCAN_NAME, name, sizeof name) ||
+      !st_row_text(row, ST_COL_SCAN_OWNER, owner, sizeof owner)) {
+    return ST_QUERY_DAMAGED;
+  }
+  state.expires_at = st_row_number(row, ST_COL_SCAN_EXPIRES_AT);
+  state.disabled = st_row_number(row, ST_COL_SCAN_DISABLED) != 0;
+  state.suspended = st_row_number(row, ST_COL_SCAN_SUSPENDED) != 0;
+  return search_note(s, id, key_fits(s, id, name, owner, &state));
+}
+
+static st_store_status scan_keys(st_db *db, search *s, const char *after, char *error) {
+  const st_key_filter *filter = s->filter;
+  st_value id = st_db_text(after), rows = st_db_number((int64_t)s->page->rows);
+  if (filter->expires_until > 0) {
+    return st_query_visit(
+        db, ST_SQL_KEY_SCAN_EXPIRING,
+        ST_VALUES(id, rows, st_db_number(filter->now), st_db_number(filter->expires_until)),
+        visit_key, s, error);
+  }
+  if (filter->owner == NULL) {
+    return st_query_visit(db, ST_SQL_KEY_SCAN, ST_VALUES(id, rows), visit_key, s, error);
+  }
+  return st_query_visit(db, ST_SQL_KEY_SCAN_OWNED, ST_VALUES(id, rows, st_db_text(filter->owner)),
+                        visit_key, s, error);
+}
+
+static st_query_go visit_found_key(const st_row *row, void *item) {
+  return st_key_row_take(row, item) ? ST_QUERY_STOP : ST_QUERY_DAMAGED;
+}
+
+static st_query_go visit_found_user(const st_row *row, void *item) {
+  return st_user_row_take(row, item) ? ST_QUERY_STOP : ST_QUERY_DAMAGED;
+}
+
+/* ---- both ---- */
+
+/* One that has ended meanwhile is passed over. */
+static st_store_status read_found(st_db *db, const search *s, st_sql which, void *items,
+                                  size_t size, st_query_visit_fn *visit, char *error) {
+  st_search_page *page = s->page;
+  for (size_t i = 0; i < s->count; i++) {
+    char *item = (char *)items + page->count * size;
+    memset(item, 0, size);
+    st_store_status status =
+        st_query_visit(db, which, ST_VALUES(st_db_text(s->found[i])), visit, item, error);
+    if (status != ST_STORE_OK) return status;
+    if (((const st_key *)item)->id[0] != '\0') page->count++;
+  }
+  return ST_STORE_OK;
+}
+
+static bool search_start(search *s, subtoken_text text, const char *after, st_search_page *page) {
+  page->count = 0;
+  page->more = false;
+  page->last[0] = '\0';
+  strncat(page->last, after, sizeof page->last - 1);
+  s->page = page;
+  return st_search_start(&s->text, text);
+}
+
+static void search_end(const search *s, size_t rows) {
+  s->page->more = s->again || s->looked_at == rows;
+  s->page->rows = rows - s->looked_at;
+}
+
+static st_store_status search_begin(st_store *store, search *s, st_db **db, char *error) {
+  s->found = calloc(s->page->limit + 1, sizeof *s->found);
+  if (s->found == NULL) return st_db_fail(error, "cannot search: out of memory");
+  *db = store->driver->acquire_query_db(store, error);
+  return *db != NULL ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+st_store_status st_store_key_search(st_store *store, const st_key_filter *filter, const char *after,
+                                    st_key *keys, st_search_page *page, char *error) {
+  search s = {.filter = filter};
+  size_t rows = page->rows;
+  st_db *db = NULL;
+  if (!search_start(&s, filter->search, after, page)) return ST_STORE_OK;
+  st_store_status status = search_begin(store, &s, &db, error);
+  if (status == ST_STORE_OK) status = scan_keys(db, &s, after, error);
+  if (status == ST_STORE_OK) {
+    status = read_found(db, &s, ST_SQL_KEY_FIND, keys, sizeof *keys, visit_found_key, error);
+  }
+  if (db != NULL) store->driver->release_query_db(db);
+  free(s.found);
+  if (status == ST_STORE_OK) search_end(&s, rows);
+  return status;
+}
+
+static st_query_go visit_user(const st_row *row, void *context) {
+  char name[ST_NAME_MAX + 1];
+  search *s = context;
+  if (!st_row_text(row, 0, name, sizeof name)) return ST_QUERY_DAMAGED;
+  return search_note(s, name, st_search_finds(&s->text, name));
+}
+
+st_store_status st_store_user_search(st_store *store, subtoken_text text, const char *after,
+                                     st_user *users, st_search_page *page, char *error) {
+  search s = {.filter = NULL};
+  size_t rows = page->rows;
+  st_db *db = NULL;
+  if (!search_start(&s, text, after, page)) return ST_STORE_OK;
+  if (s.text.len == 0 && page->limit < rows) rows = page->limit + 1;
+  st_store_status status = search_begin(store, &s, &db, error);
+  if (status == ST_STORE_OK) {
+    status = st_query_visit(db, ST_SQL_USER_SCAN,
+                            ST_VALUES(st_db_text(after), st_db_number((int64_t)rows)), visit_user,
+                            &s, error);
+  }
+  if (status == ST_STORE_OK) {
+    status = read_found(db, &s, ST_SQL_USER_FIND, users, sizeof *users, visit_found_user, error);
+  }
+  if (db != NULL) store->driver->release_query_db(db);
+  free(s.found);
+  if (status == ST_STORE_OK) search_end(&s, rows);
+  return status;
+}
