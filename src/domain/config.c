@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "cJSON.h"
 #include "domain/listen.h"
+#include "domain/names.h"
 #include "domain/store_location.h"
 
 #define DAY INT64_C(86400)
@@ -85,6 +86,12 @@ static const char *config_read_string(const cJSON *value, char *out, size_t size
   return NULL;
 }
 
+static const char *config_read_bool(const cJSON *value, bool *out) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  *out = cJSON_IsTrue(value);
+  return NULL;
+}
+
 static const char *config_read_listen(const cJSON *value, st_settings *settings) {
   static const char error[] =
       "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 "
@@ -103,9 +110,7 @@ static const char *config_read_listen(const cJSON *value, st_settings *settings)
 }
 
 static const char *config_read_behind_tls(const cJSON *value, st_settings *settings) {
-  if (!cJSON_IsBool(value)) return "must be true or false";
-  settings->behind_tls = cJSON_IsTrue(value);
-  return NULL;
+  return config_read_bool(value, &settings->behind_tls);
 }
 
 static const char *config_read_threads(const cJSON *value, st_settings *settings) {
@@ -269,21 +274,42 @@ static const char *config_read_credentials(const cJSON *value, st_settings *sett
 }
 
 static const char *config_read_basic_challenge(const cJSON *value, st_settings *settings) {
-  if (!cJSON_IsBool(value)) return "must be true or false";
-  settings->basic_challenge = cJSON_IsTrue(value);
-  return NULL;
+  return config_read_bool(value, &settings->basic_challenge);
 }
 
 static const char *config_read_page(const cJSON *value, st_settings *settings) {
-  if (!cJSON_IsBool(value)) return "must be true or false";
-  settings->page = cJSON_IsTrue(value);
+  return config_read_bool(value, &settings->page);
+}
+
+/* Kept as JSON: the page gets it as it is. */
+static const char *config_read_permission_texts(const cJSON *value, st_settings *settings) {
+  static const char error[] =
+      "must be an object of sentences by permission, such as {\"docs\":\"Read documents\"}: each "
+      "of "
+      "1 to 300 bytes without control characters, together at most 8 KiB";
+  st_writer writer =
+      st_writer_on(settings->permission_texts, sizeof settings->permission_texts - 1);
+  const cJSON *item;
+  if (!cJSON_IsObject(value)) return error;
+  st_write_char(&writer, '{');
+  cJSON_ArrayForEach(item, value) {
+    subtoken_text name = st_text(item->string);
+    subtoken_text text = st_text(cJSON_IsString(item) ? item->valuestring : "");
+    bool valid = subtoken_permission_valid(name) && text.len > 0 && text.len <= 300;
+    if (!valid || !st_names_is_plain(text)) return error;
+    if (writer.len > 1) st_write_char(&writer, ',');
+    st_json_write_string(&writer, name);
+    st_write_char(&writer, ':');
+    st_json_write_string(&writer, text);
+  }
+  st_write_char(&writer, '}');
+  if (!st_writer_end(&writer)) return error;
+  settings->permission_texts[writer.len] = '\0';
   return NULL;
 }
 
 static const char *config_read_data_group(const cJSON *value, st_settings *settings) {
-  if (!cJSON_IsBool(value)) return "must be true or false";
-  settings->data_group = cJSON_IsTrue(value);
-  return NULL;
+  return config_read_bool(value, &settings->data_group);
 }
 
 /* What is wrong is said without a word of it: it may hold a password. */
@@ -337,6 +363,7 @@ static const struct {
     {"credentials", config_read_credentials},
     {"basic_challenge", config_read_basic_challenge},
     {"page", config_read_page},
+    {"permission_texts", config_read_permission_texts},
     {"data_group", config_read_data_group},
     {"store", config_read_store},
     {"store_staleness", config_read_store_staleness},

@@ -10,6 +10,7 @@
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
 #define ST_ISSUER_MAX 255
+#define ST_PERMISSION_TEXTS_MAX 8191
 #define ST_PEER_UNIX "unix:" /* the peer of a connection to a socket in the file system */
 
 /* The forms in which a credential comes. */
@@ -46,7 +47,9 @@ typedef struct st_settings {
   char issuer[ST_ISSUER_MAX + 1]; /* an https URL without a slash at its end; empty: none */
   bool metrics;                   /* what is answered is counted, and told at /metrics */
   st_listen metrics_listen;       /* where anybody may ask for them; of kind NONE: nowhere */
-  bool trusts_unix;               /* whoever connects to a socket in the file system is a proxy */
+  /* What permissions let their holder do, for the page: a JSON object of strings; empty: none. */
+  char permission_texts[ST_PERMISSION_TEXTS_MAX + 1];
+  bool trusts_unix; /* whoever connects to a socket in the file system is a proxy */
   size_t proxy_count;
   st_network proxies[ST_PROXIES_MAX];
 } st_settings;

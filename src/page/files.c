@@ -14,28 +14,40 @@
 #define SVG "image/svg+xml"
 #define JSON "application/json; charset=utf-8"
 
+/* clang-format off */
 /* The symbol that its bytes have, its name, its type. */
-#define FILES(file)                                                                         \
-  file(index, "index.html", HTML) file(icon, "icon.svg", SVG) file(style, "style.css", CSS) \
-      file(main, "main.js", JS) file(openapi, "openapi.json", JSON)
+#define FILES(file)                                 \
+  file(index, "index.html", HTML)                   \
+  file(icon, "icon.svg", SVG)                       \
+  file(style, "style.css", CSS)                     \
+  file(main, "main.js", JS)                         \
+  file(api, "api.js", JS)                           \
+  file(dialog, "dialog.js", JS)                     \
+  file(dom, "dom.js", JS)                           \
+  file(frame, "frame.js", JS)                       \
+  file(i18n, "i18n.js", JS)                         \
+  file(keys, "keys.js", JS)                         \
+  file(login, "login.js", JS)                       \
+  file(look, "look.js", JS)                         \
+  file(make, "make.js", JS)                         \
+  file(permissions, "permissions.js", JS)           \
+  file(texts, "texts.js", JS)                       \
+  file(token, "token.js", JS)                       \
+  file(worth, "worth.js", JS)                       \
+  file(openapi, "openapi.json", JSON)
 
 /* One byte behind each, so that an end is the beginning of nothing else. */
-#define TAKE(symbol, name, type)                                                   \
-  __asm__(                                                                         \
-      ".pushsection .rodata\n"                                                     \
-      ".globl st_page_data_" #symbol "\n.hidden st_page_data_" #symbol             \
-      "\n"                                                                         \
-      "st_page_data_" #symbol                                                      \
-      ":\n"                                                                        \
-      ".incbin \"src/page/" name                                                   \
-      "\"\n"                                                                       \
-      ".globl st_page_end_" #symbol "\n.hidden st_page_end_" #symbol               \
-      "\n"                                                                         \
-      "st_page_end_" #symbol                                                       \
-      ":\n.byte 0\n"                                                               \
-      ".popsection\n");                                                            \
-  extern const char st_page_data_##symbol[] __attribute__((visibility("hidden"))); \
+#define TAKE(symbol, name, type)                                                                   \
+  __asm__(".pushsection .rodata\n"                                                                 \
+          ".globl st_page_data_" #symbol "\n.hidden st_page_data_" #symbol "\n"                    \
+          "st_page_data_" #symbol ":\n"                                                            \
+          ".incbin \"src/page/" name "\"\n"                                                        \
+          ".globl st_page_end_" #symbol "\n.hidden st_page_end_" #symbol "\n"                      \
+          "st_page_end_" #symbol ":\n.byte 0\n"                                                    \
+          ".popsection\n");                                                                        \
+  extern const char st_page_data_##symbol[] __attribute__((visibility("hidden")));                 \
   extern const char st_page_end_##symbol[] __attribute__((visibility("hidden")));
+/* clang-format on */
 FILES(TAKE)
 
 #define ROW(symbol, name, type) {name, type, st_page_data_##symbol, st_page_end_##symbol},

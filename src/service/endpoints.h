@@ -29,6 +29,7 @@ const st_problem *st_metadata_authorize(st_context *c);     /* /oauth/authorize 
 const st_problem *st_compat_exchange(st_context *c);        /* /m42Services/... */
 const st_problem *st_compat_hash(st_context *c);            /* /utils/hash/secure */
 const st_problem *st_page_answer(st_context *c);            /* / */
+const st_problem *st_page_settings(st_context *c);          /* /page/settings.json */
 const st_problem *st_page_answer_part(st_context *c);       /* /page/... */
 const st_problem *st_openapi_answer(st_context *c);         /* /openapi.json */
 const st_problem *st_health_live(st_context *c);            /* /healthz */

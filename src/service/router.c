@@ -45,6 +45,7 @@ static const struct {
      POST | SLASH | ISSUES, st_compat_exchange},
     {"/utils/hash/secure", "POST, OPTIONS", POST, st_compat_hash},
     {"/", "GET, HEAD, OPTIONS", GET, st_page_answer},
+    {"/page/settings.json", "GET, HEAD, OPTIONS", GET, st_page_settings},
     {"/page/", "GET, HEAD, OPTIONS", GET, st_page_answer_part},
     {"/openapi.json", "GET, HEAD, OPTIONS", GET, st_openapi_answer},
     {"/healthz", "GET, HEAD, OPTIONS", GET, st_health_live},

@@ -125,12 +125,42 @@ static void the_folder_leads_to_the_page(void **state) {
   check_header("Location: ../\r\n");
 }
 
+static void the_settings_are_told(void **state) {
+  (void)state;
+  assert_int_equal(get("/page/settings.json", ""), 200);
+  check_body("{\"version\":\"" SUBTOKEN_VERSION
+             "\",\"registration\":\"closed\",\"permission_texts\":{},"
+             "\"default_life\":2592000,\"max_life\":31536000}");
+  settings.registration_open = true;
+  snprintf(settings.permission_texts, sizeof settings.permission_texts, "{\"docs\":\"Read\"}");
+  snprintf(settings.issuer, sizeof settings.issuer, "https://auth.example.com");
+  assert_int_equal(get("/page/settings.json", ""), 200);
+  check_body("{\"version\":\"" SUBTOKEN_VERSION
+             "\",\"registration\":\"open\",\"permission_texts\":{\"docs\":\"Read\"},"
+             "\"default_life\":2592000,\"max_life\":31536000,"
+             "\"issuer\":\"https://auth.example.com\"}");
+}
+
+/* The longest that the settings file can give fits into a reply. */
+static void the_longest_settings_are_told(void **state) {
+  (void)state;
+  char *text = settings.permission_texts;
+  memset(text, 'x', ST_PERMISSION_TEXTS_MAX);
+  memcpy(text, "{\"docs\":\"", 9);
+  memcpy(text + ST_PERMISSION_TEXTS_MAX - 2, "\"}", 3);
+  memset(settings.issuer, 'i', ST_ISSUER_MAX);
+  settings.issuer[ST_ISSUER_MAX] = '\0';
+  assert_int_equal(get("/page/settings.json", ""), 200);
+  assert_true(reply.body_len > ST_PERMISSION_TEXTS_MAX + ST_ISSUER_MAX);
+}
+
 static void it_can_be_off(void **state) {
   (void)state;
   settings.page = false;
   check_not_found("/", AS_BROWSER);
   check_not_found("/page/", AS_BROWSER);
   check_not_found("/page/main.js", AS_BROWSER);
+  check_not_found("/page/settings.json", AS_BROWSER);
 }
 
 int main(void) {
@@ -141,6 +171,8 @@ int main(void) {
       cmocka_unit_test_setup(the_page_may_load_nothing_but_its_own, fixture_set_up),
       cmocka_unit_test_setup(what_a_browser_has_is_not_sent_again, fixture_set_up),
       cmocka_unit_test_setup(the_folder_leads_to_the_page, fixture_set_up),
+      cmocka_unit_test_setup(the_settings_are_told, fixture_set_up),
+      cmocka_unit_test_setup(the_longest_settings_are_told, fixture_set_up),
       cmocka_unit_test_setup(it_can_be_off, fixture_set_up),
   };
   return cmocka_run_group_tests_name("page", tests, NULL, NULL);

@@ -1,0 +1,223 @@
+// Calls to the server, and the credential that they carry.
+//
+// It is held in this module's memory. Of a login the refresh token alone is written down, in
+// sessionStorage, and only while the page is left: so a reload does not end the login, other tabs
+// never see it, and a tab that was duplicated does not present it a second time, which the server
+// would take for theft. A key is written down nowhere. There is no cookie, so nothing that another
+// site makes the browser send carries a credential.
+import {t} from './i18n.js';
+
+const root = new URL('../', import.meta.url); // where the server's routes begin
+const STORED = 'subtoken.refresh';
+const EARLY = 20; // seconds before its end at which an access token is replaced
+
+let session = null; // {access, until, refresh}
+let key = null;
+let who = null;
+let options = null;
+let renewing = null;
+const listeners = new Set();
+
+export class Problem extends Error {
+  constructor(status, text, answer = null) {
+    super(text);
+    this.status = status;
+    this.text = text;
+    this.answer = answer;
+  }
+}
+
+// The address of a route, for people.
+export function address(path) {
+  return new URL(path.replace(/^\//, ''), root).href;
+}
+
+function textOf(answer) {
+  const body = answer.body;
+  if (body && typeof body.text === 'string') return body.text;
+  return t('problem.status', {status: String(answer.status)});
+}
+
+async function send(method, path, {query, body, form, credential, headers = {}} = {}) {
+  const url = new URL(path.replace(/^\//, ''), root);
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== null && value !== '') url.searchParams.set(name, value);
+  }
+  const request = {method, headers: {...headers}, credentials: 'omit', cache: 'no-store',
+    redirect: 'error', referrerPolicy: 'no-referrer'};
+  if (credential) request.headers.Authorization = `Bearer ${credential}`;
+  if (body !== undefined) {
+    request.headers['Content-Type'] = 'application/json';
+    request.body = JSON.stringify(body);
+  } else if (form !== undefined) {
+    request.body = new URLSearchParams(form);
+  }
+  let response, text;
+  try {
+    response = await fetch(url, request);
+    text = await response.text();
+  } catch {
+    throw new Problem(0, t('problem.unreachable'));
+  }
+  return {status: response.status, headers: response.headers, body: parsed(text)};
+}
+
+function parsed(text) {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+// ---- the credential ----
+
+function hold(answer) {
+  session = {access: answer.access_token, refresh: answer.refresh_token,
+    until: Date.now() + 1000 * (answer.expires_in - EARLY)};
+}
+
+function forget() {
+  session = null;
+  key = null;
+  who = null;
+  sessionStorage.removeItem(STORED);
+}
+
+function ended() {
+  const was = who !== null;
+  forget();
+  if (was) for (const listener of listeners) listener();
+}
+
+// Called when the login or the key is over, though nobody logged out.
+export function onEnd(listener) {
+  listeners.add(listener);
+}
+
+// One at a time: the same refresh token twice would end the login.
+function renew() {
+  renewing ??= (async () => {
+    const answer = await send('POST', 'v1/auth/refresh', {body: {token: session.refresh}});
+    if (answer.status === 200) {
+      hold(answer.body);
+      return true;
+    }
+    if (answer.status === 400 || answer.status === 401) ended();
+    else throw new Problem(answer.status, textOf(answer));
+    return false;
+  })().finally(() => { renewing = null; });
+  return renewing;
+}
+
+async function credentialNow() {
+  if (key !== null) return key;
+  if (session === null) return null;
+  if (Date.now() >= session.until && !await renew()) throw new Problem(401, t('problem.ended'));
+  return session?.access ?? null;
+}
+
+// The credential of this tab, as far as it is a whole key; for lines of curl.
+export function currentCredential() {
+  return credentialNow();
+}
+
+// credential: another than the tab's own; null: none.
+export async function call(method, path, given = {}) {
+  const own = given.credential === undefined;
+  const credential = own ? await credentialNow() : given.credential;
+  let answer = await send(method, path, {...given, credential});
+  if (answer.status === 401 && own && session !== null && session.access === credential && await renew()) {
+    answer = await send(method, path, {...given, credential: session.access});
+  }
+  if (answer.status === 401 && own && who !== null) {
+    ended();
+    throw new Problem(401, t('problem.ended'));
+  }
+  if (answer.status >= 400) throw new Problem(answer.status, textOf(answer), answer);
+  return answer;
+}
+
+// ---- who is there ----
+
+async function introduce() {
+  who = (await call('GET', 'v2/whoami')).body;
+}
+
+export async function logIn(login, password) {
+  const answer = await call('POST', 'v1/auth/login', {body: {login, password}, credential: null});
+  forget();
+  hold(answer.body);
+  try {
+    await introduce();
+  } catch (problem) {
+    forget();
+    throw problem;
+  }
+}
+
+export async function useKey(text) {
+  forget();
+  key = text;
+  try {
+    await introduce();
+  } catch (problem) {
+    forget();
+    throw problem;
+  }
+}
+
+export async function logOut() {
+  const over = session;
+  if (over !== null) {
+    const credential = await credentialNow().catch(() => null);
+    if (credential) await send('POST', 'v1/auth/logout', {credential}).catch(() => null);
+  }
+  forget();
+}
+
+// After a reload: is there a login to go on with?
+export async function restore() {
+  const refresh = sessionStorage.getItem(STORED);
+  sessionStorage.removeItem(STORED);
+  if (!refresh) return;
+  session = {access: null, refresh, until: 0};
+  try {
+    if (await renew()) await introduce();
+  } catch (problem) {
+    if (problem.status !== 0 && problem.status < 500) forget();
+    throw problem;
+  }
+}
+
+addEventListener('pagehide', () => {
+  if (session?.refresh) sessionStorage.setItem(STORED, session.refresh);
+});
+addEventListener('pageshow', (event) => {
+  if (event.persisted) sessionStorage.removeItem(STORED);
+});
+
+export function me() {
+  return who;
+}
+
+// Is it a login, or a key that was pasted?
+export function isLogin() {
+  return who !== null && session !== null;
+}
+
+export function keyId() {
+  return key === null ? null : key.slice(0, 36);
+}
+
+export function may(permission) {
+  return who !== null && who.permissions.includes(permission);
+}
+
+export async function loadSettings() {
+  options = (await call('GET', 'page/settings.json', {credential: null})).body;
+}
+
+export function settings() {
+  return options;
+}

@@ -1,0 +1,98 @@
+// Looking into a token: read here, without sending it anywhere; explained by the server for a method
+// and a path once that is asked for; and ended.
+import {call, me} from './api.js';
+import {ask} from './dialog.js';
+import {button, el, fill, labelled} from './dom.js';
+import {alertOf, notice, view} from './frame.js';
+import {t, when} from './i18n.js';
+import {decode, kindOf, readClaims} from './token.js';
+import {rows, worth} from './worth.js';
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+// ---- read here ----
+
+function contents(found) {
+  const claims = readClaims(found.claims);
+  return [worth({permissions: claims.permissions, urls: claims.urls, expires_at: claims.expires, audience: claims.audience}),
+    claims.expires !== null && 1000 * claims.expires < Date.now() ? el('p', {class: 'warning'}, t('look.over')) : null,
+    rows([
+      claims.issued === null ? null : [t('look.issued'), when(claims.issued)],
+      [t('look.tid'), el('code', {}, found.tid)],
+      claims.sub === null ? null : [t('look.sub'), el('code', {}, claims.sub)],
+      claims.sid === null ? null : [t('look.sid'), el('code', {}, claims.sid)],
+      claims.via.length === 0 ? null : [t('look.via'), claims.via.map((one) => [el('code', {}, one), ' '])]]),
+    el('details', {}, el('summary', {}, t('look.raw')),
+      el('pre', {tabindex: '0', 'aria-label': t('look.raw')}, JSON.stringify(found.header, null, 2), '\n', JSON.stringify(found.claims, null, 2)))];
+}
+
+// ---- explained by the server ----
+
+function verdict(answer) {
+  const parts = [el('p', {class: answer.ok ? 'good' : 'problem'},
+    answer.ok ? t('look.good') : t('look.refused', {status: String(answer.status), reason: answer.reason}))];
+  if (answer.text) parts.push(el('p', {}, el('bdi', {}, answer.text)));
+  const key = `reason.${answer.reason}`;
+  if (!answer.ok && t(key) !== key) parts.push(el('p', {class: 'hint'}, t(key)));
+  return parts;
+}
+
+function explainForm(token) {
+  const method = el('select', {name: 'method'}, methods.map((one) => el('option', {}, one)));
+  const url = el('input', {name: 'target', placeholder: '/v2/characters', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none'});
+  const answer = el('div', {class: 'verdict', role: 'status'});
+  const form = el('form', {class: 'panel'}, el('h2', {}, t('look.explain')), el('p', {class: 'hint'}, t('look.explain.hint')),
+    labelled(t('look.method'), method), labelled(t('look.path'), url, t('look.path.hint')),
+    el('div', {class: 'actions'}, el('button', {type: 'submit', class: 'main'}, t('look.explain.action'))), answer);
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    fill(answer);
+    const body = {token};
+    if (url.value.trim() !== '') Object.assign(body, {method: method.value, url: url.value.trim()});
+    try {
+      fill(answer, verdict((await call('POST', 'v2/explain', {body})).body));
+    } catch (problem) {
+      fill(answer, alertOf(problem));
+    }
+  });
+  return form;
+}
+
+// ---- ended ----
+
+async function revoke(token) {
+  const values = await ask({title: t('look.revoke'), text: t('look.revoke.text'), action: t('look.revoke'), dangerous: true,
+    run: () => call('POST', 'oauth/revoke', {form: {token}, credential: null})});
+  if (values !== null) notice(t('look.revoked'));
+}
+
+// ---- the view ----
+
+function drawToken(place, text) {
+  const kind = kindOf(text), found = decode(text);
+  if (text === '') return fill(place);
+  if (kind === 'key') return fill(place, el('p', {class: 'warning'}, t('look.key', {id: text.slice(0, 36)})));
+  if (kind === 'refresh') return fill(place, el('p', {class: 'warning'}, t('look.refresh')), button(t('look.revoke'), () => revoke(text), {class: 'danger'}));
+  if (found === null) return fill(place, el('p', {class: 'problem'}, t('look.none')));
+  return fill(place,
+    el('section', {class: 'panel'}, el('h2', {}, t('look.says')), el('p', {class: 'hint'}, t('look.says.hint')), contents(found)),
+    me() === null ? el('p', {class: 'panel'}, t('look.login'), ' ', el('a', {href: '#/login'}, t('login.title'))) : explainForm(text),
+    el('div', {class: 'panel'}, el('h2', {}, t('look.end')), el('p', {class: 'hint'}, t('look.end.hint')),
+      button(t('look.revoke'), () => revoke(text), {class: 'danger'})));
+}
+
+function show(node) {
+  const place = el('div', {class: 'token'});
+  const input = el('textarea', {name: 'token', rows: '4', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'none'});
+  let drawn = '';
+  input.addEventListener('input', () => {
+    const text = input.value.replace(/\s+/g, '');
+    if (text === drawn) return;
+    drawn = text;
+    drawToken(place, text);
+  });
+  fill(node, el('h1', {tabindex: '-1'}, t('look.title')), el('p', {}, t('look.intro')),
+    labelled(t('look.token'), input), place);
+}
+
+view({name: 'look', title: 'look.title', needs: null, show});

@@ -1,0 +1,206 @@
+// Making a subtoken: with which credential, which permissions, which paths, until when. What it will
+// be worth is asked of the server while one types (/v2/previewsubtoken), by the rules that it is
+// made by; nothing is made until the button is pressed.
+import {address, call, currentCredential, isLogin, settings} from './api.js';
+import {showSecret} from './dialog.js';
+import {button, el, fill, labelled, uniqueId} from './dom.js';
+import {alertOf, view} from './frame.js';
+import {span, t} from './i18n.js';
+import {permissionChoice} from './permissions.js';
+import {curlLine, exampleOf} from './token.js';
+import {worth} from './worth.js';
+
+const WAIT_MS = 250; // after the last key stroke
+let handed = null;
+
+// A whole key that has just been made, for the next time that this view is shown.
+export function handOver(key) {
+  handed = key;
+}
+
+// ---- paths ----
+
+// One line a path; under each what the server says about it.
+function pathList(change) {
+  const list = el('div', {class: 'path-list'}), lines = [];
+  const add = (focus) => {
+    const id = uniqueId('path');
+    const error = el('p', {class: 'problem', id: `${id}-error`, hidden: true});
+    const input = el('input', {id, name: 'url', 'aria-label': t('make.path'), 'aria-describedby': error.id, placeholder: '/v2/characters/*',
+      autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', on: {input: change}});
+    const line = {input, error};
+    const row = el('div', {class: 'path-row'}, input, button(t('make.path.remove'), () => {
+      lines.splice(lines.indexOf(line), 1);
+      row.remove();
+      error.remove();
+      addButton.focus();
+      change();
+    }, {class: 'quiet'}));
+    lines.push(line);
+    list.append(row, error);
+    if (focus) input.focus();
+  };
+  const addButton = button(t('make.path.add'), () => add(true));
+  const filled = () => lines.filter((line) => line.input.value.trim() !== '');
+  const tell = (problems) => {
+    for (const line of lines) {
+      const found = problems.find((one) => one.parameter === 'urls' && one.item === line.input.value.trim());
+      line.error.hidden = found === undefined;
+      fill(line.error, found?.text ?? '');
+      line.input.setAttribute('aria-invalid', String(found !== undefined));
+    }
+  };
+  const node = el('fieldset', {}, el('legend', {}, t('make.paths')), el('p', {class: 'hint'}, t('make.paths.hint')), list, addButton);
+  return {node, values: () => filled().map((line) => line.input.value.trim()), tell,
+    knows: (item) => filled().some((line) => line.input.value.trim() === item)};
+}
+
+// ---- until when ----
+
+const spans = [3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400];
+
+function localNow(seconds) {
+  const date = new Date(Date.now() + 1000 * seconds);
+  return new Date(date.getTime() - 60000 * date.getTimezoneOffset()).toISOString().slice(0, 16);
+}
+
+function expiryChoice(change) {
+  const most = settings()?.max_life ?? Infinity, first = settings()?.default_life ?? spans[3];
+  const values = spans.filter((one) => one <= most);
+  const date = el('input', {type: 'datetime-local', name: 'date', value: localNow(86400), min: localNow(60), on: {input: change}});
+  const dateField = labelled(t('make.date'), date, t('make.date.hint'));
+  dateField.hidden = true;
+  const radio = (value, text, checked) => el('label', {class: 'pill'},
+    el('input', {type: 'radio', name: 'life', value: String(value), checked, on: {change: () => {
+      dateField.hidden = value !== 'date';
+      change();
+    }}}), ' ', text);
+  const usual = values.filter((one) => one <= first).at(-1) ?? values[0];
+  const node = el('fieldset', {}, el('legend', {}, t('make.until')),
+    el('div', {class: 'pills'}, values.map((one) => radio(one, span(one), one === usual)), radio('date', t('make.on_date'), values.length === 0)), dateField);
+  dateField.hidden = values.length > 0;
+  const value = () => {
+    const chosen = node.querySelector('input[name=life]:checked').value;
+    const at = chosen === 'date' ? new Date(date.value) : new Date(Date.now() + 1000 * Number(chosen));
+    return Number.isNaN(at.getTime()) ? '' : `${at.toISOString().slice(0, 19)}Z`;
+  };
+  return {node, value};
+}
+
+// ---- the line of curl ----
+
+// One that the server answers with 200 when it is tried here: what the token is, or, where its paths
+// do not list that, the decision about a path that it lists.
+async function workingLine(token, urls) {
+  const tries = [{path: 'v2/tokeninfo?v=latest', method: 'GET'}];
+  for (const entry of urls ?? []) {
+    const example = exampleOf(entry);
+    if (example) tries.push({path: `v2/authorize${example.path}`, method: example.method});
+  }
+  for (const {path, method} of tries.slice(0, 4)) {
+    const good = await call(method, path, {credential: token}).then(() => true, () => false);
+    if (good) return curlLine(address(path), token, method);
+  }
+  return null;
+}
+
+// ---- the form, once it is known what it is made with ----
+
+function parametersOf({permissions, paths, expiry, audience}) {
+  const body = {permissions: permissions.chosen(), expire: expiry.value()};
+  if (paths.values().length > 0) body.urls = paths.values();
+  if (audience.value !== '') body.audience = audience.value;
+  return body;
+}
+
+function drawForm(node, parent, credential) {
+  const preview = el('div', {'aria-live': 'polite'}), error = el('div', {});
+  const parts = {audience: el('input', {name: 'audience', maxlength: '32', autocomplete: 'off', spellcheck: 'false', value: parent.audience ?? '', on: {input: () => soon()}})};
+  let timer, turn = 0;
+  const show = (answer) => {
+    const problems = answer.problems ?? [];
+    const others = problems.filter((one) => one.parameter !== 'urls' || !parts.paths.knows(one.item));
+    parts.paths.tell(problems);
+    fill(preview, worth(answer), others.map((one) => el('p', {class: 'problem'}, `${one.parameter}: ${one.text}`)));
+    submit.disabled = problems.length > 0;
+  };
+  const look = async () => {
+    const mine = ++turn;
+    try {
+      const answer = await call('POST', 'v2/previewsubtoken', {body: parametersOf(parts), credential});
+      if (mine === turn) show(answer.body);
+    } catch (problem) {
+      if (mine === turn) fill(preview, alertOf(problem));
+    }
+  };
+  const soon = () => {
+    clearTimeout(timer);
+    turn += 1;
+    timer = setTimeout(look, WAIT_MS);
+  };
+  parts.permissions = permissionChoice({offered: parent.permissions, change: soon});
+  parts.paths = pathList(soon);
+  parts.expiry = expiryChoice(soon);
+  const submit = el('button', {type: 'submit', class: 'main'}, t('make.action'));
+  const form = el('form', {class: 'panel'}, parts.permissions, parts.paths.node, parts.expiry.node,
+    el('details', {}, el('summary', {}, t('form.more')), labelled(t('make.audience'), parts.audience, t('make.audience.hint'))),
+    el('section', {class: 'preview'}, el('h2', {}, t('worth.title')), preview), error, el('div', {class: 'actions'}, submit));
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    clearTimeout(timer);
+    fill(error);
+    submit.disabled = true;
+    try {
+      const body = parametersOf(parts);
+      const token = (await call('POST', 'v2/createsubtoken', {body, credential})).body.subtoken;
+      const line = await workingLine(token, body.urls);
+      await showSecret({title: t('make.done'), text: t('make.done.text'), secret: token, label: t('make.subtoken'),
+        lines: line === null ? [] : [{label: t('curl.subtoken'), text: line}]});
+    } catch (problem) {
+      fill(error, alertOf(problem));
+    }
+    submit.disabled = false;
+  });
+  fill(node, form);
+  return look();
+}
+
+// ---- with what ----
+
+async function begin(node, credential) {
+  fill(node, el('p', {class: 'hint'}, t('frame.wait')));
+  try {
+    const given = credential ?? await currentCredential();
+    const parent = (await call('GET', 'v2/tokeninfo', {query: {v: 'latest'}, credential: given})).body;
+    await drawForm(node, parent, credential);
+  } catch (problem) {
+    fill(node, alertOf(problem));
+  }
+}
+
+function show(node) {
+  const place = el('div', {});
+  const key = el('input', {name: 'parent', type: 'password', autocomplete: 'off', spellcheck: 'false', value: handed ?? ''});
+  const use = button(t('make.with.use'), () => begin(place, key.value.trim()));
+  const own = isLogin() ? t('make.with.login') : t('make.with.key');
+  const other = el('div', {class: 'with'}, labelled(t('make.with.paste'), key, t('make.with.paste.hint')), use);
+  const radio = (value, text, checked, run) => el('label', {class: 'pill'},
+    el('input', {type: 'radio', name: 'with', value, checked, on: {change: run}}), ' ', text);
+  const pasted = handed !== null || isLogin();
+  other.hidden = !pasted;
+  key.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter') return;
+    event.preventDefault();
+    use.click();
+  });
+  fill(node, el('h1', {tabindex: '-1'}, t('make.title')), el('p', {}, t('make.intro')),
+    el('fieldset', {class: 'panel'}, el('legend', {}, t('make.with')), el('div', {class: 'pills'},
+      radio('other', t('make.with.other'), pasted, () => { other.hidden = false; fill(place); key.focus(); }),
+      radio('own', own, !pasted, () => { other.hidden = true; begin(place); })), other), place);
+  const at = handed;
+  handed = null;
+  if (at !== null) return begin(place, at);
+  return pasted ? undefined : begin(place);
+}
+
+view({name: 'make', title: 'make.title', needs: [], show});
