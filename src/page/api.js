@@ -117,11 +117,6 @@ async function credentialNow() {
   return session?.access ?? null;
 }
 
-// The credential of this tab, as far as it is a whole key; for lines of curl.
-export function currentCredential() {
-  return credentialNow();
-}
-
 // credential: another than the tab's own; null: none.
 export async function call(method, path, given = {}) {
   const own = given.credential === undefined;

@@ -25,6 +25,7 @@
   file(dialog, "dialog.js", JS)                     \
   file(dom, "dom.js", JS)                           \
   file(frame, "frame.js", JS)                       \
+  file(handover, "handover.js", JS)                 \
   file(i18n, "i18n.js", JS)                         \
   file(keys, "keys.js", JS)                         \
   file(login, "login.js", JS)                       \

@@ -54,11 +54,11 @@ export function number(value) {
 
 const units = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
 
-// 3 days, 2 hours; whole units of the largest that fits.
+// 3 days, 2 hours; the nearest whole number of the largest unit that fits.
 export function span(seconds) {
   const size = Math.abs(seconds);
   const [unit, one] = units.find(([, length]) => size >= length) ?? units[3];
-  return new Intl.NumberFormat(current, {style: 'unit', unit, unitDisplay: 'long'}).format(Math.floor(size / one));
+  return new Intl.NumberFormat(current, {style: 'unit', unit, unitDisplay: 'long'}).format(Math.round(size / one));
 }
 
 function toDate(at) {

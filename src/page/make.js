@@ -1,24 +1,24 @@
 // Making a subtoken: with which credential, which permissions, which paths, until when. What it will
 // be worth is asked of the server while one types (/v2/previewsubtoken), by the rules that it is
 // made by; nothing is made until the button is pressed.
-import {address, call, currentCredential, isLogin, settings} from './api.js';
+import {address, call, isLogin, settings} from './api.js';
 import {showSecret} from './dialog.js';
 import {button, el, fill, labelled, uniqueId} from './dom.js';
 import {alertOf, view} from './frame.js';
+import {takeOver} from './handover.js';
 import {span, t} from './i18n.js';
 import {permissionChoice} from './permissions.js';
-import {curlLine, exampleOf} from './token.js';
+import {curlLine, decode, exampleOf, readClaims} from './token.js';
 import {worth} from './worth.js';
 
 const WAIT_MS = 250; // after the last key stroke
-let handed = null;
-
-// A whole key that has just been made, for the next time that this view is shown.
-export function handOver(key) {
-  handed = key;
-}
 
 // ---- paths ----
+
+// The server repeats the front of an item that is long.
+function isAbout(item, value) {
+  return item === value || (item !== undefined && item.length >= 32 && value.startsWith(item));
+}
 
 // One line a path; under each what the server says about it.
 function pathList(change) {
@@ -27,7 +27,11 @@ function pathList(change) {
     const id = uniqueId('path');
     const error = el('p', {class: 'problem', id: `${id}-error`, hidden: true});
     const input = el('input', {id, name: 'url', 'aria-label': t('make.path'), 'aria-describedby': error.id, placeholder: '/v2/characters/*',
-      autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', on: {input: change}});
+      autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', on: {input: change, keydown: (event) => {
+        if (event.key !== 'Enter') return;
+        event.preventDefault(); // it would make the token
+        add(true);
+      }}});
     const line = {input, error};
     const row = el('div', {class: 'path-row'}, input, button(t('make.path.remove'), () => {
       lines.splice(lines.indexOf(line), 1);
@@ -44,7 +48,7 @@ function pathList(change) {
   const filled = () => lines.filter((line) => line.input.value.trim() !== '');
   const tell = (problems) => {
     for (const line of lines) {
-      const found = problems.find((one) => one.parameter === 'urls' && one.item === line.input.value.trim());
+      const found = problems.find((one) => one.parameter === 'urls' && isAbout(one.item, line.input.value.trim()));
       line.error.hidden = found === undefined;
       fill(line.error, found?.text ?? '');
       line.input.setAttribute('aria-invalid', String(found !== undefined));
@@ -52,7 +56,7 @@ function pathList(change) {
   };
   const node = el('fieldset', {}, el('legend', {}, t('make.paths')), el('p', {class: 'hint'}, t('make.paths.hint')), list, addButton);
   return {node, values: () => filled().map((line) => line.input.value.trim()), tell,
-    knows: (item) => filled().some((line) => line.input.value.trim() === item)};
+    knows: (item) => filled().some((line) => isAbout(item, line.input.value.trim()))};
 }
 
 // ---- until when ----
@@ -89,17 +93,15 @@ function expiryChoice(change) {
 
 // ---- the line of curl ----
 
-// One that the server answers with 200 when it is tried here: what the token is, or, where its paths
-// do not list that, the decision about a path that it lists.
+// One that works: what the token is, or, where its paths do not list that, the decision about a path
+// that they list, if the server answers it with 200 when it is tried here.
 async function workingLine(token, urls) {
-  const tries = [{path: 'v2/tokeninfo?v=latest', method: 'GET'}];
-  for (const entry of urls ?? []) {
-    const example = exampleOf(entry);
-    if (example) tries.push({path: `v2/authorize${example.path}`, method: example.method});
-  }
-  for (const {path, method} of tries.slice(0, 4)) {
-    const good = await call(method, path, {credential: token}).then(() => true, () => false);
-    if (good) return curlLine(address(path), token, method);
+  const info = 'v2/tokeninfo?v=latest';
+  if (urls === undefined) return curlLine(address(info), token);
+  for (const {method, path} of urls.map(exampleOf).filter((one) => one !== null).slice(0, 3)) {
+    const route = path === '/v2/tokeninfo' ? info : `v2/authorize${path}`;
+    const good = await call(method, route, {credential: token}).then(() => true, () => false);
+    if (good) return curlLine(address(route), token, method);
   }
   return null;
 }
@@ -167,39 +169,46 @@ function drawForm(node, parent, credential) {
 
 // ---- with what ----
 
+// What it may hand on. A subtoken says so itself; one that is restricted may not even ask.
+async function parentOf(credential) {
+  const found = credential === undefined ? null : decode(credential);
+  if (found === null) return (await call('GET', 'v2/whoami', {credential})).body;
+  return readClaims(found.claims);
+}
+
 async function begin(node, credential) {
   fill(node, el('p', {class: 'hint'}, t('frame.wait')));
   try {
-    const given = credential ?? await currentCredential();
-    const parent = (await call('GET', 'v2/tokeninfo', {query: {v: 'latest'}, credential: given})).body;
-    await drawForm(node, parent, credential);
+    await drawForm(node, await parentOf(credential), credential);
   } catch (problem) {
     fill(node, alertOf(problem));
   }
 }
 
+// The credential that is pasted, in a form of its own.
+function pasteForm(value, use) {
+  const input = el('input', {name: 'parent', type: 'password', required: true, autocomplete: 'off', spellcheck: 'false', value});
+  const form = el('form', {class: 'with'}, labelled(t('make.with.paste'), input, t('make.with.paste.hint')),
+    el('button', {type: 'submit'}, t('make.with.use')));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    use(input.value.trim());
+  });
+  return form;
+}
+
 function show(node) {
-  const place = el('div', {});
-  const key = el('input', {name: 'parent', type: 'password', autocomplete: 'off', spellcheck: 'false', value: handed ?? ''});
-  const use = button(t('make.with.use'), () => begin(place, key.value.trim()));
-  const own = isLogin() ? t('make.with.login') : t('make.with.key');
-  const other = el('div', {class: 'with'}, labelled(t('make.with.paste'), key, t('make.with.paste.hint')), use);
+  const place = el('div', {}), handed = takeOver();
+  const other = pasteForm(handed ?? '', (credential) => begin(place, credential));
   const radio = (value, text, checked, run) => el('label', {class: 'pill'},
     el('input', {type: 'radio', name: 'with', value, checked, on: {change: run}}), ' ', text);
   const pasted = handed !== null || isLogin();
   other.hidden = !pasted;
-  key.addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter') return;
-    event.preventDefault();
-    use.click();
-  });
   fill(node, el('h1', {tabindex: '-1'}, t('make.title')), el('p', {}, t('make.intro')),
     el('fieldset', {class: 'panel'}, el('legend', {}, t('make.with')), el('div', {class: 'pills'},
-      radio('other', t('make.with.other'), pasted, () => { other.hidden = false; fill(place); key.focus(); }),
-      radio('own', own, !pasted, () => { other.hidden = true; begin(place); })), other), place);
-  const at = handed;
-  handed = null;
-  if (at !== null) return begin(place, at);
+      radio('other', t('make.with.other'), pasted, () => { other.hidden = false; fill(place); }),
+      radio('own', isLogin() ? t('make.with.login') : t('make.with.key'), !pasted, () => { other.hidden = true; begin(place); })), other), place);
+  if (handed !== null) return begin(place, handed);
   return pasted ? undefined : begin(place);
 }
 
