@@ -28,6 +28,7 @@ void st_config_default(st_settings *settings) {
   settings->refresh_life = 30 * DAY;
   settings->refresh_retry = 30;
   settings->sessions_per_key = 100;
+  settings->keys_per_owner = 1000;
   settings->idle_timeout = 75;
   settings->credentials = ST_FORMS_ALL;
   settings->page = true;
@@ -147,6 +148,18 @@ static const char *config_read_refresh_retry(const cJSON *value, st_settings *se
 
 static const char *config_read_sessions_per_key(const cJSON *value, st_settings *settings) {
   return config_read_count(value, &settings->sessions_per_key, 100000);
+}
+
+static const char *config_read_keys_per_owner(const cJSON *value, st_settings *settings) {
+  return config_read_count(value, &settings->keys_per_owner, 1000000);
+}
+
+static const char *config_read_audit_keep(const cJSON *value, st_settings *settings) {
+  settings->audit_keep = 0;
+  if (cJSON_IsString(value) && strcmp(value->valuestring, "never") == 0) return NULL;
+  return config_read_life(value, &settings->audit_keep, DAY, LIFE_MAX) == NULL
+             ? NULL
+             : "must be \"never\" (remove nothing), or a time of at least \"1d\"";
 }
 
 static const char *config_read_log(const cJSON *value, st_settings *settings) {
@@ -373,6 +386,8 @@ static const struct {
     {"refresh_life", config_read_refresh_life},
     {"refresh_retry", config_read_refresh_retry},
     {"sessions_per_key", config_read_sessions_per_key},
+    {"keys_per_owner", config_read_keys_per_owner},
+    {"audit_keep", config_read_audit_keep},
     {"idle_timeout", config_read_idle_timeout},
     {"log", config_read_log},
     {"policy", config_read_policy},

@@ -31,6 +31,8 @@ typedef struct st_settings {
   int64_t access_life, refresh_life;
   int64_t refresh_retry;    /* seconds in which a refresh token may be presented again */
   int64_t sessions_per_key; /* of a key with `services`, that live at a time */
+  int64_t keys_per_owner;   /* that live at a time, as far as they are made over HTTP */
+  int64_t audit_keep;       /* seconds that a line of the audit log is kept; 0: for ever */
   int64_t idle_timeout;     /* seconds in which a connection may wait for its next request */
   unsigned credentials;     /* the enabled forms: ST_FORM_* */
   bool data_group;          /* DATA may be open to its group */

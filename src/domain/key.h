@@ -103,7 +103,8 @@ typedef struct st_audit_context {
   /* Of a change of a key: the credential that asks for it, which must be in force; NULL: not asked.
    */
   const st_grantor *by;
-  st_derived *made; /* of what ends or disables: what was made with it; NULL: not asked for */
+  int64_t most_keys; /* of a new key: how many its owner has then, at most; 0: any number */
+  st_derived *made;  /* of what ends or disables: what was made with it; NULL: not asked for */
 } st_audit_context;
 
 /* The lookups that authenticating a request takes. Any thread may call. */

@@ -108,7 +108,8 @@ st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *ti
  * the key is not bound to, or ends before the key does. A key for a user who is disabled
  * is made suspended. Whoever registers chooses the username: a key for the owner of that name is
  * ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the user is meant, or the user
- * makes it. context->row is kept as what made it.
+ * makes it. context->row is kept as what made it. ST_STORE_FULL: context->most_keys keys live that
+ * have this owner; or, of a key without an owner, that have none and were made with context->row.
  */
 st_store_status st_store_key_create(st_store *store, const st_audit_context *context,
                                     const st_grantor *grantor, const st_key *key,
@@ -301,9 +302,9 @@ st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limi
 st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t limit,
                                           st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Removes the lines from before a time, in seconds, in small transactions; the last line stays.
- * What one call leaves, the next one removes. */
-st_store_status st_store_audit_cut(st_store *store, int64_t before, char *error)
+/* Removes lines from before a time, in seconds, a thousand at most; the last line stays. *removed:
+ * how many; 0 unless ST_STORE_OK. Call it until that is 0. */
+st_store_status st_store_audit_cut(st_store *store, int64_t before, int64_t *removed, char *error)
     __attribute__((warn_unused_result));
 /* A line for what changed elsewhere: the ring of secrets. What does not fit a line is cut. */
 st_store_status st_store_audit_add(st_store *store, const st_audit_context *context,

@@ -1,5 +1,6 @@
-/* A thread that writes which keys were used, purges what has ended, and does what a large change
- * has left to do when whoever made it was ended before. It never holds up a request longer than one
+/* A thread that writes which keys were used, purges what has ended, shortens the audit log, tells
+ * of keys that end soon, and does what a large change has left to do when whoever made it was ended
+ * before. It never holds up a request longer than one
  * transaction.
  */
 #include "server/upkeep.h"
@@ -11,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/date.h"
 #include "domain/store.h"
 #include "operations/password.h"
 #include "operations/ring_age.h"
@@ -19,6 +22,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "server/expiring_keys.h"
 #include "server/runtime_config.h"
 
 #define WRITE_EVERY_S 30   /* seconds between two writings of what was used */
@@ -77,6 +81,32 @@ static bool wait_for(int ms) {
   return poll(&end, 1, ms) <= 0;
 }
 
+static void log_cut(int64_t removed, int64_t before) {
+  char detail[64];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_write_int(&writer, removed);
+  st_write_literal(&writer, " lines from before ");
+  st_date_write(&writer, before, false);
+  if (st_writer_end(&writer)) st_log_event("audit_cut", detail);
+}
+
+/* The setting audit_keep. Others have their turn after each step. */
+static void shorten_audit_log(void) {
+  char error[ST_ERROR_MAX];
+  int64_t removed = 0, step = 1;
+  st_store_status status = ST_STORE_OK;
+  st_runtime_config *config = st_runtime_config_acquire();
+  int64_t keep = config->settings.audit_keep, before = st_clock_now() - keep;
+  st_runtime_config_release(config);
+  if (keep == 0) return;
+  while (status == ST_STORE_OK && step > 0 && wait_for(0)) {
+    status = st_store_audit_cut(upkeep.store, before, &step, error);
+    removed += step;
+  }
+  if (status == ST_STORE_FAILED) st_log_event("store_error", error);
+  if (removed > 0) log_cut(removed, before);
+}
+
 static void continue_changes(void) {
   char error[ST_ERROR_MAX];
   bool left = true;
@@ -100,11 +130,17 @@ static void *upkeep_run(void *unused) {
   (void)unused;
   note_secrets();
   continue_changes();
+  shorten_audit_log();
+  st_expiring_keys_log(upkeep.store, st_clock_now());
   for (unsigned round = 1; wait_for(WRITE_EVERY_S * 1000); round++) {
     write_uses();
     note_secrets();
     continue_changes();
-    if (round % PURGE_EVERY == 0) purge_with_settings();
+    st_expiring_keys_log(upkeep.store, st_clock_now());
+    if (round % PURGE_EVERY == 0) {
+      purge_with_settings();
+      shorten_audit_log();
+    }
   }
   char error[ST_ERROR_MAX];
   if (st_store_ready(upkeep.store, error)) write_uses(); /* else it would hold the end up */

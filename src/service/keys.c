@@ -70,6 +70,22 @@ static const st_problem *keys_take_audience(st_context *c, const st_key_manager 
   return NULL;
 }
 
+/* 409 and not 429: to ask again later does not help. */
+static const st_problem *keys_full(st_context *c, const st_key *key) {
+  char text[192];
+  bool owned = key->owner[0] != '\0';
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_literal(&writer, owned ? "an owner" : "a key");
+  st_write_literal(&writer, owned ? " may have at most " : " may make at most ");
+  st_write_int(&writer, c->service->settings->keys_per_owner);
+  st_write_literal(&writer, owned ? " keys" : " keys without an owner");
+  st_write_literal(&writer,
+                   ", and this one has: delete one that is not used any more, or ask the "
+                   "operator to raise keys_per_owner");
+  if (!st_writer_end(&writer)) text[0] = '\0';
+  return st_problem_make(&c->problem, 409, "key_limit", text);
+}
+
 static const st_problem *keys_read(st_context *c, const st_key_manager *m, const st_field *fields,
                                    st_key *key) {
   if (!fields[NAME].given) return st_problem_parameter(&c->problem, "name", "is missing");
@@ -104,8 +120,9 @@ static const st_problem *keys_create(st_context *c, const st_key_manager *m) {
   if (problem == NULL) problem = keys_read(c, m, fields, &key);
   if (problem != NULL) return problem;
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
-  problem =
-      st_key_manager_problem(changes->create(changes->context, &audit, &m->grantor, &key, whole));
+  audit.most_keys = c->service->settings->keys_per_owner;
+  st_store_status made = changes->create(changes->context, &audit, &m->grantor, &key, whole);
+  problem = made == ST_STORE_FULL ? keys_full(c, &key) : st_key_manager_problem(made);
   if (problem != NULL) return problem;
   st_key_manager_reply(c, 201, &key, whole, NULL);
   subtoken_wipe(whole, sizeof whole);

@@ -69,13 +69,13 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *cont
 
 /* ---- shortened ---- */
 
-#define CUT_LINES 1000 /* removed in a transaction */
-#define CUTS 100       /* of these in a call */
+#define CUT_LINES 1000 /* so that nobody waits long */
 
 typedef struct cut_lines {
   int64_t before, removed;
 } cut_lines;
 
+/* The last line stays, so that its id does not come again. */
 static st_store_status make_cut(st_db *db, const st_change *change) {
   cut_lines *c = change->data;
   return st_db_run_counted(db, ST_SQL_AUDIT_CUT,
@@ -83,13 +83,10 @@ static st_store_status make_cut(st_db *db, const st_change *change) {
                            &c->removed);
 }
 
-/* The last line stays, so that its id does not come again. */
-st_store_status st_store_audit_cut(st_store *store, int64_t before, char *error) {
-  cut_lines c = {.before = before, .removed = 1};
+st_store_status st_store_audit_cut(st_store *store, int64_t before, int64_t *removed, char *error) {
+  cut_lines c = {.before = before};
   st_change change = {.data = &c, .ordered = true};
-  st_store_status status = ST_STORE_OK;
-  for (int i = 0; i < CUTS && status == ST_STORE_OK && c.removed > 0; i++) {
-    status = st_transaction_run(store, make_cut, &change, error);
-  }
+  st_store_status status = st_transaction_run(store, make_cut, &change, error);
+  *removed = status == ST_STORE_OK ? c.removed : 0;
   return status;
 }

@@ -54,6 +54,19 @@ static st_store_status check_digest(st_db *db, const uint8_t digest[32]) {
   return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : found == ST_STORE_OK ? ST_STORE_EXISTS : found;
 }
 
+/* Those that a large change has ended count until their rows are reached. */
+static st_store_status check_count(st_db *db, const st_change *change, const st_key *key) {
+  int64_t most = change->context->most_keys, count = 0;
+  bool owned = key->owner[0] != '\0';
+  const char *whose = owned ? key->owner : change->context->row;
+  if (most == 0 || whose == NULL) return ST_STORE_OK;
+  st_store_status status =
+      st_db_query_number(db, owned ? ST_SQL_KEY_COUNT_OWNED_TO : ST_SQL_KEY_COUNT_UNOWNED_TO,
+                         ST_VALUES(st_db_text(whose), st_db_number(most)), &count);
+  if (status != ST_STORE_OK) return ST_STORE_FAILED;
+  return count < most ? ST_STORE_OK : ST_STORE_FULL;
+}
+
 static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
   st_store_status status = st_key_row_may_grant(db, change, &key);
@@ -62,6 +75,7 @@ static st_store_status make_key(st_db *db, const st_change *change) {
     status = st_remaining_check_key(db, change, key.owner, key.permissions);
   }
   if (status == ST_STORE_OK) status = check_owner(db, change, &key);
+  if (status == ST_STORE_OK) status = check_count(db, change, &key);
   if (status == ST_STORE_OK) {
     status = st_key_row_insert(db, &key, change->digest, change->context->row);
   }
@@ -83,7 +97,11 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *con
   change.grantor = grantor;
   change.key = key;
   change.digest = digest;
-  return st_remaining_run(store, make_key, &change, error);
+  st_store_status status = st_remaining_run(store, make_key, &change, error);
+  if (status == ST_STORE_FULL) {
+    (void)st_db_fail(error, "%s: the owner has as many keys as one may have", st_db_name(store));
+  }
+  return status;
 }
 
 /* ---- changed and ended ---- */

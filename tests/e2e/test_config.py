@@ -24,6 +24,8 @@ def a_wrong_configuration_is_refused_with_its_line():
             ("access_life", ("0", '"x"', "null")), ("refresh_life", ("0", '"x"', "null")),
             ("refresh_retry", ("-1", '"61s"', "61", '"x"', "null")),
             ("sessions_per_key", ("0", "-1", "1.5", '"9"', "100001", "null", "[]")),
+            ("keys_per_owner", ("0", "-1", "1.5", '"9"', "1000001", "null", "[]")),
+            ("audit_keep", ("0", "86399", '"23h"', '"Never"', '"40000d"', "null", "true", "[]")),
             ("trusted_proxies", ('"127.0.0.1"', "null", "[1]", '["x"]', '["10.0.0.0/33"]', '["::/129"]', '["10.0.0.0/"]', '[""]',
                                  '["10.0.0.0/8/8"]', json.dumps(["10.0.0.1"] * 33))),
             ("rate", ('"on"', "1", "null", "{}", '{"per_second":1}', '{"per_second":0,"burst":1}', '{"per_second":1,"burst":1,"x":1}',

@@ -47,6 +47,8 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_false(settings.basic_challenge);
   assert_false(settings.data_group);
   assert_true(settings.sessions_per_key == 100);
+  assert_true(settings.keys_per_owner == 1000);
+  assert_true(settings.audit_keep == 0);
   assert_true(settings.refresh_retry == 30);
   assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
@@ -75,7 +77,8 @@ static void every_setting_is_read(void **state) {
       "\"default_life\": \"12h\", \"max_life\": 86400, \"trusted_proxies\": [\"10.0.0.0/8\", "
       "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
-      "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7, \"refresh_retry\": 0,"
+      "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7, \"keys_per_owner\": 1000000, "
+      "\"audit_keep\": \"400d\",\"refresh_retry\": 0,"
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
       "\"data_group\": true, \"store\": "
       "\"postgresql://u@db1,db2/d?target_session_attrs=read-write\","
@@ -100,6 +103,8 @@ static void every_setting_is_read(void **state) {
   assert_true(settings.basic_challenge);
   assert_true(settings.data_group);
   assert_true(settings.sessions_per_key == 7);
+  assert_true(settings.keys_per_owner == 1000000);
+  assert_true(settings.audit_keep == 400 * DAY);
   assert_true(settings.refresh_retry == 0);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
   assert_string_equal(settings.store, "postgresql://u@db1,db2/d?target_session_attrs=read-write");
@@ -118,6 +123,10 @@ static void other_forms_of_a_setting_are_read(void **state) {
   must_read("{\"rate\":\"off\",\"behind_tls\":false,\"log\":\"stderr\",\"trusted_proxies\":[]}");
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
+  must_read("{\"audit_keep\":\"never\",\"keys_per_owner\":1}");
+  assert_true(settings.audit_keep == 0);
+  must_read("{\"audit_keep\":86400}");
+  assert_true(settings.audit_keep == DAY);
   must_read("{\"registration\":\"closed\"}");
   assert_false(settings.registration_open);
   must_read("{\"leeway\":0,\"default_life\":1,\"max_life\":1,\"threads\":1}");

@@ -358,6 +358,17 @@ static void a_key_that_is_not_stored_is_told(void **state) {
   fixture.outcome = ST_STORE_OWNER_NOT_USER;
   assert_int_equal(create(AS_KEY, SMALL), 409);
   check_event("owner_no_user");
+  fixture.outcome = ST_STORE_FULL;
+  assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner\":\"\"}"), 409);
+  check_event("key_limit");
+  check_body(
+      "{\"text\":\"a key may make at most 1000 keys without an owner, and this one has: delete one "
+      "that is not used any more, or ask the operator to raise keys_per_owner\"}");
+  assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner\":\"ann\"}"), 409);
+  check_body(
+      "{\"text\":\"an owner may have at most 1000 keys, and this one has: delete one that is not "
+      "used any more, or ask the operator to raise keys_per_owner\"}");
+  assert_int_equal(reply.retry_after, 0); /* to ask again does not help */
   fixture.outcome = ST_STORE_FAILED;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_error");

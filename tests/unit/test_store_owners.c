@@ -35,6 +35,54 @@ static st_key listed_key(unsigned n) {
   return key;
 }
 
+/* ---- how many keys an owner has ---- */
+
+static st_store_status create_of_at_most(unsigned n, unsigned grantor, const char *owner,
+                                         int64_t most) {
+  st_key key = row_of(n, owner, "");
+  st_audit_context context = grantor != 0 ? *context_by(grantor, false) : *CONTEXT;
+  context.most_keys = most;
+  return st_store_key_create(store, &context, grantor != 0 ? grantor_of(grantor) : NULL, &key,
+                             digest_of(n), error);
+}
+
+static void an_owner_has_so_many_keys(void **state) {
+  (void)state;
+  make_key(1, "team", "keys");
+  make_user(2, "ann", "keys");
+  for (unsigned n = 10; n < 13; n++) assert_ok(create_of_at_most(n, 1, "ann", 3));
+  int64_t before = lines();
+  for (unsigned by = 0; by <= 2; by++) {
+    assert_int_equal(create_of_at_most(13, by, "ann", 3), ST_STORE_FULL);
+  }
+  assert_int_equal(lines(), before);
+  assert_false(alive(13));
+  assert_ok(create_of_at_most(13, 1, "ann", 4));
+  assert_ok(create_of_at_most(14, 1, "ann", 0));  /* any number */
+  assert_ok(create_of_at_most(15, 1, "team", 2)); /* the other owner has one */
+  assert_int_equal(create_of_at_most(16, 1, "team", 2), ST_STORE_FULL);
+  assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(15), true, NULL, error));
+  assert_int_equal(create_of_at_most(16, 1, "team", 2), ST_STORE_FULL);
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(15), NULL, error));
+  assert_ok(create_of_at_most(16, 1, "team", 2)); /* what was deleted leaves room */
+}
+
+/* Of these it counts who made them. */
+static void keys_without_an_owner_are_bounded(void **state) {
+  (void)state;
+  make_key(1, "", "keys");
+  make_key(2, "", "keys");
+  assert_ok(create_of_at_most(10, 1, "", 2));
+  assert_ok(create_of_at_most(11, 1, "", 2));
+  assert_int_equal(create_of_at_most(12, 1, "", 2), ST_STORE_FULL);
+  assert_ok(create_of_at_most(12, 1, "ann", 2));
+  assert_ok(create_of_at_most(13, 2, "", 2));
+  assert_ok(create_of_at_most(14, 0, "", 2)); /* the command line has none to count for */
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(11), NULL, error));
+  assert_ok(create_of_at_most(15, 1, "", 2));
+  assert_int_equal(create_of_at_most(16, 1, "", 2), ST_STORE_FULL);
+}
+
 /* ---- G2: the owner of a new key ---- */
 
 static void an_owner_who_registered_has_to_be_meant(void **state) {
@@ -355,6 +403,8 @@ static void of_many_some_are_listed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(an_owner_has_so_many_keys),
+      TEST(keys_without_an_owner_are_bounded),
       TEST(an_owner_who_registered_has_to_be_meant),
       TEST(a_user_who_was_made_here_is_known),
       TEST(a_username_that_is_registered_again_is_another_user),
