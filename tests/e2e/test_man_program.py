@@ -234,7 +234,7 @@ def events_are_those_of_the_program():
             continue
         known |= {w for found in re.findall(r'\breport\("(\w+)"\)|\*event = "(\w+)"|\\"event\\":\\"(\w+)', text)
                   for w in found if w}
-        for call in re.findall(r"\bst_log_event\(([^,]*),|\bserve_log_result\(([^;]*);", text):
+        for call in re.findall(r"\bst_log_event\(([^,]*),|\bserve_log_result\(([^;]*);|\bst_log_begin\(&writer, now, ([^)]*)\)", text):
             known |= set(re.findall(r'"(\w+)"', "".join(call)))
     ring = re.search(r"^static const char \*keyring_file_read\(.*?^}", CODE, re.M | re.S).group(0)
     for answer in re.findall(r"\breturn ([^;]*);", ring):
