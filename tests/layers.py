@@ -46,6 +46,7 @@ NO_OBJECT = {"edge/wasm/subtoken_wasm", "bindings/go/shim"}
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server
+    ("cli/pull_loop", "server/metrics_listener"),  # and the one that tells metrics besides
 }
 # The file that opens a store by its URI, and what it chooses from, as a main chooses a command: not
 # counted when folders are searched for circles.

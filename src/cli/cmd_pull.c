@@ -25,7 +25,8 @@
 
 typedef struct pull_options {
   const char *from[ST_FETCH_URLS_MAX];
-  const char *to, *audience, *key_file, *every, *timeout, *ca, *leeway, *max_size;
+  const char *to, *audience, *key_file, *every, *timeout, *ca, *leeway, *max_size, *metrics_listen;
+  st_listen metrics; /* of kind NONE: nowhere */
   bool once, json;
 } pull_options;
 
@@ -47,6 +48,7 @@ static int pull_catch_signals(void) {
 static int pull_locked(st_puller *p, const pull_options *given, int64_t every, int64_t timeout) {
   char error[ST_ERROR_MAX];
   st_pull_loop_settings loop = {.urls = given->from, .every = every};
+  if (given->metrics_listen != NULL) loop.metrics = &given->metrics;
   while (loop.url_count < ST_FETCH_URLS_MAX && given->from[loop.url_count] != NULL) {
     loop.url_count++;
   }
@@ -112,7 +114,7 @@ int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL... --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
       "                     [--audience A] [--ca FILE] [--leeway S] [--max-size SIZE] [--once]\n"
-      "                     [--json]\n"
+      "                     [--metrics-listen HOST:PORT] [--json]\n"
       "Keeps an edge's revocation data fresh: replaces FILE, FILE.alive and FILE.seen as soon as\n"
       "the server at URL (https, or http on this machine) has something newer, and at least every\n"
       "--every for the heartbeat. A URL without a path, or with the path /, means\n"
@@ -123,18 +125,25 @@ int st_cmd_pull(int argc, char **argv) {
       "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
       "system does not know. Runs until SIGTERM, and writes a JSON line to standard error when\n"
       "something has changed.\n"
+      "--metrics-listen answers GET /metrics there, without a credential.\n"
       "With --once, exit 0 when the files are current, 1 when the server refuses or is behind\n"
       "what was seen, 3 when it could not be done.";
   static st_puller p;
   pull_options given = {0};
   int64_t every = 1, timeout = 60;
-  const st_option options[] = {
-      {"--from", NULL, &given.from[0]},      {"--to", NULL, &given.to},
-      {"--key-file", NULL, &given.key_file}, {"--audience", NULL, &given.audience},
-      {"--every", NULL, &given.every},       {"--timeout", NULL, &given.timeout},
-      {"--once", &given.once, NULL},         {"--ca", NULL, &given.ca},
-      {"--leeway", NULL, &given.leeway},     {"--max-size", NULL, &given.max_size},
-      {"--json", &given.json, NULL},         {0}};
+  const st_option options[] = {{"--from", NULL, &given.from[0]},
+                               {"--to", NULL, &given.to},
+                               {"--key-file", NULL, &given.key_file},
+                               {"--audience", NULL, &given.audience},
+                               {"--every", NULL, &given.every},
+                               {"--timeout", NULL, &given.timeout},
+                               {"--once", &given.once, NULL},
+                               {"--ca", NULL, &given.ca},
+                               {"--leeway", NULL, &given.leeway},
+                               {"--max-size", NULL, &given.max_size},
+                               {"--json", &given.json, NULL},
+                               {"--metrics-listen", NULL, &given.metrics_listen},
+                               {0}};
   st_arguments arguments = {.command = "pull",
                             .help = help,
                             .options = options,
@@ -148,6 +157,13 @@ int st_cmd_pull(int argc, char **argv) {
   p.audience = given.audience;
   if (given.audience != NULL && !subtoken_audience_valid(st_text(given.audience))) {
     return st_options_usage(&arguments, "--audience must be 1 to 32 characters A-Z a-z 0-9 _ -");
+  }
+  if (given.metrics_listen != NULL &&
+      (given.once || !st_listen_read(st_text(given.metrics_listen), &given.metrics))) {
+    return st_options_usage(&arguments, given.once
+                                            ? "--metrics-listen is not for --once"
+                                            : "--metrics-listen must be ADDRESS:PORT, such as "
+                                              "127.0.0.1:9465, or unix:/PATH of at most 100 bytes");
   }
   if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
   if (!st_pull_files_name(&p.files, given.to)) {

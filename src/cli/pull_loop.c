@@ -11,11 +11,13 @@
 
 #include "cli/exit_code.h"
 #include "cli/print.h"
+#include "cli/pull_metrics.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
 #include "os/notify.h"
 #include "os/random.h"
+#include "server/metrics_listener.h"
 
 #define WAIT_MAX INT64_C(30) /* seconds that a server may be asked to wait */
 #define BACK_OFF_MS INT64_C(30000)
@@ -129,9 +131,11 @@ static st_pull_outcome pull_ask(pull_loop *l, size_t at, bool *again) {
   bool usual = result == ST_PULL_CURRENT || result == ST_PULL_BEHIND;
   if (usual && pull_is_stale(l, error)) {
     pull_log_error(l, at, result == ST_PULL_CURRENT ? ST_PULL_FAILED : result, error);
+    st_pull_metrics_note(ST_PULL_FAILED, &l->p->files);
     *again = true;
     return ST_PULL_FAILED;
   }
+  st_pull_metrics_note(result, &l->p->files);
   if (result == ST_PULL_CURRENT) pull_log_current(l, at);
   if (!usual) pull_log_error(l, at, result, error);
   return usual ? ST_PULL_CURRENT : result;
@@ -147,6 +151,7 @@ static st_pull_outcome pull_ask_all(pull_loop *l) {
     if (result == ST_PULL_STOPPED) return result;
     if (result == ST_PULL_CURRENT) l->current = at;
   }
+  st_pull_metrics_note_server(l->current);
   l->settled = result == ST_PULL_CURRENT;
   l->failures = l->settled || again ? 0 : l->failures + 1;
   return result;
@@ -220,9 +225,13 @@ int st_pull_loop_run(st_puller *p, const st_pull_loop_settings *settings) {
   char error[ST_ERROR_MAX];
   if (!st_log_start("", error)) return st_print_error(ST_EXIT_FAILED, "pull: %s", error);
   loop = (pull_loop){.p = p, .settings = settings};
-  pull_repeatedly(&loop);
+  st_pull_metrics_start();
+  bool started = settings->metrics == NULL ||
+                 st_metrics_listener_start(settings->metrics, st_pull_metrics_write, error);
+  if (started) pull_repeatedly(&loop);
+  st_metrics_listener_stop();
   st_log_stop();
-  return ST_EXIT_DONE;
+  return started ? ST_EXIT_DONE : st_print_error(ST_EXIT_FAILED, "pull: %s", error);
 }
 
 /* Until one answers. What is wrong with each is printed, and the exit code is that of the first. */
