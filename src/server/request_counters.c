@@ -56,6 +56,7 @@ typedef struct block {
   counter buckets[ROUTES][BOUNDS + 1];
   counter time_us[ROUTES];
   counter refusals[REASONS];
+  counter notices[REASONS];
   counter decisions[REASONS];
 } block;
 
@@ -191,13 +192,13 @@ void st_request_counters_add(const st_request *request, const st_reply *reply,
       counters_place(route, counters_method(request->method), counters_code(reply->status));
   counter_add(&b->requests[place], 1);
   counters_add_time(b, route, microseconds > 0 ? microseconds : 0);
-  bool decides = (st_router_route(route).counts & ST_ROUTE_DECIDES) != 0;
-  if (reply->event.name != NULL) {
-    size_t reason = counters_reason(reply->event.name);
-    counter_add(&b->refusals[reason], 1);
-    if (decides) counter_add(&b->decisions[reason], 1);
-  } else if (decides && reply->status == 200) {
-    counter_add(&b->decisions[REASON_OK], 1);
+  const char *name = reply->event.name;
+  bool refused = reply->status >= 400;
+  size_t reason = name != NULL ? counters_reason(name) : REASON_OTHER;
+  if (refused) counter_add(&b->refusals[reason], 1);
+  if (!refused && name != NULL) counter_add(&b->notices[reason], 1);
+  if ((st_router_route(route).counts & ST_ROUTE_DECIDES) != 0) {
+    counter_add(&b->decisions[refused ? reason : REASON_OK], 1);
   }
 }
 
@@ -293,6 +294,9 @@ void st_request_counters_write(st_exposition *e) {
   st_exposition_family(e, "subtoken_http_refusals", ST_METRIC_COUNTER,
                        "Requests that were refused, by the reason that the log names.");
   counters_write_reasons(e, offsetof(block, refusals), REASONS);
+  st_exposition_family(e, "subtoken_http_notices", ST_METRIC_COUNTER,
+                       "Requests that were not refused, though the log names a reason.");
+  counters_write_reasons(e, offsetof(block, notices), REASONS);
   st_exposition_family(e, "subtoken_decisions", ST_METRIC_COUNTER,
                        "What the decision endpoint decided: ok, or why not.");
   counters_write_reasons(e, offsetof(block, decisions), REASON_OK);

@@ -44,7 +44,7 @@ static bool accept_read_parameters(st_cutter *parts, subtoken_text *version, int
 }
 
 static void accept_take(accept_quality *known, int rank, int quality) {
-  if (rank < known->rank) return;
+  if (rank == 0 || rank < known->rank) return;
   if (rank > known->rank || quality > known->quality) known->quality = quality;
   known->rank = rank;
 }
