@@ -5,7 +5,7 @@
 // never see it, and a tab that was duplicated does not present it a second time, which the server
 // would take for theft. A key is written down nowhere. There is no cookie, so nothing that another
 // site makes the browser send carries a credential.
-import {t} from './i18n.js';
+import {said, t} from './i18n.js';
 
 const root = new URL('../', import.meta.url); // where the server's routes begin
 const STORED = 'subtoken.refresh';
@@ -34,7 +34,7 @@ export function address(path) {
 
 function textOf(answer) {
   const body = answer.body;
-  if (body && typeof body.text === 'string') return body.text;
+  if (body && typeof body.text === 'string') return said(body.text);
   return t('problem.status', {status: String(answer.status)});
 }
 

@@ -1,6 +1,7 @@
 // Texts, numbers and times in the language of the reader. The tables are in texts.js and
 // admin_texts.js, which need no browser, so that tests read them, too.
 import {el} from './dom.js';
+import {serverTexts} from './server_texts.js';
 import {texts} from './texts.js';
 
 export const languages = {en: 'English', ru: 'Русский'};
@@ -46,6 +47,11 @@ export function t(key, values = {}) {
     if (value === undefined) return whole;
     return typeof value === 'number' ? number(value) : String(value);
   });
+}
+
+// A sentence of the server.
+export function said(text) {
+  return current === 'ru' && Object.hasOwn(serverTexts, text) ? serverTexts[text] : text;
 }
 
 export function number(value) {

@@ -6,7 +6,8 @@ import {afterLogin, alertOf, notice, view} from './frame.js';
 import {language, t} from './i18n.js';
 import {KEY_SHAPE} from './token.js';
 
-function form(title, fields, action, run, note) {
+// wrong: the text of a 401.
+function form({title, fields, action, run, note, wrong}) {
   const error = el('div', {});
   const submit = el('button', {type: 'submit', class: 'main'}, action);
   const node = el('form', {class: 'panel'}, el('h2', {}, title), note ? el('p', {class: 'hint'}, note) : null,
@@ -20,11 +21,16 @@ function form(title, fields, action, run, note) {
       node.reset();
       afterLogin();
     } catch (problem) {
-      fill(error, alertOf(problem));
+      fill(error, alertOf(problem.status === 401 ? new Problem(401, t(wrong)) : problem));
     }
     submit.disabled = false;
   });
   return node;
+}
+
+async function useShaped(key) {
+  if (!KEY_SHAPE.test(key)) throw new Problem(400, t('login.key.shape'));
+  await useKey(key);
 }
 
 async function register() {
@@ -41,13 +47,11 @@ function show(node) {
   const key = el('input', {name: 'key', type: 'password', required: true, autocomplete: 'off', spellcheck: 'false'});
   fill(node, el('h1', {tabindex: '-1'}, t('login.title')), el('p', {}, t('login.intro')),
     el('div', {class: 'columns'},
-      form(t('login.with_password'), [labelled(t('login.name'), login), labelled(t('login.password'), password)],
-        t('login.action'), (data) => logIn(data.get('login'), data.get('password'))),
-      form(t('login.with_key'), [labelled(t('login.key'), key)], t('login.key.action'), async (data) => {
-        const text = data.get('key').trim();
-        if (!KEY_SHAPE.test(text)) throw new Problem(400, t('login.key.shape'));
-        await useKey(text);
-      }, t('login.key.hint'))),
+      form({title: t('login.with_password'), action: t('login.action'), wrong: 'login.wrong',
+        fields: [labelled(t('login.name'), login), labelled(t('login.password'), password)],
+        run: (data) => logIn(data.get('login'), data.get('password'))}),
+      form({title: t('login.with_key'), action: t('login.key.action'), wrong: 'login.key.wrong', note: t('login.key.hint'),
+        fields: [labelled(t('login.key'), key)], run: (data) => useShaped(data.get('key').trim())})),
     settings()?.registration === 'open' ? el('p', {}, button(t('register.title'), register)) : null);
 }
 

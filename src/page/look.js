@@ -29,12 +29,11 @@ function contents(found) {
 // ---- explained by the server ----
 
 function verdict(answer) {
-  const parts = [el('p', {class: answer.ok ? 'good' : 'problem'},
-    answer.ok ? t('look.good') : t('look.refused', {status: String(answer.status), reason: answer.reason}))];
-  if (answer.text) parts.push(el('p', {}, el('bdi', {}, answer.text)));
-  const key = `reason.${answer.reason}`;
-  if (!answer.ok && t(key) !== key) parts.push(el('p', {class: 'hint'}, t(key)));
-  return parts;
+  const text = answer.text ? el('p', {class: 'hint'}, el('bdi', {}, answer.text)) : null;
+  if (answer.ok) return [el('p', {class: 'good'}, t('look.good')), text];
+  const why = t(`reason.${answer.reason}`);
+  return [el('p', {class: 'problem'}, t('look.refused', {status: String(answer.status), why})),
+    el('p', {class: 'hint'}, t('look.reason'), ' ', el('code', {}, answer.reason)), text];
 }
 
 function explainForm(token) {

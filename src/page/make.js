@@ -6,7 +6,7 @@ import {showSecret} from './dialog.js';
 import {button, el, fill, labelled, uniqueId} from './dom.js';
 import {alertOf, view} from './frame.js';
 import {takeOver} from './handover.js';
-import {span, t} from './i18n.js';
+import {said, span, t} from './i18n.js';
 import {permissionChoice} from './permissions.js';
 import {curlLine, decode, exampleOf, readClaims} from './token.js';
 import {worth} from './worth.js';
@@ -50,7 +50,7 @@ function pathList(change) {
     for (const line of lines) {
       const found = problems.find((one) => one.parameter === 'urls' && isAbout(one.item, line.input.value.trim()));
       line.error.hidden = found === undefined;
-      fill(line.error, found?.text ?? '');
+      fill(line.error, found === undefined ? '' : said(found.text));
       line.input.setAttribute('aria-invalid', String(found !== undefined));
     }
   };
@@ -115,6 +115,10 @@ function parametersOf({permissions, paths, expiry, audience}) {
   return body;
 }
 
+function problemSentence({parameter, item, text}) {
+  return [parameter, item].filter((part) => part).join(' ') + `: ${said(text)}`;
+}
+
 function drawForm(node, parent, credential) {
   const preview = el('div', {'aria-live': 'polite'}), error = el('div', {});
   const parts = {audience: el('input', {name: 'audience', maxlength: '32', autocomplete: 'off', spellcheck: 'false', value: parent.audience ?? '', on: {input: () => soon()}})};
@@ -123,7 +127,7 @@ function drawForm(node, parent, credential) {
     const problems = answer.problems ?? [];
     const others = problems.filter((one) => one.parameter !== 'urls' || !parts.paths.knows(one.item));
     parts.paths.tell(problems);
-    fill(preview, worth(answer), others.map((one) => el('p', {class: 'problem'}, `${one.parameter}: ${one.text}`)));
+    fill(preview, worth(answer), others.map((one) => el('p', {class: 'problem'}, problemSentence(one))));
     submit.disabled = problems.length > 0;
   };
   const look = async () => {
@@ -206,7 +210,7 @@ function show(node) {
   other.hidden = !pasted;
   fill(node, el('h1', {tabindex: '-1'}, t('make.title')), el('p', {}, t('make.intro')),
     el('fieldset', {class: 'panel'}, el('legend', {}, t('make.with')), el('div', {class: 'pills'},
-      radio('other', t('make.with.other'), pasted, () => { other.hidden = false; fill(place); }),
+      radio('other', t('make.with.another'), pasted, () => { other.hidden = false; fill(place); }),
       radio('own', isLogin() ? t('make.with.login') : t('make.with.key'), !pasted, () => { other.hidden = true; begin(place); })), other), place);
   if (handed !== null) return begin(place, handed);
   return pasted ? undefined : begin(place);

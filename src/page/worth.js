@@ -11,6 +11,7 @@ export function rows(pairs) {
 
 function paths(urls) {
   if (urls === undefined || urls === null) return el('p', {}, t('worth.everywhere'));
+  if (urls.length === 0) return el('p', {}, t('worth.nowhere'));
   return el('ul', {class: 'paths'}, urls.map((url) => el('li', {}, el('code', {}, url))));
 }
 

@@ -46,6 +46,8 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_int_equal(settings.credentials, ST_FORMS_ALL);
   assert_false(settings.basic_challenge);
   assert_false(settings.data_group);
+  assert_true(settings.page);
+  assert_string_equal(settings.permission_texts, "");
   assert_true(settings.sessions_per_key == 100);
   assert_true(settings.keys_per_owner == 1000);
   assert_true(settings.audit_keep == 0);
@@ -57,6 +59,31 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_string_equal(settings.store, "");
   assert_true(settings.store_staleness == 1);
   assert_true(settings.store_cache == 64);
+}
+
+static void sentences_of_permissions_are_kept_as_json(void **state) {
+  (void)state;
+  char text[16384];
+  must_read(
+      "{\"permission_texts\": {\"docs\": \"Read \\\"documents\\\" \\u00fc\", \"a:b\": \"x\"}}");
+  assert_string_equal(settings.permission_texts,
+                      "{\"docs\":\"Read \\\"documents\\\" \xC3\xBC\",\"a:b\":\"x\"}");
+  must_read("{\"permission_texts\": {}, \"page\": false}");
+  assert_string_equal(settings.permission_texts, "{}");
+  assert_false(settings.page);
+  int at = snprintf(text, sizeof text, "{\"permission_texts\":{\"p\":\"");
+  memset(text + at, 'x', 301);
+  memcpy(text + at + 300, "\"}}", 4);
+  must_read(text);
+  memcpy(text + at + 300, "x\"}}", 5);
+  must_refuse(text, "line 1, column 2: \"permission_texts\" must be an object of sentences");
+  /* Each is short enough, and all of them are too much. */
+  at = snprintf(text, sizeof text, "{\"permission_texts\":{\"p\":\"x\"");
+  for (int i = 0; i < 40; i++) {
+    at += snprintf(text + at, sizeof text - (size_t)at, ",\"p%d\":\"%0250d\"", i, 0);
+  }
+  memcpy(text + at, "}}", 3);
+  must_refuse(text, "line 1, column 2: \"permission_texts\" must be an object of sentences");
 }
 
 /* Over the defaults, not over what was in force before. */
@@ -203,6 +230,13 @@ static void a_bad_value_is_named(void **state) {
       {"basic_challenge", "\"true\"", "must be true or false"},
       {"basic_challenge", "1", "must be true or false"},
       {"data_group", "\"www-data\"", "must be true or false"},
+      {"page", "\"off\"", "must be true or false"},
+      {"permission_texts", "[]", "must be an object of sentences"},
+      {"permission_texts", "{\"docs\":1}", "must be an object of sentences"},
+      {"permission_texts", "{\"docs\":\"\"}", "must be an object of sentences"},
+      {"permission_texts", "{\"a b\":\"x\"}", "must be an object of sentences"},
+      {"permission_texts", "{\"\":\"x\"}", "must be an object of sentences"},
+      {"permission_texts", "{\"docs\":\"a\\u0007\"}", "must be an object of sentences"},
       {"idle_timeout", "\"61m\"", whole},
       {"log", "1", string},
       {"log", "\"\"", string},
@@ -552,6 +586,7 @@ static void the_number_of_proxies_is_limited(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_object_is_the_defaults),
+      cmocka_unit_test(sentences_of_permissions_are_kept_as_json),
       cmocka_unit_test(settings_start_from_the_defaults),
       cmocka_unit_test(every_setting_is_read),
       cmocka_unit_test(other_forms_of_a_setting_are_read),
