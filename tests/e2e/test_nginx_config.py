@@ -173,10 +173,10 @@ def the_manual_page_has_every_directive_and_variable():
     module, variables, page = (open(os.path.join(root, "src", *path)).read() for path in (
         ("edge", "nginx", "ngx_http_subtoken_module.c"), ("edge", "nginx", "ngx_http_subtoken_variables.c"),
         ("man", "ngx_http_subtoken_module.5")))
-    directives = re.findall(r'DIRECTIVE\("(\w+)"', module)
+    directives = re.findall(r'(?:DIRECTIVE\(|\{ngx_string\()"(subtoken\w*)"', module)
     variables = re.findall(r'\{ngx_string\("(subtoken_\w+)"\), NULL, ngx_http_subtoken_', variables)
-    assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 17, directives
-    assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 8, variables
+    assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 18, directives
+    assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 10, variables
 
 
 @test

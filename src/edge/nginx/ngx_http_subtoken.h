@@ -11,7 +11,11 @@
  *   log         keep access_token= out of nginx's logs
  *   credential  what the headers and the query hold that is a credential
  *   headers     one walk over the headers: the credential, a preflight, X-Subtoken-*
+ *   trace       the traceparent of a request
  *   request     the state of a request, and the original request that it was made as
+ *   counters    what the workers count and have loaded, in memory that they share
+ *   accept      in which of two formats it is asked for
+ *   status      the page that shows it
  *   target      whether a request target has one reading; slashes; public redirects
  *   satisfy     what nginx's own allow, deny and auth_basic say of a request
  *   identity    the X-Subtoken-* headers for whatever upstream the request goes to
@@ -40,7 +44,8 @@
  *                   runs before limit_req and limit_conn, behind realip. Subrequests are
  *                   answered here, because nginx skips ACCESS for them
  *   ACCESS          access: answer. Evaluate again if a second has passed since
- *   LOG             log: remove the query of a request that nginx refused before POST_READ
+ *   LOG             variables: remove the query of a request that nginx refused before POST_READ,
+ *                   count the request, and let the logs read what became of it
  *
  * When a request is evaluated: once for each set of settings. A variable that is read earlier,
  * in any phase, evaluates at once if nothing has to be waited for; otherwise PREACCESS does. A
@@ -84,6 +89,7 @@ typedef struct {
   int64_t stamp[5];
   int error; /* errno of the last try; 0: it could be read, whether its content was good or bad */
   unsigned tried : 1;
+  unsigned bad : 1;           /* what the last try found is not in use */
   unsigned secret : 1;        /* it must be closed to others */
   unsigned trusted_group : 1; /* a secret: its group may also write it */
 } ngx_http_subtoken_file_t;
@@ -121,6 +127,45 @@ typedef struct {
   unsigned mount_logged : 1;
 } ngx_http_subtoken_feed_t;
 
+/* What a worker counts, and what it has loaded. The numbers are read by the other workers while it
+ * writes them.
+ */
+#define NGX_HTTP_SUBTOKEN_REASONS 32
+#define NGX_HTTP_SUBTOKEN_STATUSES 500 /* from 100 */
+#define NGX_HTTP_SUBTOKEN_BUCKETS 14
+#define NGX_HTTP_SUBTOKEN_SLOT_FILES 32 /* of more the others are not shown */
+
+typedef enum {
+  NGX_HTTP_SUBTOKEN_QUESTION_OK = 0,
+  NGX_HTTP_SUBTOKEN_QUESTION_UNKNOWN,
+  NGX_HTTP_SUBTOKEN_QUESTION_THROTTLED,
+  NGX_HTTP_SUBTOKEN_QUESTION_FAILED,
+  NGX_HTTP_SUBTOKEN_QUESTION_RESULTS,
+} ngx_http_subtoken_question_result_t;
+
+typedef struct {
+  ngx_atomic_t buckets[NGX_HTTP_SUBTOKEN_BUCKETS];
+  ngx_atomic_t sum; /* milliseconds */
+} ngx_http_subtoken_times_t;
+
+typedef struct {
+  ngx_atomic_t id; /* see ngx_http_subtoken_counters_file_id; 0: none */
+  ngx_atomic_t ok;
+  ngx_atomic_t count; /* of secrets, or of what is revoked */
+  volatile int64_t time, grew, sequence;
+} ngx_http_subtoken_slot_file_t;
+
+typedef struct {
+  ngx_atomic_t used;
+  ngx_atomic_t started; /* seconds since 1970 */
+  ngx_atomic_t decisions[NGX_HTTP_SUBTOKEN_REASONS];
+  ngx_atomic_t questions[NGX_HTTP_SUBTOKEN_QUESTION_RESULTS];
+  ngx_atomic_t known; /* identities that the cache had */
+  ngx_atomic_t statuses[NGX_HTTP_SUBTOKEN_STATUSES];
+  ngx_http_subtoken_times_t requests, questions_times;
+  ngx_http_subtoken_slot_file_t files[NGX_HTTP_SUBTOKEN_SLOT_FILES];
+} ngx_http_subtoken_slot_t;
+
 typedef struct ngx_http_subtoken_cache_s ngx_http_subtoken_cache_t;
 typedef struct ngx_http_subtoken_fallback_s ngx_http_subtoken_fallback_t;
 
@@ -129,10 +174,14 @@ typedef struct {
   ngx_array_t policies; /* of ngx_http_subtoken_policy_t * */
   ngx_array_t feeds;    /* of ngx_http_subtoken_feed_t * */
   ngx_http_subtoken_cache_t *cache;
-  ngx_http_handler_pt allow_deny; /* of nginx's access module; NULL: it is not built in */
-  ngx_http_handler_pt auth_basic; /* of its auth_basic module; likewise */
-  ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
-  ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
+  ngx_http_handler_pt allow_deny;  /* of nginx's access module; NULL: it is not built in */
+  ngx_http_handler_pt auth_basic;  /* of its auth_basic module; likewise */
+  ngx_array_t target_variables;    /* of ngx_uint_t: indices of $request_uri, $args ... */
+  ngx_array_t identity_variables;  /* and of $http_x_subtoken_* */
+  ngx_array_t own_variables;       /* and of those of the module */
+  ngx_shm_zone_t *zone;            /* of subtoken_status; NULL: no location has it */
+  ngx_http_subtoken_slot_t *slots; /* in it, one a worker */
+  ngx_http_subtoken_slot_t *slot;  /* this worker's; NULL: nothing is counted */
   ngx_event_t timer;
   ngx_uint_t polls;                  /* of the timer */
   ngx_connection_t timer_connection; /* nginx's debug log reads the fd of a timer's connection */
@@ -197,6 +246,8 @@ typedef struct ngx_http_subtoken_original_s {
   subtoken_text target;
   subtoken_text redirect; /* the path of the last internal redirect; empty: there was none */
   subtoken_text redirect_method;
+  const char *result; /* of a subrequest: why it was refused, or ok; NULL: it was not evaluated */
+  bool ended;         /* its log line is being written */
   struct ngx_http_subtoken_original_s *next; /* of another subrequest */
 } ngx_http_subtoken_original_t;
 
@@ -261,9 +312,13 @@ typedef struct {
   unsigned error_page : 1; /* a rejection was left to error_page: the next is answered here */
   unsigned rejected : 1;   /* or blocked: its error page must not see what was asked for */
   unsigned blocked : 1;    /* by its address: the endpoint is never asked about it */
+  unsigned decided : 1;    /* for a location, and not only for a variable */
+  unsigned ended : 1;      /* its log line is being written: .denied is set */
   const char *result;      /* a reason, or NULL when nothing was evaluated */
-  ngx_http_subtoken_identity_t identity; /* its texts are empty unless it was granted */
-  ngx_http_subtoken_headers_t headers;   /* as REWRITE found them */
+  const ngx_http_subtoken_loc_conf_t *result_conf; /* the settings under which .result came about */
+  ngx_http_subtoken_identity_t identity;           /* its texts are empty unless it was granted */
+  ngx_http_subtoken_identity_t *denied; /* for its log line: of a request that was refused */
+  ngx_http_subtoken_headers_t headers;  /* as REWRITE found them */
 } ngx_http_subtoken_ctx_t;
 
 /* One request to a decision endpoint, and its response. */
@@ -277,6 +332,7 @@ struct ngx_http_subtoken_fallback_s {
   ngx_http_subtoken_identity_t *identity; /* NULL: none was told */
   ngx_uint_t status;
   time_t retry_after; /* 0: not said */
+  ngx_msec_t asked;   /* when */
   uint8_t forms;
   uint8_t cache_key[SUBTOKEN_MAC_LEN];
 #define NGX_HTTP_SUBTOKEN_NONCE_LEN 32 /* hex digits */
@@ -403,9 +459,9 @@ ngx_int_t ngx_http_subtoken_query_read_token(ngx_http_request_t *r, ngx_http_sub
 
 /* ---- log ---- */
 
-/* Phase handlers. */
+/* The handler of POST_READ, and what is done in LOG. */
 ngx_int_t ngx_http_subtoken_log_post_read_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_subtoken_log_handler(ngx_http_request_t *r);
+void ngx_http_subtoken_log_end(ngx_http_request_t *r);
 
 /* ---- credential ---- */
 
@@ -476,6 +532,14 @@ const ngx_http_subtoken_credential_t *ngx_http_subtoken_headers_credential(
 bool ngx_http_subtoken_headers_is_identity(const ngx_str_t *name);
 bool ngx_http_subtoken_headers_have_identity(const ngx_list_t *headers);
 
+/* ---- trace ---- */
+
+/* The traceparent of the main request; empty: none that is well-formed. */
+ngx_str_t ngx_http_subtoken_trace_find(ngx_http_request_t *r);
+/* The ids in it; of an empty one they are empty. */
+ngx_str_t ngx_http_subtoken_trace_id(ngx_str_t traceparent);
+ngx_str_t ngx_http_subtoken_trace_span(ngx_str_t traceparent);
+
 /* ---- request ---- */
 
 /* The state of a request, or NULL. */
@@ -504,6 +568,39 @@ ngx_int_t ngx_http_subtoken_request_become_redirect(ngx_http_request_t *r,
 
 /* Make nginx read these variables anew. */
 void ngx_http_subtoken_request_reset_variables(ngx_http_request_t *r, const ngx_array_t *variables);
+
+/* ---- counters ---- */
+
+/* While the configuration is read: there is to be such memory. */
+ngx_int_t ngx_http_subtoken_counters_add(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *main);
+/* In a worker, when it starts. Without memory nothing is counted, here and below. */
+void ngx_http_subtoken_counters_start(ngx_http_subtoken_main_conf_t *main);
+/* What it has loaded, each time it has looked. */
+void ngx_http_subtoken_counters_publish(const ngx_http_subtoken_main_conf_t *main);
+/* A subrequest was decided about. */
+void ngx_http_subtoken_counters_decision(ngx_http_request_t *r, const char *reason);
+/* The main request has ended. */
+void ngx_http_subtoken_counters_end(ngx_http_request_t *r);
+/* A question was answered, or failed; none was needed. */
+void ngx_http_subtoken_counters_question(const ngx_http_subtoken_fallback_t *fallback);
+void ngx_http_subtoken_counters_known(ngx_http_request_t *r);
+/* For the page: the slot of a worker, NULL: it has none; the names of the numbers in it. */
+const ngx_http_subtoken_slot_t *ngx_http_subtoken_counters_slot(
+    const ngx_http_subtoken_main_conf_t *main, ngx_uint_t worker);
+const char *ngx_http_subtoken_counters_reason(ngx_uint_t i);
+const char *ngx_http_subtoken_counters_bound(ngx_uint_t bucket);
+ngx_uint_t ngx_http_subtoken_counters_file_id(const char *kind, const ngx_str_t *path,
+                                              ngx_uint_t place);
+
+/* ---- accept ---- */
+
+/* OpenMetrics, or Prometheus' own format? */
+bool ngx_http_subtoken_accept_openmetrics(ngx_http_request_t *r);
+
+/* ---- status ---- */
+
+/* The directive: the location is the page, and something is counted. */
+char *ngx_http_subtoken_status_set(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
 /* ---- target ---- */
 
@@ -644,6 +741,11 @@ ngx_int_t ngx_http_subtoken_evaluate(ngx_http_subtoken_evaluation_t *e, ngx_http
                                      const ngx_http_subtoken_loc_conf_t *conf,
                                      ngx_http_subtoken_ctx_t *ctx, bool may_wait, bool may_ask,
                                      ngx_http_subtoken_rejection_t *rejection);
+/* Whom a request that was refused stands for, as far as that is certain: of a subtoken what it
+ * says, if its signature is good, of a key what the endpoint told. NULL: nothing is.
+ */
+ngx_http_subtoken_identity_t *ngx_http_subtoken_evaluate_denied(ngx_http_request_t *r,
+                                                                ngx_http_subtoken_ctx_t *ctx);
 /* Copy the identity that was granted into the request's pool. */
 ngx_int_t ngx_http_subtoken_evaluate_copy_identity(const ngx_http_subtoken_evaluation_t *e,
                                                    ngx_http_subtoken_identity_t *identity);
@@ -688,6 +790,8 @@ ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_m
 
 /* Register the variables of the module. */
 ngx_int_t ngx_http_subtoken_variables_add(ngx_conf_t *cf);
+/* The handler of LOG. */
+ngx_int_t ngx_http_subtoken_variables_log_handler(ngx_http_request_t *r);
 /* Find nginx's own that show the target, or the identity headers of a caller. */
 ngx_int_t ngx_http_subtoken_variables_find(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *main);
 

@@ -35,6 +35,7 @@ static ngx_int_t ngx_http_subtoken_access_settle(ngx_http_request_t *r,
     if (rc != NGX_OK) return rc;
   }
   ctx->outcome.early = 0;
+  ctx->decided = 1;
   if (!ctx->outcome.passes && ngx_http_subtoken_satisfy_all(r)) return NGX_OK;
   if (ctx->outcome.as_redirect &&
       ngx_http_subtoken_request_become_redirect(r, &ctx->original) != NGX_OK) {
@@ -57,14 +58,23 @@ static ngx_int_t ngx_http_subtoken_access_preaccess_main(ngx_http_request_t *r,
 
 /* ---- subrequests ---- */
 
+/* For its log line, and to be counted. reason: why it was refused, or NULL. */
+static void ngx_http_subtoken_access_note_result(const ngx_http_subtoken_evaluation_t *e,
+                                                 const char *reason) {
+  if (reason == NULL && e->granted) reason = subtoken_result_name(SUBTOKEN_OK);
+  if (e->original != NULL) e->original->result = reason;
+  ngx_http_subtoken_counters_decision(e->r, reason != NULL ? reason : "public");
+}
+
 static ngx_int_t ngx_http_subtoken_access_evaluate_subrequest(
     ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf, ngx_http_subtoken_ctx_t *ctx) {
   ngx_http_subtoken_evaluation_t e;
   ngx_http_subtoken_rejection_t rejection;
   ngx_http_subtoken_identity_t identity;
   ngx_int_t rc = ngx_http_subtoken_evaluate(&e, r, conf, ctx, true, true, &rejection);
+  if (rc != NGX_DECLINED && rc != NGX_OK) return rc;
+  ngx_http_subtoken_access_note_result(&e, rc == NGX_OK ? NULL : rejection.result);
   if (rc == NGX_DECLINED) return ngx_http_subtoken_access_reject(r, &rejection);
-  if (rc != NGX_OK) return rc;
   if (e.granted && ngx_http_subtoken_evaluate_copy_identity(&e, &identity) != NGX_OK) {
     return NGX_ERROR;
   }

@@ -50,6 +50,7 @@ static void ngx_http_subtoken_evaluate_prepare(ngx_http_subtoken_evaluation_t *e
   e->conf = conf;
   e->ctx = ctx;
   e->identity = NULL;
+  e->original = NULL;
   e->skipped = e->as_redirect = e->granted = e->metadata = false;
   e->request = (subtoken_request){.size = sizeof e->request};
   e->verifier.size = sizeof e->verifier;
@@ -417,4 +418,37 @@ ngx_int_t ngx_http_subtoken_evaluate_copy_identity(const ngx_http_subtoken_evalu
     identity->owner = e->identity->owner;
   }
   return NGX_OK;
+}
+
+/* ---- for the logs ---- */
+
+/* What the decision endpoint told of a credential of this request. */
+static const ngx_http_subtoken_identity_t *ngx_http_subtoken_evaluate_told(
+    const ngx_http_subtoken_ctx_t *ctx, subtoken_text text) {
+  const ngx_http_subtoken_fallback_t *each = ctx->fallbacks;
+  while (each != NULL && (each->identity == NULL || each->credential.len != text.len ||
+                          ngx_memcmp(each->credential.data, text.data, text.len) != 0)) {
+    each = each->next;
+  }
+  return each == NULL ? NULL : each->identity;
+}
+
+/* Only when the log asks: it costs a signature. The rest of what was decided is not done again. */
+ngx_http_subtoken_identity_t *ngx_http_subtoken_evaluate_denied(ngx_http_request_t *r,
+                                                                ngx_http_subtoken_ctx_t *ctx) {
+  const ngx_http_subtoken_loc_conf_t *conf = ctx->result_conf;
+  ngx_http_subtoken_evaluation_t e = {.r = r, .conf = conf, .ctx = ctx};
+  if (conf == NULL || conf->secrets->ring == NULL) return NULL;
+  e.credential = ngx_http_subtoken_headers_credential(r->main, ctx, conf->credentials, &e.headers);
+  if (e.credential->state != NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE) return NULL;
+  e.identity = ngx_http_subtoken_evaluate_told(ctx, e.credential->text);
+  bool certain = e.identity != NULL
+                     ? ngx_http_subtoken_response_claims(e.identity, &e.claims)
+                     : subtoken_authenticate(conf->secrets->ring,
+                                             ngx_http_subtoken_evaluate_prepare_cache(conf),
+                                             e.credential->text, &e.claims) == SUBTOKEN_OK;
+  if (!certain) return NULL;
+  ngx_http_subtoken_identity_t *denied = ngx_pcalloc(r->pool, sizeof *denied);
+  if (denied == NULL || ngx_http_subtoken_evaluate_copy_identity(&e, denied) != NGX_OK) return NULL;
+  return denied;
 }

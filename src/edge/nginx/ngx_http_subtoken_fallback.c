@@ -19,10 +19,12 @@
 static ngx_int_t ngx_http_subtoken_fallback_done(ngx_http_request_t *sr, void *data, ngx_int_t rc) {
   ngx_http_subtoken_fallback_t *fallback = data;
   if (fallback->genuine) return rc;
+  bool first = fallback->waiting;
   fallback->waiting = 0;
   fallback->status = rc >= NGX_HTTP_SPECIAL_RESPONSE ? (ngx_uint_t)rc : sr->headers_out.status;
   if (rc == NGX_ERROR) fallback->status = 0;
   ngx_http_subtoken_response_read(sr, fallback);
+  if (first) ngx_http_subtoken_counters_question(fallback);
   /* nginx wakes the request that waits for a subrequest, but not for one in the background. */
   if (sr->background && ngx_http_post_request(fallback->request, NULL) != NGX_OK) return NGX_ERROR;
   return rc;
@@ -151,10 +153,18 @@ static ngx_int_t ngx_http_subtoken_fallback_add_addresses(ngx_http_request_t *r,
   return ngx_http_subtoken_fallback_add_header(sr, name, chain);
 }
 
+/* Of the request's trace the server's log tells, and its answer does not depend on it. */
+static ngx_int_t ngx_http_subtoken_fallback_add_trace(ngx_http_request_t *r,
+                                                      ngx_http_request_t *sr) {
+  ngx_str_t trace = ngx_http_subtoken_trace_find(r);
+  if (trace.len == 0) return NGX_OK;
+  return ngx_http_subtoken_fallback_add_header(sr, "traceparent", trace);
+}
+
 /* The subrequest gets a list of headers of its own, and no body. Without a credential nothing is
- * sent that differs from one caller to the next, because the response is kept for all of them. The
- * target goes without access_token=, which the server would read even where subtoken_credentials
- * leaves it alone.
+ * sent that differs from one caller to the next and could change the response, because that is kept
+ * for all of them. The target goes without access_token=, which the server would read even where
+ * subtoken_credentials leaves it alone.
  */
 static ngx_int_t ngx_http_subtoken_fallback_set_headers(
     ngx_http_request_t *r, ngx_http_request_t *sr, const ngx_http_subtoken_ctx_t *ctx,
@@ -175,7 +185,8 @@ static ngx_int_t ngx_http_subtoken_fallback_set_headers(
       ngx_http_subtoken_fallback_add_header(sr, "X-Original-Method", method) != NGX_OK ||
       ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &target) != NGX_OK ||
       ngx_http_subtoken_fallback_add_header(sr, "X-Original-URI", target) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Audience", audience) != NGX_OK) {
+      ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Audience", audience) != NGX_OK ||
+      ngx_http_subtoken_fallback_add_trace(r, sr) != NGX_OK) {
     return NGX_ERROR;
   }
   if (fallback->anonymous) return NGX_OK;
@@ -226,6 +237,7 @@ static ngx_int_t ngx_http_subtoken_fallback_start(ngx_http_request_t *r, ngx_str
       ngx_http_subtoken_fallback_set_headers(r, sr, ctx, credential, fallback) != NGX_OK) {
     return NGX_ERROR;
   }
+  fallback->asked = ngx_current_msec;
   fallback->waiting = 1;
   return NGX_OK;
 }
@@ -279,6 +291,7 @@ static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_add(
                                                         credential, fallback->cache_key);
   if (fallback->has_cache_key) {
     fallback->identity = ngx_http_subtoken_cache_get(main->cache, r, fallback->cache_key);
+    if (fallback->identity != NULL) ngx_http_subtoken_counters_known(r);
   }
   fallback->next = ctx->fallbacks;
   ctx->fallbacks = fallback;

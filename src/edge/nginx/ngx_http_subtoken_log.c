@@ -90,11 +90,10 @@ static void ngx_http_subtoken_log_find_line(ngx_http_request_t *r) {
   r->request_line.len = (size_t)(end - r->request_start);
 }
 
-ngx_int_t ngx_http_subtoken_log_handler(ngx_http_request_t *r) {
-  if (r != r->main || r->log_handler == ngx_http_subtoken_log_request) return NGX_OK;
+void ngx_http_subtoken_log_end(ngx_http_request_t *r) {
+  if (r != r->main || r->log_handler == ngx_http_subtoken_log_request) return;
   ngx_http_subtoken_log_find_line(r);
   ngx_http_subtoken_log_cut_query(&r->request_line);
   ngx_http_subtoken_log_cut_query(&r->unparsed_uri);
   r->args.len = 0;
-  return NGX_OK;
 }

@@ -75,6 +75,8 @@ static ngx_command_t ngx_http_subtoken_commands[] = {
                                 issuer, NULL),
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_cache", NGX_CONF_TAKE1, ngx_http_subtoken_set_cache,
                                 cache, NULL),
+    {ngx_string("subtoken_status"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+     ngx_http_subtoken_status_set, 0, 0, NULL},
     ngx_null_command,
 };
 
@@ -88,7 +90,7 @@ static const ngx_http_subtoken_phase_t ngx_http_subtoken_phases[] = {
     {NGX_HTTP_REWRITE_PHASE, ngx_http_subtoken_rewrite_handler},
     {NGX_HTTP_PREACCESS_PHASE, ngx_http_subtoken_preaccess_handler},
     {NGX_HTTP_ACCESS_PHASE, ngx_http_subtoken_access_handler},
-    {NGX_HTTP_LOG_PHASE, ngx_http_subtoken_log_handler},
+    {NGX_HTTP_LOG_PHASE, ngx_http_subtoken_variables_log_handler},
 };
 
 static ngx_http_module_t ngx_http_subtoken_module_ctx = {
@@ -331,7 +333,8 @@ static void *ngx_http_subtoken_create_main_conf(ngx_conf_t *cf) {
       ngx_array_init(&main->policies, cf->pool, 2, sizeof(void *)) != NGX_OK ||
       ngx_array_init(&main->feeds, cf->pool, 2, sizeof(void *)) != NGX_OK ||
       ngx_array_init(&main->target_variables, cf->pool, 8, sizeof(ngx_uint_t)) != NGX_OK ||
-      ngx_array_init(&main->identity_variables, cf->pool, 2, sizeof(ngx_uint_t)) != NGX_OK) {
+      ngx_array_init(&main->identity_variables, cf->pool, 2, sizeof(ngx_uint_t)) != NGX_OK ||
+      ngx_array_init(&main->own_variables, cf->pool, 8, sizeof(ngx_uint_t)) != NGX_OK) {
     return NULL;
   }
   return main;

@@ -77,6 +77,7 @@ static ngx_int_t ngx_http_subtoken_outcome_keep(ngx_http_subtoken_evaluation_t *
       return NGX_ERROR;
     }
     ctx->result = rejection->result;
+    ctx->result_conf = e->conf;
   }
   if (granted) ctx->result = subtoken_result_name(SUBTOKEN_OK);
   ctx->granted = granted;

@@ -61,7 +61,8 @@ void ngx_http_subtoken_policy_poll(ngx_http_subtoken_policy_t *policy, ngx_log_t
   char error[NGX_HTTP_SUBTOKEN_ERROR_MAX];
   ngx_http_subtoken_file_t before = policy->file;
   if (!ngx_http_subtoken_file_has_changed(&policy->file)) return;
-  if (ngx_http_subtoken_policy_load(policy, error) == NGX_OK) return;
+  policy->file.bad = ngx_http_subtoken_policy_load(policy, error) != NGX_OK;
+  if (!policy->file.bad) return;
   if (ngx_http_subtoken_file_is_same_error(&before, &policy->file)) return;
   ngx_log_error(
       NGX_LOG_ERR, log, 0, "subtoken_policy: %s; %s", error,

@@ -33,8 +33,10 @@ static void ngx_http_subtoken_request_clear_ctx(ngx_http_subtoken_ctx_t *ctx) {
   ctx->fallbacks = NULL;
   ctx->query_token = ctx->query_ambiguous = ctx->query_unreadable = ctx->body_read = ctx->granted =
       0;
-  ctx->error_page = ctx->rejected = ctx->blocked = 0;
+  ctx->error_page = ctx->rejected = ctx->blocked = ctx->decided = ctx->ended = 0;
   ctx->result = NULL;
+  ctx->result_conf = NULL;
+  ctx->denied = NULL;
   ctx->identity = (ngx_http_subtoken_identity_t){0};
   ctx->headers.elts = NULL;
   ctx->outcome.conf = NULL;

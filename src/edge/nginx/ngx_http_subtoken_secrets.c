@@ -101,7 +101,8 @@ void ngx_http_subtoken_secrets_poll(ngx_http_subtoken_secrets_t *secrets, ngx_lo
   char error[NGX_HTTP_SUBTOKEN_ERROR_MAX];
   ngx_http_subtoken_file_t before = secrets->file;
   if (!ngx_http_subtoken_file_has_changed(&secrets->file)) return;
-  if (ngx_http_subtoken_secrets_load(secrets, error) == NGX_OK) return;
+  secrets->file.bad = ngx_http_subtoken_secrets_load(secrets, error) != NGX_OK;
+  if (!secrets->file.bad) return;
   if (ngx_http_subtoken_file_is_same_error(&before, &secrets->file)) return;
   bool loaded = secrets->ring != NULL && secrets->ring->count > 0;
   ngx_log_error(NGX_LOG_ERR, log, 0, "subtoken_secrets: %s; %s", error,

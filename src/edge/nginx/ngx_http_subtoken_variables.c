@@ -16,6 +16,11 @@ enum {
 };
 
 enum {
+  NGX_HTTP_SUBTOKEN_VARIABLES_TRACE_ID,
+  NGX_HTTP_SUBTOKEN_VARIABLES_SPAN_ID,
+};
+
+enum {
   NGX_HTTP_SUBTOKEN_VARIABLES_FEED_AGE,
   NGX_HTTP_SUBTOKEN_VARIABLES_FEED_SEQUENCE,
   NGX_HTTP_SUBTOKEN_VARIABLES_FEED_COUNT,
@@ -30,6 +35,9 @@ static ngx_int_t ngx_http_subtoken_variables_result(ngx_http_request_t *r,
 static ngx_int_t ngx_http_subtoken_variables_credential(ngx_http_request_t *r,
                                                         ngx_http_variable_value_t *value,
                                                         uintptr_t data);
+static ngx_int_t ngx_http_subtoken_variables_trace(ngx_http_request_t *r,
+                                                   ngx_http_variable_value_t *value,
+                                                   uintptr_t data);
 static ngx_int_t ngx_http_subtoken_variables_feed(ngx_http_request_t *r,
                                                   ngx_http_variable_value_t *value, uintptr_t data);
 
@@ -44,6 +52,10 @@ static ngx_http_variable_t ngx_http_subtoken_variables[] = {
      NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_credential"), NULL, ngx_http_subtoken_variables_credential, 0,
      NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_trace_id"), NULL, ngx_http_subtoken_variables_trace,
+     NGX_HTTP_SUBTOKEN_VARIABLES_TRACE_ID, NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_span_id"), NULL, ngx_http_subtoken_variables_trace,
+     NGX_HTTP_SUBTOKEN_VARIABLES_SPAN_ID, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_feed_age"), NULL, ngx_http_subtoken_variables_feed,
      NGX_HTTP_SUBTOKEN_VARIABLES_FEED_AGE, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_feed_sequence"), NULL, ngx_http_subtoken_variables_feed,
@@ -81,25 +93,45 @@ static ngx_int_t ngx_http_subtoken_variables_set_empty(ngx_http_variable_value_t
   return NGX_OK;
 }
 
+/* Whom the log line of a request that was refused names: nothing else may take him for one who was
+ * let in, so the variables are empty before.
+ */
+static const ngx_http_subtoken_identity_t *ngx_http_subtoken_variables_denied(
+    ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx) {
+  if (!ctx->ended || ctx->granted || ctx->result == NULL) return &ctx->identity;
+  if (ctx->denied == NULL) ctx->denied = ngx_http_subtoken_evaluate_denied(r, ctx);
+  return ctx->denied != NULL ? ctx->denied : &ctx->identity;
+}
+
 static ngx_int_t ngx_http_subtoken_variables_identity(ngx_http_request_t *r,
                                                       ngx_http_variable_value_t *value,
                                                       uintptr_t data) {
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_outcome_find(r);
   if (ctx == NULL) return ngx_http_subtoken_variables_set_empty(value);
-  ngx_str_t text = ctx->identity.permissions;
-  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_SUB) text = ctx->identity.sub;
-  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_TID) text = ctx->identity.tid;
+  const ngx_http_subtoken_identity_t *identity = ngx_http_subtoken_variables_denied(r, ctx);
+  ngx_str_t text = identity->permissions;
+  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_SUB) text = identity->sub;
+  if (data == NGX_HTTP_SUBTOKEN_VARIABLES_TID) text = identity->tid;
   if (text.len == 0) return ngx_http_subtoken_variables_set_empty(value);
   return ngx_http_subtoken_variables_set(value, text);
+}
+
+/* Of a subrequest its own, but only in its log line (log_subrequest). */
+static const char *ngx_http_subtoken_variables_find_result(const ngx_http_request_t *r,
+                                                           ngx_http_subtoken_ctx_t *ctx) {
+  if (r == r->main) return ctx->result;
+  const ngx_http_subtoken_original_t *original = ngx_http_subtoken_request_find_original(r, ctx);
+  return original != NULL && original->ended ? original->result : ctx->result;
 }
 
 static ngx_int_t ngx_http_subtoken_variables_result(ngx_http_request_t *r,
                                                     ngx_http_variable_value_t *value,
                                                     uintptr_t data) {
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_outcome_find(r);
+  const char *result = ctx == NULL ? NULL : ngx_http_subtoken_variables_find_result(r, ctx);
   (void)data;
-  if (ctx == NULL || ctx->result == NULL) return ngx_http_subtoken_variables_set_empty(value);
-  ngx_str_t text = {ngx_strlen(ctx->result), (u_char *)ctx->result};
+  if (result == NULL) return ngx_http_subtoken_variables_set_empty(value);
+  ngx_str_t text = {ngx_strlen(result), (u_char *)result};
   return ngx_http_subtoken_variables_set(value, text);
 }
 
@@ -131,6 +163,16 @@ static ngx_int_t ngx_http_subtoken_variables_credential(ngx_http_request_t *r,
   return ngx_http_subtoken_variables_set(value, text);
 }
 
+static ngx_int_t ngx_http_subtoken_variables_trace(ngx_http_request_t *r,
+                                                   ngx_http_variable_value_t *value,
+                                                   uintptr_t data) {
+  ngx_str_t trace = ngx_http_subtoken_trace_find(r);
+  if (trace.len == 0) return ngx_http_subtoken_variables_set_empty(value);
+  return ngx_http_subtoken_variables_set(value, data == NGX_HTTP_SUBTOKEN_VARIABLES_TRACE_ID
+                                                    ? ngx_http_subtoken_trace_id(trace)
+                                                    : ngx_http_subtoken_trace_span(trace));
+}
+
 static ngx_int_t ngx_http_subtoken_variables_feed(ngx_http_request_t *r,
                                                   ngx_http_variable_value_t *value,
                                                   uintptr_t data) {
@@ -154,7 +196,37 @@ static ngx_int_t ngx_http_subtoken_variables_feed(ngx_http_request_t *r,
   return ngx_http_subtoken_variables_set(value, text);
 }
 
+/* ---- LOG ---- */
+
+/* The first handler of LOG. A log reads what an earlier phase found in a variable, if one read it:
+ * that may have been before anything was decided.
+ */
+ngx_int_t ngx_http_subtoken_variables_log_handler(ngx_http_request_t *r) {
+  ngx_http_subtoken_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_request_find_ctx(r);
+  ngx_http_subtoken_log_end(r);
+  ngx_http_subtoken_request_reset_variables(r, &main->own_variables);
+  if (ctx == NULL) return NGX_OK;
+  if (r == r->main) {
+    ctx->ended = 1;
+    ngx_http_subtoken_counters_end(r);
+  } else {
+    ngx_http_subtoken_original_t *original = ngx_http_subtoken_request_find_original(r, ctx);
+    if (original != NULL) original->ended = true;
+  }
+  return NGX_OK;
+}
+
 /* ---- nginx's own variables ---- */
+
+static bool ngx_http_subtoken_variables_is_own(const ngx_str_t *name) {
+  size_t count = sizeof ngx_http_subtoken_variables / sizeof ngx_http_subtoken_variables[0];
+  for (size_t i = 0; i < count; i++) {
+    const ngx_str_t *own = &ngx_http_subtoken_variables[i].name;
+    if (name->len == own->len && ngx_memcmp(name->data, own->data, own->len) == 0) return true;
+  }
+  return false;
+}
 
 /* The list into which this variable belongs, or NULL. */
 static ngx_array_t *ngx_http_subtoken_variables_list(ngx_http_subtoken_main_conf_t *main,
@@ -166,6 +238,7 @@ static ngx_array_t *ngx_http_subtoken_variables_list(ngx_http_subtoken_main_conf
     if (name->len != ngx_strlen(targets[i])) continue;
     if (ngx_memcmp(name->data, targets[i], name->len) == 0) return &main->target_variables;
   }
+  if (ngx_http_subtoken_variables_is_own(name)) return &main->own_variables;
   bool is_identity = name->len >= sizeof identity - 1 &&
                      ngx_memcmp(name->data, identity, sizeof identity - 1) == 0;
   return is_identity ? &main->identity_variables : NULL;

@@ -37,6 +37,7 @@ static void ngx_http_subtoken_worker_timer_handler(ngx_event_t *event) {
   for (ngx_uint_t i = 0; i < main->feeds.nelts && !more; i++) {
     more = ngx_http_subtoken_feed_poll(feeds[i], event->log);
   }
+  if (!more) ngx_http_subtoken_counters_publish(main);
   if (more) {
     ngx_post_event(event, &ngx_posted_next_events);
   } else {
@@ -85,6 +86,8 @@ ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_m
   for (ngx_uint_t i = 0; i < main->feeds.nelts; i++) {
     ngx_http_subtoken_feed_start(feeds[i], cycle->log);
   }
+  ngx_http_subtoken_counters_start(main);
+  ngx_http_subtoken_counters_publish(main);
   ngx_http_subtoken_worker_start_timer(cycle, main);
   return NGX_OK;
 }
