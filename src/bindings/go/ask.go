@@ -128,6 +128,10 @@ func (v *Verifier) question(header http.Header, r *http.Request, target, nonce s
 	if len(chain) > 0 {
 		header.Set("X-Forwarded-For", forwarded(strings.Join(chain, ", ")))
 	}
+	// For the server's log, which leaves it out unless it is well-formed.
+	if trace := r.Header["Traceparent"]; len(trace) == 1 && len(trace[0]) <= 512 {
+		header.Set("Traceparent", trace[0])
+	}
 	return n > 0
 }
 

@@ -67,6 +67,13 @@ static void fallback_set_addresses(const request_rec *r, request_rec *asked) {
   apr_table_setn(asked->headers_in, "X-Forwarded-For", apr_pstrdup(asked->pool, chain));
 }
 
+/* For the server's log, which leaves it out unless it is well-formed and came once. */
+static void fallback_set_trace(const request_rec *r, request_rec *asked) {
+  const char *trace = apr_table_get(r->headers_in, "traceparent");
+  if (trace == NULL || strlen(trace) > 512) return;
+  apr_table_setn(asked->headers_in, "traceparent", apr_pstrdup(asked->pool, trace));
+}
+
 /* The subrequest's pool lies in that of r, and lives as long. */
 void mod_subtoken_fallback_ask(request_rec *r, mod_subtoken_ctx *ctx, const char *location,
                                const subtoken_edge_header *question, size_t count,
@@ -81,6 +88,7 @@ void mod_subtoken_fallback_ask(request_rec *r, mod_subtoken_ctx *ctx, const char
                      apr_pstrmemdup(asked->pool, question[i].value.data, question[i].value.len));
     }
     fallback_set_addresses(r, asked);
+    fallback_set_trace(r, asked);
     (void)ap_add_output_filter_handle(fallback_discard, NULL, asked, asked->connection);
     int code = ap_run_sub_req(asked);
     fallback_read(asked, code == OK || code == DONE ? asked->status : code, answer);

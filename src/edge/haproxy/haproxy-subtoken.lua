@@ -14,7 +14,7 @@ local IDENTITY = {
 -- What the server reads of a request besides its method and target. Nothing else is passed on:
 -- in particular no X-Forwarded-Uri that a caller wrote.
 local SENT = { "authorization", "x-api-key", "origin", "access-control-request-method", "mcp-method", "mcp-name",
-	"mcp-protocol-version" }
+	"mcp-protocol-version", "traceparent" }
 local RETURNED = {
 	"www-authenticate", "retry-after", "access-control-allow-origin",
 	"access-control-expose-headers", "x-content-type-options", "date",

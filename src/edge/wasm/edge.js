@@ -90,6 +90,9 @@ async function askServer(edge, message, request, nonce) {
   // No credential: nothing that differs from one caller to the next.
   const named = headers.some(([name]) => /^(authorization|x-api-key)$/i.test(name));
   if (from !== '' && named) headers.push(['X-Forwarded-For', from]);
+  // For the server's log, which leaves it out unless it is well-formed.
+  const trace = message.values('traceparent');
+  if (trace.length === 1 && trace[0].length <= 512) headers.push(['Traceparent', trace[0]]);
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), edge.ask.timeout * 1000);
   try {
