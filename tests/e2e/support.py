@@ -8,6 +8,7 @@ breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails)
 Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
 import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
+import openapi
 
 PROGRAM = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/subtoken")
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -168,6 +169,7 @@ class Server:
                 self.starts = len(found)
                 self.port = int(found[-1])
                 self.url = "http://127.0.0.1:%d" % self.port
+                openapi.watch(self.port)
                 return self
             if self.process.poll() is not None:
                 break
@@ -183,6 +185,7 @@ class Server:
             self.process.kill()
             raise AssertionError("the server did not stop")
         self.stderr.close()
+        openapi.forget(self.__dict__.get("port"))
         text = self.log()
         assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
         if expect is not None:
@@ -266,7 +269,9 @@ def curl(url, *args, stdin=None, timeout=30):
         head, _, body = body.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     headers = [tuple(l.split(": ", 1)) for l in lines[1:]]
-    return Answer(int(lines[0].split()[1]), headers, body.decode())
+    answer = Answer(int(lines[0].split()[1]), headers, body.decode())
+    openapi.curl_answered(url, args, answer)
+    return answer
 
 
 def request(target="/v2/tokeninfo", method="GET", headers=(), body=None, key=None):
@@ -323,6 +328,9 @@ def read_ring(path):
 
 # ---- TAP ----
 
+openapi.hook_http_client()
+
+
 def test(function):
     _tests.append(function)
     return function
@@ -341,11 +349,14 @@ def main():
         began = time.time()
         try:
             skip = f()
+            wrong = openapi.failures()
+            assert not wrong, "answers that are not as src/page/openapi.json says:\n" + "\n".join(wrong[:10])
             done = "ok %d - %s" % (number, f.__name__)
             if isinstance(skip, str):
                 done += " # SKIP " + skip
         except Exception:
             failed += 1
+            openapi.failures()  # of this test alone
             done = "not ok %d - %s" % (number, f.__name__)
             for line in traceback.format_exc().splitlines():
                 print("# " + line[:2000])

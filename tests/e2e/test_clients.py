@@ -687,7 +687,7 @@ def paths_match_exactly_but_for_repeated_slashes():
         a = ask(path, key=key)
         refused(a, status=404)
         assert a.header("WWW-Authenticate") is None
-        assert ask(path, "-X", "POST").status == 404
+        assert ask(path, "-X", "POST").status == (405 if path == "/" else 404)  # the page has a GET
 
 
 @test

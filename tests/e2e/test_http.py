@@ -54,6 +54,8 @@ def parse(data, head=False):
     if len(rest) < length:
         return None
     body, rest = rest[:length], rest[length:]
+    if status in openapi.UNREADABLE and "www-authenticate" not in headers:  # which request that was is not known here; its form is
+        openapi.check("HEAD" if head else "GET", "/none", status, list(headers.items()), body)
     for name in ("date", "cache-control"):
         if name not in headers:
             raise Malformed("no " + name)

@@ -25,6 +25,8 @@ class Listening(Server):
             assert self.process.poll() is None and time.time() < deadline, self.log()
             time.sleep(0.02)
         self.names = re.findall(r'"listening","detail":"([^"]*)"', self.log())[-len(self.places):]
+        for port in re.findall(r":(\d+)$", "\n".join(self.names), re.M):
+            openapi.watch(int(port))
         return self
 
 

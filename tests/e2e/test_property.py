@@ -64,6 +64,7 @@ class Connections:
         if b"\r\nConnection: close" in head:
             s.close()
             self.sockets[at] = None
+        openapi.raw_answered(text, head, body)
         return int(head[9:12]), body
 
 
