@@ -103,7 +103,7 @@ function item(key) {
 }
 
 async function more(list, after) {
-  const owner = isLogin() && may('keys') ? me().login : undefined;
+  const owner = may('keys') ? me().owner : undefined; // without it, the server shows no others
   const page = (await call('GET', 'v2/keys', {query: {limit: 50, after, owner}})).body;
   list.append(...page.keys.map(item));
   return page.next;
@@ -133,9 +133,12 @@ async function tellKey(key, title) {
 const lives = ['30d', '90d', '365d', 'never', 'days'];
 
 function expiryFields(change) {
-  const days = el('input', {name: 'days', type: 'number', min: '1', max: '36500', value: '14', on: {input: change}});
+  const days = el('input', {name: 'days', type: 'number', min: '1', max: '36500', value: '14', disabled: true, on: {input: change}});
   const daysField = labelled(t('mykey.days'), days);
-  const choice = el('select', {name: 'expires', on: {change: () => { daysField.hidden = choice.value !== 'days'; change(); }}},
+  const choice = el('select', {name: 'expires', on: {change: () => {
+    daysField.hidden = days.disabled = choice.value !== 'days';
+    change();
+  }}},
     lives.map((value) => el('option', {value}, t(`life.${value}`))));
   daysField.hidden = true;
   const value = () => choice.value === 'days' ? `${Number(days.value) || 0}d` : choice.value;
@@ -150,7 +153,7 @@ function expiryOf(value) {
 function showNew(node) {
   const preview = el('div', {'aria-live': 'polite'}), error = el('div', {});
   const name = el('input', {name: 'name', required: true, maxlength: '128', autocomplete: 'off'});
-  const audience = el('input', {name: 'audience', maxlength: '32', pattern: '[A-Za-z0-9_\\-]*', autocomplete: 'off', spellcheck: 'false'});
+  const audience = el('input', {name: 'audience', maxlength: '32', autocomplete: 'off', spellcheck: 'false'});
   const draw = () => fill(preview, worth({permissions: permissions.chosen(), expires_at: expiryOf(expiry.value()), audience: audience.value}));
   const permissions = permissionChoice({offered: me().permissions, change: () => draw()});
   const expiry = expiryFields(() => draw());

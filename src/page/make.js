@@ -73,16 +73,15 @@ function expiryChoice(change) {
   const values = spans.filter((one) => one <= most);
   const date = el('input', {type: 'datetime-local', name: 'date', value: localNow(86400), min: localNow(60), on: {input: change}});
   const dateField = labelled(t('make.date'), date, t('make.date.hint'));
-  dateField.hidden = true;
   const radio = (value, text, checked) => el('label', {class: 'pill'},
     el('input', {type: 'radio', name: 'life', value: String(value), checked, on: {change: () => {
-      dateField.hidden = value !== 'date';
+      dateField.hidden = date.disabled = value !== 'date';
       change();
     }}}), ' ', text);
   const usual = values.filter((one) => one <= first).at(-1) ?? values[0];
   const node = el('fieldset', {}, el('legend', {}, t('make.until')),
     el('div', {class: 'pills'}, values.map((one) => radio(one, span(one), one === usual)), radio('date', t('make.on_date'), values.length === 0)), dateField);
-  dateField.hidden = values.length > 0;
+  dateField.hidden = date.disabled = values.length > 0;
   const value = () => {
     const chosen = node.querySelector('input[name=life]:checked').value;
     const at = chosen === 'date' ? new Date(date.value) : new Date(Date.now() + 1000 * Number(chosen));
