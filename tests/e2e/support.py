@@ -1,8 +1,8 @@
 """What all end-to-end tests share: a real server on a real socket, the real commands, curl, tokens signed by hand, and
 TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM [NAME...]`. Beside it: datadir.py (DATA and its files),
-commands.py (what `verify` says), calls.py (the service's calls), feed.py (revocation data), upstream.py (both sides of
-a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of them), installed.py (what `make
-install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
+commands.py (what `verify` says), calls.py (the service's calls), feed.py (revocation data), machine.py (how busy it
+is), upstream.py (both sides of a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of
+them), installed.py (what `make install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
 lives.py (that of test_lives.py) and edge_site.py (a server and edges of each kind), postgres.py (clusters),
 breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
 Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
@@ -92,7 +92,7 @@ def free_port(host="127.0.0.1"):
         return s.getsockname()[1]
 
 
-def wait(condition, what="it happens", seconds=60):
+def wait(condition, what="it happens", seconds=120):
     """Never by timing: as long as it takes, up to a limit that only a failure reaches."""
     deadline = time.time() + seconds
     while time.time() < deadline:
@@ -104,7 +104,7 @@ def wait(condition, what="it happens", seconds=60):
 
 # ---- commands ----
 
-def run(*args, stdin=b"", data=None, check=None, env=None, timeout=60, prefix=()):
+def run(*args, stdin=b"", data=None, check=None, env=None, timeout=120, prefix=()):
     """Run a command; returns (exit code, stdout, stderr) as text."""
     cmd = list(prefix) + [PROGRAM] + list(args) + (["--data", data] if data else [])
     p = subprocess.run(cmd, input=stdin if isinstance(stdin, bytes) else stdin.encode(),
@@ -180,7 +180,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(timeout=20)
+            code = self.process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("the server did not stop")
@@ -259,7 +259,7 @@ class Answer:
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
 
 
-def curl(url, *args, stdin=None, timeout=30):
+def curl(url, *args, stdin=None, timeout=120):
     """A real client: curl with the arguments as they are."""
     p = subprocess.run(["curl", "-s", "-S", "-i", "--max-time", str(timeout), *args, url],
                        capture_output=True, input=stdin)

@@ -2,14 +2,16 @@
 still comes within 5 s. And ending, reloading and logging meanwhile."""
 import multiprocessing, resource, stat, threading
 
+from machine import alone
 from support import *
 
-HONEST = 5.0  # seconds; loose, so that a busy machine keeps it
+HONEST = 5.0  # seconds of a machine of its own
+FAILED = 120  # seconds; an answer that takes as long never comes
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
-def connect(s, timeout=15, small=False):
+def connect(s, timeout=FAILED, small=False):
     c = socket.socket()
     if small:  # before connect, so that the window is small from the start
         c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -45,7 +47,7 @@ def answer(c):
     return int(head.split()[1]), body
 
 
-def ask(s, raw, timeout=HONEST):
+def ask(s, raw, timeout=FAILED):
     with connect(s, timeout) as c:
         c.sendall(raw)
         return answer(c)
@@ -55,18 +57,15 @@ def honest(s, key, count=5, pause=0.0, real=False):
     """Honest clients, one after the other, each a new connection."""
     worst = 0
     for i in range(count):
-        began = time.time()
+        began = time.monotonic()
         if real and i == 0:
-            got = curl(s.url + "/v2/tokeninfo", "-H", "Authorization: Bearer " + key, timeout=HONEST)
+            got = curl(s.url + "/v2/tokeninfo", "-H", "Authorization: Bearer " + key, timeout=FAILED)
             assert got.status == 200
         else:
             target = "/v2/createsubtoken?permissions=account" if i % 2 else "/v2/tokeninfo"
-            try:
-                status, body = ask(s, request(target, key=key))
-            except socket.timeout:
-                raise AssertionError("no honest answer in %d s" % HONEST)
+            status, body = ask(s, request(target, key=key))
             assert status == 200, body
-        worst = max(worst, time.time() - began)
+        worst = max(worst, alone(began))
         time.sleep(pause)
     assert worst < HONEST, worst
     return worst
@@ -199,18 +198,18 @@ def more_active_clients_than_threads_are_all_served():
         def client():
             c = None
             while time.time() < until:
-                began = time.time()
+                began = time.monotonic()
                 while True:
                     try:
                         if c is None:
-                            c = connect(s, HONEST)
+                            c = connect(s)
                         c.sendall(request(key=key))
                         status, _ = answer(c)
                         break
                     except (Cut, ConnectionResetError, BrokenPipeError):
                         c.close()  # made room for another; once more, as clients do
                         c = None
-                        if time.time() - began > HONEST:
+                        if alone(began) > HONEST:
                             wrong.append("cut all the time")
                             return
                     except Exception as e:
@@ -218,7 +217,7 @@ def more_active_clients_than_threads_are_all_served():
                         return
                 if status != 200:
                     wrong.append(status)
-                worst[0] = max(worst[0], time.time() - began)
+                worst[0] = max(worst[0], alone(began))
                 done[0] += 1
             c and c.close()
 
@@ -230,33 +229,33 @@ def more_active_clients_than_threads_are_all_served():
 
 def ends_after(c, began, least, most):
     """It is closed without a word, so many seconds after it began to wait."""
-    c.settimeout(most + 3)
+    c.settimeout(FAILED)
     assert c.recv(1) == b""
-    assert least < time.time() - began < most, time.time() - began
+    assert least < time.monotonic() - began and alone(began) < most, (time.monotonic() - began, alone(began))
 
 
 @meanwhile
 def idle_ones_are_closed_and_their_thread_is_free():
     """D9: a connection that has been used waits idle_timeout for its next request; one that has
     never been used has the 10 s that a request has."""
-    with Server(config={"threads": 5, "idle_timeout": 13}) as s:
+    with Server(config={"threads": 5, "idle_timeout": 16}) as s:
         key = make_key(s.data)["key"]
         silent = open_many(s, 2)
         used = open_many(s, 3, request(key=key))
         for c in used:
             assert answer(c)[0] == 200
-        began = time.time()
+        began = time.monotonic()
         for c in silent:
             ends_after(c, began, 8.5, 10.5)
         # Nothing that comes in time is lost.
-        time.sleep(max(0, began + 11.5 - time.time()))
+        time.sleep(max(0, began + 11.5 - time.monotonic()))
         used[0].sendall(request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key=key))
         assert answer(used[0])[0] == 200
-        again = time.time()
+        again = time.monotonic()
         for c in used[1:]:
-            ends_after(c, began, 12, 14.5)
+            ends_after(c, began, 15, 17.5)
         used[0].sendall(request("/v2/create")[:20])
-        ends_after(used[0], time.time(), 8.5, 10.5)  # what has begun has 10 s
+        ends_after(used[0], time.monotonic(), 8.5, 10.5)  # what has begun has 10 s
         assert again - began > 11
         # The threads can all be held by others at once.
         again = open_many(s, 5)
@@ -285,7 +284,7 @@ def idle_timeout_is_75_s_by_default_and_reloaded():
         wait(lambda: '"reloaded"' in s.log())
         second = open_many(s, 1, request(key=key))[0]
         assert answer(second)[0] == 200
-        ends_after(second, time.time(), 1.5, 5)
+        ends_after(second, time.monotonic(), 1.5, 5)
         first.sendall(request(key=key))  # it began to wait when it was still 75 s
         assert answer(first)[0] == 200
         close_all([first, second])
@@ -400,10 +399,10 @@ def clients_that_never_read_do_not_keep_the_server_from_ending():
     with Server(config={"threads": 4}) as s:
         key = make_key(s.data)["key"]
         rude = [stuff(s, key) for _ in range(4)]
-        until, served = time.time() + 12, False
-        while time.time() < until and not served:
+        began, served = time.monotonic(), False
+        while not served and alone(began) < 12:
             try:
-                served = ask(s, request(key=key), timeout=3)[0] == 200
+                served = ask(s, request(key=key), timeout=12)[0] == 200
             except (socket.timeout, Cut, ConnectionResetError):
                 pass
         for c in rude:
@@ -452,17 +451,17 @@ def running_out_of_descriptors_is_logged_and_survived():
         assert answer(first)[0] == 200
         idle = open_many(s, 150)
         wait(lambda: '"accept_emfile"' in s.log())
-        before, began = cpu(s), time.time()
+        before, began = cpu(s), time.monotonic()
         time.sleep(2)
-        used = cpu(s) - before
-        assert used < 0.5, "%.2f s of CPU in 2 s" % used
+        used, over = cpu(s) - before, time.monotonic() - began
+        assert used < over / 4, "%.2f s of CPU in %.2f s" % (used, over)
         # Those that are connected are served meanwhile.
         first.sendall(request("/v2/createsubtoken", key=key))
         assert answer(first)[0] == 200
         close_all(idle)
         honest(s, key, real=True)
         first.close()
-        assert s.log().count('"accept_emfile"') < 40 * (time.time() - began) + 40
+        assert s.log().count('"accept_emfile"') < 40 * (time.monotonic() - began) + 40
 
 
 # ---- ending ----
@@ -476,7 +475,7 @@ def sigterm_ends_idle_clients_and_serves_running_requests():
     raw = request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], body, key=key)
     running = open_many(s, 3, raw[:-10]) + open_many(s, 3, raw[:40])
     time.sleep(0.5)
-    began = time.time()
+    began = time.monotonic()
     s.process.send_signal(signal.SIGTERM)
     time.sleep(1)
     assert s.process.poll() is None, "it did not wait for the requests that run"
@@ -485,8 +484,8 @@ def sigterm_ends_idle_clients_and_serves_running_requests():
         status, got = answer(c)
         assert status == 200 and b"subtoken" in got
         assert c.recv(1) == b""
-    assert s.process.wait(timeout=10) == 0
-    assert time.time() - began < HONEST, time.time() - began
+    assert s.process.wait(timeout=FAILED) == 0
+    assert alone(began) < HONEST, alone(began)
     s.stop()
     close_all(idle + running)
     with_answer = request_lines(s)
@@ -503,10 +502,10 @@ def sigterm_ends_in_time_whatever_clients_do():
             key = make_key(s.data)["key"]
             kept = prepare(s, key)
             time.sleep(0.3)
-            began = time.time()
+            began = time.monotonic()
             s.process.send_signal(signal.SIGTERM)
-            assert s.process.wait(timeout=15) == 0
-            took = time.time() - began
+            assert s.process.wait(timeout=FAILED) == 0
+            took = alone(began)
             close_all(kept)
             s.stop()
             if took > HONEST + (1.5 if SANITIZER == "tsan" else 0):  # which itself sleeps 1 s at exit
@@ -528,9 +527,9 @@ def sigterm_ends_in_time_whatever_clients_do():
 def sigterm_ends_at_once_without_clients():
     for number in (signal.SIGTERM, signal.SIGINT):
         s = Server().start()
-        began = time.time()
+        began = time.monotonic()
         s.stop(number=number)
-        assert time.time() - began < 3
+        assert alone(began) < 3
 
 
 # ---- reloading ----
@@ -804,14 +803,14 @@ def an_unread_stderr_stops_nothing():
     try:
         fill(s, 8000)
         honest(s, key, 20, real=True)
-        began = time.time()
+        began = time.monotonic()
         s.process.send_signal(signal.SIGTERM)
         try:
-            assert s.process.wait(timeout=8) == 0
+            assert s.process.wait(timeout=FAILED) == 0
         except subprocess.TimeoutExpired:
             s.process.kill()
             raise AssertionError("hangs: the log's thread waits for a reader")
-        assert time.time() - began < HONEST
+        assert alone(began) < HONEST
     finally:
         os.close(reading)
 

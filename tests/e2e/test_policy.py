@@ -1,6 +1,7 @@
 """`subtoken policy check` and `verify --policy`, as an operator types them, and the policy for the GW2 API that
 comes with the program: held against the lists of endpoints in tests/vectors."""
 import random
+from machine import alone
 from support import *
 
 GW2_POLICY = os.path.join(os.path.dirname(TESTS), "src", "edge", "examples", "gw2-policy.json")
@@ -147,9 +148,9 @@ def twenty_thousand_routes_are_checked():
     routes = [{"path": "/r%d/x%s" % (i, "/*" if i % 3 == 0 else ""), "needs": ["n%d" % i]}
               for i in range(count)]
     random.Random(1).shuffle(routes)
-    began = time.time()
+    began = time.monotonic()
     code, out, _ = check({"default": "deny", "routes": routes}, "--json")
-    took = time.time() - began
+    took = alone(began)
     assert code == 0
     paths = [r["path"] for r in json.loads(out)["routes"]]
     assert paths == sorted(r["path"] for r in routes)

@@ -2,6 +2,7 @@
 the process is alive but not ready, another server goes on, and all is well again by itself. And a standby that was
 promoted without the last changes: what edges were told stays so, whichever server they ask first."""
 import threading
+from machine import alone
 from fleet import *
 from feed import sequence_of
 
@@ -22,12 +23,12 @@ def fetch(issuer, key, query="", tag=None, timeout=60):
 
 def status(issuer, path):
     connection = http.client.HTTPConnection("127.0.0.1", issuer.port, timeout=60)
-    began = time.time()
+    began = time.monotonic()
     connection.request("GET", path)
     answer = connection.getresponse()
     answer.read()
     connection.close()
-    return answer.status, time.time() - began
+    return answer.status, alone(began)
 
 
 def sequence(answer):
