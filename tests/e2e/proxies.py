@@ -13,6 +13,7 @@ POLICY = {"default": "deny", "preflight": True, "routes": [
     {"path": "/v2/account/bank", "methods": ["GET"], "needs": ["account", "inventories"]},
     {"path": "/rpc", "methods": ["POST"], "json_rpc": True},
     {"path": "/v2/items", "public": True}]}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NAMES = ("Sub", "Key", "Owner", "Permissions", "Expires")
 
 
@@ -289,13 +290,16 @@ def passes_and_denies(make, c, p):
     token, bare = c.token(), c.token("--permissions", "guilds")
     listed = c.token("--urls", "GET:/v2/account")
     for credential, exp in ((token, str(payload(token)["exp"])), (c.key["key"], None)):
-        told = identity_passed(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
+        answer = p.ask("/v2/account?x=%2F", auth(credential), "traceparent: " + TRACE, *SPOOFED)
+        told = identity_passed(answer)
+        assert ["traceparent", TRACE] in [[n.lower(), v] for n, v in json.loads(answer.body)["headers"]], answer.body
         assert told["x-subtoken-sub"] == payload(token)["sub"] and told.get("x-subtoken-expires") == exp, told
         assert told["x-subtoken-permissions"].startswith("account,guilds"), told
         # A key's id and owner are known to those who asked the server.
         asked = not issubclass(make, Offline) or credential != token
         key, owner = (c.key["id"], "J%C3%B8rn") if asked else (None, None)
         assert told.get("x-subtoken-key") == key and told.get("x-subtoken-owner") == owner, told
+    wait(lambda: '"trace_id":"%s","span_id":"%s"' % (TRACE[3:35], TRACE[36:52]) in c.server.log(), "the trace, in the server's log")
     # The body and the target arrive as they were; a public route is told of nobody.
     answer = p.ask("/v2/account?x=%2F", auth(token), method="POST", body=b"some=body")
     asked = json.loads(answer.body)

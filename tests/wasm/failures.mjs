@@ -70,7 +70,8 @@ const account = (headers, target = '/v2/account', to = port) => request(to, { ta
 async function theQuestion() {
   answer = (nonce) => known(nonce);
   const response = await account({ ...bearer(key), Cookie: 'a=1', 'X-Forwarded-For': '192.0.2.1', 'X-Original-URI': '/v2/else',
-    'X-Subtoken-Nonce': 'mine', 'X-Subtoken-Audience': 'mine', Forwarded: 'for=x', 'X-Forwarded-Uri': '/else' }, '/v2/account?b=2&access_token=');
+    'X-Subtoken-Nonce': 'mine', 'X-Subtoken-Audience': 'mine', Forwarded: 'for=x', 'X-Forwarded-Uri': '/else',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', tracestate: 'a=1' }, '/v2/account?b=2&access_token=');
   same([response.status, JSON.parse(response.body).subtoken.key], [200, 'the-key'], 'an identity that the server tells passes');
   const [line, ...headers] = asked.split('\r\n').filter((each) => each !== '');
   const sent = Object.fromEntries(headers.map((each) => each.split(/: (.*)/).slice(0, 2)).map(([name, value]) => [name.toLowerCase(), value]));
@@ -78,7 +79,8 @@ async function theQuestion() {
   for (const name of ['host', 'connection', 'accept', 'accept-language', 'accept-encoding', 'sec-fetch-mode', 'user-agent']) delete sent[name];
   const { 'x-subtoken-nonce': nonce, ...others } = sent;
   same(others, { 'x-subtoken-audience': '', 'x-original-method': 'GET', 'x-original-uri': '/v2/account?b=2', authorization: `Bearer ${key}`,
-    'x-forwarded-for': '192.0.2.1, 127.0.0.1' }, 'with the credential, the request and the address, and nothing else of the caller');
+    'x-forwarded-for': '192.0.2.1, 127.0.0.1',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }, 'with the credential, the request and the address, and nothing else of the caller');
   tap(/^[0-9a-f]{32}$/.test(nonce), 'and a nonce of its own', nonce);
   const first = nonce;
   await account(bearer(key));

@@ -573,7 +573,8 @@ func TestTheServerIsAsked(t *testing.T) {
 	v := newVerifier(t, func(o *Options) { withPolicy(o); o.Server = server.URL; o.Timeout = 500 * time.Millisecond })
 	h := v.Handler(http.HandlerFunc(api))
 	for _, credential := range []string{"Authorization: Bearer " + key, "X-API-Key: " + key} {
-		w, s := ask(t, h, "GET", "/v2/account?access_token=&x=1", "", credential, "X-Forwarded-For: 203.0.113.9", "Cookie: a=b")
+		w, s := ask(t, h, "GET", "/v2/account?access_token=&x=1", "", credential, "X-Forwarded-For: 203.0.113.9", "Cookie: a=b",
+			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 		if s == nil || s.Identity == nil || s.Identity.Owner != "J\u00f8rn" || s.Header.Get("X-Subtoken-Owner") != "J%C3%B8rn" ||
 			s.Identity.Key != key[:36] || !s.Identity.Expires.IsZero() || s.Target != "/v2/account?x=1" {
 			t.Fatalf("%d %s %+v", w.Code, w.Body, s)
@@ -581,7 +582,8 @@ func TestTheServerIsAsked(t *testing.T) {
 		q := asked[len(asked)-1]
 		if q.Method != "HEAD" || q.URL.Path != "/v2/authorize" || q.Header.Get("X-Original-Method") != "GET" ||
 			!strings.HasPrefix(q.Header.Get("X-Original-Uri"), "/v2/account") || len(q.Header.Get("X-Subtoken-Nonce")) != 32 ||
-			q.Header.Get("X-Forwarded-For") != "203.0.113.9, 192.0.2.1" || q.Header.Get("Cookie") != "" {
+			q.Header.Get("X-Forwarded-For") != "203.0.113.9, 192.0.2.1" || q.Header.Get("Cookie") != "" ||
+			q.Header.Get("Traceparent") != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" {
 			t.Errorf("%+v", q)
 		}
 	}
