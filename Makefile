@@ -442,7 +442,7 @@ bench-programs: all $(B)/bench/verify $(B)/bench/revocations $(B)/bench/policy n
 	@sh third_party/apt.sh python3 nginx-light haproxy wrk postgresql
 
 # One after the other, whatever -j says: what runs beside a part is in its figures.
-BENCH_PARTS = verify wasm revocations policy server keys large stores edge haproxy propagation failover
+BENCH_PARTS = verify wasm revocations policy server metrics keys large stores edge haproxy propagation failover
 .PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
 	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done

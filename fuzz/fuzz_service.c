@@ -13,11 +13,13 @@
 #include "domain/permissions.h"
 #include "fuzz.h"
 #include "server/basic_locks.h"
+#include "service/accept.h"
 #include "service/params.h"
 #include "service/rate_limit.h"
 #include "service/request_head.h"
 #include "service/router.h"
 #include "service/throttle.h"
+#include "service/trace_context.h"
 
 #define NOW INT64_C(1700000000)
 #define KEYS 2
@@ -805,10 +807,23 @@ static void answer(const st_request *request, st_reply *reply) {
   HOLD(reply->hold.seconds == 0);
 }
 
+/* What else is read of a request: ids of a trace are hex digits of its own headers, and some format
+ * is always chosen.
+ */
+static void check_headers(const st_request *request) {
+  st_trace_context trace;
+  (void)st_accept_open_metrics(request->headers, request->header_count);
+  if (!st_trace_context_find(request, &trace)) return;
+  HOLD(trace.trace_id.len == ST_TRACE_ID_LEN && trace.span_id.len == ST_SPAN_ID_LEN);
+  for (size_t i = 0; i < ST_TRACE_ID_LEN; i++) HOLD(st_hex_value(trace.trace_id.data[i]) >= 0);
+  for (size_t i = 0; i < ST_SPAN_ID_LEN; i++) HOLD(st_hex_value(trace.span_id.data[i]) >= 0);
+}
+
 static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
   memset(&session, 0, sizeof session);
+  check_headers(request);
   answer(request, &reply);
   check_status(&reply);
   check_body(&reply);

@@ -32,7 +32,7 @@ static bool accept_read_parameters(st_cutter *parts, subtoken_text *version, int
   *version = (subtoken_text){NULL, 0};
   while (st_cut(parts, ';', &part)) {
     st_cutter pair = {st_text_trim(part), false};
-    if (!st_cut(&pair, '=', &name)) continue;
+    if (!st_cut(&pair, '=', &name) || pair.done) continue; /* without = it says nothing */
     subtoken_text value = pair.rest;
     if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"') {
       value = (subtoken_text){value.data + 1, value.len - 2};

@@ -4,19 +4,12 @@ usage: server.py BUILD [ROUNDS]"""
 import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 
 sys.argv[1:] = sys.argv[1:] or ["build"]
-BUILD = sys.argv[1]
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import BRIEF, brief, verdict
+from load import CONNECTIONS, QUERY, SECONDS, measured
 
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(1, 7)
-SECONDS = brief(1, 3)
-CONNECTIONS = 64
-sys.argv[1] = os.path.join(BUILD, "subtoken")
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import support
-
-QUERY = ("/v2/createsubtoken?expire=2027-11-22T00%3A41%3A48.592223424%2B00%3A00"
-         "&permissions=account%2Cprogression&urls=%2Fv2%2Ftokeninfo%2C%2Fv2%2Fcreatesubtoken")
 
 
 def free_port():
@@ -52,31 +45,6 @@ http { access_log %(d)s/access.log; keepalive_requests 1000000000;
     def stop(self):
         self.process.terminate()
         self.process.wait()
-
-
-MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}
-
-
-def wrk(port, path, credential, headers=()):
-    """Requests a second, and the 99th percentile of their latencies in ms."""
-    named = [a for h in ("Authorization: Bearer " + credential,) + tuple(headers) for a in ("-H", h)]
-    p = subprocess.run(["wrk", "--latency", "--timeout", "60s", "-t2", "-c%d" % CONNECTIONS,
-                        "-d%ds" % SECONDS] + named + ["http://127.0.0.1:%d%s" % (port, path)],
-                       capture_output=True, text=True, check=True)
-    assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\s", p.stdout)
-    return (float(re.search(r"Requests/sec:\s+([\d.]+)", p.stdout).group(1)),
-            float(p99.group(1)) * MILLISECONDS[p99.group(2)])
-
-
-def cpu_seconds(pids):
-    """User and system time of all threads, by the scheduler's own clock."""
-    spent = 0
-    for pid in pids:
-        for task in os.listdir("/proc/%d/task" % pid):
-            with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-                spent += int(f.read().split()[0])
-    return spent / 1e9
 
 
 def honest(port, key, seconds):
@@ -141,12 +109,6 @@ def calls(server):
     return [("createsubtoken", QUERY, key, (), made, 0.70),
             ("tokeninfo", "/v2/tokeninfo?v=latest", listed, (), info, 0.65),
             ("authorize", "/v2/authorize", whole, original, "", 0.65)]
-
-
-def measured(pids, *args):
-    before = cpu_seconds(pids)
-    rate, p99 = wrk(*args)
-    return rate, p99, (cpu_seconds(pids) - before) / (rate * SECONDS) * 1e6
 
 
 def compare(server, call):
