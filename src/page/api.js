@@ -6,6 +6,7 @@
 // would take for theft. A key is written down nowhere. There is no cookie, so nothing that another
 // site makes the browser send carries a credential.
 import {said, t} from './i18n.js';
+import {leaveForTab, takeOfTab} from './storage.js';
 
 const root = new URL('../', import.meta.url); // where the server's routes begin
 const STORED = 'subtoken.refresh';
@@ -74,14 +75,14 @@ function parsed(text) {
 
 function hold(answer) {
   session = {access: answer.access_token, refresh: answer.refresh_token,
-    until: Date.now() + 1000 * (answer.expires_in - EARLY)};
+    until: Date.now() + 1000 * (answer.expires_in - Math.min(EARLY, answer.expires_in / 4))};
 }
 
 function forget() {
   session = null;
   key = null;
   who = null;
-  sessionStorage.removeItem(STORED);
+  takeOfTab(STORED);
 }
 
 function ended() {
@@ -173,8 +174,7 @@ export async function logOut() {
 
 // After a reload: is there a login to go on with?
 export async function restore() {
-  const refresh = sessionStorage.getItem(STORED);
-  sessionStorage.removeItem(STORED);
+  const refresh = takeOfTab(STORED);
   if (!refresh) return;
   session = {access: null, refresh, until: 0};
   try {
@@ -186,10 +186,10 @@ export async function restore() {
 }
 
 addEventListener('pagehide', () => {
-  if (session?.refresh) sessionStorage.setItem(STORED, session.refresh);
+  if (session?.refresh) leaveForTab(STORED, session.refresh);
 });
 addEventListener('pageshow', (event) => {
-  if (event.persisted) sessionStorage.removeItem(STORED);
+  if (event.persisted) takeOfTab(STORED);
 });
 
 export function me() {

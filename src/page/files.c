@@ -33,6 +33,7 @@
   file(make, "make.js", JS)                         \
   file(permissions, "permissions.js", JS)           \
   file(server_texts, "server_texts.js", JS)         \
+  file(storage, "storage.js", JS)                   \
   file(texts, "texts.js", JS)                       \
   file(token, "token.js", JS)                       \
   file(worth, "worth.js", JS)                       \

@@ -4,6 +4,7 @@
 import {el, fill, button} from './dom.js';
 import {isLogin, keyId, loadSettings, logOut, may, me, onEnd, Problem, restore, settings} from './api.js';
 import {language, languages, setLanguage, t} from './i18n.js';
+import {preference, setPreference} from './storage.js';
 
 const views = new Map();
 const main = el('main', {id: 'main', tabindex: '-1'});
@@ -69,7 +70,7 @@ function select(name, label, values, current, change) {
 }
 
 function theme() {
-  const value = localStorage.getItem('theme');
+  const value = preference('theme');
   return value === 'light' || value === 'dark' ? value : 'system';
 }
 
@@ -79,8 +80,7 @@ function applyTheme() {
 }
 
 function setTheme(value) {
-  if (value === 'system') localStorage.removeItem('theme');
-  else localStorage.setItem('theme', value);
+  setPreference('theme', value === 'system' ? null : value);
   applyTheme();
 }
 

@@ -2,6 +2,7 @@
 // admin_texts.js, which need no browser, so that tests read them, too.
 import {el} from './dom.js';
 import {serverTexts} from './server_texts.js';
+import {preference, setPreference} from './storage.js';
 import {texts} from './texts.js';
 
 export const languages = {en: 'English', ru: 'Русский'};
@@ -10,7 +11,7 @@ const tables = {en: {...texts.en}, ru: {...texts.ru}};
 let current = remembered() ?? (navigator.language.toLowerCase().startsWith('ru') ? 'ru' : 'en');
 
 function remembered() {
-  const value = localStorage.getItem('language');
+  const value = preference('language');
   return value in languages ? value : null;
 }
 
@@ -21,7 +22,7 @@ export function language() {
 export function setLanguage(value) {
   if (!(value in languages)) return;
   current = value;
-  localStorage.setItem('language', value);
+  setPreference('language', value);
 }
 
 export function addTexts(more) {
