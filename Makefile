@@ -237,6 +237,10 @@ deps-chromium:
 wasm-%: all wasm | deps-chromium
 	@node tests/wasm/$*.mjs $(B)/subtoken
 
+# The page in Chromium: tests/page/NAME.mjs. SUBTOKEN_SCREENSHOTS=DIR keeps a picture of each view.
+page-%: all | deps-chromium
+	@node tests/page/$*.mjs $(B)/subtoken $(if $(NAME),'$(NAME)')
+
 # ---- the module for Apache httpd ---------------------------------------------
 
 # Debian's httpd loads a module that was built with its headers; apxs would say the same flags.

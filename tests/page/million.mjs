@@ -1,0 +1,51 @@
+// The long form of the list of all keys: a million of them (SUBTOKEN_KEYS), found, paged through and opened on the
+// page. Not in each run of the tests: filling the database takes a minute.
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { check, here, main, same, test, until } from './fixture.mjs';
+import { cells, enter, field, go, link, rows, settled, text, world } from './world.mjs';
+
+const MANY = Number(process.env.SUBTOKEN_KEYS ?? 1000000);
+const FILL = 'import sys, key_rows; db = key_rows.connect(sys.argv[1]); key_rows.fill_bulk(db, int(sys.argv[2]), 0)';
+
+test(`${MANY} keys: found, paged through, opened`, async () => {
+  const { server, admin } = await world();
+  const ended = new Promise((done) => { server.child.on('exit', done); });
+  server.child.kill('SIGTERM');
+  await ended;
+  const filled = spawnSync('/usr/bin/python3', ['-c', FILL, server.data, String(MANY)],
+    { env: { ...process.env, PYTHONPATH: join(dirname(here), 'bench') }, encoding: 'utf8' });
+  check(filled.status === 0, filled.stderr);
+  await server.start();
+  const page = await enter(server, { key: admin });
+  await go(page, '#/all-keys');
+  await until(async () => await rows(page).count() === 50, 'the first page');
+  for (let i = 0; i < 5; i += 1) {
+    const before = await cells(page, text('column.id'));
+    await link(page, text('list.next')).click();
+    await until(async () => JSON.stringify(await cells(page, text('column.id'))) !== JSON.stringify(before), `page ${i + 2}`);
+    same(await rows(page).count(), 50, `keys on page ${i + 2}`);
+  }
+  // The last one that was made, by the start of its id, then by its name, for which one page may not be enough.
+  const wanted = `key ${MANY - 1}`;
+  const id = spawnSync('/usr/bin/python3', ['-c', `import key_rows; print(key_rows.key_of(${MANY - 1})[:36])`],
+    { env: { ...process.env, PYTHONPATH: join(dirname(here), 'bench') }, encoding: 'utf8' }).stdout.trim();
+  await go(page, `#/all-keys?search=${id}`);
+  await until(async () => JSON.stringify(await cells(page, text('column.name'))) === JSON.stringify([wanted]), 'found by its id');
+  await go(page, '#/all-keys');
+  await field(page, text('allkeys.search')).fill(wanted);
+  await field(page, text('allkeys.search')).press('Enter');
+  let pages = 1;
+  for (; !(await cells(page, text('column.name'))).includes(wanted); pages += 1) {
+    check(pages < 2000, 'the search goes on and on');
+    const before = page.url();
+    await link(page, text('list.next')).click();
+    await until(() => page.url() !== before, 'the next page');
+    await settled(page);
+  }
+  console.log(`# found by its name on page ${pages}`);
+  await link(page, wanted).first().click();
+  await page.getByRole('heading', { level: 1 }).filter({ hasText: wanted }).waitFor();
+});
+
+await main();

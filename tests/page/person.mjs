@@ -1,0 +1,240 @@
+// What a person does on the page, in Chromium: log in, make a key and a subtoken, use them by the lines of curl that
+// the page shows, look into a token, have it explained, revoke it. What the page says is compared with what the
+// server does.
+import { spawnSync } from 'node:child_process';
+import { Server, check, main, same, tab, test, until } from './fixture.mjs';
+import { ALL, HOSTILE, HOSTILE_PERMISSION, PASSWORD, button, enter, go, link, sessionOf, settled, signIn, text, world } from './world.mjs';
+
+const { server, admin } = await world();
+await server.make('/v1/user', admin, { login: HOSTILE, password: PASSWORD, permissions: ['docs', 'account', HOSTILE_PERMISSION] });
+
+const dialogOf = (page) => page.getByRole('dialog');
+const h1 = (page, words) => page.getByRole('heading', { level: 1 }).filter({ hasText: words }).waitFor();
+// A line for a shell, as somebody pastes it: the status of the answer and its body.
+function shell(line) {
+  const { stdout, stderr, status } = spawnSync('sh', ['-c', line], { encoding: 'utf8' });
+  check(status === 0, `${line}: ${stderr}`);
+  const [head, body] = stdout.split('\r\n\r\n');
+  return { status: Number(head.split(' ')[1]), body };
+}
+
+test('logging in: wrong and right, a reload, and the end', async () => {
+  const page = await tab(server);
+  await page.goto('/');
+  await page.locator('input[name=login]').fill(HOSTILE);
+  await page.locator('input[name=password]').fill('not the password');
+  await page.locator('input[name=password]').press('Enter');
+  await page.getByRole('alert').waitFor();
+  await signIn(page, { login: HOSTILE });
+  check((await page.locator('header').textContent()).includes(HOSTILE), 'the name is text');
+  same(await page.locator('header img, header script').count(), 0, 'elements that a name made');
+  await page.reload();
+  await button(page, text('frame.logout')).waitFor();
+  same(await page.context().cookies(), [], 'cookies');
+  await button(page, text('frame.logout')).click();
+  await page.locator('input[name=login]').waitFor();
+  same(await page.evaluate(() => [sessionStorage.length, JSON.stringify(localStorage).includes('subtoken.')]), [0, false], 'what is left behind');
+  await page.reload();
+  await page.locator('input[name=login]').waitFor();
+});
+
+test('a key that is pasted stays in the tab', async () => {
+  const page = await enter(server, { key: admin });
+  await go(page, '#/make');
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, document.body.innerHTML]));
+  check(!kept.includes(admin.slice(37)), 'the key is written down nowhere');
+  await page.reload();
+  await page.locator('input[name=key]').waitFor();
+});
+
+test('a key: made, shown once, copied, used', async () => {
+  const page = await enter(server, { login: HOSTILE }, { clipboard: true });
+  await go(page, '#/keys/new');
+  await page.locator('input[name=name]').fill(HOSTILE);
+  await page.getByRole('checkbox', { name: 'docs' }).check();
+  await page.getByRole('checkbox', { name: HOSTILE_PERMISSION }).check();
+  check((await page.locator('.preview').textContent()).includes(HOSTILE_PERMISSION), 'what it will be worth is shown before');
+  await page.locator('select[name=expires]').selectOption('90d');
+  await button(page, text('mykeys.make')).click();
+  const dialog = dialogOf(page);
+  const secret = await dialog.locator('textarea[name=secret]').inputValue();
+  await dialog.locator('button[data-copies=secret]').click();
+  await dialog.getByRole('status').filter({ hasText: text('copy.done') }).waitFor();
+  same(await page.evaluate(() => navigator.clipboard.readText()), secret, 'what is copied');
+  const { status, body } = shell(await dialog.locator('textarea[name=line0]').inputValue());
+  same([status, JSON.parse(body).permissions], [200, ['docs', HOSTILE_PERMISSION]], 'the line of curl');
+  await page.keyboard.press('Escape');
+  check(await dialog.isVisible(), 'Escape alone does not lose the secret');
+  await button(dialog, text('secret.done')).click();
+  await h1(page, HOSTILE);
+  const id = secret.slice(0, 36);
+  const told = (await server.call('GET', `/v2/keys/${id}`, { key: admin })).body;
+  same([told.name, told.owner, Math.round((Date.parse(told.expires_at) - Date.parse(told.created_at)) / 86400000)], [HOSTILE, HOSTILE, 90], 'what the server made');
+  check(!(await page.content()).includes(secret.slice(37)), 'the secret is nowhere any more');
+});
+
+test('a key: renamed, disabled, enabled, rotated, its subtokens revoked, deleted', async () => {
+  const made = await server.make('/v2/keys', await sessionOf(server, HOSTILE), { name: 'first', permissions: ['docs'], expires: '30d' });
+  const told = async () => (await server.call('GET', `/v2/keys/${made.id}`, { key: admin })).body;
+  const works = async (key) => (await server.call('GET', '/v2/tokeninfo', { key })).status === 200;
+  const page = await enter(server, { login: HOSTILE });
+  const dialog = dialogOf(page);
+  // Opened by one button, done by the one of the same name in the dialog.
+  const act = async (word) => {
+    await button(page.locator('main'), text(`mykey.${word}`)).click();
+    await button(dialog, text(`mykey.${word}`)).click();
+    await dialog.waitFor({ state: 'hidden' });
+  };
+  await link(page, 'first').click();
+  await h1(page, 'first');
+
+  await button(page, text('mykey.rename')).click();
+  await dialog.locator('input[name=name]').fill(HOSTILE);
+  await button(dialog, text('mykey.rename')).click();
+  await h1(page, HOSTILE);
+  same((await told()).name, HOSTILE, 'renamed');
+
+  await act('disable');
+  await button(page, text('mykey.enable')).waitFor();
+  same([(await told()).disabled, await works(made.key)], [true, false], 'disabled');
+  await act('enable');
+  await button(page, text('mykey.disable')).waitFor();
+  same([(await told()).disabled, await works(made.key)], [false, true], 'enabled');
+
+  const subtoken = (await server.call('GET', '/v2/createsubtoken?permissions=docs', { key: made.key })).body.subtoken;
+  await act('revoke');
+  await until(async () => !await works(subtoken), 'the subtoken is refused');
+  check(await works(made.key), 'and the key lives on');
+
+  await button(page, text('mykey.rotate')).click();
+  await dialog.locator('select[name=overlap]').selectOption('0s');
+  await button(dialog, text('mykey.rotate')).click();
+  const secret = await dialog.locator('textarea[name=secret]').inputValue();
+  same([await works(secret), await works(made.key)], [true, false], 'the new secret, the old one');
+  await button(dialog, text('secret.done')).click();
+
+  await act('delete');
+  await page.waitForURL(/#\/keys$/);
+  same([await works(secret), (await server.call('GET', `/v2/keys/${made.id}`, { key: admin })).status], [false, 404], 'deleted');
+});
+
+test('a subtoken: what it is worth before it is made, paths checked as one types, a line that works', async () => {
+  const page = await enter(server, { key: admin });
+  await go(page, '#/make');
+  await page.getByRole('checkbox', { name: 'docs' }).check();
+  await button(page, text('make.path.add')).click();
+  const path = page.locator('input[name=url]').last();
+  await path.fill('/a//b');
+  await page.locator('input[name=url][aria-invalid=true]').waitFor();
+  check(await button(page, text('make.action')).isDisabled(), 'it cannot be made so');
+  const says = page.locator(`[id="${await path.getAttribute('aria-describedby')}"]`);
+  const refused = await server.call('GET', '/v2/createsubtoken?urls=/a//b', { key: admin });
+  check((await says.textContent()).length > 0 && refused.status === 400, 'the server refuses it, too');
+  await path.fill('/v2/tokeninfo');
+  await page.locator('input[name=url][aria-invalid=true]').waitFor({ state: 'detached' });
+  await page.locator('.preview').filter({ hasText: '/v2/tokeninfo' }).filter({ hasText: 'docs' }).waitFor();
+  await page.getByRole('radio', { name: '7 days' }).check();
+  await until(async () => !await button(page, text('make.action')).isDisabled(), 'it can be made');
+  await button(page, text('make.action')).click();
+  const dialog = dialogOf(page);
+  const subtoken = await dialog.locator('textarea[name=secret]').inputValue();
+  const claims = JSON.parse(Buffer.from(subtoken.split('.')[1], 'base64url'));
+  same([claims.permissions, claims.urls, claims.exp - claims.iat], [['docs'], ['/v2/tokeninfo'], 7 * 86400], 'what was made');
+  same(shell(await dialog.locator('textarea[name=line0]').inputValue()).status, 200, 'the line of curl');
+});
+
+test('a subtoken until a date, with every permission chosen by its sentence', async () => {
+  const page = await enter(server, { key: admin });
+  await go(page, '#/make');
+  for (const each of ALL.split(',').slice(0, 3)) await page.getByRole('checkbox', { name: each, exact: true }).check();
+  check(await page.getByText(text('permission.keys')).first().isVisible(), 'a permission has a sentence');
+  check(await page.getByText(`Documents ${HOSTILE}`).first().isVisible(), 'that of permission_texts is text');
+  await page.locator('input[name=life][value=date]').check();
+  const date = new Date(Date.now() + 3 * 86400000);
+  date.setSeconds(0, 0);
+  await page.locator('input[name=date]').fill(new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16));
+  await until(async () => !await button(page, text('make.action')).isDisabled(), 'it can be made');
+  await button(page, text('make.action')).click();
+  const subtoken = await dialogOf(page).locator('textarea[name=secret]').inputValue();
+  same(JSON.parse(Buffer.from(subtoken.split('.')[1], 'base64url')).exp, date / 1000, 'its end');
+});
+
+test('looking into a token sends nothing; the server explains it; it is revoked', async () => {
+  const { body: { subtoken } } = await server.call('GET', '/v2/createsubtoken?permissions=docs&urls=/v2/account,GET:/v2/tokeninfo', { key: admin });
+  const page = await enter(server, { key: admin });
+  await go(page, '#/look');
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page.locator('textarea[name=token]').fill(subtoken);
+  await page.locator('.token').filter({ hasText: '/v2/account' }).filter({ hasText: 'docs' }).filter({ hasText: subtoken.split('.')[2].slice(0, 16) }).waitFor();
+  same(asked, [], 'requests');
+
+  const explained = async (method, url) => {
+    await page.locator('select[name=method]').selectOption(method);
+    await page.locator('input[name=target]').fill(url);
+    const answered = page.waitForResponse((response) => response.url().endsWith('/v2/explain'));
+    await button(page, text('look.explain.action')).click();
+    await answered;
+    await until(async () => (await page.locator('.verdict').textContent()) !== '', 'a verdict');
+    return page.locator('.verdict').textContent();
+  };
+  check((await explained('GET', '/v2/account')).includes(text('look.good')), 'accepted where it may');
+  check((await explained('POST', '/v2/tokeninfo')).includes(text('look.refused', { status: '403', reason: 'url' })), 'refused by the method');
+  check((await explained('GET', '/v2/account/bank')).includes(text('look.refused', { status: '403', reason: 'url' })), 'refused by the path');
+
+  await button(page, text('look.revoke')).click();
+  await button(dialogOf(page), text('look.revoke')).click();
+  await dialogOf(page).waitFor({ state: 'hidden' });
+  same((await server.call('GET', '/v2/tokeninfo', { key: subtoken })).status, 401, 'the server refuses it');
+  check((await explained('GET', '/v2/account')).includes('revoked'), 'and says why');
+});
+
+test('a forged token full of markup is text, and a key that is pasted there is not sent', async () => {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const forged = `${part({ alg: 'HS256', typ: HOSTILE })}.${part({ sub: HOSTILE, iat: 1, exp: 2, permissions: [HOSTILE], urls: [HOSTILE], aud: HOSTILE, sid: HOSTILE, via: [HOSTILE] })}.${'A'.repeat(43)}`;
+  const page = await tab(server);
+  await page.goto('/#/look');
+  const asked = [];
+  const input = page.locator('textarea[name=token]');
+  await input.waitFor();
+  page.on('request', (request) => asked.push(request.url()));
+  await input.fill(forged);
+  await page.locator('.token').filter({ hasText: HOSTILE }).waitFor();
+  same(await page.locator('main img, main script').count(), 0, 'elements that a token made');
+  await input.fill(admin);
+  await page.getByText(text('look.key', { id: admin.slice(0, 36) })).waitFor();
+  for (const odd of ['a.b.c', '..', '{}', `${part({})}.${part([])}.x`, `${part({})}.${Buffer.from('{"exp":1e999,"permissions":{"a":1}}').toString('base64url')}.x`]) await input.fill(odd);
+  await page.getByText(text('look.none')).waitFor({ state: 'attached' }).catch(() => null);
+  same(asked, [], 'requests');
+});
+
+test('the language is kept; the server says nothing when it is gone', async () => {
+  const other = await new Server().start();
+  const page = await tab(other);
+  await page.goto('/');
+  await page.locator('select[name=language]').selectOption('ru');
+  await h1(page, text('login.title', {}, 'ru'));
+  await page.reload();
+  await h1(page, text('login.title', {}, 'ru'));
+  const ended = new Promise((done) => { other.child.on('exit', done); });
+  other.child.kill('SIGKILL');
+  await ended;
+  await page.locator('input[name=login]').fill('somebody');
+  await page.locator('input[name=password]').fill('something');
+  await page.locator('input[name=password]').press('Enter');
+  await page.getByRole('alert').filter({ hasText: text('problem.unreachable', {}, 'ru') }).waitFor();
+});
+
+test('a login that has ended elsewhere asks to log in again, and goes on there', async () => {
+  const page = await enter(server, { login: 'admin' });
+  await go(page, '#/audit');
+  await server.call('PATCH', '/v1/user/admin', { key: admin, body: { disabled: true } });
+  await server.call('PATCH', '/v1/user/admin', { key: admin, body: { disabled: false } });
+  await page.evaluate(() => { location.hash = '#/users'; });
+  await page.locator('input[name=login]').waitFor();
+  await signIn(page, { login: 'admin' });
+  await h1(page, text('users.title'));
+  await settled(page);
+});
+
+await main();
