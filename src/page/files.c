@@ -37,6 +37,15 @@
   file(texts, "texts.js", JS)                       \
   file(token, "token.js", JS)                       \
   file(worth, "worth.js", JS)                       \
+  file(admin_style, "admin.css", CSS)               \
+  file(admin_texts, "admin_texts.js", JS)           \
+  file(all_keys, "all_keys.js", JS)                 \
+  file(audit, "audit.js", JS)                       \
+  file(expiring, "expiring.js", JS)                 \
+  file(feed, "feed.js", JS)                         \
+  file(ring, "ring.js", JS)                         \
+  file(table, "table.js", JS)                       \
+  file(users, "users.js", JS)                       \
   file(openapi, "openapi.json", JSON)
 
 /* One byte behind each, so that an end is the beginning of nothing else. */

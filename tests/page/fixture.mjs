@@ -11,6 +11,8 @@ export const here = dirname(fileURLToPath(import.meta.url));
 export const program = resolve(process.argv[2] ?? join(here, '../../build/subtoken'));
 const file = basename(process.argv[1], '.mjs');
 const only = process.argv[3] ?? process.env.NAME ?? '';
+// Seconds that only a failure takes.
+const patience = Number(process.env.SUBTOKEN_PATIENCE ?? 60);
 // SUBTOKEN_SCREENSHOTS=DIR: each view is also drawn into a file, for somebody to look at.
 const pictures = process.env.SUBTOKEN_SCREENSHOTS ?? '';
 
@@ -79,6 +81,7 @@ export async function main() {
       await body();
     } catch (error) {
       why = error;
+      for (const [i, { page }] of open.entries()) await draw(page, `failed ${file} ${name} ${i}`).catch(() => null);
     }
     for (const each of await closeAll()) why ??= new Error(each);
     count += 1;
@@ -105,7 +108,7 @@ export function check(good, what) {
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 // As long as it takes, up to a limit that only a failure reaches.
-export async function until(condition, what, seconds = 60) {
+export async function until(condition, what, seconds = patience) {
   for (const began = performance.now(); performance.now() - began < seconds * 1000; await pause(20)) {
     if (await condition()) return;
   }
@@ -182,7 +185,7 @@ export async function tab(server, { dark = false, width = 1000, height = 800, lo
   if (browser === null) await start();
   const context = await browser.newContext({ baseURL: server.url, colorScheme: dark ? 'dark' : 'light', viewport: { width, height },
     locale, reducedMotion: 'reduce', permissions: clipboard ? ['clipboard-read', 'clipboard-write'] : [] });
-  context.setDefaultTimeout(60000); // only a failure waits so long
+  context.setDefaultTimeout(patience * 1000);
   const page = await context.newPage();
   const wrong = [];
   open.push({ context, page, wrong });

@@ -85,6 +85,7 @@ test('a key: renamed, disabled, enabled, rotated, its subtokens revoked, deleted
     await button(dialog, text(`mykey.${word}`)).click();
     await dialog.waitFor({ state: 'hidden' });
   };
+  await go(page, '#/keys');
   await link(page, 'first').click();
   await h1(page, 'first');
 

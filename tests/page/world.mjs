@@ -16,8 +16,8 @@ export function text(key, values = {}, language = 'en') {
 
 export const allTexts = Object.keys({ ...own.en, ...adminTexts.en });
 
-// As a name of a key, an owner, a user; every character of it is allowed there. The end turns what follows around.
-export const HOSTILE = '"><img src=x onerror=alert(1)>\'</title><script>alert(2)</script>{{7*7}}${8*8}&lt;b&gt;/..%2f?#\u202e';
+// As a name of a key, an owner, a user; every character of it is allowed there (those that turn text around are not: what ends it is Hebrew).
+export const HOSTILE = '"><img src=x onerror=alert(1)>\'</title><script>alert(2)</script>{{7*7}}${8*8}&lt;b&gt;/..%2f?#שלום';
 export const HOSTILE_PERMISSION = '<svg/onload=alert(3)>';
 export const LONG = 'W'.repeat(256);
 export const PASSWORD = 'correct horse battery staple';
@@ -59,7 +59,8 @@ export async function signIn(page, who) {
     await page.locator('input[name=password]').fill(who.password ?? PASSWORD);
     await page.locator('input[name=password]').press('Enter');
   }
-  await page.locator('nav a[href^="#/"]').first().waitFor();
+  await page.locator('header .who').waitFor();
+  await settled(page);
 }
 
 // To a view by its address in the page; waits until it is all there: whatever is asked has been answered.
