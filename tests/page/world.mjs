@@ -65,11 +65,11 @@ export async function signIn(page, who) {
 
 // To a view by its address in the page; waits until it is all there: whatever is asked has been answered.
 export async function go(page, hash) {
+  if (await page.evaluate(() => location.hash) === hash) await go(page, '#/nowhere');
   // The frame hears of the change before this does, and draws an empty view at once.
   await page.evaluate((to) => new Promise((done) => {
-    addEventListener('hashchange', done, { once: true });
-    if (location.hash === to) location.reload();
-    else location.hash = to;
+    addEventListener('hashchange', () => done(), { once: true });
+    location.hash = to;
   }), hash);
   await settled(page);
 }
