@@ -90,6 +90,7 @@ help:
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
 ## make install        into PREFIX=/usr/local
+## make deb            Debian packages in build/deb; `make deb-test` installs them in a fresh Debian
 ## make compile_commands.json   for clangd
 ## B=DIR builds into DIR; OPT=, SAN= and CC= change how
 
@@ -268,7 +269,7 @@ $(APACHE_MODULE): $(APACHE_OBJ) $(B)/libsubtoken.a
 # no package but cmocka and, where no hash is computed, nothing that is fetched. The others link
 # all of the program but main.
 NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims date json narrow result)
-LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|permissive\.h|plain_path\.h|run_tests\.h))' $(UNIT_SRC))
+LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|permissive\.h|plain_path\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
 LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
 
@@ -289,7 +290,7 @@ TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt pytho
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
 # Clients of OAuth (tests/clients), and what runs them.
 TEST_PACKAGES += python3-requests-oauthlib python3-authlib golang-golang-x-oauth2-dev ruby-oauth2
-deps-test: deps
+deps-test: deps deps-deb
 	@sh third_party/apt.sh $(TEST_PACKAGES)
 	@sh third_party/node.sh $(NODE)
 
@@ -494,19 +495,20 @@ PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
 LUADIR ?= $(PREFIX)/share/lua/5.1
 MANDIR ?= $(PREFIX)/share/man
 MAN_PAGES := $(wildcard src/man/*)
+LIBDIR ?= $(PREFIX)/lib
 
 install: all
-	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/lib/pkgconfig \
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(LIBDIR)/pkgconfig \
 		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 		$(MANDIR)/man5 $(MANDIR)/man7)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
-	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
-	install -m 644 $(B)/libsubtoken.so $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
-	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libsubtoken.so
+	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(LIBDIR)/libsubtoken.a
+	install -m 644 $(B)/libsubtoken.so $(DESTDIR)$(LIBDIR)/libsubtoken.so.$(VERSION)
+	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsubtoken.so
 	install -m 644 include/subtoken/*.h $(DESTDIR)$(PREFIX)/include/subtoken/
-	umask 022; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/subtoken.pc
+	umask 022; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/subtoken.pc
 	install -m 644 src/bindings/subtoken.py $(DESTDIR)$(PYTHONDIR)/subtoken.py
 	install -m 644 src/bindings/subtoken.lua $(DESTDIR)$(LUADIR)/subtoken.lua
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man1/
@@ -519,6 +521,25 @@ install: all
 				"$$(basename $$page)" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
 		done; \
 	done
+
+# ---- Debian packages ---------------------------------------------------------
+
+# What src/packaging/debian/control asks for, and who reads what was built.
+DEB_PACKAGES = debhelper dh-python lintian python3 systemd
+.PHONY: deps-deb deb deb-test
+deps-deb: deps deps-nginx
+	@sh third_party/apt.sh $(DEB_PACKAGES)
+
+deb: deps-deb $(TP_STAMP)
+	@echo 'The packages, in $(B)/deb'
+	@sh src/packaging/build.sh $(B)/deb
+	@lintian --fail-on error,warning --tag-display-limit 0 $(B)/deb/*.changes
+	@ls $(B)/deb/*.deb
+
+# In a fresh Debian: needs root, debootstrap, and as many minutes as that takes.
+deb-test: deb
+	@sh third_party/apt.sh debootstrap systemd-container
+	@/usr/bin/python3 tests/install/debian.py $(B)/subtoken $(NAME)
 
 dist:
 	@mkdir -p $(B)
