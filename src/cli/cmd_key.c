@@ -1,6 +1,6 @@
-/* `subtoken key`: makes, lists, shows, disables, enables and deletes parent keys, replaces their
- * secrets, and revokes their subtokens. A server on the same DATA sees each change at once. Over
- * HTTP it is service/keys.c.
+/* `subtoken key`: makes, shows, disables, enables and deletes parent keys, replaces their secrets,
+ * and revokes their subtokens. A server on the same DATA sees each change at once. They are listed
+ * in cmd_key_list.c. Over HTTP it is service/keys.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,21 +21,11 @@
 #include "os/clock.h"
 #include "os/error.h"
 
-#define PAGE 64
-#define DATE_WIDTH 20 /* as st_print_time writes it */
 #define KEY_OVERLAP_MAX (INT64_C(30) * 86400)
 
-static void key_print_json(const st_key *key, const char *whole, int64_t now) {
-  char text[ST_KEY_JSON_MAX];
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_key_json_write(&writer, key, whole, now);
-  fwrite(text, 1, writer.len, stdout);
-  subtoken_wipe(text, whole != NULL ? writer.len : 0);
-}
-
-static void key_print_expiry(const st_key *key, int width) {
+static void key_print_expiry(const st_key *key) {
   if (key->expires_at == ST_NEVER) {
-    printf("%-*s", width, "never");
+    fputs("never", stdout);
   } else {
     st_print_time(stdout, key->expires_at);
   }
@@ -125,7 +115,7 @@ static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bo
     return key_print_not_created(status, error);
   }
   if (json) {
-    key_print_json(key, digest != NULL ? NULL : whole, key->created_at);
+    st_print_key_json(key, digest != NULL ? NULL : whole, key->created_at);
     fputc('\n', stdout);
   } else {
     puts(digest != NULL ? key->id : whole);
@@ -201,63 +191,12 @@ static int key_hash(int argc, char **argv) {
 }
 
 /* Until when the secret before this one is good; - when it is not. */
-static void key_print_old_until(const st_key *key, int64_t now, int width) {
+static void key_print_old_until(const st_key *key, int64_t now) {
   if (key->old_until > now) {
     st_print_time(stdout, key->old_until);
   } else {
-    printf("%-*s", width, "-");
+    fputs("-", stdout);
   }
-}
-
-static void key_print_row(const st_key *key, bool json, bool first, int64_t now) {
-  if (json) {
-    fputs(first ? "\n" : ",\n", stdout);
-    key_print_json(key, NULL, now);
-    return;
-  }
-  if (first) {
-    st_print_heading(
-        "ID                                    STATE      EXPIRES               "
-        "OLD UNTIL             AUDIENCE  PERMISSIONS  NAME");
-  }
-  printf("%s  %-9s  ", key->id, st_key_json_state(key, now));
-  key_print_expiry(key, DATE_WIDTH);
-  fputs("  ", stdout);
-  key_print_old_until(key, now, DATE_WIDTH);
-  printf("  %-8s  %s  ", key->audience[0] != '\0' ? key->audience : "-", key_permissions_text(key));
-  st_print_text(stdout, st_text(key->name));
-  fputc('\n', stdout);
-}
-
-static int key_list(int argc, char **argv) {
-  static const char help[] =
-      "usage: subtoken key list [--config FILE] [--data DIR] [--json]\n"
-      "Lists the parent keys in the order of their ids. The keys themselves are not stored.";
-  st_data_options data_options = {0};
-  bool json = false;
-  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--json", &json, NULL}, {0}};
-  st_arguments arguments = {.command = "key list", .help = help, .options = options};
-  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  char error[ST_ERROR_MAX], after[ST_KEY_ID_LEN + 1] = "";
-  st_data_dir data;
-  st_store *store;
-  int begun = st_data_dir_begin("key", &data_options, false, &data, &store);
-  if (begun != ST_EXIT_DONE) return begun;
-  static st_key keys[PAGE];
-  size_t count = PAGE;
-  bool first = true;
-  int64_t now = st_clock_now();
-  st_store_status status = ST_STORE_OK;
-  if (json) fputc('[', stdout);
-  while (count == PAGE && (status = st_store_key_list(store, NULL, after, PAGE, keys, &count,
-                                                      error)) == ST_STORE_OK) {
-    for (size_t i = 0; i < count; i++, first = false) key_print_row(&keys[i], json, first, now);
-    if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
-  }
-  st_store_close(store);
-  if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
-  if (json) fputs(first ? "]\n" : "\n]\n", stdout);
-  return st_print_flush(ST_EXIT_DONE);
 }
 
 static void key_print(const st_key *key, int64_t now) {
@@ -268,7 +207,7 @@ static void key_print(const st_key *key, int64_t now) {
   printf("\npermissions: %s\ncreated:     ", key_permissions_text(key));
   st_print_time(stdout, key->created_at);
   fputs("\nexpires:     ", stdout);
-  key_print_expiry(key, 0);
+  key_print_expiry(key);
   fputs("\nlast used:   ", stdout);
   if (key->used_at == 0) {
     fputs("-", stdout);
@@ -279,7 +218,7 @@ static void key_print(const st_key *key, int64_t now) {
     fputs("\nrotated:     ", stdout);
     st_print_time(stdout, key->rotated_at);
     fputs("\nold until:   ", stdout);
-    key_print_old_until(key, now, 0);
+    key_print_old_until(key, now);
   }
   if (key->audience[0] != '\0') printf("\naudience:    %s", key->audience);
   if (key->made_by[0] != '\0') printf("\nmade with:   %s", key->made_by);
@@ -339,7 +278,7 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
   }
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (action == KEY_SHOW && json) {
-    key_print_json(&key, NULL, st_clock_now());
+    st_print_key_json(&key, NULL, st_clock_now());
     fputc('\n', stdout);
   } else if (action == KEY_SHOW) {
     key_print(&key, st_clock_now());
@@ -423,7 +362,7 @@ static int key_rotate(int argc, char **argv) {
   st_store_status status = st_keys_rotate(store, &context, NULL, id, overlap, &key, whole, error);
   st_store_close(store);
   if (status == ST_STORE_OK && json) {
-    key_print_json(&key, whole, st_clock_now());
+    st_print_key_json(&key, whole, st_clock_now());
     fputc('\n', stdout);
   } else if (status == ST_STORE_OK) {
     puts(whole);
@@ -443,7 +382,7 @@ int st_cmd_key(int argc, char **argv) {
   static const st_command table[] = {
       {"create", key_create, "make a parent key and print it, once"},
       {"hash", key_hash, "print the hash under which your own string can be registered"},
-      {"list", key_list, "list the keys"},
+      {"list", st_cmd_key_list, "list the keys"},
       {"show", key_show, "show one key"},
       {"disable", key_disable, "refuse a key until it is enabled again"},
       {"enable", key_enable, "enable a disabled key"},

@@ -11,6 +11,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/table.h"
 #include "domain/key.h"
 #include "domain/names.h"
 #include "domain/password.h"
@@ -22,6 +23,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/semaphore.h"
+#include "os/terminal.h"
 #include "service/identity.h"
 
 #define PAGE 16
@@ -226,43 +228,70 @@ static int user_create(int argc, char **argv) {
 
 /* ---- list and show ---- */
 
-static void user_print_row(const st_user *user, bool json, bool first) {
-  if (json) {
-    fputs(first ? "\n" : ",\n", stdout);
-    user_print_json(user);
-    return;
+/* A login is an id, and whole. */
+enum { STATE, LOGIN, PERMISSIONS, COLUMNS };
+static const st_table_column user_columns[COLUMNS] = {
+    [STATE] = {.heading = "STATE", .leave_out = 2},
+    [LOGIN] = {.heading = "LOGIN", .most = 40},
+    [PERMISSIONS] = {.heading = "PERMISSIONS", .least = 8, .leave_out = 1},
+};
+
+static st_table_row user_row(const st_user *user) {
+  return (st_table_row){.cells = {[STATE] = user->key.disabled ? "disabled" : "active",
+                                  [LOGIN] = user->key.owner,
+                                  [PERMISSIONS] = user_permissions_text(user)}};
+}
+
+static void user_begin_table(st_table *table, const st_user *users, size_t count) {
+  st_table_begin(table, user_columns, COLUMNS);
+  for (size_t i = 0; i < count; i++) {
+    st_table_row row = user_row(&users[i]);
+    st_table_measure(table, &row);
   }
-  if (first) st_print_heading("STATE     LOGIN                     PERMISSIONS");
-  printf("%-8s  ", user->key.disabled ? "disabled" : "active");
-  st_print_text(stdout, st_text(user->key.owner));
-  int pad = LOGIN_WIDTH - (int)strlen(user->key.owner);
-  printf("%*s  %s\n", pad > 0 ? pad : 0, "", user_permissions_text(user));
+  st_table_fit(table, st_terminal_width());
+}
+
+/* table NULL: in a pipe. */
+static void user_print_row(const st_user *user, bool json, const st_table *table) {
+  st_table_row row = user_row(user);
+  if (json) {
+    user_print_json(user);
+    fputc('\n', stdout);
+  } else if (table != NULL) {
+    st_table_print(table, &row);
+  } else {
+    printf("%-8s  ", row.cells[STATE]);
+    st_print_text(stdout, st_text(row.cells[LOGIN]));
+    int pad = LOGIN_WIDTH - (int)strlen(row.cells[LOGIN]);
+    printf("%*s  %s\n", pad > 0 ? pad : 0, "", row.cells[PERMISSIONS]);
+  }
 }
 
 static int user_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user list [--config FILE] [--data DIR] [--json]\n"
-      "Lists the users in the order of their logins, with their permissions.";
+      "Lists the users in the order of their logins, with their permissions: on a terminal as a\n"
+      "table that fits it, with --json one object a line.";
   user_command c = {0};
   const st_option options[] = {ST_DATA_OPTIONS(c.data), {"--json", &c.json, NULL}, {0}};
   if (!user_begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
   static st_user users[PAGE];
   char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
-  bool first = true;
+  st_table table = {0};
+  bool tabular = !c.json && st_terminal_is_output();
   st_store_status status = ST_STORE_OK;
-  if (c.json) fputc('[', stdout);
   while (status == ST_STORE_OK && count == PAGE) {
     status = st_store_user_list(c.store, after, PAGE, users, &count, error);
-    for (size_t i = 0; status == ST_STORE_OK && i < count; i++, first = false) {
-      user_print_row(&users[i], c.json, first);
+    if (status != ST_STORE_OK || count == 0) break;
+    if (tabular && table.count == 0) user_begin_table(&table, users, count);
+    for (size_t i = 0; i < count; i++) {
+      user_print_row(&users[i], c.json, tabular ? &table : NULL);
     }
-    if (count > 0) memcpy(after, users[count - 1].key.owner, sizeof after);
+    memcpy(after, users[count - 1].key.owner, sizeof after);
   }
   int code = user_finish(&c, status, error);
-  if (code != ST_EXIT_DONE) return code;
-  if (c.json) fputs(first ? "]\n" : "\n]\n", stdout);
-  return st_print_flush(code);
+  return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
 static int user_show(int argc, char **argv) {

@@ -29,7 +29,8 @@
 #define ST_COMMAND_DECLARATION(name, summary) int st_cmd_##name(int argc, char **argv);
 ST_COMMANDS(ST_COMMAND_DECLARATION)
 
-/* Of `subtoken secret`, in a file of its own. */
+/* Of `subtoken secret` and of `subtoken key`, in files of their own. */
 int st_cmd_secret_derive(int argc, char **argv);
+int st_cmd_key_list(int argc, char **argv);
 
 #endif

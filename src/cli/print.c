@@ -57,6 +57,14 @@ void st_print_json(FILE *out, subtoken_text text) {
   fputc('"', out);
 }
 
+void st_print_key_json(const st_key *key, const char *whole, int64_t now) {
+  char text[ST_KEY_JSON_MAX];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_key_json_write(&writer, key, whole, now);
+  fwrite(text, 1, writer.len, stdout);
+  subtoken_wipe(text, whole != NULL ? writer.len : 0);
+}
+
 void st_print_list_json(FILE *out, const char *list) {
   char text[ST_PERMISSIONS_JSON_MAX];
   st_writer writer = st_writer_on(text, sizeof text);

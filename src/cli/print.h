@@ -17,6 +17,9 @@ void st_print_text(FILE *out, subtoken_text text);
 void st_print_json(FILE *out, subtoken_text text);
 void st_print_time(FILE *out, int64_t seconds);
 
+/* A key as JSON, without the end of the line; whole: the key itself, or NULL. */
+void st_print_key_json(const st_key *key, const char *whole, int64_t now);
+
 /* A list of permissions, joined by commas, as a JSON array of strings. */
 void st_print_list_json(FILE *out, const char *list);
 

@@ -1,13 +1,17 @@
-/* Reads standard input, and a line from a terminal with echo off. What is read is checked in
- * cli/input.c.
+/* Reads standard input, and a line from a terminal with echo off; and says how wide the terminal
+ * and what it shows are. What is read is checked in cli/input.c, what is shown laid out in
+ * cli/table.c.
  */
 #include "os/terminal.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "os/error.h"
 #include "os/file.h"
@@ -23,6 +27,22 @@ bool st_terminal_is_input(void) {
 
 bool st_terminal_is_output(void) {
   return isatty(STDOUT_FILENO) == 1;
+}
+
+size_t st_terminal_width(void) {
+  struct winsize size = {0};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* The locale of the environment is not asked: names are UTF-8 whatever it says. */
+size_t st_terminal_columns_of(uint32_t code) {
+  static locale_t utf8;
+  if (utf8 == (locale_t)0) utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  if (utf8 == (locale_t)0) return 1;
+  locale_t before = uselocale(utf8);
+  int columns = wcwidth((wchar_t)code);
+  (void)uselocale(before);
+  return columns < 0 ? 1 : (size_t)columns;
 }
 
 static struct termios terminal_before; /* as it was before echo was turned off */

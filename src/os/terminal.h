@@ -1,9 +1,10 @@
-/* terminal - standard input, and whether a person sits there. */
+/* terminal - standard input, whether a person sits there, and how wide what is shown is. */
 #ifndef ST_OS_TERMINAL_H
 #define ST_OS_TERMINAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* All of standard input, at most size bytes. */
 bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error)
@@ -12,6 +13,13 @@ bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error)
 /* Is standard input, or standard output, a terminal? */
 bool st_terminal_is_input(void);
 bool st_terminal_is_output(void);
+
+/* How many columns standard output has; 0: it is no terminal, or that is not known. */
+size_t st_terminal_width(void);
+
+/* How many columns a character takes: 0 when it is shown upon the one before, 2 for most of East
+ * Asia. 1 where the C library does not know. */
+size_t st_terminal_columns_of(uint32_t code);
 
 /* Print the prompt to standard error and read a line from the terminal, without its end, with echo
  * off. A signal that ends the process turns the echo on again.

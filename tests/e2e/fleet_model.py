@@ -307,7 +307,7 @@ class Model:
         return len(good), len(ended)
 
     def check_keys(self, fleet):
-        lists = [{r["name"]: r for r in json.loads(run("key", "list", "--json", data=i.data, check=0)[1])}
+        lists = [{r["name"]: r for r in objects(run("key", "list", "--json", data=i.data, check=0)[1])}
                  for i in fleet.issuers]
         assert lists[0].keys() == lists[1].keys(), lists[0].keys() ^ lists[1].keys()
         there = {n: r for n, r in lists[0].items() if re.match(r"w\d+-\d+$", n)}

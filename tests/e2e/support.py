@@ -117,6 +117,12 @@ def run(*args, stdin=b"", data=None, check=None, env=None, timeout=120, prefix=(
     return p.returncode, out, err
 
 
+def objects(text):
+    """What --json prints of a list: an object a line."""
+    assert text == "" or text.endswith("\n"), text[-200:]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
 def make_key(data, permissions="account,inventories,characters", *extra, name="test"):
     return json.loads(run("key", "create", "--name", name, "--permissions", permissions, "--json",
                           *extra, data=data, check=0)[1])

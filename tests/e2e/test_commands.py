@@ -1,6 +1,6 @@
 """Every command as a user types it: help, usage, exit codes, JSON, what is shown of hostile names, and where DATA comes
 from. What `verify` decides: test_verify.py; users, access files and the audit log: test_user_commands.py."""
-import pty, resource, sqlite3
+import fcntl, pty, resource, sqlite3, struct, termios, unicodedata
 from commands import *
 
 # ---- help, usage, exit codes ----
@@ -286,7 +286,7 @@ def every_command_that_prints_has_json():
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", k["sub"]) and k["disabled"] is False
     shown = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
     assert shown == {n: v for n, v in k.items() if n != "key"}, shown
-    assert json.loads(run("key", "list", "--json", data=data)[1]) == [shown]
+    assert objects(run("key", "list", "--json", data=data)[1]) == [shown]
     for act, state in (("disable", "disabled"), ("disable", "disabled"), ("enable", "active")):
         code, out, _ = run("key", act, k["id"], "--json", data=data)
         assert code == 0 and isinstance(json.loads(out), dict)
@@ -314,7 +314,7 @@ def every_command_that_prints_has_json():
     assert json.loads(run("secret", "retire", kid, "--force", "--json", data=data)[1])["kid"] == kid
     assert [r["kid"] for r in json.loads(run("secret", "list", "--json", data=data)[1])] == [kid2, "-"]
     json.loads(run("key", "delete", k["id"], "--json", data=data)[1])
-    assert json.loads(run("key", "list", "--json", data=data)[1]) == []
+    assert objects(run("key", "list", "--json", data=data)[1]) == []
     assert run("key", "list", data=data)[1] == ""
     code, out, _ = run("version")
     assert code == 0 and re.fullmatch(r"subtoken \d+\.\d+\.\d+\n", out)
@@ -341,7 +341,7 @@ def long_lists_are_printed_whole():
                        "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
                        "FROM keys WHERE id = ?2", (i, first["id"]))
         db.commit()
-        rows = json.loads(run("key", "list", "--json", data=data)[1])
+        rows = objects(run("key", "list", "--json", data=data)[1])
         ids = [r["id"] for r in rows]
         assert len(ids) == total == len(set(ids)) and ids == sorted(ids), (total, len(ids))
         text = run("key", "list", data=data)[1].splitlines()
@@ -415,7 +415,7 @@ def hostile_names_are_escaped():
             wrong.append(("show", name, text))
         if name.isprintable() and name == name.strip():
             assert "name:        %s\n" % name in text, (name, text)
-    listed = json.loads(run("key", "list", "--json", data=data)[1])
+    listed = objects(run("key", "list", "--json", data=data)[1])
     assert {r["id"]: r["name"] for r in listed} == ids
     text = run("key", "list", data=data)[1]
     if CONTROLS.search(text) or text.count("\n") != len(NAMES):
@@ -441,7 +441,7 @@ def names_written_by_another_program_are_escaped():
     assert p.returncode == 3 or b"\x1b" not in p.stdout and b"\xff" not in p.stdout, p
     p = subprocess.run([PROGRAM, "key", "list", "--json", "--data", data], capture_output=True)
     if p.returncode != 3:
-        json.loads(p.stdout.decode("utf-8"))
+        objects(p.stdout.decode("utf-8"))
 
 
 @test
@@ -572,6 +572,95 @@ def a_misspelled_command_or_option_is_suggested():
     assert code == 2 and "unexpected argument" in err and "horse" not in err, err
 
 
+def on_terminal(*words, data, columns=0):
+    """The lines that a command prints on a terminal of so many columns; 0: it does not say."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    p = subprocess.Popen([PROGRAM, *words, "--data", data], stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while True:
+            shown += os.read(ours, 65536)
+    except OSError:  # the other end is closed
+        os.close(ours)
+    assert p.wait(timeout=60) == 0, words
+    return shown.decode().splitlines()
+
+
+def columns_of(line):
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+@test
+def tables_fit_the_terminal_and_no_id_is_cut():
+    data = data_dir()
+    names = ["short", "a name that goes on and on, longer than any terminal has room for" * 2, "\u30ad\u30fc" * 30,
+             "e\u0301" * 40, "evil\x1b[31m\n\u202e" * 8]
+    ids = {}
+    for name in names:
+        permissions = ",".join("permission%d" % n for n in range(20))
+        ids[make_key(data, permissions, "--expires", "10d", "--audience", "eu", name=name)["id"]] = name
+    ids[make_key(data, "", name="first")["id"]] = "first"
+    rotated = next(iter(ids))
+    run("key", "rotate", rotated, "--overlap", "1h", data=data, check=0)
+    expected = {200: "ID STATE EXPIRES OLD UNTIL AUDIENCE PERMISSIONS NAME", 104: "ID STATE EXPIRES OLD UNTIL AUDIENCE PERMISSIONS NAME",
+                80: "ID STATE EXPIRES PERMISSIO\u2026 NAME", 70: "ID STATE EXPIRES NAME", 50: "ID NAME", 40: "ID", 10: "ID"}
+    wrong = []
+    for columns, heading in expected.items():
+        lines = on_terminal("key", "list", data=data, columns=columns)
+        if " ".join(lines[0].split()) != heading:
+            wrong.append((columns, lines[0]))
+        if [line[:36] for line in lines[1:]] != sorted(ids):
+            wrong.append((columns, "ids", lines))
+        if columns >= 40 and max(columns_of(line) for line in lines) > columns:
+            wrong.append((columns, "too wide", [columns_of(line) for line in lines], lines))
+        if columns in (80, 200) and max(columns_of(line) for line in lines) < columns - 1:
+            wrong.append((columns, "room is left", lines))
+        if any(c in "\x1b\u202e" or unicodedata.category(c) == "Cc" for line in lines for c in line):
+            wrong.append((columns, "controls", lines))
+        if len({line[36:38] for line in lines[1:]} - {"  ", ""}) > 0:
+            wrong.append((columns, "no columns", lines))
+    assert not wrong, wrong
+    wide = on_terminal("key", "list", data=data, columns=20000)
+    assert [line.split() for line in wide[1:]] == [line.split() for line in run("key", "list", data=data)[1].splitlines()]
+    # A login is an id: one that is too long does not make the table wide for others.
+    logins = ["ann", "x" * 200, "\u00fcber"]
+    for login in logins:
+        run("user", "create", login, "--permissions", "account,inventories,characters", data=data,
+            stdin="correct horse", check=0)
+    lines = on_terminal("user", "list", data=data, columns=60)
+    assert [line.split()[1] for line in lines] == ["LOGIN"] + sorted(logins), lines
+    assert [columns_of(line) <= 60 for line in lines] == [True, True, False, True], lines
+
+
+@test
+def keys_that_end_soon_are_listed():
+    data = data_dir()
+    ends = {days: make_key(data, "a", "--expires", "%dd" % days)["id"] for days in (40, 3, 29, 1)}
+    make_key(data, "a")
+    assert [r["id"] for r in objects(run("key", "list", "--expiring", "30d", "--json", data=data)[1])] == [
+        ends[1], ends[3], ends[29]]
+    assert [line[:36] for line in run("key", "list", "--expiring=48h", data=data)[1].splitlines()] == [ends[1]]
+    assert [line[:36] for line in on_terminal("key", "list", "--expiring", "5d", data=data)] == ["ID".ljust(36), ends[1], ends[3]]
+    assert run("key", "list", "--expiring", "1h", data=data)[:2] == (0, "")
+    for text in ("", "30", "0d", "-1d", "never", "1w", "99999999999999999999d"):
+        code, out, err = run("key", "list", "--expiring", text, data=data)
+        assert code == 2 and out == "" and "--expiring must be a number with s, m, h or d" in err, (text, err)
+    # More than a page, of which many end at once.
+    db = sqlite3.connect(db_of(data))
+    with db:
+        for n in range(200):
+            db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at, disabled,"
+                       " changed_at) SELECT printf('%08d', ?1) || substr(id, 9), randomblob(32), substr(sub, 1, 39) ||"
+                       " printf('%04d', ?1), name, owner, permissions, created_at, expires_at + ?1 / 90, disabled,"
+                       " changed_at FROM keys WHERE id = ?2", (n, ends[3]))
+    db.close()
+    found = objects(run("key", "list", "--expiring", "4d", "--json", data=data)[1])
+    assert len(found) == 202 and len({r["id"] for r in found}) == 202
+    assert [(r["expires_at"], r["id"]) for r in found] == sorted((r["expires_at"], r["id"]) for r in found)
+
+
 # F9
 @test
 def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
@@ -583,24 +672,16 @@ def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
                                  (("user", "list"), "STATE +LOGIN +PERMISSIONS", 1),
                                  (("secret", "list"), "KID +DOES", 1), (("audit",), "AT +ACTION +.*", 3)):
         piped = run(*words, data=data)[1].splitlines()
-        ours, theirs = pty.openpty()
-        p = subprocess.run([PROGRAM, *words, "--data", data], stdout=theirs, timeout=60)
-        os.close(theirs)
-        shown = b""
-        try:
-            while True:
-                shown += os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            os.close(ours)
-        lines = shown.decode().splitlines()
-        assert p.returncode == 0 and len(piped) == rows, (words, piped)
-        assert re.fullmatch(heading, lines[0]) and lines[1:] == piped, (words, lines, piped)
+        lines = on_terminal(*words, data=data)
+        assert len(piped) == rows, (words, piped)
+        assert re.fullmatch(heading, lines[0]), (words, lines)
+        assert [line.split() for line in lines[1:]] == [line.split() for line in piped], (words, lines, piped)
         # Its words stand above what they name.
-        for word in re.findall(r"STATE|EXPIRES|LOGIN|DOES|ACTION", lines[0]):
+        for word in re.findall(r"STATE|EXPIRES|LOGIN|DOES|ACTION|NAME", lines[0]):
             at = lines[0].index(word)
-            assert all(line[:at][-1:] in ("", " ") and line[at] != " " for line in piped), (words, word, piped)
-        assert json.loads(run(*words, "--json", data=data)[1].splitlines()[0] if words == ("audit",) else
-                          run(*words, "--json", data=data)[1])
+            assert all(line[:at][-1:] in ("", " ") and line[at] != " " for line in lines[1:]), (words, word, lines)
+        printed = run(*words, "--json", data=data)[1]
+        assert json.loads(printed) if words == ("secret", "list") else len(objects(printed)) == rows
     assert key["id"] in run("key", "list", data=data)[1]
 
 
@@ -619,7 +700,7 @@ def data_comes_from_the_option_the_environment_or_the_default():
     go(*make, "by option", "--data", b, SUBTOKEN_DATA=a)
     go(*make, "by default")
     go(*make, "by default too", SUBTOKEN_DATA="")
-    names = lambda d: sorted(r["name"] for r in json.loads(go("key", "list", "--json", "--data", d)))
+    names = lambda d: sorted(r["name"] for r in objects(go("key", "list", "--json", "--data", d)))
     assert names(a) == ["by environment"] and names(b) == ["by option"]
     assert names(os.path.join(cwd, "var")) == ["by default", "by default too"]
     assert "by environment" in go("key", "list", SUBTOKEN_DATA=a)

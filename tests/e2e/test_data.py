@@ -268,7 +268,7 @@ def a_bad_database_is_refused_and_left_as_it_was():
     put(good)
     assert not os.path.exists(backup[1])
     assert run("key", "show", key["id"], data=data)[0] == 0
-    assert len(json.loads(run("key", "list", "--json", data=data)[1])) == 301
+    assert len(objects(run("key", "list", "--json", data=data)[1])) == 301
 
 
 @test

@@ -93,7 +93,7 @@ def limited(size, *words):
 def without_room_nothing_is_left_half_written():
     """Writes fail at every size of file: nothing half made, nothing lost."""
     data, key = with_keys(20)
-    have = {r["id"] for r in json.loads(run("key", "list", "--json", data=data)[1])}
+    have = {r["id"] for r in objects(run("key", "list", "--json", data=data)[1])}
     create = ["key", "create", "--name", "n", "--permissions", "account", "--data", data]
     failed = 0
     for size in (0, 1, 512, 4096, 4128, 8192, 8300, 12000, 16384, 20000, 25000, 32768, 33000, 40960, 65536):
@@ -105,7 +105,7 @@ def without_room_nothing_is_left_half_written():
             have.add(out[:36])
         code, out, err = limited(size, "key", "delete", "F" * 36, "--data", data)
         assert code in (1, 3)
-        rows = {r["id"] for r in json.loads(run("key", "list", "--json", data=data)[1])}
+        rows = {r["id"] for r in objects(run("key", "list", "--json", data=data)[1])}
         assert rows == have, (size, rows ^ have)
         db = sqlite3.connect(db_of(data))
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -127,7 +127,7 @@ def without_room_nothing_is_left_half_written():
         code, out, err = limited(size, *create[:-1], fresh)
         assert code == 3 and out == "", (size, code, out, err)
         k = make_key(fresh)
-        assert [r["id"] for r in json.loads(run("key", "list", "--json", data=fresh)[1])] == [k["id"]]
+        assert [r["id"] for r in objects(run("key", "list", "--json", data=fresh)[1])] == [k["id"]]
 
 
 @test
@@ -154,7 +154,7 @@ def a_full_disk_is_an_error_and_loses_nothing():
                 except OSError:
                     pass
             os.close(fd)
-            have = json.loads(run("key", "list", "--json", data=data)[1])
+            have = objects(run("key", "list", "--json", data=data)[1])
             ring = digest(secrets_of(data))
             full = 0
             for _ in range(40):
@@ -169,7 +169,7 @@ def a_full_disk_is_an_error_and_loses_nothing():
                 if full == 5:
                     break
             assert full == 5, full
-            rows = json.loads(run("key", "list", "--json", data=data)[1])
+            rows = objects(run("key", "list", "--json", data=data)[1])
             assert sorted(r["id"] for r in rows) == sorted(r["id"] for r in have)
             assert run("key", "delete", key["id"], data=data)[0] in (0, 3)
             gone = run("key", "show", key["id"], data=data)[0] == 1

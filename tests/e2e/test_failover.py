@@ -61,7 +61,7 @@ def sweep(issuer, proxy, dice, steps):
                         disabled, lines = not disabled, lines + 1
                     assert now() == disabled, (way, n, verdict)
     proxy.break_after()
-    names = [r["name"] for r in json.loads(run("key", "list", "--json", data=issuer.data, check=0)[1])]
+    names = [r["name"] for r in objects(run("key", "list", "--json", data=issuer.data, check=0)[1])]
     for name, verdict in created.items():
         count = names.count(name)
         assert count == (1 if verdict == "made" else 0) or verdict == "doubt" and count <= 1, (name, verdict, count)

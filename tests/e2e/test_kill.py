@@ -75,7 +75,7 @@ def check(data, ledger):
 def listed(data):
     code, out, err = run("key", "list", "--json", data=data)
     assert code == 0, err
-    return {r["id"] for r in json.loads(out)}
+    return {r["id"] for r in objects(out)}
 
 
 def enough(ledger, counts):

@@ -31,7 +31,7 @@ def every_command_reads_the_configuration():
         code, _, err = run(*words, "--config", elsewhere, data=data)
         assert words[0] == "import" or code == 3 and "settings" in err, (words, code, err)
     assert not os.path.exists(os.path.join(data, "b.db"))
-    assert len(json.loads(run("key", "list", "--json", data=data)[1])) == 1
+    assert len(objects(run("key", "list", "--json", data=data)[1])) == 1
 
 
 @test

@@ -145,7 +145,7 @@ def an_import_prints_what_it_does():
                             "missing": len(told) - 2}
         done = run("import", path, "--json", data=data)[1]
         assert [json.loads(l) for l in done.splitlines()] == plan
-    listed = json.loads(run("user", "list", "--json", data=data)[1])
+    listed = objects(run("user", "list", "--json", data=data)[1])
     assert [(p["login"], p["imported"], p["permissions"]) for p in listed] == \
         [("p%d" % i, True, ["database_api"]) for i in (1, 2, 3)], listed
 
@@ -166,7 +166,7 @@ def users_are_listed_over_pages():
                "changed_at) SELECT printf('p%03d', i), printf('%036d', i), password, imported, "
                "locale, source, changed_at FROM n, persons WHERE login = 'p000'")
         have, names = count, ["p%03d" % i for i in range(count)]
-        listed = json.loads(run("user", "list", "--json", data=data)[1])
+        listed = objects(run("user", "list", "--json", data=data)[1])
         assert [p["login"] for p in listed] == names and listed[-1]["permissions"] == ["a", "b"]
         rows = [r.split() for r in run("user", "list", data=data)[1].splitlines()]
         assert rows == [["active", l, "a,b"] for l in names], rows
@@ -205,7 +205,7 @@ def hostile_usernames_are_escaped():
         json_out = run(*words, "--json", data=data)[1]
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", json_out), json_out
         row = json.loads(json_out)
-        assert (row[0]["login"] if isinstance(row, list) else row["detail"]) == HOSTILE
+        assert row["login" if words[0] == "user" else "detail"] == HOSTILE
     edited(data, "UPDATE persons SET login = 'x'")
     out = run("user", "show", "x", data=data)[1]
     assert out.count("\n") == 6 and r"\x1b]0;t\x07\xe2\x80\xae\xc2\x85" in out, out
