@@ -12,6 +12,7 @@
 #include "domain/names.h"
 #include "domain/permissions.h"
 #include "fuzz.h"
+#include "page/files.h"
 #include "server/basic_locks.h"
 #include "service/accept.h"
 #include "service/params.h"
@@ -553,13 +554,13 @@ static bool is_invalid_client(const st_reply *reply) {
 }
 
 static void check_status(const st_reply *reply) {
-  static const int known[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 415};
+  static const int known[] = {200, 201, 204, 304, 308, 400, 401, 403, 404, 405, 409, 415};
   bool found = false;
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= reply->status == known[i];
   HOLD(found);
   bool fed = reply->payload.data != NULL;
-  HOLD((reply->body_len == 0) ==
-       (reply->status == 204 || reply->status == 304 || fed || passed(reply)));
+  HOLD((reply->body_len == 0) == (reply->status == 204 || reply->status == 304 ||
+                                  reply->status == 308 || fed || passed(reply)));
   HOLD((reply->allow != NULL) == (reply->preflight || reply->status == 405));
   HOLD(!reply->preflight || reply->status == 204);
   const char *challenge = reply->challenge != NULL ? reply->challenge : "";
@@ -755,6 +756,13 @@ static void check_success(const st_reply *reply, subtoken_text method) {
     HOLD(used(reply) != NULL);
     return;
   }
+  if (st_text_is(name, "version")) return;                  /* what the page has to know */
+  if (st_text_is(name, "ok") || st_text_is(name, "auth")) { /* a preview, and who one is */
+    const credential *asker = used(reply);
+    HOLD(asker != NULL && session.id[0] == '\0');
+    HOLD(!holds(reply->body, reply->body_len, "\"subtoken\":"));
+    return;
+  }
   HOLD(st_json_string(&json, &value));
   if (st_text_is(name, "access_token")) {
     check_pair(reply, value);
@@ -780,8 +788,23 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   }
 }
 
+/* A file of the program is one of those that it has, and is sent from where it lies. */
+static void check_file(const st_reply *reply) {
+  const st_page_file *file = NULL;
+  HOLD(holds(reply->headers, reply->headers_len, "ETag: \"") && reply->payload.release == NULL);
+  if (reply->status == 304) return;
+  for (size_t i = 0; (file = st_page_files_at(i)) != NULL && file->data != reply->payload.data;)
+    i++;
+  HOLD(reply->status == 200 && file != NULL && reply->content_type == file->type);
+  HOLD(reply->payload.len == (size_t)(file->end - file->data));
+}
+
 /* The feed is for those who have the permission, and each payload is released once. */
 static void check_fed(st_reply *reply, subtoken_text method) {
+  if (reply->cache_control != NULL) {
+    check_file(reply);
+    return;
+  }
   HOLD(held == (reply->payload.data != NULL ? 1 : 0));
   if (passed(reply)) return;
   bool fed = held == 1 || reply->status == 304;
