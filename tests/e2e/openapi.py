@@ -199,7 +199,7 @@ def problem_of(route, method, status, headers, body):
     operations = document()["paths"][route]
     any_method = route.startswith(ANY_METHOD)
     if not any_method and method == "OPTIONS" and status == 204:
-        return preflight_problem(headers, body) or allow_problem(route, headers)
+        return preflight_problem(headers, body) or (allow_problem(route, headers) if route != "/" else None)
     operation = operations.get(method.lower()) or (operations["get"] if method == "HEAD" and "get" in operations
                                                    or any_method else None)
     if operation is None:
