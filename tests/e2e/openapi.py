@@ -52,9 +52,15 @@ def document():
     return _loaded["document"]
 
 
+def once(pairs):
+    names = [n for n, _ in pairs]
+    assert len(set(names)) == len(names), ("a member twice", sorted(n for n in names if names.count(n) > 1))
+    return dict(pairs)
+
+
 def load():
     with open(PATH) as f:
-        found = _loaded["document"] = json.load(f)
+        found = _loaded["document"] = json.load(f, object_pairs_hook=once)
     import jsonschema
     _loaded["validator"] = jsonschema.Draft202012Validator
     _loaded["schemas"] = {n: closed(s) for n, s in found["components"]["schemas"].items()}
