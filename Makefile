@@ -283,9 +283,9 @@ deps-cmocka:
 deps-postgres:
 	@sh third_party/apt.sh python3 postgresql
 deps-quick: deps-postgres
-	@sh third_party/apt.sh python3 cmd:curl=curl
+	@sh third_party/apt.sh python3 python3-jsonschema cmd:curl=curl
 
-TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-yaml python3-prometheus-client cmd:promtool=prometheus sqlite3 faketime \
+TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-jsonschema python3-yaml python3-prometheus-client cmd:promtool=prometheus sqlite3 faketime \
 	valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
 # Clients of OAuth (tests/clients), and what runs them.

@@ -4,7 +4,7 @@ commands.py (what `verify` says), calls.py (the service's calls), feed.py (revoc
 is), upstream.py (both sides of a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of
 them), installed.py (what `make install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
 lives.py (that of test_lives.py) and edge_site.py (a server and edges of each kind), postgres.py (clusters),
-breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
+openapi.py (every answer against the API's description), breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
 Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
 import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
@@ -334,9 +334,6 @@ def read_ring(path):
 
 # ---- TAP ----
 
-openapi.hook_http_client()
-
-
 def test(function):
     _tests.append(function)
     return function
@@ -350,6 +347,7 @@ def main():
     if not chosen:
         sys.exit("no test is named %s; there are:\n  %s" % (
             " ".join(only), "\n  ".join(f.__name__ for f in _tests)))
+    openapi.begin()
     print("1..%d" % len(chosen), flush=True)
     for number, f in enumerate(chosen, 1):
         began = time.time()
