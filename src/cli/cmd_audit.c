@@ -1,9 +1,10 @@
-/* `subtoken audit`: prints the audit log of the database, the newest lines last. Over HTTP it is
- * service/audit_log.c.
+/* `subtoken audit`: prints the audit log of the database, the newest lines last, and with --follow
+ * each new one. Over HTTP it is service/audit_log.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "cli/commands.h"
@@ -11,6 +12,7 @@
 #include "cli/exit_code.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/stop_signal.h"
 #include "domain/store.h"
 #include "domain/user.h"
 #include "os/error.h"
@@ -19,6 +21,7 @@
 #define ACTION_WIDTH 20
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000000
+#define FOLLOW_NS 500000000 /* between two looks for new lines */
 
 static void audit_print_field(const char *name, const char *text) {
   printf(",\"%s\":", name);
@@ -96,51 +99,156 @@ static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit
   return ST_STORE_OK;
 }
 
-static bool audit_read_limit(const char *text, size_t *limit) {
-  if (text == NULL) return true;
-  size_t number = 0;
-  for (const char *c = text; *c != '\0'; c++) {
-    if (*c < '0' || *c > '9' || number > LIMIT_MAX) return false;
-    number = number * 10 + (size_t)(*c - '0');
+/* ---- following ---- */
+
+typedef struct audit_reader {
+  const st_data_dir *data;
+  st_store *store; /* NULL after it failed: it is opened again */
+  int64_t last;    /* the id of the line that was printed last */
+  bool json, follow, failing;
+} audit_reader;
+
+static void audit_print(const audit_reader *r, const st_audit_line *line) {
+  (r->json ? audit_print_json : audit_print_line)(line);
+}
+
+/* Everything behind the last line. */
+static st_store_status audit_print_behind(audit_reader *r, char *error) {
+  static st_audit_line lines[PAGE];
+  size_t count = PAGE;
+  st_store_status status = ST_STORE_OK;
+  while (status == ST_STORE_OK && count == PAGE && st_stop_signal_received == 0) {
+    status = st_store_audit_list_after(r->store, r->last, PAGE, lines, &count, error);
+    for (size_t i = 0; status == ST_STORE_OK && i < count; i++) {
+      audit_print(r, &lines[i]);
+      r->last = lines[i].id;
+    }
   }
-  *limit = number;
-  return number >= 1 && number <= LIMIT_MAX;
+  return status;
+}
+
+/* Is the last line still there? In a store that was restored its id comes again, for another line.
+ */
+static st_store_status audit_check_last(const audit_reader *r, bool *there, char *error) {
+  static st_audit_line newest;
+  size_t count = 0;
+  st_store_status status = st_store_audit_list(r->store, 0, 1, &newest, &count, error);
+  *there = status != ST_STORE_OK || r->last <= (count > 0 ? newest.id : 0);
+  return status;
+}
+
+/* A database that cannot be read for a while is no reason to end: that is said once. */
+static st_store_status audit_print_new(audit_reader *r, bool *there, char *error) {
+  if (r->store == NULL) r->store = st_data_dir_open(r->data, false, error);
+  st_store_status status = r->store != NULL ? ST_STORE_OK : ST_STORE_FAILED;
+  if (status == ST_STORE_OK) status = audit_check_last(r, there, error);
+  if (status == ST_STORE_OK && *there) status = audit_print_behind(r, error);
+  if (status == ST_STORE_OK) {
+    r->failing = false;
+    return status;
+  }
+  if (!r->failing) (void)st_print_error(0, "audit: %s; trying again each second", error);
+  r->failing = true;
+  if (r->store != NULL) st_store_close(r->store);
+  r->store = NULL;
+  return ST_STORE_OK;
+}
+
+static void audit_pause(void) {
+  struct timespec pause = {.tv_nsec = FOLLOW_NS};
+  if (st_stop_signal_received == 0) (void)nanosleep(&pause, NULL); /* a signal ends it */
+}
+
+static int audit_gone(const audit_reader *r) {
+  return st_print_error(ST_EXIT_REFUSED,
+                        "audit: the log ends before line %lld: the store was restored, or is "
+                        "another one; begin anew with --after 0",
+                        (long long)r->last);
+}
+
+/* What is behind the last line; with --follow until a signal comes. */
+static int audit_print_rest(audit_reader *r) {
+  char error[ST_ERROR_MAX];
+  bool there = true;
+  st_store_status status = audit_check_last(r, &there, error);
+  if (status == ST_STORE_OK && there) status = audit_print_behind(r, error);
+  if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "audit: %s", error);
+  int code = st_print_flush(ST_EXIT_DONE);
+  while (there && r->follow && code == ST_EXIT_DONE && st_stop_signal_received == 0) {
+    audit_pause();
+    status = audit_print_new(r, &there, error);
+    code = st_print_flush(ST_EXIT_DONE);
+  }
+  return there ? code : audit_gone(r);
+}
+
+/* ---- the command ---- */
+
+static int audit_print_newest(audit_reader *r, size_t limit) {
+  char error[ST_ERROR_MAX];
+  st_audit_line *lines;
+  size_t count;
+  st_store_status status =
+      audit_read_newest(r->store, limit > 0 ? limit : 1, &lines, &count, error);
+  if (status == ST_STORE_OK && count > 0) r->last = lines[0].id;
+  if (limit == 0) count = 0;
+  if (status == ST_STORE_OK && count > 0 && !r->json) {
+    st_print_heading(
+        "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
+  }
+  for (size_t i = count; status == ST_STORE_OK && i > 0; i--) audit_print(r, &lines[i - 1]);
+  free(lines);
+  return status == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
+                               : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
+}
+
+static bool audit_read_number(const char *text, int64_t most, int64_t *number) {
+  *number = 0;
+  for (const char *c = text; *c != '\0'; c++) {
+    if (*c < '0' || *c > '9' || *number > most) return false;
+    *number = *number * 10 + (*c - '0');
+  }
+  return text[0] != '\0' && *number <= most;
+}
+
+/* Without --after: the newest lines, and then what comes behind them. */
+static int audit_run(audit_reader *r, const st_data_options *options, bool newest, size_t limit) {
+  static st_data_dir data;
+  int code = st_data_dir_begin("audit", options, false, &data, &r->store);
+  if (code != ST_EXIT_DONE) return code;
+  r->data = &data;
+  if (r->follow) st_stop_signal_catch();
+  if (newest) code = audit_print_newest(r, limit);
+  if (code == ST_EXIT_DONE && (r->follow || !newest)) code = audit_print_rest(r);
+  if (r->store != NULL) st_store_close(r->store);
+  return code;
 }
 
 int st_cmd_audit(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken audit [--limit N] [--config FILE] [--data DIR] [--json]\n"
+      "usage: subtoken audit [--limit N | --after ID] [--follow]\n"
+      "                      [--config FILE] [--data DIR] [--json]\n"
       "Prints the audit log: who changed what, when and from where. Prints the newest 100\n"
-      "lines, or N, the newest last; with --json one object a line.";
+      "lines, or N, the newest last; with --after those behind the line ID. With --follow it\n"
+      "goes on with each new line until SIGTERM. With --json one object a line.";
   st_data_options data_options = {0};
-  const char *limit_option = NULL;
-  bool json = false;
-  const st_option options[] = {ST_DATA_OPTIONS(data_options),
-                               {"--limit", NULL, &limit_option},
-                               {"--json", &json, NULL},
-                               {0}};
+  const char *limit_option = NULL, *after_option = NULL;
+  audit_reader reader = {0};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options),    {"--limit", NULL, &limit_option},
+                               {"--after", NULL, &after_option}, {"--follow", &reader.follow, NULL},
+                               {"--json", &reader.json, NULL},   {0}};
   st_arguments arguments = {.command = "audit", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  size_t limit = LIMIT_DEFAULT, count;
-  if (!audit_read_limit(limit_option, &limit)) {
+  int64_t limit = LIMIT_DEFAULT;
+  if (limit_option != NULL && after_option != NULL) {
+    return st_options_usage(&arguments, "--limit and --after exclude each other");
+  }
+  if (limit_option != NULL &&
+      (!audit_read_number(limit_option, LIMIT_MAX, &limit) || (limit == 0 && !reader.follow))) {
     return st_options_usage(&arguments, "--limit must be a number from 1 to %d", LIMIT_MAX);
   }
-  char error[ST_ERROR_MAX];
-  st_data_dir data;
-  st_store *store;
-  st_audit_line *lines;
-  int begun = st_data_dir_begin("audit", &data_options, false, &data, &store);
-  if (begun != ST_EXIT_DONE) return begun;
-  st_store_status status = audit_read_newest(store, limit, &lines, &count, error);
-  st_store_close(store);
-  if (status == ST_STORE_OK && count > 0 && !json) {
-    st_print_heading(
-        "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
+  if (after_option != NULL && !audit_read_number(after_option, INT64_MAX / 100, &reader.last)) {
+    return st_options_usage(&arguments, "--after must be the id of a line, or 0");
   }
-  for (size_t i = count; status == ST_STORE_OK && i > 0; i--) {
-    (json ? audit_print_json : audit_print_line)(&lines[i - 1]);
-  }
-  free(lines);
-  return status == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
-                               : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
+  return audit_run(&reader, &data_options, after_option == NULL, (size_t)limit);
 }

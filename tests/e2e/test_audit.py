@@ -73,4 +73,111 @@ def the_audit_log_has_ring_changes_and_escapes_odd_names():
     text = run("audit", data=data, check=0)[1].splitlines()[1 if STORE else 0]
     assert '"%s"  by user ' % forged in text, text
 
+class Follower:
+    """`subtoken audit --follow --json`; its lines so far. Use with `with`."""
+
+    def __init__(self, data, *words):
+        self.dir = scratch()
+        self.process = subprocess.Popen([PROGRAM, "audit", "--follow", "--json", "--data", data, *words],
+                                        stdout=open(os.path.join(self.dir, "out"), "wb"),
+                                        stderr=open(os.path.join(self.dir, "err"), "wb"))
+
+    def text(self, name):
+        with open(os.path.join(self.dir, name)) as f:
+            return f.read()
+
+    def lines(self):
+        return [json.loads(line) for line in self.text("out").split("\n")[:-1]]
+
+    def targets(self):
+        return [line["target"] for line in self.lines() if line["action"] == "key.create"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None and kind:
+            self.process.kill()
+        elif self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(timeout=20) == 0, self.text("err")
+
+
+@test
+def the_audit_log_is_followed():
+    data = data_dir()
+    keys = [make_key(data)["id"] for _ in range(3)]
+    every = lambda: objects(run("audit", "--json", "--limit", "1000", data=data, check=0)[1])
+    with Follower(data) as all_of_it, Follower(data, "--limit", "0") as new, Follower(data, "--limit", "1") as one:
+        for f in (all_of_it, one):
+            wait(lambda: f.targets()[-1:] == keys[2:], "what is there")
+        begun = time.time()  # that it has read the end of the log cannot be seen: until then each key may be before it
+        while not new.targets():
+            make_key(data)
+            assert time.time() < begun + 60
+        with Server(data) as server:  # and what others do
+            make_user(data, "ann", "account")
+            assert log_in(server, "ann").status == 200
+        last = every()[-1]["id"]
+        for f in (all_of_it, new, one):
+            wait(lambda: f.lines()[-1:] and f.lines()[-1]["id"] == last, "the last line")
+        assert all_of_it.lines() == every()
+        assert one.targets()[0] == keys[2] and not set(keys) & set(new.targets())
+        for f in (all_of_it, new, one):
+            ids = [line["id"] for line in f.lines()]
+            assert ids == sorted(set(ids)) and f.text("err") == "", (ids, f.text("err"))
+    # The rest, behind a line that arrived: nothing is lost, nothing comes twice.
+    shipped = every()
+    for at in (0, 1, len(shipped) - 1):
+        behind = shipped[at]["id"]
+        code, out, err = run("audit", "--json", "--after", str(behind), data=data)
+        assert (code, objects(out), err) == (0, shipped[at + 1:], "")
+        with Follower(data, "--after", str(behind)) as f:
+            wait(lambda: len(f.lines()) == len(shipped) - at - 1, "the rest")
+            assert f.lines() == shipped[at + 1:]
+            new_id = make_key(data)["id"]
+            wait(lambda: f.lines() and f.lines()[-1]["target"] == new_id, "and a new line")
+        shipped = every()
+    assert objects(run("audit", "--json", "--after", "0", data=data)[1]) == shipped
+
+
+@test
+def who_follows_the_audit_log_is_told_what_is_wrong():
+    data = data_dir()
+    first = make_key(data)["id"]
+    for words, error in ((("--limit", "0"), "--limit must be a number"), (("--limit", "x", "--follow"), "--limit must be"),
+                         (("--after", "x"), "--after must be the id"), (("--after", ""), "--after must be the id"),
+                         (("--after", "1", "--limit", "1"), "--limit and --after exclude each other"),
+                         (("--after", "9" * 30), "--after must be the id")):
+        code, out, err = run("audit", *words, data=data)
+        assert code == 2 and out == "" and error in err, (words, err)
+    for words in ((), ("--follow",)):
+        code, out, err = run("audit", "--after", "77", *words, data=data)
+        assert code == 1 and out == "" and "the log ends before line 77" in err, (code, out, err)
+    if STORE:
+        return
+    old = os.path.join(scratch(), "old")
+    run("backup", old, data=data, check=0)
+    second = make_key(data)["id"]
+    with Follower(data) as f:
+        wait(lambda: f.targets() == [first, second], "what is there")
+        away = os.path.join(scratch(), "away")
+        shutil.copytree(data, away)
+        for name in os.listdir(data):
+            if name.startswith("subtoken.db"):
+                os.unlink(os.path.join(data, name))
+        wait(lambda: "trying again each second" in f.text("err"), "that the store is away")
+        run("store", "copy", "--from", os.path.join(away, "subtoken.db"), "--to", db_of(data), check=0)
+        third = make_key(data)["id"]
+        wait(lambda: f.targets() == [first, second, third], "a line of the store that came back")
+        assert f.text("err").count("\n") == 1, f.text("err")
+        for name in os.listdir(data):
+            if name.startswith("subtoken.db"):
+                os.unlink(os.path.join(data, name))
+        shutil.copy(old, db_of(data))
+        os.chmod(db_of(data), 0o600)
+        wait(lambda: f.process.poll() is not None, "the older store is noticed")
+        assert f.process.returncode == 1 and "the log ends before line" in f.text("err"), f.text("err")
+
+
 main()
