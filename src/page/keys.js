@@ -3,6 +3,7 @@
 import {address, call, isLogin, may, me} from './api.js';
 import {ask, showSecret} from './dialog.js';
 import {button, el, fill, labelled} from './dom.js';
+import {expiringNote} from './expiring.js';
 import {alertOf, go, notice, view} from './frame.js';
 import {handOver} from './handover.js';
 import {t, when, whenAndHowFar} from './i18n.js';
@@ -102,21 +103,26 @@ function item(key) {
       key.last_used_at ? [t('mykey.used'), ' ', when(key.last_used_at)] : t('mykey.unused')));
 }
 
-async function more(list, after) {
-  const owner = may('keys') ? me().owner : undefined; // without it, the server shows no others
-  const page = (await call('GET', 'v2/keys', {query: {limit: 50, after, owner}})).body;
+// Without `keys` the server shows no others' anyway.
+function owner() {
+  return may('keys') ? me().owner : undefined;
+}
+
+async function more(list, after, expiring) {
+  const page = (await call('GET', 'v2/keys', {query: {limit: 50, after, expiring, owner: owner()}})).body;
   list.append(...page.keys.map(item));
   return page.next;
 }
 
-async function showAll(node) {
-  const list = el('ul', {class: 'cards'}), foot = el('div', {});
+async function showAll(node, query) {
+  const list = el('ul', {class: 'cards'}), foot = el('div', {}), expiring = query.get('expiring');
   const step = async (after) => {
-    const next = await more(list, after);
+    const next = await more(list, after, expiring);
     fill(foot, next ? button(t('mykeys.more'), () => step(next).catch((problem) => foot.append(alertOf(problem)))) : null,
       list.children.length === 0 && !next ? el('p', {}, t('mykeys.none')) : null);
   };
   fill(node, el('h1', {tabindex: '-1'}, t('mykeys.title')), el('p', {}, t('mykeys.intro')),
+    expiring ? el('p', {}, t('mykeys.expiring'), ' ', el('a', {href: '#/keys'}, t('mykeys.all'))) : await expiringNote({owner: owner(), list: 'keys'}),
     el('div', {class: 'actions'}, el('a', {class: 'button main', href: '#/keys/new'}, t('mykeys.make'))), list, foot);
   await step(undefined);
 }
@@ -181,8 +187,8 @@ function showNew(node) {
   draw();
 }
 
-function show(node, [first]) {
-  if (first === undefined) return showAll(node);
+function show(node, [first], query) {
+  if (first === undefined) return showAll(node, query);
   return first === 'new' ? showNew(node) : showOne(node, first);
 }
 

@@ -116,6 +116,9 @@ def no_module_makes_markup_of_text():
             found = forbidden.search(source(name))
             assert found is None, (name, found.group())
     html = source("index.html")
+    # Asked for at once: none waits for another that names it.
+    preloaded = re.findall(r'<link rel="modulepreload" href="page/([^"]+)">', html)
+    assert sorted(preloaded) == [name for name in modules() if name != "main.js"], preloaded
     assert "<style" not in html and re.findall(r"<script[^>]*>(.*?)</script>", html) == [""]
 
 
