@@ -9,10 +9,16 @@
 #define SCAN_COLUMNS \
   "id, name, owner, coalesce(expires_at, 9007199254740991), disabled, " SUSPENDED("keys")
 
-/* ?1, ?2: before this time, or of it and before this line; ?3: since; ?4: lines; ?5: of whom. */
-#define AUDIT_SCAN(index, of)                                                                    \
-  "SELECT id, at, action, who, origin, target, detail FROM audit INDEXED BY " index " WHERE " of \
-  "(at, id) < (?1, ?2) AND at >= ?3 ORDER BY at DESC, id DESC LIMIT ?4"
+/* ?1, ?2: before this time, or of it and before this line; ?3: since; ?4: lines; ?5: of whom. By
+ * itself (at, id) < (?1, ?2) would walk through all lines of that second that come before. The two
+ * halves are answered one after the other.
+ */
+#define AUDIT_HALF(index, of, which)                                                               \
+  "SELECT * FROM (SELECT id, at, action, who, origin, target, detail FROM audit INDEXED BY " index \
+  " WHERE " of which " AND at >= ?3 ORDER BY at DESC, id DESC LIMIT ?4)"
+#define AUDIT_SCAN(index, of)                  \
+  AUDIT_HALF(index, of, "at = ?1 AND id < ?2") \
+  " UNION ALL " AUDIT_HALF(index, of, "at < ?1") " LIMIT ?4"
 
 #define SEARCH_STATEMENTS                                                                       \
   [ST_SQL_KEY_SCAN] = "SELECT " SCAN_COLUMNS                                                    \
