@@ -118,6 +118,9 @@ typedef struct st_keys {
                                     bool *revoked);
 } st_keys;
 
+struct st_key_filter;
+struct st_search_page;
+
 /* What managing keys takes. now_us of the audit context is filled in by it. *sequence: the one at
  * which the revocation data has the change.
  */
@@ -132,6 +135,9 @@ typedef struct st_key_changes {
   /* The keys after an id, of one owner or, with NULL, of all. */
   st_store_status (*list)(void *context, const char *owner, const char *after, size_t limit,
                           st_key *keys, size_t *count);
+  /* What is looked for among them (domain/store_search.h). */
+  st_store_status (*search)(void *context, const struct st_key_filter *filter, const char *after,
+                            st_key *keys, struct st_search_page *page);
   st_store_status (*rename)(void *context, const st_audit_context *audit, const char *id,
                             const char *name);
   st_store_status (*remove)(void *context, const st_audit_context *audit, const char *id,

@@ -199,7 +199,11 @@ st_store_status st_store_user_create(st_store *store, const st_audit_context *co
                                      const st_grantor *grantor, bool registering,
                                      const st_user *user, const uint8_t digest[32], char *error)
     __attribute__((warn_unused_result));
-/* Permissions that are added are there at the next request and refresh; nothing ends. When one is
+/* A change of a user is ST_STORE_DENIED when context->by is no longer in force. When permissions
+ * are added, also when that row has not all of these, is bound to an audience, or ends before the
+ * user.
+ *
+ * Permissions that are added are there at the next request and refresh; nothing ends. When one is
  * taken away, the keys that hold it and all sessions end, and the user's row gets new_sub. What was
  * made by the user is told in context->made.
  */

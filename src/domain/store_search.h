@@ -28,8 +28,10 @@ typedef struct st_search_page {
  * which they do.
  */
 typedef struct st_key_filter {
-  const char *owner;     /* NULL: any */
-  subtoken_text search;  /* in the name or the owner, or the beginning of the id; empty: any */
+  const char *owner; /* NULL: any */
+  /* In the name or the owner, or the beginning of the id; empty: any. When it is the first group of
+   * an id or more, and there are such keys, these alone are found. */
+  subtoken_text search;
   const char *state;     /* as st_key_json_state has it, now; NULL: any */
   int64_t now;           /* seconds since 1970 */
   int64_t expires_until; /* expires after now, and then at the latest; 0: any */

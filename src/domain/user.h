@@ -35,6 +35,8 @@ typedef struct st_audit_line {
   char detail[ST_AUDIT_DETAIL_MAX + 1]; /* no secrets; cut short when long */
 } st_audit_line;
 
+struct st_audit_filter;
+
 /* Any thread may call. Passwords are wiped by the caller. */
 typedef struct st_users {
   void *context;
@@ -48,6 +50,18 @@ typedef struct st_users {
   /* A user with a password that hash made. grantor NULL: self-registration. */
   st_store_status (*create)(void *context, const st_audit_context *audit, const st_grantor *grantor,
                             st_user *user);
+  /* Those whose name has a text in it, in the order of names (domain/store_search.h). */
+  st_store_status (*search)(void *context, subtoken_text text, const char *after, st_user *users,
+                            struct st_search_page *page);
+  /* audit->by: who asks for it must be in force and, where permissions are added, have them, be
+   * bound to no audience, and last as long as the user. */
+  st_store_status (*set_permissions)(void *context, const st_audit_context *audit,
+                                     const char *username, const char *permissions,
+                                     int64_t *sequence);
+  st_store_status (*set_disabled)(void *context, const st_audit_context *audit,
+                                  const char *username, bool disabled, int64_t *sequence);
+  st_store_status (*remove)(void *context, const st_audit_context *audit, const char *username,
+                            int64_t *sequence);
   /* A new session resting on the grantor, with what that grants and its name and owner: its row,
    * and its refresh token. session->expires_at: how long it may go on without a refresh, brought
    * down to the grantor's. most: how many sessions the grantor has afterwards, at most; the oldest
@@ -71,6 +85,10 @@ typedef struct st_users {
   /* Newest first, those before an id; 0: from the newest on. */
   st_store_status (*list_audit)(void *context, int64_t before, size_t limit, st_audit_line *lines,
                                 size_t *count);
+  /* What is looked for among them (domain/store_search.h). */
+  st_store_status (*search_audit)(void *context, const struct st_audit_filter *filter,
+                                  int64_t before, st_audit_line *lines,
+                                  struct st_search_page *page);
   /* The key was used just now: noted in memory, written a minute later at most. */
   void (*note_use)(void *context, const char *id, int64_t now);
 } st_users;

@@ -8,6 +8,7 @@
 
 #include "domain/key.h"
 #include "domain/store.h"
+#include "domain/store_search.h"
 #include "operations/draw.h"
 #include "operations/status.h"
 #include "os/error.h"
@@ -129,6 +130,12 @@ static st_store_status op_keys_list(void *store, const char *owner, const char *
   return st_status_log(st_store_key_list(store, owner, after, limit, keys, count, error), error);
 }
 
+static st_store_status op_keys_search(void *store, const st_key_filter *filter, const char *after,
+                                      st_key *keys, st_search_page *page) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_key_search(store, filter, after, keys, page, error), error);
+}
+
 static st_store_status op_keys_rename(void *store, const st_audit_context *context, const char *id,
                                       const char *name) {
   char error[ST_ERROR_MAX];
@@ -188,6 +195,7 @@ st_key_changes st_keys_changes_of(st_store *store) {
                           .find = op_keys_find,
                           .find_sub = op_keys_find_sub,
                           .list = op_keys_list,
+                          .search = op_keys_search,
                           .rename = op_keys_rename,
                           .remove = op_keys_remove,
                           .set_disabled = op_keys_set_disabled,

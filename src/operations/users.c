@@ -8,6 +8,7 @@
 #include "domain/key.h"
 #include "domain/password.h"
 #include "domain/store.h"
+#include "domain/store_search.h"
 #include "domain/user.h"
 #include "operations/draw.h"
 #include "operations/password.h"
@@ -62,6 +63,40 @@ static st_store_status op_users_create(void *store, const st_audit_context *cont
       st_store_user_create(store, &now, grantor, grantor == NULL, user, digest, error), error);
 }
 
+static st_store_status op_users_search(void *store, subtoken_text text, const char *after,
+                                       st_user *users, st_search_page *page) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_user_search(store, text, after, users, page, error), error);
+}
+
+/* Another sub for the user's row, which it gets when something is taken away. */
+static st_store_status op_users_set_permissions(void *store, const st_audit_context *context,
+                                                const char *username, const char *permissions,
+                                                int64_t *sequence) {
+  char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1];
+  st_audit_context now = st_status_now(context);
+  st_draw_sub(sub);
+  return st_status_log(
+      st_store_user_set_permissions(store, &now, username, permissions, sub, sequence, error),
+      error);
+}
+
+static st_store_status op_users_set_disabled(void *store, const st_audit_context *context,
+                                             const char *username, bool disabled,
+                                             int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(context);
+  return st_status_log(st_store_user_set_disabled(store, &now, username, disabled, sequence, error),
+                       error);
+}
+
+static st_store_status op_users_remove(void *store, const st_audit_context *context,
+                                       const char *username, int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(context);
+  return st_status_log(st_store_user_delete(store, &now, username, sequence, error), error);
+}
+
 /* ---- sessions ---- */
 
 static st_store_status op_users_begin_session(void *store, const st_audit_context *context,
@@ -110,6 +145,13 @@ static st_store_status op_users_list_audit(void *store, int64_t before, size_t l
   return st_status_log(st_store_audit_list(store, before, limit, lines, count, error), error);
 }
 
+static st_store_status op_users_search_audit(void *store, const st_audit_filter *filter,
+                                             int64_t before, st_audit_line *lines,
+                                             st_search_page *page) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_audit_search(store, filter, before, lines, page, error), error);
+}
+
 /* ---- the table ---- */
 
 st_users st_users_of(st_store *store) {
@@ -118,10 +160,15 @@ st_users st_users_of(st_store *store) {
                     .check = op_users_check,
                     .hash = op_users_hash,
                     .create = op_users_create,
+                    .search = op_users_search,
+                    .set_permissions = op_users_set_permissions,
+                    .set_disabled = op_users_set_disabled,
+                    .remove = op_users_remove,
                     .begin_session = op_users_begin_session,
                     .refresh_session = op_users_refresh_session,
                     .find_refresh = op_users_find_refresh,
                     .end_session = op_users_end_session,
                     .list_audit = op_users_list_audit,
+                    .search_audit = op_users_search_audit,
                     .note_use = st_uses_note};
 }

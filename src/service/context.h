@@ -8,7 +8,7 @@
 #include "service/problem.h"
 #include "service/service.h"
 
-#define ST_ROUTE_MAX 96 /* longer than any path of our own */
+#define ST_ROUTE_MAX 800 /* longer than any path of our own: one ends with a username, escaped */
 
 /* The one credential that a request carries (credential.h). */
 typedef struct st_credential {

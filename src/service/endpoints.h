@@ -15,7 +15,9 @@ const st_problem *st_keys_answer_one(st_context *c);        /* /v2/keys/ID... */
 const st_problem *st_revocations_answer(st_context *c);     /* /v2/revocations */
 const st_problem *st_authorize_answer(st_context *c);       /* /v2/authorize... */
 const st_problem *st_audit_log_answer(st_context *c);       /* /v2/audit */
-const st_problem *st_users_create(st_context *c);           /* /v1/user */
+const st_problem *st_users_create(st_context *c);           /* of st_users_answer */
+const st_problem *st_users_answer(st_context *c);           /* /v1/user, and to list them */
+const st_problem *st_user_one_answer(st_context *c);        /* /v1/user/LOGIN */
 const st_problem *st_sessions_log_in(st_context *c);        /* /v1/auth/login */
 const st_problem *st_sessions_service(st_context *c);       /* /v1/auth/token */
 const st_problem *st_sessions_refresh(st_context *c);       /* /v1/auth/refresh */

@@ -3,15 +3,15 @@
  */
 #include "service/form.h"
 
-/* Decodes + and %XX. The decoded text is never longer than the raw one. */
-bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
+/* The decoded text is never longer than the raw one. plus: what + stands for. */
+static bool form_decode(subtoken_text raw, char plus, st_writer *out, subtoken_text *decoded) {
   char *start = out->out + out->len, *to = start;
   const char *end = out->out + out->size;
   size_t i = 0;
   for (; i < raw.len && to < end; i++) {
     char c = raw.data[i];
     if (c == '+') {
-      c = ' ';
+      c = plus;
     } else if (c == '%') {
       int high = raw.len - i >= 3 ? st_hex_value(raw.data[i + 1]) : -1;
       int low = raw.len - i >= 3 ? st_hex_value(raw.data[i + 2]) : -1;
@@ -24,6 +24,14 @@ bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
   *decoded = (subtoken_text){start, (size_t)(to - start)};
   out->len += decoded->len;
   return i >= raw.len;
+}
+
+bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
+  return form_decode(raw, ' ', out, decoded);
+}
+
+bool st_form_decode_path(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
+  return form_decode(raw, '+', out, decoded);
 }
 
 static bool form_next_piece(st_cutter *cutter, subtoken_text *piece) {

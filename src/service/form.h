@@ -23,4 +23,8 @@ bool st_form_next_named(st_cutter *cutter, const char *name, st_writer *out, st_
 bool st_form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded)
     __attribute__((warn_unused_result));
 
+/* The same of a piece of a path, in which + is a +. */
+bool st_form_decode_path(subtoken_text raw, st_writer *out, subtoken_text *decoded)
+    __attribute__((warn_unused_result));
+
 #endif

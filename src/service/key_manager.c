@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "core/claims.h"
 #include "domain/key_json.h"
+#include "service/made.h"
 #include "service/reply.h"
 
 const st_problem st_key_manager_not_found = {
@@ -78,18 +79,7 @@ void st_key_manager_reply(st_context *c, int status, const st_key *key, const ch
                           const st_derived *made) {
   st_writer writer = st_reply_begin(c->reply);
   st_key_json_write(&writer, key, whole, c->request->now);
-  if (made != NULL && made->keys + made->users > 0) {
-    size_t end = writer.len;
-    writer.len--; /* within the object */
-    st_write_literal(&writer, ",\"made\":");
-    st_key_json_write_made(&writer, made);
-    st_write_char(&writer, '}');
-    if (writer.overflow) {
-      writer.out[end - 1] = '}';
-      writer.len = end;
-      writer.overflow = false;
-    }
-  }
+  if (made != NULL) st_made_write(&writer, made);
   st_reply_end(c->reply, status, &writer);
 }
 

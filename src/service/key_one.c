@@ -5,6 +5,7 @@
 #include "service/endpoints.h"
 #include "service/json_body.h"
 #include "service/key_manager.h"
+#include "service/made.h"
 #include "service/reply.h"
 
 #define KEY_ONE_PREFIX_LEN (sizeof "/v2/keys/" - 1)
@@ -83,18 +84,6 @@ static const st_problem *key_one_patch(st_context *c, const st_key_manager *m, s
   return st_problem_parameter(&c->problem, "disabled or name", "one of them is required");
 }
 
-/* The same as in keys_reply where there is no body: how much of it. */
-static void key_one_made_header(st_reply *reply, const st_derived *made) {
-  char text[64];
-  st_writer writer = st_writer_on(text, sizeof text);
-  if (made->keys + made->users == 0) return;
-  st_write_literal(&writer, "keys=");
-  st_write_int(&writer, made->keys);
-  st_write_literal(&writer, ",users=");
-  st_write_int(&writer, made->users);
-  if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Made", st_text(text));
-}
-
 /* Delete the key, or end its subtokens alone. */
 static const st_problem *key_one_end(st_context *c, const st_key_manager *m, const char *id,
                                      bool key) {
@@ -111,7 +100,7 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
   problem = st_key_manager_problem(changed);
   if (problem != NULL) return problem;
   st_reply_sequence(c->reply, sequence);
-  if (!audit.as_owner) key_one_made_header(c->reply, &made);
+  if (!audit.as_owner) st_made_header(c->reply, &made);
   c->reply->status = 204;
   return NULL;
 }

@@ -1,21 +1,14 @@
-/* Parent keys over HTTP: /v2/keys makes and lists them. One of them, /v2/keys/ID, is in key_one.c;
- * who manages whose, in key_manager.c. What a new key may do is checked here against what the
- * caller may, and once more in the store's transaction.
+/* Parent keys over HTTP: POST /v2/keys makes them. They are listed in key_list.c; one of them,
+ * /v2/keys/ID, is in key_one.c; who manages whose, in key_manager.c. What a new key may do is
+ * checked here against what the caller may, and once more in the store's transaction.
  */
 #include "base/date.h"
-#include "base/json.h"
-#include "domain/key_json.h"
 #include "service/access.h"
 #include "service/endpoints.h"
 #include "service/json_body.h"
+#include "service/key_list.h"
 #include "service/key_manager.h"
 #include "service/reply.h"
-#include "service/request.h"
-
-#define KEYS_PAGE_MAX 100
-#define KEYS_PAGE_DEFAULT 50
-#define KEYS_TAIL 64  /* bytes of a body that are kept for what follows the keys of a page */
-#define KEYS_BATCH 16 /* keys asked of the store at a time: 5 KiB each, on the stack */
 
 /* ---- POST /v2/keys ---- */
 
@@ -129,112 +122,7 @@ static const st_problem *keys_create(st_context *c, const st_key_manager *m) {
   return NULL;
 }
 
-/* ---- GET /v2/keys ---- */
-
-/* A page: as many keys as were asked for and as fit into the reply. The next page begins after the
- * last of them.
- */
-typedef struct keys_page {
-  st_writer writer;
-  size_t written;
-  char last[ST_KEY_ID_LEN + 1];
-} keys_page;
-
-static void keys_begin_page(st_context *c, keys_page *p) {
-  *p = (keys_page){.writer = st_writer_on(c->reply->body, sizeof c->reply->body - KEYS_TAIL)};
-  st_write_literal(&p->writer, "{\"keys\":[");
-}
-
-/* False when it does not fit any more. */
-static bool keys_add_to_page(const st_context *c, keys_page *p, const st_key *key) {
-  size_t before = p->writer.len;
-  if (p->written > 0) st_write_char(&p->writer, ',');
-  st_key_json_write(&p->writer, key, NULL, c->request->now);
-  if (p->writer.overflow) {
-    p->writer.len = before;
-    return false;
-  }
-  p->written++;
-  memcpy(p->last, key->id, sizeof p->last);
-  return true;
-}
-
-/* Those of other audiences than a bound manager's are passed over. */
-static bool keys_pass_to_page(const st_context *c, const st_key_manager *m, keys_page *p,
-                              const st_key *key) {
-  if (st_key_manager_knows(m, key)) return keys_add_to_page(c, p, key);
-  memcpy(p->last, key->id, sizeof p->last);
-  return true;
-}
-
-static void keys_end_page(st_context *c, keys_page *p, bool more) {
-  p->writer.size = sizeof c->reply->body;
-  p->writer.overflow = false;
-  st_write_char(&p->writer, ']');
-  if (more) {
-    st_write_literal(&p->writer, ",\"next\":");
-    st_json_write_string(&p->writer, st_text(p->last));
-  }
-  st_write_char(&p->writer, '}');
-  st_reply_end(c->reply, 200, &p->writer);
-}
-
-static const st_problem *keys_list_by_sub(st_context *c, const st_key_manager *m,
-                                          subtoken_text sub) {
-  keys_page p;
-  st_key key;
-  const st_key_changes *changes = c->service->changes;
-  st_store_status found = changes->find_sub(changes->context, sub, &key);
-  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return st_key_manager_problem(found);
-  keys_begin_page(c, &p);
-  bool ours = found == ST_STORE_OK && st_key_manager_knows(m, &key);
-  if (ours) (void)keys_add_to_page(c, &p, &key); /* one always fits */
-  keys_end_page(c, &p, false);
-  return NULL;
-}
-
-/* The keys after an id, at most limit; *count. */
-static const st_problem *keys_ask(st_context *c, const st_key_manager *m, const char *after,
-                                  size_t limit, st_key *keys, size_t *count) {
-  const st_key_changes *changes = c->service->changes;
-  *count = 0;
-  return st_key_manager_problem(
-      changes->list(changes->context, m->owner, after, limit, keys, count));
-}
-
-static const st_problem *keys_list_page(st_context *c, const st_key_manager *m, const char *after,
-                                        size_t limit) {
-  st_key keys[KEYS_BATCH];
-  size_t count, added;
-  keys_page p;
-  keys_begin_page(c, &p);
-  memcpy(p.last, after, sizeof p.last);
-  do {
-    const st_problem *problem = keys_ask(c, m, p.last, KEYS_BATCH, keys, &count);
-    if (problem != NULL) return problem;
-    added = 0;
-    while (added < count && p.written < limit && keys_pass_to_page(c, m, &p, &keys[added])) added++;
-  } while (added == KEYS_BATCH && p.written < limit);
-  bool more = added < count;
-  if (!more && count == KEYS_BATCH) { /* it ends where a batch does: does anything follow? */
-    const st_problem *problem = keys_ask(c, m, p.last, 1, keys, &count);
-    if (problem != NULL) return problem;
-    more = count > 0;
-  }
-  keys_end_page(c, &p, more);
-  return NULL;
-}
-
-static const st_problem *keys_list(st_context *c, const st_key_manager *m) {
-  char after[ST_KEY_ID_LEN + 1], sub[SUBTOKEN_SUB_MAX + 1];
-  int64_t limit = KEYS_PAGE_DEFAULT;
-  const st_problem *problem = st_request_query_text(c, "after", after, sizeof after);
-  if (problem == NULL) problem = st_request_query_text(c, "sub", sub, sizeof sub);
-  if (problem == NULL) problem = st_request_query_number(c, "limit", KEYS_PAGE_MAX, &limit);
-  if (problem != NULL) return problem;
-  if (sub[0] != '\0') return keys_list_by_sub(c, m, st_text(sub));
-  return keys_list_page(c, m, after, (size_t)limit);
-}
+/* ---- the methods ---- */
 
 const st_problem *st_keys_answer(st_context *c) {
   static const char allow[] = "GET, HEAD, POST, OPTIONS";
@@ -248,5 +136,5 @@ const st_problem *st_keys_answer(st_context *c) {
   if (!get && !st_text_is(method, "POST")) return st_problem_method(&c->problem, allow);
   const st_problem *problem = st_key_manager_find(c, &m);
   if (problem != NULL) return problem;
-  return get ? keys_list(c, &m) : keys_create(c, &m);
+  return get ? st_key_list_answer(c, &m) : keys_create(c, &m);
 }

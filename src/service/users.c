@@ -10,6 +10,7 @@
 #include "service/endpoints.h"
 #include "service/json_body.h"
 #include "service/reply.h"
+#include "service/user_manager.h"
 
 enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
 
@@ -130,10 +131,7 @@ static const st_problem *users_find_grantor(st_context *c, st_identity *identity
   if (problem != NULL) return problem;
   if (c->credential.text.len == 0 && c->service->settings->registration_open) return NULL;
   *grantor = identity;
-  problem = st_access_manager(c, identity);
-  if (problem == NULL) problem = st_access_requires(c, identity, "users");
-  if (problem != NULL || !st_identity_is_bound(identity)) return problem;
-  return st_problem_escalation(&c->problem, "a key that is bound to an audience makes no users");
+  return st_user_manager_find(c, identity);
 }
 
 static const st_problem *users_allowed(st_context *c, const st_identity *grantor,

@@ -4,6 +4,7 @@
  */
 #include "domain/search.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,16 @@
 #include "store/query.h"
 #include "store/user_row.h"
 
+#define ID_SEARCH_MIN 8 /* characters of an id by which keys are found without looking at others \
+                         */
+
 typedef struct search {
   st_search text;
   const st_key_filter *filter; /* of keys */
   st_search_page *page;
   size_t looked_at;
-  bool again; /* there is one more than the page has room for */
+  char id[ST_KEY_ID_LEN + 1]; /* not empty: only ids that begin with it are looked at */
+  bool again;                 /* there is one more than the page has room for */
   char (*found)[ST_NAME_MAX + 1];
   size_t count;
 } search;
@@ -47,6 +52,19 @@ static bool key_fits(const search *s, const char *id, const char *name, const ch
           st_search_begins(&s->text, id));
 }
 
+/* The beginning of an id, as ids are written: a group at least. */
+static bool is_id(subtoken_text text, char id[ST_KEY_ID_LEN + 1]) {
+  if (text.len < ID_SEARCH_MIN || text.len > ST_KEY_ID_LEN) return false;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? c != '-' : st_hex_value(c) < 0) return false;
+    id[i] = (char)(c >= 'a' ? c - 32 : c);
+  }
+  id[text.len] = '\0';
+  return true;
+}
+
 static st_query_go visit_key(const st_row *row, void *context) {
   search *s = context;
   char id[ST_KEY_ID_LEN + 1], name[ST_NAME_MAX + 1], owner[ST_NAME_MAX + 1];
@@ -59,6 +77,7 @@ static st_query_go visit_key(const st_row *row, void *context) {
   state.expires_at = st_row_number(row, ST_COL_SCAN_EXPIRES_AT);
   state.disabled = st_row_number(row, ST_COL_SCAN_DISABLED) != 0;
   state.suspended = st_row_number(row, ST_COL_SCAN_SUSPENDED) != 0;
+  if (s->id[0] != '\0' && strncmp(id, s->id, strlen(s->id)) > 0) return ST_QUERY_STOP;
   return search_note(s, id, key_fits(s, id, name, owner, &state));
 }
 
@@ -76,6 +95,22 @@ static st_store_status scan_keys(st_db *db, search *s, const char *after, char *
   }
   return st_query_visit(db, ST_SQL_KEY_SCAN_OWNED, ST_VALUES(id, rows, st_db_text(filter->owner)),
                         visit_key, s, error);
+}
+
+/* The keys whose ids begin with the text: the index leads to them. None is found when the text is
+ * no id, or is that of none.
+ */
+static st_store_status scan_ids(st_db *db, search *s, const char *after, char *error) {
+  char from[ST_KEY_ID_LEN + 1];
+  if (s->filter->expires_until > 0 || !is_id(s->filter->search, s->id)) return ST_STORE_OK;
+  memcpy(from, s->id, sizeof from);
+  from[ST_KEY_ID_LEN - 1] = '\0'; /* behind the beginning is the whole */
+  if (strcmp(after, from) > 0) snprintf(from, sizeof from, "%s", after);
+  st_store_status status = st_query_visit(
+      db, ST_SQL_KEY_SCAN, ST_VALUES(st_db_text(from), st_db_number((int64_t)s->page->rows)),
+      visit_key, s, error);
+  s->id[0] = '\0';
+  return status;
 }
 
 static st_query_go visit_found_key(const st_row *row, void *item) {
@@ -131,7 +166,11 @@ st_store_status st_store_key_search(st_store *store, const st_key_filter *filter
   st_db *db = NULL;
   if (!search_start(&s, filter->search, after, page)) return ST_STORE_OK;
   st_store_status status = search_begin(store, &s, &db, error);
-  if (status == ST_STORE_OK) status = scan_keys(db, &s, after, error);
+  if (status == ST_STORE_OK) status = scan_ids(db, &s, after, error);
+  if (status == ST_STORE_OK && s.count == 0) {
+    s.looked_at = 0;
+    status = scan_keys(db, &s, after, error);
+  }
   if (status == ST_STORE_OK) {
     status = read_found(db, &s, ST_SQL_KEY_FIND, keys, sizeof *keys, visit_found_key, error);
   }

@@ -48,6 +48,13 @@ st_store_status st_user_row_find(st_db *db, const char *username, st_user_before
   return status;
 }
 
+st_store_status st_user_row_find_for(st_db *db, const st_change *change, st_user_before *before) {
+  st_key by;
+  st_store_status status =
+      change->grantor != NULL ? st_key_row_grantor(db, change, &by) : ST_STORE_OK;
+  return status == ST_STORE_OK ? st_user_row_find(db, change->id, before) : status;
+}
+
 /* ---- made ---- */
 
 st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *user,
@@ -78,14 +85,14 @@ st_store_status st_user_row_audit(st_db *db, const st_change *change, const char
 
 /* ---- other permissions, another password ---- */
 
-/* The permissions that the user loses, joined by commas. */
-static bool find_losses(const st_key *row, const char *permissions,
-                        char lost[ST_PERMISSIONS_TEXT_MAX + 1]) {
-  st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
-  st_writer writer = st_writer_on(lost, ST_PERMISSIONS_TEXT_MAX + 1);
+/* The permissions of the one list that the other lacks, joined by commas. */
+static bool find_lacking(const char *one, const char *other,
+                         char lacking[ST_PERMISSIONS_TEXT_MAX + 1]) {
+  st_cutter cutter = {st_text(one), one[0] == '\0'};
+  st_writer writer = st_writer_on(lacking, ST_PERMISSIONS_TEXT_MAX + 1);
   subtoken_text held;
   while (st_cut(&cutter, ',', &held)) {
-    if (st_permissions_contain(permissions, held)) continue;
+    if (st_permissions_contain(other, held)) continue;
     if (writer.len > 0) st_write_char(&writer, ',');
     st_write_view(&writer, held);
   }
@@ -160,6 +167,15 @@ static st_store_status audit_revision(st_db *db, const st_change *change, const 
   return st_audit_write_detail(db, change, to->action, row->owner, &writer);
 }
 
+/* What is added must be the grantor's, as for a new user. */
+static st_store_status may_add(st_db *db, const st_change *change, const st_key *row,
+                               const char *permissions) {
+  st_key added = {.kind = ST_KIND_USER, .expires_at = row->expires_at};
+  if (change->grantor == NULL) return ST_STORE_OK;
+  if (!find_lacking(permissions, row->permissions, added.permissions)) return ST_STORE_FAILED;
+  return added.permissions[0] != '\0' ? st_key_row_may_grant(db, change, &added) : ST_STORE_OK;
+}
+
 st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
                                    const st_user_revision *to) {
   st_ended ended = {0};
@@ -167,9 +183,12 @@ st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_
   char lost[ST_PERMISSIONS_TEXT_MAX + 1];
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
   st_store_status status = st_remaining_check(db, change, row->owner);
-  if (status == ST_STORE_OK && !find_losses(row, permissions, lost)) status = ST_STORE_FAILED;
+  if (status == ST_STORE_OK && !find_lacking(row->permissions, permissions, lost))
+    status = ST_STORE_FAILED;
   if (status != ST_STORE_OK) return status;
   bool loses = lost[0] != '\0';
+  status = may_add(db, change, row, permissions);
+  if (status != ST_STORE_OK) return status;
   bool tells = to->permissions != NULL &&
                (loses || (change->context->made != NULL && change->context->made->end));
   if (status == ST_STORE_OK && tells) status = st_derived_find(db, change, row, permissions, &made);

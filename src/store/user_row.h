@@ -30,6 +30,9 @@ bool st_user_row_take(const st_row *row, void *user) __attribute__((warn_unused_
 
 st_store_status st_user_row_find(st_db *db, const char *username, st_user_before *before)
     __attribute__((warn_unused_result));
+/* The user, for a change that somebody asks for, who must be in force: ST_STORE_DENIED. */
+st_store_status st_user_row_find_for(st_db *db, const st_change *change, st_user_before *before)
+    __attribute__((warn_unused_result));
 /* imported: what an import brought, or NULL when none makes this user. */
 st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *user,
                                    const uint8_t digest[32], const char *imported)

@@ -96,7 +96,7 @@ st_store_status st_store_user_create(st_store *store, const st_audit_context *co
 
 static st_store_status make_revised(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status status = st_user_row_find(db, change->id, &before);
+  st_store_status status = st_user_row_find_for(db, change, &before);
   if (status == ST_STORE_OK) {
     status = st_user_row_revise(db, change, &before.user.key, change->data);
   }
@@ -240,7 +240,7 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
 
 static st_store_status make_user_disabled(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status status = st_user_row_find(db, change->id, &before);
+  st_store_status status = st_user_row_find_for(db, change, &before);
   if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;
@@ -292,7 +292,7 @@ static st_store_status delete_user(st_db *db, const st_change *change, const st_
 
 static st_store_status make_user_deleted(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status status = st_user_row_find(db, change->id, &before);
+  st_store_status status = st_user_row_find_for(db, change, &before);
   if (status == ST_STORE_OK) status = delete_user(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;

@@ -74,6 +74,32 @@ static void keys_are_found_by_name_owner_and_id(void **state) {
   assert_false(page.more);
 }
 
+/* Only the rows of ids that begin with it are looked at; when there are none, the others. */
+static void an_id_is_found_at_once(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 20; n++) make_key(n, "ann", "a");
+  char text[ST_KEY_ID_LEN + 1];
+  for (size_t len = 30; len <= ST_KEY_ID_LEN; len++) {
+    snprintf(text, len + 1, "%s", id_of(17));
+    st_key_filter filter = filter_of(text);
+    for (char *c = text; *c != '\0'; c++) *c = (char)(*c >= 'A' && *c <= 'F' ? *c + 32 : *c);
+    size_t found = find(&filter, "", ROWS, 3), whole = 0;
+    for (size_t i = 0; i < found; i++) whole += strcmp(keys[i].id, id_of(17)) == 0;
+    CHECK(len < ST_KEY_ID_LEN || (found == 1 && whole == 1 && !page.more && page.rows >= 2),
+          "%zu: %zu", len, found);
+  }
+  name_key(3, id_of(17)); /* of another key: the one that has it for its id is meant */
+  st_key_filter filter = filter_of(id_of(17));
+  assert_int_equal(find(&filter, "", ROWS, 3), 1);
+  filter.owner = "bob";
+  assert_int_equal(find(&filter, "", ROWS, 100), 0);
+  filter.owner = NULL;
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(17), NULL, error));
+  filter = filter_of(text);
+  assert_int_equal(find(&filter, "", ROWS, 100), 1);
+  assert_string_equal(keys[0].id, id_of(3));
+}
+
 static void keys_are_found_by_owner_and_state(void **state) {
   (void)state;
   make_user(9, "ann", "a");
@@ -257,6 +283,7 @@ static void lines_are_found_by_who_what_whom_and_when(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(keys_are_found_by_name_owner_and_id),
+      TEST(an_id_is_found_at_once),
       TEST(keys_are_found_by_owner_and_state),
       TEST(keys_that_expire_come_in_that_order),
       TEST(pages_miss_nothing),
