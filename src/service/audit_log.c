@@ -1,8 +1,11 @@
-/* The route /v2/audit: what was changed, by whom, newest first, for who has the permission `audit`.
- * The lines themselves are written by the store, in the transaction of the change.
+/* The route /v2/audit: what was changed, by whom, newest first, for who has the permission `audit`;
+ * all of it, or what is looked for by who, what, whom and when. One page looks at a bounded number
+ * of lines and says where to go on. The lines are written by the store, in the transaction of the
+ * change.
  */
 #include "base/date.h"
 #include "base/json.h"
+#include "domain/store_search.h"
 #include "service/access.h"
 #include "service/endpoints.h"
 #include "service/reply.h"
@@ -39,6 +42,7 @@ static void audit_write_line(st_writer *writer, const st_audit_line *line) {
 typedef struct audit_page {
   st_writer writer;
   int64_t before, left; /* the last id, and how many lines more are wanted */
+  int64_t looked_at;    /* the last line that was looked at, of a search */
   bool full;            /* the body is: the page ends early */
 } audit_page;
 
@@ -57,22 +61,53 @@ static void audit_add(audit_page *page, const st_audit_line *line) {
   page->left--;
 }
 
+/* What is asked for. */
+typedef struct audit_wanted {
+  int64_t limit, before;
+  char who[sizeof((st_audit_line *)0)->who], target[ST_NAME_MAX + 1];
+  char action[sizeof((st_audit_line *)0)->action];
+  st_audit_filter filter;
+  bool filtered;
+} audit_wanted;
+
+/* The lines after the last one; *more: the log may go on behind them. */
+static st_store_status audit_ask(const st_users *users, const audit_wanted *wanted,
+                                 audit_page *page, size_t *rows, st_audit_line *lines,
+                                 size_t *count, bool *more) {
+  size_t limit = page->left < LINES ? (size_t)page->left : LINES;
+  if (!wanted->filtered) {
+    st_store_status found = users->list_audit(users->context, page->before, limit, lines, count);
+    *more = *count == limit;
+    return found;
+  }
+  st_search_page found = {.limit = limit, .rows = *rows};
+  st_store_status status =
+      users->search_audit(users->context, &wanted->filter, page->before, lines, &found);
+  *count = found.count;
+  *rows = found.rows;
+  *more = found.more;
+  page->looked_at = found.last_line;
+  return status;
+}
+
 /* *more: the page ends before the log does, as far as is known. */
-static st_store_status audit_fill(const st_users *users, audit_page *page, bool *more) {
+static st_store_status audit_fill(const st_users *users, const audit_wanted *wanted,
+                                  audit_page *page, bool *more) {
   st_audit_line lines[LINES];
-  size_t wanted, count;
+  size_t count, rows = ST_SEARCH_ROWS / 4; /* a line is longer than what is looked at of a key */
   do {
-    wanted = page->left < LINES ? (size_t)page->left : LINES;
     count = 0;
-    st_store_status found = users->list_audit(users->context, page->before, wanted, lines, &count);
+    page->looked_at = 0;
+    st_store_status found = audit_ask(users, wanted, page, &rows, lines, &count, more);
     if (found != ST_STORE_OK) return found;
     for (size_t i = 0; i < count && !page->full; i++) audit_add(page, &lines[i]);
-  } while (count == wanted && page->left > 0 && !page->full);
-  *more = page->full || count == wanted;
+    if (!page->full && page->looked_at > 0) page->before = page->looked_at;
+  } while (*more && rows > 0 && page->left > 0 && !page->full);
+  *more = *more || page->full;
   return ST_STORE_OK;
 }
 
-static const st_problem *audit_reply(st_context *c, int64_t limit, int64_t before) {
+static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) {
   static const st_problem failed = {.status = 503,
                                     .event = "store_error",
                                     .text = "the audit log cannot be read; try again later",
@@ -80,10 +115,10 @@ static const st_problem *audit_reply(st_context *c, int64_t limit, int64_t befor
   st_reply *reply = c->reply;
   bool more = false;
   audit_page page = {.writer = st_writer_on(reply->body, sizeof reply->body - TAIL),
-                     .before = before,
-                     .left = limit};
+                     .before = wanted->before,
+                     .left = wanted->limit};
   st_write_literal(&page.writer, "{\"entries\":[");
-  if (audit_fill(c->service->users, &page, &more) != ST_STORE_OK) return &failed;
+  if (audit_fill(c->service->users, wanted, &page, &more) != ST_STORE_OK) return &failed;
   page.writer.size = sizeof reply->body;
   st_write_char(&page.writer, ']');
   if (more) {
@@ -95,12 +130,53 @@ static const st_problem *audit_reply(st_context *c, int64_t limit, int64_t befor
   return NULL;
 }
 
+/* A date or time, or so long ago: 24h. */
+static const st_problem *audit_read_time(st_context *c, const char *name, int64_t *at) {
+  char text[48];
+  int64_t span = 0;
+  const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
+  size_t len = problem == NULL ? strlen(text) : 0;
+  if (len == 0) return problem;
+  bool unit = strchr("smhd", text[len - 1]) != NULL;
+  if (unit && st_date_read_duration(st_text(text), &span) && span < c->request->now) {
+    *at = c->request->now - span;
+    return NULL;
+  }
+  if (!unit && st_date_read_day(st_text(text), at) && *at > 0) return NULL;
+  return st_problem_parameter(
+      &c->problem, name,
+      "must be a date, a date and time such as 2027-11-22T00:41:48Z, or a span until now such as "
+      "24h");
+}
+
+static const st_problem *audit_read_wanted(st_context *c, audit_wanted *w) {
+  st_audit_filter *filter = &w->filter;
+  w->limit = 50;
+  w->before = 0;
+  w->filter = (st_audit_filter){.since = 0};
+  const st_problem *problem = st_request_query_number(c, "limit", 100, &w->limit);
+  if (problem == NULL) {
+    problem = st_request_query_number(c, "before", SUBTOKEN_TIME_MAX, &w->before);
+  }
+  if (problem == NULL) problem = st_request_query_text(c, "who", w->who, sizeof w->who);
+  if (problem == NULL) problem = st_request_query_text(c, "action", w->action, sizeof w->action);
+  if (problem == NULL) problem = st_request_query_text(c, "target", w->target, sizeof w->target);
+  if (problem == NULL) problem = audit_read_time(c, "since", &filter->since);
+  if (problem == NULL) problem = audit_read_time(c, "until", &filter->until);
+  if (problem != NULL) return problem;
+  if (w->who[0] != '\0') filter->who = w->who;
+  if (w->action[0] != '\0') filter->action = w->action;
+  if (w->target[0] != '\0') filter->target = w->target;
+  w->filtered = filter->who != NULL || filter->action != NULL || filter->target != NULL ||
+                filter->since > 0 || filter->until > 0;
+  return NULL;
+}
+
 const st_problem *st_audit_log_answer(st_context *c) {
   st_identity identity;
-  int64_t limit = 50, before = 0;
+  audit_wanted wanted;
   const st_problem *problem = st_access_manager(c, &identity);
   if (problem == NULL) problem = st_access_requires(c, &identity, "audit");
-  if (problem == NULL) problem = st_request_query_number(c, "limit", 100, &limit);
-  if (problem == NULL) problem = st_request_query_number(c, "before", SUBTOKEN_TIME_MAX, &before);
-  return problem != NULL ? problem : audit_reply(c, limit, before);
+  if (problem == NULL) problem = audit_read_wanted(c, &wanted);
+  return problem != NULL ? problem : audit_reply(c, &wanted);
 }

@@ -40,6 +40,8 @@ st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t
 
 /* ---- what is looked for ---- */
 
+#define SEARCH_STEP 500 /* lines that a database is asked for at a time */
+
 typedef struct audit_search {
   const st_audit_filter *filter;
   st_audit_line *lines;
@@ -120,7 +122,7 @@ static st_store_status search_lines(st_db *db, audit_search *s, int64_t before, 
   const char *key;
   int64_t at = 0, id = 0;
   st_sql which = find_index(s->filter, &key);
-  s->most = s->page->rows;
+  s->most = s->page->rows < SEARCH_STEP ? s->page->rows : SEARCH_STEP;
   if (index_is_exact(s->filter, which) && s->page->limit < s->most) s->most = s->page->limit + 1;
   st_store_status status = find_place(db, s->filter, before, &at, &id, error);
   if (status != ST_STORE_OK) return status;

@@ -14,14 +14,16 @@
 #include "store/query.h"
 #include "store/user_row.h"
 
-#define ID_SEARCH_MIN 8 /* characters of an id by which keys are found without looking at others \
-                         */
+#define SEARCH_STEP 1000 /* rows that a database is asked for at a time */
+#define ID_SEARCH_MIN                                                        \
+  8 /* characters of an id by which keys are found without looking at others \
+     */
 
 typedef struct search {
   st_search text;
   const st_key_filter *filter; /* of keys */
   st_search_page *page;
-  size_t looked_at;
+  size_t looked_at, most;
   char id[ST_KEY_ID_LEN + 1]; /* not empty: only ids that begin with it are looked at */
   bool again;                 /* there is one more than the page has room for */
   char (*found)[ST_NAME_MAX + 1];
@@ -83,7 +85,7 @@ static st_query_go visit_key(const st_row *row, void *context) {
 
 static st_store_status scan_keys(st_db *db, search *s, const char *after, char *error) {
   const st_key_filter *filter = s->filter;
-  st_value id = st_db_text(after), rows = st_db_number((int64_t)s->page->rows);
+  st_value id = st_db_text(after), rows = st_db_number((int64_t)s->most);
   if (filter->expires_until > 0) {
     return st_query_visit(
         db, ST_SQL_KEY_SCAN_EXPIRING,
@@ -107,8 +109,8 @@ static st_store_status scan_ids(st_db *db, search *s, const char *after, char *e
   from[ST_KEY_ID_LEN - 1] = '\0'; /* behind the beginning is the whole */
   if (strcmp(after, from) > 0) snprintf(from, sizeof from, "%s", after);
   st_store_status status = st_query_visit(
-      db, ST_SQL_KEY_SCAN, ST_VALUES(st_db_text(from), st_db_number((int64_t)s->page->rows)),
-      visit_key, s, error);
+      db, ST_SQL_KEY_SCAN, ST_VALUES(st_db_text(from), st_db_number((int64_t)s->most)), visit_key,
+      s, error);
   s->id[0] = '\0';
   return status;
 }
@@ -144,12 +146,13 @@ static bool search_start(search *s, subtoken_text text, const char *after, st_se
   page->last[0] = '\0';
   strncat(page->last, after, sizeof page->last - 1);
   s->page = page;
+  s->most = page->rows < SEARCH_STEP ? page->rows : SEARCH_STEP;
   return st_search_start(&s->text, text);
 }
 
-static void search_end(const search *s, size_t rows) {
-  s->page->more = s->again || s->looked_at == rows;
-  s->page->rows = rows - s->looked_at;
+static void search_end(const search *s) {
+  s->page->more = s->again || s->looked_at == s->most;
+  s->page->rows -= s->looked_at;
 }
 
 static st_store_status search_begin(st_store *store, search *s, st_db **db, char *error) {
@@ -162,7 +165,6 @@ static st_store_status search_begin(st_store *store, search *s, st_db **db, char
 st_store_status st_store_key_search(st_store *store, const st_key_filter *filter, const char *after,
                                     st_key *keys, st_search_page *page, char *error) {
   search s = {.filter = filter};
-  size_t rows = page->rows;
   st_db *db = NULL;
   if (!search_start(&s, filter->search, after, page)) return ST_STORE_OK;
   st_store_status status = search_begin(store, &s, &db, error);
@@ -176,7 +178,7 @@ st_store_status st_store_key_search(st_store *store, const st_key_filter *filter
   }
   if (db != NULL) store->driver->release_query_db(db);
   free(s.found);
-  if (status == ST_STORE_OK) search_end(&s, rows);
+  if (status == ST_STORE_OK) search_end(&s);
   return status;
 }
 
@@ -190,14 +192,13 @@ static st_query_go visit_user(const st_row *row, void *context) {
 st_store_status st_store_user_search(st_store *store, subtoken_text text, const char *after,
                                      st_user *users, st_search_page *page, char *error) {
   search s = {.filter = NULL};
-  size_t rows = page->rows;
   st_db *db = NULL;
   if (!search_start(&s, text, after, page)) return ST_STORE_OK;
-  if (s.text.len == 0 && page->limit < rows) rows = page->limit + 1;
+  if (s.text.len == 0 && page->limit < s.most) s.most = page->limit + 1;
   st_store_status status = search_begin(store, &s, &db, error);
   if (status == ST_STORE_OK) {
     status = st_query_visit(db, ST_SQL_USER_SCAN,
-                            ST_VALUES(st_db_text(after), st_db_number((int64_t)rows)), visit_user,
+                            ST_VALUES(st_db_text(after), st_db_number((int64_t)s.most)), visit_user,
                             &s, error);
   }
   if (status == ST_STORE_OK) {
@@ -205,6 +206,6 @@ st_store_status st_store_user_search(st_store *store, subtoken_text text, const 
   }
   if (db != NULL) store->driver->release_query_db(db);
   free(s.found);
-  if (status == ST_STORE_OK) search_end(&s, rows);
+  if (status == ST_STORE_OK) search_end(&s);
   return status;
 }

@@ -7,7 +7,10 @@
 #include "support.h"
 
 #include "base/json.h"
+#include "domain/key_json.h"
 #include "domain/names.h"
+#include "domain/search.h"
+#include "domain/store_search.h"
 #include "server/basic_locks.h"
 #include "service/rate_limit.h"
 #include "service/router.h"
@@ -59,6 +62,9 @@ static struct {
   char who[ST_NAME_MAX + 16], grantor[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
+  st_audit_filter audit_filter; /* as it was asked for last; its texts have gone */
+  st_key_filter key_filter;
+  char key_owner[ST_NAME_MAX + 1];
   const char *audit_detail;
   char revoked_tid[ST_TID_LEN + 1]; /* of the token that was revoked last */
   int64_t revoked_exp;
@@ -340,6 +346,98 @@ static inline st_store_status fixture_audit(void *context, int64_t before, size_
   return ST_STORE_OK;
 }
 
+/* The same lines, as far as they fit; after three that were looked at it says where to go on. */
+static inline st_store_status fixture_search_audit(void *context, const st_audit_filter *filter,
+                                                   int64_t before, st_audit_line *lines,
+                                                   st_search_page *page) {
+  size_t count = 0, looked_at = 0;
+  fixture.audit_filter = *filter;
+  page->count = 0;
+  page->last_line = before;
+  assert_true(page->rows > 0 && page->limit > 0);
+  do {
+    st_store_status found = fixture_audit(context, page->last_line, 1, &lines[page->count], &count);
+    if (found != ST_STORE_OK) return found;
+    page->more = count > 0;
+    if (count == 0) return ST_STORE_OK;
+    page->last_line = lines[page->count].id;
+    page->rows--;
+    if (filter->since <= lines[page->count].at) page->count++;
+  } while (++looked_at < 3 && page->rows > 0 && page->count < page->limit);
+  return ST_STORE_OK;
+}
+
+/* Users in the order in which they were made, two at a time at most. */
+static inline st_store_status fixture_search_users(void *context, subtoken_text text,
+                                                   const char *after, st_user *users,
+                                                   st_search_page *page) {
+  st_search search;
+  bool begun = after[0] == '\0';
+  assert_ptr_equal(context, &fixture);
+  page->count = 0;
+  page->more = false;
+  if (fixture.broken) return ST_STORE_FAILED;
+  assert_true(st_search_start(&search, text));
+  for (size_t i = 0; i < fixture.user_count; i++) {
+    const st_user *user = &fixture.users[i];
+    if (begun && page->count == (page->limit < 2 ? page->limit : 2)) page->more = true;
+    if (begun && !page->more && st_search_finds(&search, user->key.owner)) {
+      users[page->count++] = *user;
+      snprintf(page->last, sizeof page->last, "%s", user->key.owner);
+    }
+    begun = begun || strcmp(after, user->key.owner) == 0;
+  }
+  return ST_STORE_OK;
+}
+
+/* The user that a change is about; NULL: *changed is the answer. */
+static inline st_user *fixture_user_change(void *context, const st_audit_context *audit,
+                                           const char *username, st_store_status *changed) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  (void)fixture_grantor(audit->by);
+  assert_non_null(audit->made);
+  fixture.changes++;
+  st_user *user = fixture_user(st_text(username));
+  *changed = user == NULL ? ST_STORE_NOT_FOUND : fixture.outcome;
+  return *changed == ST_STORE_OK ? user : NULL;
+}
+
+static inline st_store_status fixture_set_permissions(void *context, const st_audit_context *audit,
+                                                      const char *username, const char *permissions,
+                                                      int64_t *sequence) {
+  st_store_status changed;
+  st_user *user = fixture_user_change(context, audit, username, &changed);
+  if (user == NULL) return changed;
+  snprintf(user->key.permissions, sizeof user->key.permissions, "%s", permissions);
+  *audit->made = fixture.derived;
+  *sequence = 84;
+  return changed;
+}
+
+static inline st_store_status fixture_disable_user(void *context, const st_audit_context *audit,
+                                                   const char *username, bool disabled,
+                                                   int64_t *sequence) {
+  st_store_status changed;
+  st_user *user = fixture_user_change(context, audit, username, &changed);
+  if (user == NULL) return changed;
+  user->key.disabled = disabled;
+  *audit->made = fixture.derived;
+  *sequence = 85;
+  return changed;
+}
+
+static inline st_store_status fixture_remove_user(void *context, const st_audit_context *audit,
+                                                  const char *username, int64_t *sequence) {
+  st_store_status changed;
+  st_user *user = fixture_user_change(context, audit, username, &changed);
+  if (user == NULL) return changed;
+  *user = fixture.users[--fixture.user_count];
+  *audit->made = fixture.derived;
+  *sequence = 86;
+  return changed;
+}
+
 static inline void fixture_used(void *context, const char *id, int64_t now) {
   assert_ptr_equal(context, &fixture);
   assert_true(fixture_row_of(id) != NULL && now == fixture.now);
@@ -395,6 +493,34 @@ static inline st_store_status fixture_list_keys(void *context, const char *owner
   for (; key != NULL && *count < limit; key = fixture_next_key(owner, key->id)) {
     keys[(*count)++] = *key;
   }
+  return ST_STORE_OK;
+}
+
+/* Four keys are looked at at a time. */
+static inline st_store_status fixture_search_keys(void *context, const st_key_filter *filter,
+                                                  const char *after, st_key *keys,
+                                                  st_search_page *page) {
+  st_search search;
+  size_t looked_at = 0;
+  assert_ptr_equal(context, &fixture);
+  fixture.key_filter = *filter;
+  snprintf(fixture.key_owner, sizeof fixture.key_owner, "%s",
+           filter->owner != NULL ? filter->owner : "any");
+  page->count = 0;
+  if (fixture.broken) return ST_STORE_FAILED;
+  assert_true(st_search_start(&search, filter->search) && page->rows > 0 && page->limit > 0);
+  snprintf(page->last, sizeof page->last, "%s", after);
+  const st_key *key = fixture_next_key(filter->owner, after);
+  for (; key != NULL && looked_at < 4 && page->count < page->limit; looked_at++) {
+    bool fits =
+        filter->state == NULL || strcmp(st_key_json_state(key, filter->now), filter->state) == 0;
+    fits = fits && (filter->expires_until == 0 || key->expires_at <= filter->expires_until);
+    if (fits && st_search_finds(&search, key->name)) keys[page->count++] = *key;
+    snprintf(page->last, sizeof page->last, "%s", key->id);
+    page->rows--;
+    key = fixture_next_key(filter->owner, key->id);
+  }
+  page->more = key != NULL;
   return ST_STORE_OK;
 }
 
@@ -513,6 +639,11 @@ static const st_users fixture_users = {.context = &fixture,
                                        .find_refresh = fixture_find_refresh,
                                        .end_session = fixture_log_out,
                                        .list_audit = fixture_audit,
+                                       .search = fixture_search_users,
+                                       .search_audit = fixture_search_audit,
+                                       .set_permissions = fixture_set_permissions,
+                                       .set_disabled = fixture_disable_user,
+                                       .remove = fixture_remove_user,
                                        .note_use = fixture_used};
 /* Lists the token in fixture.revoked_tid. */
 static inline st_store_status fixture_revoke_token(void *context, const st_audit_context *audit,
@@ -547,6 +678,7 @@ static const st_key_changes fixture_key_changes = {.context = &fixture,
                                                    .find = fixture_find_key,
                                                    .find_sub = fixture_find_sub,
                                                    .list = fixture_list_keys,
+                                                   .search = fixture_search_keys,
                                                    .rename = fixture_rename,
                                                    .remove = fixture_remove,
                                                    .set_disabled = fixture_set_disabled,

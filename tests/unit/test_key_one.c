@@ -338,7 +338,7 @@ static void a_bound_key_makes_no_users(void **state) {
   static const char user[] = "{\"login\":\"bob\",\"password\":\"correct horse\"}";
   assert_int_equal(post("/v1/user", with(AS_BOUND, AS_JSON), user), 403);
   check_event("escalation");
-  check_body("{\"text\":\"a key that is bound to an audience makes no users\"}");
+  check_body("{\"text\":\"a key that is bound to an audience manages no users\"}");
   assert_int_equal(fixture.creates, 0);
   fixture_row_of(BOUND_ID)->key.audience[0] = '\0';
   assert_int_equal(post("/v1/user", with(AS_BOUND, AS_JSON), user), 201);
