@@ -26,7 +26,7 @@ async function afterwards(text, again) {
 
 async function rename(key, again) {
   const values = await ask({title: t('mykey.rename'), action: t('mykey.rename'),
-    fields: [{name: 'name', label: t('mykey.name'), value: key.name, required: true, maxlength: 128}],
+    fields: [{name: 'name', label: t('mykey.name'), value: key.name, required: true, maxlength: 256}],
     run: ({name}) => call('PATCH', path(key), {body: {name}})});
   if (values) await afterwards(t('mykey.renamed'), again);
 }
@@ -158,7 +158,7 @@ function expiryOf(value) {
 
 function showNew(node) {
   const preview = el('div', {'aria-live': 'polite'}), error = el('div', {});
-  const name = el('input', {name: 'name', required: true, maxlength: '128', autocomplete: 'off'});
+  const name = el('input', {name: 'name', required: true, maxlength: '256', autocomplete: 'off'});
   const audience = el('input', {name: 'audience', maxlength: '32', autocomplete: 'off', spellcheck: 'false'});
   const draw = () => fill(preview, worth({permissions: permissions.chosen(), expires_at: expiryOf(expiry.value()), audience: audience.value}));
   const permissions = permissionChoice({offered: me().permissions, change: () => draw()});
