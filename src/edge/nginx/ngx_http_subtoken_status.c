@@ -302,7 +302,8 @@ static void ngx_http_subtoken_status_workers(ngx_http_subtoken_status_t *s) {
     ngx_http_subtoken_status_write(
         s, "subtoken_nginx_worker_start_time_seconds{worker=\"%ui\"} %uA\n", w, slot->started);
   }
-  ngx_http_subtoken_status_family(s, "build_info", "gauge", "The version of the module.");
+  ngx_http_subtoken_status_family(s, s->openmetrics ? "build" : "build_info",
+                                  s->openmetrics ? "info" : "gauge", "The version of the module.");
   ngx_http_subtoken_status_write(s, "subtoken_nginx_build_info{version=\"%s\"} 1\n",
                                  subtoken_version());
   if (s->openmetrics) ngx_http_subtoken_status_write(s, "# EOF\n");
