@@ -26,6 +26,7 @@
 #include "server/access_log.h"
 #include "server/basic_locks.h"
 #include "server/connection.h"
+#include "server/feed_edges.h"
 #include "server/feed_shares.h"
 #include "server/held_requests.h"
 #include "server/listener.h"
@@ -198,6 +199,8 @@ static void http_answer(const st_connection_request *asked, const st_runtime_con
                         .policy = st_runtime_config_policy(config),
                         .token_caches = &http.token_caches,
                         .secret_first_seen = st_metrics_secret_first_seen,
+                        .note_edge = st_feed_edges_note,
+                        .feed_status = st_feed_edges_status,
                         .metrics = config->settings.metrics ? st_metrics_payload : NULL};
   st_router_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_connection_draining();

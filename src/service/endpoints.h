@@ -13,6 +13,9 @@ const st_problem *st_token_info_answer(st_context *c);      /* /v2/tokeninfo */
 const st_problem *st_keys_answer(st_context *c);            /* /v2/keys */
 const st_problem *st_keys_answer_one(st_context *c);        /* /v2/keys/ID... */
 const st_problem *st_revocations_answer(st_context *c);     /* /v2/revocations */
+const st_problem *st_feed_status_answer(st_context *c);     /* /v2/feed */
+const st_problem *st_ring_status_answer(st_context *c);     /* /v2/ring */
+const st_problem *st_token_explain_answer(st_context *c);   /* /v2/explain */
 const st_problem *st_authorize_answer(st_context *c);       /* /v2/authorize... */
 const st_problem *st_audit_log_answer(st_context *c);       /* /v2/audit */
 const st_problem *st_users_create(st_context *c);           /* of st_users_answer */

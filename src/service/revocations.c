@@ -243,6 +243,20 @@ static const st_problem *revocations_answer_with(st_context *c, const st_feed_qu
   return NULL;
 }
 
+/* For GET /v2/feed: who asked, and has that sequence now. */
+static void revocations_note(const st_context *c, const st_identity *identity,
+                             const revocations_request *wanted, int64_t sequence) {
+  st_feed_edge edge = {.last_asked = c->request->now, .sequence = sequence};
+  st_writer address = st_writer_on(edge.address, sizeof edge.address);
+  if (c->service->note_edge == NULL) return;
+  memcpy(edge.key_id, st_key_root(&identity->key), sizeof edge.key_id);
+  memcpy(edge.name, identity->key.name, sizeof edge.name);
+  memcpy(edge.audience, wanted->audience, sizeof edge.audience);
+  st_write_view(&address, c->request->remote);
+  if (!st_writer_end(&address)) edge.address[0] = '\0';
+  c->service->note_edge(&edge);
+}
+
 static const st_problem *revocations_answer(st_context *c, const st_identity *identity,
                                             const revocations_request *wanted) {
   st_snapshot_version version;
@@ -256,8 +270,13 @@ static const st_problem *revocations_answer(st_context *c, const st_identity *id
       wanted->since != 0 ? feed->issued(feed->context, wanted->since) : ST_FEED_READY;
   if (status == ST_FEED_READY) status = feed->current(feed->context, &question, &version);
   if (status != ST_FEED_READY) return revocations_problem(status);
-  if (revocations_hold(c, identity, &version, wanted)) return NULL;
-  return revocations_answer_with(c, &question, &version, wanted);
+  if (revocations_hold(c, identity, &version, wanted)) {
+    revocations_note(c, identity, wanted, version.sequence);
+    return NULL;
+  }
+  const st_problem *problem = revocations_answer_with(c, &question, &version, wanted);
+  if (problem == NULL) revocations_note(c, identity, wanted, version.sequence);
+  return problem;
 }
 
 const st_problem *st_revocations_answer(st_context *c) {

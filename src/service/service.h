@@ -165,6 +165,15 @@ typedef struct st_token_caches {
   void (*release)(subtoken_cache *cache);
 } st_token_caches;
 
+/* Who asked for the revocation data. */
+typedef struct st_feed_edge {
+  char key_id[ST_KEY_ID_LEN + 1], name[ST_NAME_MAX + 1];
+  char audience[ST_AUDIENCE_MAX + 1]; /* whose data it asked for; empty: the ring's own */
+  char address[64];
+  int64_t last_asked; /* seconds since 1970 */
+  int64_t sequence;   /* of the data that it has since then */
+} st_feed_edge;
+
 typedef struct st_service {
   const st_settings *settings;
   const subtoken_ring *ring;
@@ -183,6 +192,11 @@ typedef struct st_service {
   /* All metrics as a body that lies elsewhere, for GET /metrics; false: out of memory. NULL: they
    * are off. */
   bool (*metrics)(bool open_metrics, st_payload *payload);
+  /* An edge was answered; NULL: nobody remembers it. */
+  void (*note_edge)(const st_feed_edge *edge);
+  /* The body of GET /v2/feed, which lies elsewhere; false: the store cannot be read, or there is no
+   * memory. NULL: as if false. */
+  bool (*feed_status)(void *store, int64_t now, st_payload *payload);
 } st_service;
 
 #endif
