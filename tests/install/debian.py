@@ -6,6 +6,7 @@ import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from installed import *
 
+wait = functools.partial(wait, seconds=300)
 BUILD = os.path.dirname(PROGRAM)
 DEB, WORK = os.path.join(BUILD, "deb"), os.path.join(BUILD, "debian")
 BASE = os.path.join(WORK, "base")
@@ -18,6 +19,9 @@ RESTLESS = re.compile(r"/(proc|sys|dev|run|tmp|root|var/tmp|var/cache|var/log/(j
                       r"|btmp|wtmp)|var/lib/(dpkg|systemd|apt|logrotate|dbus|private|nginx)|etc/(ld\.so\.cache|passwd|group|shadow"
                       r"|gshadow|subuid|subgid|mtab|machine-id|resolv\.conf|\.updated|\.pwd\.lock|hostname|localtime))\b"
                       r"|/var/\.updated|/usr/lib/python3.*/__pycache__|/.*\.pyc$")
+
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the machines end with us
 
 
 def mirror():
@@ -39,24 +43,22 @@ def base():
 
 
 class Machine:
-    """A copy of the base system, booted. Its commands run in all of its namespaces."""
+    """The base system, booted, with a disk in memory over it. Its commands run in all of its namespaces."""
 
     def __init__(self):
-        base()
-        self.root = os.path.join(WORK, "machine-%d" % os.getpid(), str(id(self)))
-        os.makedirs(os.path.dirname(self.root), exist_ok=True)
-        atexit.register(shutil.rmtree, os.path.dirname(self.root), ignore_errors=True)
-        sh("cp", "-a", "--reflink=auto", BASE, self.root)
+        self.log = os.path.join(scratch(), "log")
         self.process = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "--directory", self.root, "--machine", "subtoken-%d" % id(self), "--private-network",
-             "--register=no", "--keep-unit", "--boot", "--console=pipe"],
-            stdin=subprocess.DEVNULL, stdout=open(self.root + ".log", "w"), stderr=subprocess.STDOUT)
+            ["systemd-nspawn", "--quiet", "--directory", base(), "--volatile=overlay", "--machine", "subtoken-%d-%d" % (os.getpid(), id(self)),
+             "--private-network", "--register=no", "--keep-unit", "--boot", "--console=pipe"],
+            stdin=subprocess.DEVNULL, stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
         atexit.register(self.stop)
-        wait(self.find_leader, "systemd-nspawn starts an init")
-        wait(lambda: self.run("systemctl", "is-system-running", check=False).strip() in ("running", "degraded"), "it boots")
+        # Its first child is not yet the init of the container.
+        wait(lambda: self.find_leader() and
+             self.run("systemctl", "is-system-running", check=False).strip() in ("running", "degraded"), "it boots")
+        self.root = "/proc/%s/root" % self.leader
 
     def find_leader(self):
-        assert self.process.poll() is None, read(self.root + ".log")
+        assert self.process.poll() is None, read(self.log)
         children = read("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)).split()
         self.leader = children[0] if children else None
         return self.leader is not None
@@ -190,7 +192,7 @@ def a_reload_takes_new_settings_whole_or_not_at_all():
     wait(lambda: "the old settings are in force" in m.property("subtoken", "StatusText"), "the status says so")
     wait_active(m)
     assert m.get("/healthz")[0] == 200
-    m.write("/etc/subtoken/config.json", '{"listen": "127.0.0.1:8080", "log": "/var/log/subtoken/subtoken.log"}')
+    m.write("/etc/subtoken/config.json", '{"listen": "127.0.0.1:8080"}')
     m.run("systemctl", "reload", "subtoken")
     wait(lambda: "old settings" not in m.property("subtoken", "StatusText"), "the status is good again")
 
@@ -198,6 +200,8 @@ def a_reload_takes_new_settings_whole_or_not_at_all():
 @test
 def logrotate_takes_the_log_away_and_lines_go_on():
     m = machine()
+    m.write("/etc/subtoken/config.json", '{"listen": "127.0.0.1:8080", "log": "/var/log/subtoken/subtoken.log"}')
+    m.run("systemctl", "reload", "subtoken")
     wait(lambda: m.get("/healthz") and os.path.exists(m.root + "/var/log/subtoken/subtoken.log"), "there is a log")
     m.run("logrotate", "-f", "/etc/logrotate.d/subtoken")
 
@@ -207,6 +211,8 @@ def logrotate_takes_the_log_away_and_lines_go_on():
     wait(goes_on, "the new file gets lines")
     assert '"log_reopened"' in read(m.root, "var/log/subtoken/subtoken.log")
     assert os.path.getsize(m.root + "/var/log/subtoken/subtoken.log.1") > 0
+    m.write("/etc/subtoken/config.json", '{"listen": "127.0.0.1:8080"}')
+    m.run("systemctl", "reload", "subtoken")
 
 
 @test
@@ -217,7 +223,7 @@ def a_server_that_died_or_hangs_is_started_again():
     m.sh("systemctl daemon-reload; systemctl restart subtoken")
     for number in ("KILL", "STOP"):
         pid = m.property("subtoken", "MainPID")
-        m.run("kill", "-" + number, pid)
+        m.sh("kill -%s %s" % (number, pid))
         wait(lambda: m.property("subtoken", "MainPID") not in ("0", pid) and m.get("/healthz")[0] == 200, "another one runs")
     assert "watchdog" in m.journal().lower(), m.journal()
     m.sh("rm -r /etc/systemd/system/subtoken.service.d; systemctl daemon-reload; systemctl reset-failed; systemctl restart subtoken")
@@ -244,23 +250,30 @@ def a_copy_of_the_store_is_made_and_old_ones_go():
     assert b"alice" in open(m.root + copy, "rb").read()
 
 
-@test
-def nginx_with_the_packaged_module_refuses_what_is_revoked():
-    m = machine()
-    m.sh("umask 077; subtoken-admin key create --name edge --permissions revocations > /etc/subtoken/edge.key;"
-         "chown root:subtoken /etc/subtoken/edge.key; chmod 640 /etc/subtoken/edge.key;"
-         "install -o root -g www-data -m 640 /var/lib/subtoken/secrets /etc/subtoken/secrets")
-    m.write("/etc/default/subtoken-pull", "FROM=http://127.0.0.1:8080\nOPTIONS=\n")
-    m.run("systemctl", "enable", "--now", "subtoken-pull")
-    wait_active(m, "subtoken-pull")
-    assert "sequence=" in m.property("subtoken-pull", "StatusText"), m.property("subtoken-pull", "StatusText")
+def edge(m, more=""):
+    """nginx on port 8081, with the module and a key of its own; more is for its configuration."""
+    if not os.path.exists(m.root + "/etc/subtoken/edge.key"):
+        m.sh("umask 077; subtoken-admin key create --name edge --permissions revocations > /etc/subtoken/edge.key;"
+             "chown root:subtoken /etc/subtoken/edge.key; chmod 640 /etc/subtoken/edge.key;"
+             "install -o root -g www-data -m 640 /var/lib/subtoken/secrets /etc/subtoken/secrets")
+        m.write("/etc/default/subtoken-pull", "FROM=http://127.0.0.1:8080\nOPTIONS=\n")
+        m.run("systemctl", "enable", "--now", "subtoken-pull")
+        wait_active(m, "subtoken-pull")
     m.write("/etc/nginx/conf.d/api.conf", """
 subtoken_secrets /etc/subtoken/secrets;
 subtoken_revocations /var/lib/subtoken-pull/revocations;
-server { listen 127.0.0.1:8081; subtoken on; location / { return 200 "welcome\\n"; } }
-""")
+server { listen 127.0.0.1:8081; subtoken on; location / { root /srv; try_files /welcome =404; } }
+""" + more)
+    m.write("/srv/welcome", "welcome\n")
     m.sh("nginx -t; systemctl restart nginx")
     wait_active(m, "nginx")
+
+
+@test
+def nginx_with_the_packaged_module_refuses_what_is_revoked():
+    m = machine()
+    edge(m)
+    assert "sequence=" in m.property("subtoken-pull", "StatusText"), m.property("subtoken-pull", "StatusText")
     token = make_subtoken(m, "permissions=account", "urls=/v2/account")
     head = ("-H", "Authorization: Bearer " + token)
 
@@ -273,6 +286,55 @@ server { listen 127.0.0.1:8081; subtoken on; location / { return 200 "welcome\\n
     assert m.get("/v2/account", port=8081)[0] == 401
     m.run("subtoken-admin", "revoke", stdin=token)
     wait(lambda: answer()[0] == 401, "the edge refuses it")
+
+
+def browse(m, step, stdin=""):
+    """A step of page.mjs, in the machine's network; what it has printed for us."""
+    out = os.path.join(scratch(), "out")
+    p = subprocess.run(["nsenter", "-t", m.leader, "-n", "node", os.path.join(HERE, "page.mjs"), PROGRAM], input=stdin, text=True,
+                       capture_output=True, env=dict(os.environ, STEP=step, OUT=out, URL="http://127.0.0.1:8080"))
+    assert p.returncode == 0, (p.stdout[-3000:], p.stderr[-3000:])
+    return read(out)
+
+
+def prometheus(m, targets):
+    """That of this machine, in the network of the other: answers what an expression is."""
+    d = scratch()
+    with open(os.path.join(d, "prometheus.yml"), "w") as f:
+        json.dump({"global": {"scrape_interval": "1s"}, "scrape_configs": [
+            {"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]}, f)
+    p = subprocess.Popen(["nsenter", "-t", m.leader, "-n", "prometheus", "--config.file=" + d + "/prometheus.yml", "--storage.tsdb.path=" + d + "/data",
+                          "--web.listen-address=127.0.0.1:9090"], stdout=subprocess.DEVNULL, stderr=open(d + "/log", "w"))
+    atexit.register(p.kill)
+
+    def value(expression):
+        status, body = m.get("/api/v1/query", "-G", "--data-urlencode", "query=" + expression, port=9090)
+        found = json.loads(body)["data"]["result"] if status == 200 else []
+        return float(found[0]["value"][1]) if found else 0.0
+    return value
+
+
+@test
+def the_page_nginx_and_prometheus_see_one_subtoken_live_and_end():
+    m = machine()
+    user()
+    m.write("/etc/subtoken/config.json", '{"listen": "127.0.0.1:8080", "metrics_listen": "127.0.0.1:9464"}')
+    m.run("systemctl", "restart", "subtoken")
+    edge(m, "server { listen 127.0.0.1:8088; location /metrics { subtoken_status; } }")
+    m.write("/etc/default/subtoken-pull", "FROM=http://127.0.0.1:8080\nOPTIONS=--metrics-listen 127.0.0.1:9465\n")
+    m.run("systemctl", "restart", "subtoken-pull")
+    value = prometheus(m, {"server": "127.0.0.1:9464", "nginx": "127.0.0.1:8088", "pull": "127.0.0.1:9465"})
+    wait(lambda: value("sum(up)") == 3, "Prometheus scrapes all three")
+    made = json.loads(browse(m, "make"))
+    head = ("-H", "Authorization: Bearer " + made["subtoken"])
+    assert m.get("/v2/tokeninfo?v=latest", "-H", "Authorization: Bearer " + made["key"])[0] == 200
+    wait(lambda: m.get("/v2/account", *head, port=8081)[0] != 503, "the edge is fresh")
+    assert m.get("/v2/account", *head, port=8081) == (200, "welcome\n")
+    browse(m, "revoke", made["subtoken"])
+    wait(lambda: m.get("/v2/account", *head, port=8081)[0] == 401, "the edge refuses it")
+    for expression in ("sum(subtoken_tokens_issued_total)", 'sum(subtoken_decisions_total{job="nginx",reason="ok"})',
+                       'sum(subtoken_decisions_total{job="nginx",reason="revoked"})', 'sum(subtoken_http_requests_total{job="server"})'):
+        wait(lambda: value(expression) >= 1, "Prometheus sees %s" % expression)
 
 
 @test
@@ -337,12 +399,12 @@ def old_package():
 def a_purge_leaves_nothing_but_data():
     m = machine()
     user()
-    m.run("apt-get", "-q", "remove", "-y", *NAMES)
+    m.run("dpkg", "--remove", *NAMES)
     assert m.run("systemctl", "is-active", "subtoken", check=False).strip() == "inactive"
     assert m.get("/healthz")[0] == 0
     assert os.path.exists(m.root + "/etc/subtoken/config.json") and os.path.exists(m.root + "/var/lib/subtoken/subtoken.db")
     m.sh("rm -f /etc/subtoken/edge.key /etc/subtoken/secrets /etc/nginx/conf.d/api.conf")  # what we have put there
-    m.run("apt-get", "-q", "purge", "-y", *NAMES)
+    m.run("dpkg", "--purge", *NAMES)
     left = {path for path in m.files() - m.before if not path.startswith("/var/lib/subtoken/")}
     assert left == {"/var/lib/subtoken"}, left
     data = set(os.listdir(m.root + "/var/lib/subtoken"))
