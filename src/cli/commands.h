@@ -23,6 +23,7 @@
   row(backup, "copy the store into a file while it is in use") \
   row(import, "import the users of a Graphene node's access file") \
   row(audit, "print the audit log: who changed what, when, from where") \
+  row(completion, "print what completes these commands in a shell") \
   row(version, "print the version, as --version does")
 // clang-format on
 

@@ -11,6 +11,22 @@
 #include "cli/print.h"
 #include "cli/suggest.h"
 
+/* Set while commands are described instead of run. */
+static const st_options_listener *options_listener;
+
+static int options_tell(const st_command *table, const char *program) {
+  options_listener->commands(options_listener->context, program, table);
+  for (; table->name != NULL; table++) (void)table->run(0, NULL);
+  return ST_EXIT_DONE;
+}
+
+void st_options_describe(const st_command *table, const char *program,
+                         const st_options_listener *listener) {
+  options_listener = listener;
+  (void)options_tell(table, program);
+  options_listener = NULL;
+}
+
 static void options_print_commands(const st_command *table, const char *program, FILE *out) {
   fprintf(
       out,
@@ -54,6 +70,7 @@ static int options_run_help(const st_command *table, const char *program, int ar
 }
 
 int st_options_run_command(const st_command *table, const char *program, int argc, char **argv) {
+  if (options_listener != NULL) return options_tell(table, program);
   if (argc >= 1 && options_asks_for_help(argv[0])) {
     return options_run_help(table, program, argc - 1, argv + 1);
   }
@@ -178,6 +195,11 @@ bool st_options_read(st_arguments *arguments, int argc, char **argv) {
 }
 
 bool st_options_begin(st_arguments *arguments, int argc, char **argv) {
+  if (options_listener != NULL) {
+    options_listener->arguments(options_listener->context, arguments);
+    arguments->code = ST_EXIT_DONE;
+    return false;
+  }
   bool good = st_options_read(arguments, argc, argv);
   arguments->code = good ? ST_EXIT_DONE : ST_EXIT_USAGE;
   if (arguments->helped) arguments->code = st_print_flush(ST_EXIT_DONE);

@@ -41,6 +41,17 @@ typedef struct st_arguments {
   int code; /* set by st_options_begin */
 } st_arguments;
 
+/* Tells of each command of a table, and of those below it, in their order, what it takes, from the
+ * tables by which it reads its options; none of them runs. They live during the call alone.
+ */
+typedef struct st_options_listener {
+  void (*commands)(void *context, const char *program, const st_command *table);
+  void (*arguments)(void *context, const st_arguments *arguments);
+  void *context;
+} st_options_listener;
+void st_options_describe(const st_command *table, const char *program,
+                         const st_options_listener *listener);
+
 /* False for anything else, which is printed with the usage. --help prints the help and sets helped.
  */
 bool st_options_read(st_arguments *arguments, int argc, char **argv);

@@ -13,9 +13,9 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["user", "list"], ["user", "show"], ["user", "permissions"], ["user", "passwd"],
             ["user", "disable"], ["user", "enable"], ["user", "delete"], ["import"], ["audit"],
             ["key", "hash"], ["store"], ["store", "status"], ["store", "copy"], ["key", "rotate"],
-            ["secret", "derive"], ["revoke"]]
+            ["secret", "derive"], ["revoke"], ["completion"], ["completion", "bash"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
-           "--name --permissions --expires --owner --audience --config --data --json", "key list": "--config --data --json",
+           "--name --permissions --expires --owner --audience --config --data --json", "key list": "--expiring --config --data --json",
            "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --audience --config --data --json",
            "key rotate": "ID --overlap --config --data --json", "secret derive": "--audience --config --data --json",
            "policy check": "FILE --json",

@@ -225,6 +225,55 @@ static void help_about_help_lists_all_commands(void **state) {
   }
 }
 
+/* ---- what commands take, told instead of running them ---- */
+
+static char told[256];
+
+static void tell_commands(void *context, const char *program, const st_command *row) {
+  size_t len = strlen(told);
+  assert_ptr_equal(context, told);
+  len += (size_t)snprintf(told + len, sizeof told - len, "[%s:", program);
+  for (; row->name != NULL; row++) {
+    len += (size_t)snprintf(told + len, sizeof told - len, " %s", row->name);
+  }
+  snprintf(told + len, sizeof told - len, "]");
+}
+
+static void tell_arguments(void *context, const st_arguments *given) {
+  size_t len = strlen(told);
+  assert_ptr_equal(context, told);
+  snprintf(told + len, sizeof told - len, "[%s: %s %zu]", given->command, given->options[0].name,
+           given->word_max);
+}
+
+static bool began;
+
+static int begin_one(int argc, char **argv) {
+  st_arguments one = {.command = "one", .help = "usage: t one", .options = options, .word_max = 2};
+  if (!st_options_begin(&one, argc, argv)) return one.code;
+  began = true;
+  return ST_EXIT_DONE;
+}
+
+static int below(int argc, char **argv) {
+  static const st_command one[] = {{"one", begin_one, "the one"}, {0}};
+  return st_options_run_command(one, "t below", argc, argv);
+}
+
+static void commands_are_described_and_do_not_run(void **state) {
+  (void)state;
+  static const st_command both[] = {
+      {"first", begin_one, "the first"}, {"below", below, "and one below it"}, {0}};
+  const st_options_listener listener = {tell_commands, tell_arguments, told};
+  char word[] = "one", *argv[] = {word};
+  told[0] = '\0';
+  st_options_describe(both, "t", &listener);
+  assert_string_equal(told, "[t: first below][one: --json 2][t below: one][one: --json 2]");
+  assert_false(began);
+  assert_int_equal(below(1, argv), ST_EXIT_DONE); /* afterwards they run */
+  assert_true(began);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_and_words_come_in_any_order),
@@ -235,6 +284,7 @@ int main(void) {
       cmocka_unit_test(an_unknown_command_is_named),
       cmocka_unit_test(without_a_command_all_are_listed),
       cmocka_unit_test(help_about_help_lists_all_commands),
+      cmocka_unit_test(commands_are_described_and_do_not_run),
   };
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
