@@ -28,15 +28,27 @@ function contents(found) {
 
 // ---- explained by the server ----
 
-function verdict(answer) {
-  const text = answer.text ? el('p', {class: 'hint'}, el('bdi', {}, answer.text)) : null;
-  if (answer.ok) return [el('p', {class: 'good'}, t('look.good')), text];
-  const why = t(`reason.${answer.reason}`);
-  return [el('p', {class: 'problem'}, t('look.refused', {status: String(answer.status), why})),
-    el('p', {class: 'hint'}, t('look.reason'), ' ', el('code', {}, answer.reason)), text];
+// Whose it is, and what it is still worth where that is less than it says.
+function context(answer, claims) {
+  if (!answer.key) return null;
+  const name = el('bdi', {}, answer.name || answer.key);
+  const less = answer.permissions.length < claims.permissions.length;
+  return [rows([
+    claims.sid === null ? [t('look.of_key'), el('a', {href: `#/keys/${answer.key}`}, name)] : [t('look.of_login'), name],
+    answer.owner ? [t('mykey.owner'), el('bdi', {}, answer.owner)] : null]),
+  less ? [el('p', {class: 'warning'}, t('look.less')), worth(answer)] : null];
 }
 
-function explainForm(token) {
+function verdict(answer, asked, claims) {
+  const text = answer.text ? el('p', {class: 'hint'}, el('bdi', {}, answer.text)) : null;
+  if (answer.ok) return [el('p', {class: 'good'}, t('look.good')), text, context(answer, claims)];
+  if (!asked && answer.reason === 'url') return [el('p', {class: 'good'}, t('look.good_somewhere')), context(answer, claims)];
+  const why = t(`reason.${answer.reason}`);
+  return [el('p', {class: 'problem'}, t('look.refused', {status: String(answer.status), why})),
+    el('p', {class: 'hint'}, t('look.reason'), ' ', el('code', {}, answer.reason)), text, context(answer, claims)];
+}
+
+function explainForm(token, claims) {
   const method = el('select', {name: 'method'}, methods.map((one) => el('option', {}, one)));
   const url = el('input', {name: 'target', placeholder: '/v2/characters', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none'});
   const answer = el('div', {class: 'verdict', role: 'status'});
@@ -46,10 +58,10 @@ function explainForm(token) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     fill(answer);
-    const body = {token};
-    if (url.value.trim() !== '') Object.assign(body, {method: method.value, url: url.value.trim()});
+    const body = {token}, asked = url.value.trim() !== '';
+    if (asked) Object.assign(body, {method: method.value, url: url.value.trim()});
     try {
-      fill(answer, verdict((await call('POST', 'v2/explain', {body})).body));
+      fill(answer, verdict((await call('POST', 'v2/explain', {body})).body, asked, claims));
     } catch (problem) {
       fill(answer, alertOf(problem));
     }
@@ -75,7 +87,7 @@ function drawToken(place, text) {
   if (found === null) return fill(place, el('p', {class: 'problem'}, t('look.none')));
   return fill(place,
     el('section', {class: 'panel'}, el('h2', {}, t('look.says')), el('p', {class: 'hint'}, t('look.says.hint')), contents(found)),
-    me() === null ? el('p', {class: 'panel'}, t('look.login'), ' ', el('a', {href: '#/login'}, t('login.title'))) : explainForm(text),
+    me() === null ? el('p', {class: 'panel'}, t('look.login'), ' ', el('a', {href: '#/login'}, t('login.title'))) : explainForm(text, readClaims(found.claims)),
     el('div', {class: 'panel'}, el('h2', {}, t('look.end')), el('p', {class: 'hint'}, t('look.end.hint')),
       button(t('look.revoke'), () => revoke(text), {class: 'danger'})));
 }

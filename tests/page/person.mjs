@@ -180,8 +180,8 @@ test('looking into a token sends nothing; the server explains it; it is revoked'
     return page.locator('.verdict').textContent();
   };
   check((await explained('GET', '/v2/account')).includes(text('look.good')), 'accepted where it may');
-  check((await explained('POST', '/v2/tokeninfo')).includes(text('look.refused', { status: '403', reason: 'url' })), 'refused by the method');
-  check((await explained('GET', '/v2/account/bank')).includes(text('look.refused', { status: '403', reason: 'url' })), 'refused by the path');
+  check((await explained('POST', '/v2/tokeninfo')).includes(text('look.refused', { status: '403', why: text('reason.url') })), 'refused by the method');
+  check((await explained('GET', '/v2/account/bank')).includes(text('look.refused', { status: '403', why: text('reason.url') })), 'refused by the path');
 
   await button(page, text('look.revoke')).click();
   await button(dialogOf(page), text('look.revoke')).click();
