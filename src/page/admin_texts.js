@@ -13,7 +13,6 @@ export const adminTexts = {
     'bytes.other': '{n} bytes',
 
     'column.name': 'Name',
-    'column.id': 'Id',
     'column.owner': 'Owner',
     'column.state': 'State',
     'column.permissions': 'Permissions',
@@ -28,7 +27,7 @@ export const adminTexts = {
 
     'allkeys.title': 'All keys',
     'allkeys.filter': 'Search keys',
-    'allkeys.search': 'Part of a name or owner, or the start of an id',
+    'allkeys.search': 'Name, owner or id',
     'allkeys.any': 'any',
     'allkeys.expiring': 'Expires within 30 days',
     'allkeys.none': 'No key matches.',
@@ -41,7 +40,7 @@ export const adminTexts = {
 
     'users.title': 'Users',
     'users.filter': 'Search users',
-    'users.search': 'Part of a username',
+    'users.search': 'Username',
     'users.none': 'No user matches.',
     'users.none_yet': 'No user matches so far. The next page searches on.',
     'user.login': 'Username',
@@ -127,7 +126,6 @@ export const adminTexts = {
     'bytes.other': '{n} байта',
 
     'column.name': 'Имя',
-    'column.id': 'Идентификатор',
     'column.owner': 'Владелец',
     'column.state': 'Состояние',
     'column.permissions': 'Права',
@@ -142,7 +140,7 @@ export const adminTexts = {
 
     'allkeys.title': 'Все ключи',
     'allkeys.filter': 'Поиск ключей',
-    'allkeys.search': 'Часть имени или владельца либо начало идентификатора',
+    'allkeys.search': 'Имя, владелец или идентификатор',
     'allkeys.any': 'любое',
     'allkeys.expiring': 'Истекает в течение 30 дней',
     'allkeys.none': 'Подходящих ключей нет.',
@@ -159,7 +157,7 @@ export const adminTexts = {
 
     'users.title': 'Пользователи',
     'users.filter': 'Поиск пользователей',
-    'users.search': 'Часть имени пользователя',
+    'users.search': 'Имя пользователя',
     'users.none': 'Подходящих пользователей нет.',
     'users.none_yet': 'Пока никто не найден. Поиск продолжится на следующей странице.',
     'user.login': 'Имя пользователя',

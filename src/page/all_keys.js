@@ -13,13 +13,12 @@ const STATES = ['active', 'disabled', 'suspended', 'expired'];
 const ASKED = ['search', 'owner', 'state', 'expiring', 'after'];
 
 const columns = () => [
-  { title: t('column.name'), cell: (key) => el('a', { href: `#/keys/${key.id}` }, key.name === '' ? key.id : key.name) },
-  { title: t('column.id'), cell: (key) => el('code', {}, key.id) },
+  { title: t('column.name'), width: 'wide', cell: (key) => [el('a', { href: `#/keys/${key.id}` }, key.name === '' ? '–' : key.name), el('br'), el('code', {}, key.id)] },
   { title: t('column.owner'), cell: (key) => (key.owner === '' ? '–' : key.owner) },
-  { title: t('column.state'), cell: (key) => stateBadge(key) },
+  { title: t('column.state'), width: 'narrow', cell: (key) => stateBadge(key) },
   { title: t('column.permissions'), cell: (key) => names(key.permissions) },
-  { title: t('column.expires'), cell: (key) => (key.expires_at === null ? t('column.never') : when(key.expires_at)) },
-  { title: t('column.used'), cell: (key) => (key.last_used_at === null ? t('column.unused') : when(key.last_used_at)) },
+  { title: t('column.expires'), width: 'narrow', cell: (key) => (key.expires_at === null ? t('column.never') : when(key.expires_at)) },
+  { title: t('column.used'), width: 'narrow', cell: (key) => (key.last_used_at === null ? t('column.unused') : when(key.last_used_at)) },
 ];
 
 const fields = () => [

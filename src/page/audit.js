@@ -39,12 +39,12 @@ function day(text, after) {
 const only = (query, name, text) => (text === '' ? '–' : el('a', { href: address(NAME, { ...Object.fromEntries(query), before: '', [name]: text }) }, text));
 
 const columns = (query) => [
-  { title: t('audit.at'), cell: (entry) => when(entry.at) },
+  { title: t('audit.at'), width: 'narrow', cell: (entry) => when(entry.at) },
   { title: t('audit.who'), cell: (entry) => only(query, 'who', entry.who) },
-  { title: t('audit.from'), cell: (entry) => (entry.from === '' ? '–' : entry.from) },
+  { title: t('audit.from'), width: 'narrow', cell: (entry) => (entry.from === '' ? '–' : entry.from) },
   { title: t('audit.action'), cell: (entry) => only(query, 'action', entry.action) },
   { title: t('audit.target'), cell: (entry) => only(query, 'target', entry.target) },
-  { title: t('audit.detail'), cell: (entry) => (entry.detail === '' ? '–' : entry.detail) },
+  { title: t('audit.detail'), width: 'wide', cell: (entry) => (entry.detail === '' ? '–' : entry.detail) },
 ];
 
 async function show(main, rest, query) {

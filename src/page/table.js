@@ -8,14 +8,15 @@ import { adminTexts } from './admin_texts.js';
 
 addTexts(adminTexts);
 
-// columns: [{title, cell(row)}]; a cell is a string, a node or an array of them. The first names its row.
+// columns: [{title, cell(row), width ('wide', 'narrow' or none)}]; a cell is a string, a node or an array of them.
+// The first names its row.
 export function table({ caption, columns, rows, empty }) {
   if (rows.length === 0) return el('p', { class: 'empty' }, empty);
   const body = rows.map((row) => el('tr', {}, columns.map(({ title, cell }, i) =>
     el(i === 0 ? 'th' : 'td', { scope: i === 0 ? 'row' : null, 'data-label': title }, el('div', {}, cell(row))))));
   return el('table', { class: 'list' },
     el('caption', { class: 'unseen' }, caption),
-    el('thead', {}, el('tr', {}, columns.map(({ title }) => el('th', { scope: 'col' }, title)))),
+    el('thead', {}, el('tr', {}, columns.map(({ title, width }) => el('th', { scope: 'col', class: width }, title)))),
     el('tbody', {}, body));
 }
 

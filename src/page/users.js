@@ -18,9 +18,9 @@ const time = (at, none) => (at === null || at === undefined ? none : when(at));
 
 const columns = () => [
   { title: t('user.login'), cell: (user) => el('a', { href: one(user.login) }, user.login) },
-  { title: t('column.state'), cell: state },
+  { title: t('column.state'), width: 'narrow', cell: state },
   { title: t('column.permissions'), cell: (user) => names(user.permissions) },
-  { title: t('user.created'), cell: (user) => time(user.created_at, '–') },
+  { title: t('user.created'), width: 'narrow', cell: (user) => time(user.created_at, '–') },
 ];
 
 async function list(main, query) {
@@ -36,11 +36,11 @@ async function list(main, query) {
 }
 
 async function create() {
-  const choice = permissionChoice(me().permissions);
+  const choice = permissionChoice({ offered: me().permissions });
   const made = await ask({
     title: t('user.make'), action: t('user.make'),
     fields: [{ name: 'login', label: t('user.login'), required: true, maxlength: 256, autocomplete: 'off' },
-      { name: 'password', label: t('user.password'), type: 'password', required: true, autocomplete: 'new-password' }, choice],
+      { name: 'password', label: t('user.password'), type: 'password', required: true, autocomplete: 'new-password' }, { node: choice }],
     run: ({ login, password }) => call('POST', '/v1/user', { body: { login, password, permissions: choice.chosen() } }),
   });
   if (made === null) return;
@@ -53,9 +53,9 @@ function actions(user) {
   const to = (hash, done) => go(hash, t(done, { login }));
   const change = (body) => call('PATCH', path(login), { body });
   const permissions = async () => {
-    const choice = permissionChoice([...new Set([...me().permissions, ...user.permissions])], { checked: (each) => user.permissions.includes(each) });
+    const choice = permissionChoice({ offered: [...new Set([...me().permissions, ...user.permissions])], chosen: user.permissions });
     const done = await ask({ title: t('user.permissions'), text: t('user.permissions_text'), action: t('user.save'),
-      fields: [choice], run: () => change({ permissions: choice.chosen() }) });
+      fields: [{ node: choice }], run: () => change({ permissions: choice.chosen() }) });
     if (done !== null) to(one(login), 'user.saved');
   };
   const confirmed = async (what, run) => (await ask({ title: t(what), text: t(`${what}_text`, { login }), action: t(what), dangerous: true, run })) !== null;

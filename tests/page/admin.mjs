@@ -1,11 +1,11 @@
 // The administrators' views in Chromium: users, all keys, the audit log, the feed, the ring, keys that end soon.
 // What is seen is compared with what the server says when it is asked beside the page.
 import { check, main, same, test, until } from './fixture.mjs';
-import { ALL, HOSTILE, HOSTILE_PERMISSION, PASSWORD, button, cells, enter, field, go, link, rows, settled, text, world } from './world.mjs';
+import { HOSTILE, HOSTILE_PERMISSION, PASSWORD, button, cells, enter, field, go, link, rows, settled, text, world } from './world.mjs';
 
 const { server, admin } = await world();
 const keyOf = (name, more = {}) => server.make('/v2/keys', admin, { name, permissions: ['docs'], expires: '90d', ...more });
-const names = (page) => cells(page, text('column.name'));
+const names = (page) => page.locator('table.list tbody th a').allTextContents();
 
 test('all keys: a page at a time, and back', async () => {
   for (let i = 0; i < 60; i += 1) await keyOf(`many ${i}`);
@@ -183,11 +183,10 @@ test('without the permissions, no administrators view', async () => {
   const page = await enter(server, { login: 'plain' });
   for (const view of ['all-keys', 'users', 'audit', 'feed', 'ring']) {
     same(await page.locator(`nav a[href="#/${view}"]`).count(), 0, `links to ${view}`);
-    await page.evaluate((to) => { location.hash = to; }, `#/${view}`);
-    await page.getByRole('alert').waitFor();
+    await go(page, `#/${view}`);
+    await page.getByRole('heading', { level: 1, name: text('frame.none'), exact: true }).waitFor();
     same(await rows(page).count(), 0, `rows in ${view}`);
   }
-  check(ALL.includes('docs'), 'what this is about');
 });
 
 await main();
