@@ -172,6 +172,8 @@ const st_problem *st_user_one_answer(st_context *c) {
   char login[ST_NAME_MAX + 1];
   st_user user;
   if (!user_one_read_path(c, login)) return &user_one_not_found;
+  /* The name was read in one way alone: what it holds makes the target no ambiguous one. */
+  c->target = ST_TEXT("/v1/user");
   if (st_text_is(c->request->method, "OPTIONS")) {
     st_reply_preflight(c->reply, allow);
     return NULL;
