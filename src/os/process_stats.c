@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -33,37 +34,44 @@ static int64_t stats_count_files(void) {
   return count;
 }
 
-/* proc(5): the numbers behind the name, which is in parentheses and may have any character. */
-static void stats_read_stat(st_process_stats *stats, unsigned long long *start_ticks) {
+/* proc(5) counts the fields from 1; the first to follow the name, which is in parentheses and may
+ * have any character, is the third. -1: there is none.
+ */
+static int64_t stats_field(const char *behind_name, int number) {
+  const char *at = behind_name;
+  char *end;
+  for (int field = 2; field < number; field++) {
+    at = strchr(at, ' ');
+    if (at == NULL) return -1;
+    at++;
+  }
+  long long value = strtoll(at, &end, 10);
+  return end != at ? value : -1;
+}
+
+static void stats_read_stat(st_process_stats *stats, int64_t *start_ticks) {
   char text[1024];
-  long threads = -1;
-  unsigned long long size = 0;
-  long pages = -1;
   FILE *file = fopen("/proc/self/stat", "re");
   if (file == NULL) return;
   size_t len = fread(text, 1, sizeof text - 1, file);
   (void)fclose(file);
   text[len] = '\0';
   const char *behind = strrchr(text, ')');
-  if (behind == NULL ||
-      sscanf(behind + 1,
-             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu "
-             "%llu %ld",
-             &threads, start_ticks, &size, &pages) != 4) {
-    return;
-  }
-  stats->threads = threads;
-  stats->virtual_bytes = (int64_t)size;
-  stats->resident_bytes = pages * sysconf(_SC_PAGESIZE);
+  if (behind == NULL) return;
+  int64_t pages = stats_field(behind, 24);
+  stats->threads = stats_field(behind, 20);
+  *start_ticks = stats_field(behind, 22);
+  stats->virtual_bytes = stats_field(behind, 23);
+  if (pages >= 0) stats->resident_bytes = pages * sysconf(_SC_PAGESIZE);
 }
 
 /* By the two clocks as they are at the first call: it does not move when the clock is set. */
-static double stats_started(unsigned long long ticks) {
+static double stats_started(int64_t ticks) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static double started;
   struct timespec now, since_boot;
   (void)pthread_mutex_lock(&lock);
-  if (started == 0 && ticks != 0 && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+  if (started == 0 && ticks >= 0 && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
       clock_gettime(CLOCK_BOOTTIME, &since_boot) == 0) {
     double boot =
         (double)(now.tv_sec - since_boot.tv_sec) + (double)(now.tv_nsec - since_boot.tv_nsec) / 1e9;
@@ -76,7 +84,7 @@ static double stats_started(unsigned long long ticks) {
 
 void st_process_stats_read(st_process_stats *stats) {
   struct rusage usage;
-  unsigned long long ticks = 0;
+  int64_t ticks = -1;
   *stats = (st_process_stats){.cpu_seconds = -1,
                               .resident_bytes = -1,
                               .virtual_bytes = -1,
