@@ -116,7 +116,7 @@ def parameters_are_those_of_the_source():
     assert len(forms) == 13 and len(params) == 4, (forms, params)
     unread = bodies - read - forms - params - {"token_type_hint"}
     assert unread == set(), ("members that are described, and not read", sorted(unread))
-    asked = set(re.findall(r'st_request_query_\w+\(c, "(\w+)"', CODE)) | set(re.findall(r'st_text_is\(pair\.name, "(\w+)"\)', CODE))
+    asked = set(re.findall(r'(?:request_query|audit_read)_\w+\(c, "(\w+)"', CODE)) | set(re.findall(r'st_text_is\(pair\.name, "(\w+)"\)', CODE))
     asked |= params | {"v"}
     assert asked == queries, ("of a query: read or described, not both", sorted(asked ^ queries))
     for name in headers:
