@@ -15,11 +15,6 @@ const WAIT_MS = 250; // after the last key stroke
 
 // ---- paths ----
 
-// The server repeats the front of an item that is long.
-function isAbout(item, value) {
-  return item === value || (item !== undefined && item.length >= 32 && value.startsWith(item));
-}
-
 // One line a path; under each what the server says about it.
 function pathList(change) {
   const list = el('div', {class: 'path-list'}), lines = [];
@@ -47,16 +42,16 @@ function pathList(change) {
   const addButton = button(t('make.path.add'), () => add(true));
   const filled = () => lines.filter((line) => line.input.value.trim() !== '');
   const tell = (problems) => {
+    const asked = filled();
     for (const line of lines) {
-      const found = problems.find((one) => one.parameter === 'urls' && isAbout(one.item, line.input.value.trim()));
+      const found = problems.find((one) => one.parameter === 'urls' && asked[one.index] === line);
       line.error.hidden = found === undefined;
       fill(line.error, found === undefined ? '' : said(found.text));
       line.input.setAttribute('aria-invalid', String(found !== undefined));
     }
   };
   const node = el('fieldset', {}, el('legend', {}, t('make.paths')), el('p', {class: 'hint'}, t('make.paths.hint')), list, addButton);
-  return {node, values: () => filled().map((line) => line.input.value.trim()), tell,
-    knows: (item) => filled().some((line) => isAbout(item, line.input.value.trim()))};
+  return {node, values: () => filled().map((line) => line.input.value.trim()), tell};
 }
 
 // ---- until when ----
@@ -124,7 +119,7 @@ function drawForm(node, parent, credential) {
   let timer, turn = 0;
   const show = (answer) => {
     const problems = answer.problems ?? [];
-    const others = problems.filter((one) => one.parameter !== 'urls' || !parts.paths.knows(one.item));
+    const others = problems.filter((one) => one.index === undefined);
     parts.paths.tell(problems);
     fill(preview, worth(answer), others.map((one) => el('p', {class: 'problem'}, problemSentence(one))));
     submit.disabled = problems.length > 0;
