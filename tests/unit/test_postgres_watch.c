@@ -339,8 +339,16 @@ static void a_look_up_is_one_index(void **state) {
                               ST_POSTGRES_READ_REMAINING_BY_DIGEST,
                               ST_POSTGRES_READ_REMAINING_BY_SUB,
                               ST_POSTGRES_READ_REVOKED,
-                              ST_POSTGRES_WRITTEN_SINCE};
-  static const char *const with[] = {"'\\x00'", "'a'", "'\\x00'", "'a'", "'a'", "'5:5:', 10"};
+                              ST_POSTGRES_WRITTEN_SINCE,
+                              ST_SQL_KEY_COUNT_OWNED_TO,
+                              ST_SQL_KEY_COUNT_UNOWNED_TO,
+                              ST_SQL_KEY_COUNT_EXPIRING,
+                              ST_SQL_KEY_LIST_EXPIRING,
+                              ST_SQL_AUDIT_AFTER,
+                              ST_SQL_AUDIT_CUT};
+  static const char *const with[] = {"'\\x00'", "'a'",          "'\\x00'", "'a'",
+                                     "'a'",     "'5:5:', 10",   "'a', 3",  "'a', 3",
+                                     "1, 2",    "1, 2, 'a', 3", "1, 2",    "1, 2"};
   st_store *store = open_store(pg_location);
   pg_do(
       pg_admin,
@@ -354,7 +362,7 @@ static void a_look_up_is_one_index(void **state) {
   pg_do(pg_admin, "SET enable_seqscan = off"); /* as in the sessions of the store */
   pg_do(pg_admin, "SET plan_cache_mode = force_generic_plan");
   for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
-    char sql[1200], plan[4096] = "";
+    char sql[4096], plan[4096] = "";
     snprintf(sql, sizeof sql, "PREPARE q%zu AS %s", i, st_postgres_statement_of(which[i])->text);
     pg_do(pg_admin, sql);
     snprintf(sql, sizeof sql, "EXPLAIN EXECUTE q%zu(%s)", i, with[i]);

@@ -237,13 +237,14 @@ static const char *const migrations[] = {
     "  INSERT INTO written (digest8) VALUES (substr(OLD.old_digest, 1, 8)); END;",
 
     /* The audit log by time, and by time of one who, what or whom; the keys that end, in the order
-     * in which they do; and those without an owner, by what made them.
+     * in which they do, with all that counting them asks for; and those without an owner, by what
+     * made them.
      */
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_who ON audit (who, at);"
     "CREATE INDEX audit_action ON audit (action, at);"
     "CREATE INDEX audit_target ON audit (target, at);"
-    "CREATE INDEX keys_expiring ON keys (expires_at, id)"
+    "CREATE INDEX keys_expiring ON keys (expires_at, id, kind, deleted_at)"
     "  WHERE kind = 0 AND deleted_at IS NULL AND expires_at IS NOT NULL;"
     "CREATE INDEX keys_unowned ON keys (made_by)"
     "  WHERE made_by IS NOT NULL AND owner = '' AND kind = 0 AND deleted_at IS NULL;",
