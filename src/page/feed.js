@@ -20,8 +20,9 @@ async function show(main) {
   fill(main, el('h1', { tabindex: '-1' }, t('feed.title')), el('p', {}, t('feed.text')));
   const { body } = await call('GET', '/v2/feed');
   main.append(
-    rows([[t('feed.sequence'), number(body.sequence)], [t('feed.age'), span(body.age)],
-      [t('feed.vouched'), when(body.vouched_at)], [t('feed.size'), t('bytes', { n: body.snapshot_bytes })]]),
+    rows([[t('feed.sequence'), number(body.sequence)], [t('feed.age'), body.age === null ? t('feed.unasked') : span(body.age)],
+      body.vouched_at === null ? null : [t('feed.vouched'), when(body.vouched_at)],
+      body.snapshot_bytes === null ? null : [t('feed.size'), t('bytes', { n: body.snapshot_bytes })]]),
     el('div', { class: 'actions' }, button(t('list.again'), () => go('#/feed'))), el('h2', {}, t('feed.edges')),
     table({ caption: t('feed.edges'), columns: columns(body.sequence), rows: body.edges, empty: t('feed.none') }));
 }

@@ -97,20 +97,21 @@ static int edge_compare(const void *one, const void *other) {
   return a == b ? 0 : a > b ? -1 : 1;
 }
 
-/* Before anybody has asked for it there is no snapshot: the store alone knows the sequence. */
+/* The sequence is the store's: a snapshot is made when an edge asks, and what changed since then is
+ * what edges are behind by. Before anybody has asked there is none. */
 static bool status_feed(st_writer *writer, st_store *store, int64_t now) {
   char error[ST_ERROR_MAX];
   st_snapshot_cache_state state;
   st_revocation_state stored;
   st_snapshot_cache_look(&state);
+  if (st_store_revocation_state(store, &stored, error) != ST_STORE_OK) return false;
+  status_number(writer, "{\"sequence\":",
+                stored.sequence > state.sequence ? stored.sequence : state.sequence);
   if (state.sequence == 0) {
-    if (st_store_revocation_state(store, &stored, error) != ST_STORE_OK) return false;
-    status_number(writer, "{\"sequence\":", stored.sequence);
     st_write_literal(writer,
                      ",\"vouched_at\":null,\"age\":null,\"snapshot_bytes\":null,\"entries\":null");
     return true;
   }
-  status_number(writer, "{\"sequence\":", state.sequence);
   status_time(writer, ",\"vouched_at\":", state.vouched_at);
   status_number(writer, ",\"age\":", now > state.vouched_at ? now - state.vouched_at : 0);
   status_number(writer, ",\"snapshot_bytes\":", (int64_t)state.bytes);

@@ -233,7 +233,7 @@ async function closeAll() {
 
 // axe-core finds nothing, and nothing needs scrolling sideways. Draws it where that is asked for.
 export async function sound(page, name) {
-  await page.evaluate(axe);
+  if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });
     return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.slice(0, 3).map((node) => `${node.html} ${node.any.concat(node.all, node.none).map((each) => each.message).join('; ')}`).join(' | ')}`);

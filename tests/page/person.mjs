@@ -187,7 +187,7 @@ test('looking into a token sends nothing; the server explains it; it is revoked'
   await button(dialogOf(page), text('look.revoke')).click();
   await dialogOf(page).waitFor({ state: 'hidden' });
   same((await server.call('GET', '/v2/tokeninfo', { key: subtoken })).status, 401, 'the server refuses it');
-  check((await explained('GET', '/v2/account')).includes('revoked'), 'and says why');
+  check((await explained('GET', '/v2/account')).includes(text('reason.revoked')), 'and says why');
 });
 
 test('a forged token full of markup is text, and a key that is pasted there is not sent', async () => {
