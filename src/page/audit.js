@@ -1,9 +1,9 @@
 // The audit log, for whoever has the permission audit: who did what to whom, the newest first.
 import { el, fill } from './dom.js';
-import { t, when } from './i18n.js';
+import { t } from './i18n.js';
 import { call } from './api.js';
 import { view } from './frame.js';
-import { address, filterForm, pager, table } from './table.js';
+import { address, exactly, filterForm, pager, table } from './table.js';
 
 const NAME = 'audit';
 // The actions of the log; one that this page does not know can be asked for in the address.
@@ -39,7 +39,7 @@ function day(text, after) {
 const only = (query, name, text) => (text === '' ? '–' : el('a', { href: address(NAME, { ...Object.fromEntries(query), before: '', [name]: text }) }, text));
 
 const columns = (query) => [
-  { title: t('audit.at'), width: 'narrow', cell: (entry) => when(entry.at) },
+  { title: t('audit.at'), width: 'narrow', cell: (entry) => exactly(entry.at) },
   { title: t('audit.who'), cell: (entry) => only(query, 'who', entry.who) },
   { title: t('audit.from'), width: 'narrow', cell: (entry) => (entry.from === '' ? '–' : entry.from) },
   { title: t('audit.action'), cell: (entry) => only(query, 'action', entry.action) },

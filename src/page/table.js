@@ -2,7 +2,7 @@
 // the form of its filters, and the links to its other pages. A list's state is in the address (#/NAME?…), so
 // the browser's Back is the way to the page before.
 import { el } from './dom.js';
-import { addTexts, t } from './i18n.js';
+import { addTexts, language, t, when } from './i18n.js';
 import { go } from './frame.js';
 import { adminTexts } from './admin_texts.js';
 
@@ -75,3 +75,10 @@ export function pager({ name, cursor, query, next }) {
 
 // A list of names, each of which may be long.
 export const names = (list) => (list.length === 0 ? '–' : el('ul', { class: 'names' }, list.map((name) => el('li', {}, name))));
+
+// A moment to the second, as a log has it.
+export function exactly(at) {
+  const node = when(at), date = new Date(at);
+  if (!Number.isNaN(date.valueOf())) node.textContent = new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'medium' }).format(date);
+  return node;
+}

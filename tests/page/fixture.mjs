@@ -215,17 +215,18 @@ function watch(context, page, server, wrong) {
   });
 }
 
-// What went wrong in the tabs of a test.
+// What went wrong in a tab so far; it is forgotten by that.
+export async function wrongIn(page) {
+  const { wrong } = open.find((each) => each.page === page);
+  const broken = await page.evaluate(() => (globalThis.brokenPolicy ?? []).splice(0)).catch((error) => [String(error)]);
+  return [...wrong.splice(0), ...broken.map((each) => `CSP: ${each}`)];
+}
+
+// The same of all the tabs of a test, which end.
 async function closeAll() {
   const all = [];
-  for (const { context, page, wrong } of open.splice(0)) {
-    try {
-      all.push(...wrong, ...(await page.evaluate(() => globalThis.brokenPolicy ?? [])).map((each) => `CSP: ${each}`));
-    } catch (error) {
-      all.push(String(error));
-    }
-    await context.close();
-  }
+  for (const { page } of open) all.push(...await wrongIn(page));
+  for (const { context } of open.splice(0)) await context.close();
   return all;
 }
 

@@ -2,7 +2,7 @@
 // nothing, nothing needs scrolling sideways, no text is missing, and every name in them is a hostile or a long one.
 // Four of the eight combinations hold each pair of settings; SUBTOKEN_EVERY=1 runs all. Pictures of all:
 // SUBTOKEN_SCREENSHOTS=DIR make page-views.
-import { main, same, sound, tab, test } from './fixture.mjs';
+import { check, main, same, sound, tab, test, until, wrongIn } from './fixture.mjs';
 import { HOSTILE, HOSTILE_PERMISSION, LONG, PASSWORD, allTexts, button, go, sessionOf, signIn, text, world } from './world.mjs';
 
 const { server, admin } = await world({ registration: 'open' });
@@ -93,6 +93,37 @@ async function noMissing(page, name) {
   const missing = allTexts.filter((key) => key.includes('.') && new RegExp(`(^|\\s)${key.replaceAll('.', '\\.')}(\\s|$)`, 'm').test(seen));
   same(missing, [], `${name}: keys of texts that are shown`);
 }
+
+// What this file says nothing of would be worth nothing, if it could not say anything.
+test('what is wrong is seen', async () => {
+  const page = await tab(server);
+  await page.goto('/');
+  await page.locator('input[name=login]').waitFor();
+  same(await wrongIn(page), [], 'at first');
+  await page.evaluate(() => {
+    const wide = document.createElement('input');
+    wide.style.minWidth = '3000px';
+    document.querySelector('main').append(wide);
+  });
+  let why = '';
+  await sound(page, 'an input without a label').catch((error) => { why = error.message; });
+  check(why.includes('label'), `axe-core: ${why}`);
+  await page.evaluate(() => document.querySelector('main').lastChild.setAttribute('aria-label', 'wide'));
+  await sound(page, 'an input that is too wide').catch((error) => { why = error.message; });
+  check(why.includes('sideways'), `too wide: ${why}`);
+  await page.evaluate(() => {
+    const image = document.createElement('img');
+    image.src = 'http://127.0.0.1:9/elsewhere.png';
+    image.setAttribute('onerror', 'alert(1)');
+    document.body.append(image);
+    document.body.append(Object.assign(document.createElement('script'), { src: 'data:text/javascript,alert(2)' }));
+  }).catch(() => null); // trusted types throw
+  await until(async () => {
+    const wrong = (await wrongIn(page)).join('\n');
+    why += wrong;
+    return why.includes('img-src') && why.includes('require-trusted-types-for');
+  }, 'the policy forbids an image from elsewhere, and a script whose address is text');
+});
 
 for (const { dark, width, language } of process.env.SUBTOKEN_EVERY ? every : pairs) {
   const combination = `${dark ? 'dark' : 'light'} ${width} ${language}`;
