@@ -11,6 +11,7 @@
 #include "core/paths.h"
 #include "domain/names.h"
 #include "domain/permissions.h"
+#include "domain/store_search.h"
 #include "fuzz.h"
 #include "page/files.h"
 #include "server/basic_locks.h"
@@ -260,6 +261,67 @@ static st_store_status list_audit(void *context, int64_t before, size_t limit, s
   return ST_STORE_OK;
 }
 
+/* What it may be asked for, and what it may be told. */
+static void check_page(const st_search_page *page) {
+  HOLD(page->limit >= 1 && page->limit <= 100 && page->rows >= 1 && page->rows <= ST_SEARCH_ROWS);
+}
+
+static st_store_status search_audit(void *context, const st_audit_filter *filter, int64_t before,
+                                    st_audit_line *lines, st_search_page *page) {
+  check_page(page);
+  HOLD(filter->since >= 0 && filter->until >= 0);
+  HOLD(filter->who == NULL || strlen(filter->who) < sizeof lines->who);
+  HOLD(filter->target == NULL || strlen(filter->target) <= ST_NAME_MAX);
+  HOLD(filter->action == NULL || strlen(filter->action) < sizeof lines->action);
+  page->rows -= page->rows < 7 ? page->rows : 7;
+  st_store_status found = list_audit(context, before, page->limit, lines, &page->count);
+  page->more = page->count > 0;
+  page->last_line = page->count > 0 ? lines[page->count - 1].id : before;
+  return found;
+}
+
+static st_store_status search_users(void *context, subtoken_text text, const char *after,
+                                    st_user *found, st_search_page *page) {
+  (void)context;
+  check_page(page);
+  HOLD(text.len <= ST_NAME_MAX && strlen(after) <= ST_NAME_MAX);
+  page->count = 0;
+  page->rows--;
+  if (find_user(NULL, ST_TEXT("alice"), &found[0]) == ST_STORE_OK) page->count = 1;
+  memcpy(page->last, after, strlen(after) + 1);
+  page->more = after[0] == 'a';
+  return ST_STORE_OK;
+}
+
+static void check_user_change(const st_audit_context *audit, const char *username) {
+  check_audit(audit);
+  HOLD(audit->by != NULL && audit->made != NULL && st_names_username_valid(st_text(username)));
+}
+
+static st_store_status set_user_permissions(void *context, const st_audit_context *audit,
+                                            const char *username, const char *permissions,
+                                            int64_t *sequence) {
+  (void)context;
+  check_user_change(audit, username);
+  HOLD(strlen(permissions) <= ST_PERMISSIONS_TEXT_MAX);
+  *sequence = 9;
+  return ST_STORE_OK;
+}
+
+static st_store_status disable_user(void *context, const st_audit_context *audit,
+                                    const char *username, bool disabled, int64_t *sequence) {
+  (void)context;
+  (void)disabled;
+  check_user_change(audit, username);
+  *sequence = 9;
+  return ST_STORE_OK;
+}
+
+static st_store_status remove_user(void *context, const st_audit_context *audit,
+                                   const char *username, int64_t *sequence) {
+  return disable_user(context, audit, username, true, sequence);
+}
+
 static void note_used(void *context, const char *id, int64_t now) {
   (void)context;
   HOLD(now == NOW && (strcmp(id, rows[0].id) == 0 || strcmp(id, rows[1].id) == 0));
@@ -274,6 +336,11 @@ static const st_users users = {.find = find_user,
                                .find_refresh = find_refresh,
                                .end_session = end_session,
                                .list_audit = list_audit,
+                               .search = search_users,
+                               .search_audit = search_audit,
+                               .set_permissions = set_user_permissions,
+                               .set_disabled = disable_user,
+                               .remove = remove_user,
                                .note_use = note_used};
 
 static st_store_status create_key(void *context, const st_audit_context *audit,
@@ -315,6 +382,24 @@ static st_store_status list_keys(void *context, const char *owner, const char *a
     if (ours && strcmp(rows[i].id, after) > 0) keys[(*count)++] = rows[i];
   }
   return ST_STORE_OK;
+}
+
+static st_store_status search_keys(void *context, const st_key_filter *filter, const char *after,
+                                   st_key *keys, st_search_page *page) {
+  check_page(page);
+  HOLD(filter->now == NOW && filter->search.len <= ST_NAME_MAX);
+  HOLD(filter->expires_until == 0 || filter->expires_until > NOW);
+  snprintf(page->last, sizeof page->last, "%s", after);
+  page->rows--;
+  st_store_status found = list_keys(context, filter->owner, after, page->limit, keys, &page->count);
+  if (page->count > 0) memcpy(page->last, keys[page->count - 1].id, ST_KEY_ID_LEN + 1);
+  page->more = page->count > 0;
+  return found;
+}
+
+/* An edge has one name, which can be told. */
+static void note_edge(const st_feed_edge *edge) {
+  HOLD(edge->last_asked == NOW && edge->key_id[0] != '\0' && strlen(edge->address) < 64);
 }
 
 static st_store_status rename_key(void *context, const st_audit_context *audit, const char *id,
@@ -402,6 +487,7 @@ static const st_key_changes key_changes = {.create = create_key,
                                            .find = find_key,
                                            .find_sub = find_sub,
                                            .list = list_keys,
+                                           .search = search_keys,
                                            .rename = rename_key,
                                            .remove = change_key,
                                            .set_disabled = disable_key,
@@ -431,6 +517,7 @@ static st_service service = {.settings = &settings,
                              .users = &users,
                              .throttle = &throttle,
                              .basic = &basic,
+                             .note_edge = note_edge,
                              .feed = {NULL, current, changes, whole, issued},
                              .token_caches = &token_caches};
 

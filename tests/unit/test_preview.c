@@ -1,0 +1,164 @@
+/* What a subtoken would be worth (POST /v2/previewsubtoken), and who the caller is (GET
+ * /v2/whoami).
+ */
+#include "service_fixture.h"
+
+#define PREVIEW "/v2/previewsubtoken"
+#define NONE                                                                                     \
+  "\"left_out\":[],\"expires_at\":\"2023-12-14T22:13:20Z\",\"brought_down\":false,\"audience\":" \
+  "null,"
+
+static int preview(const char *body) {
+  return post(PREVIEW, AS_KEY AS_JSON, body);
+}
+
+static void nothing_asked_is_worth_nothing(void **state) {
+  (void)state;
+  assert_int_equal(post(PREVIEW, AS_KEY, ""), 200);
+  check_body("{\"ok\":true,\"permissions\":[]," NONE "\"problems\":[]}");
+  assert_int_equal(get(PREVIEW, AS_KEY), 405);
+  assert_int_equal(post(PREVIEW, "", ""), 401);
+  assert_int_equal(post(PREVIEW, AS_KEY "Content-Type: text/plain\n", "x"), 415);
+}
+
+static void what_is_granted_and_left_out_is_told(void **state) {
+  (void)state;
+  assert_int_equal(post(PREVIEW "?permissions=guilds,bank,account,bank,a%20b", AS_KEY, ""), 200);
+  check_body(
+      "{\"ok\":true,\"permissions\":[\"guilds\",\"account\"],\"left_out\":[\"bank\",\"a b\"],"
+      "\"expires_at\":\"2023-12-14T22:13:20Z\",\"brought_down\":false,\"audience\":null,"
+      "\"problems\":[]}");
+  /* The poor key ends in ten minutes. */
+  assert_int_equal(post(PREVIEW "?expire=2030-01-01", AS_POOR, ""), 200);
+  assert_int_equal(post(PREVIEW "?expire=2030-01-01T00:00", AS_POOR, ""), 200);
+  check_body(
+      "{\"ok\":true,\"permissions\":[],\"left_out\":[],\"expires_at\":\"2023-11-14T22:23:20Z\","
+      "\"brought_down\":true,\"audience\":null,\"problems\":[]}");
+}
+
+static void each_url_is_looked_at(void **state) {
+  (void)state;
+  assert_int_equal(preview("{\"urls\":[\"/a//b\",\"/x y\",\"nope\",\"/x%20y\",\"GET:/z/*\"]}"),
+                   200);
+  check_body_starts(
+      "{\"ok\":false,\"permissions\":[],\"left_out\":[],\"urls\":[\"/x%20y\",\"GET:/z/*\"],"
+      "\"expires_at\":\"2023-12-14T22:13:20Z\",\"brought_down\":false,\"audience\":null,"
+      "\"problems\":[{\"parameter\":\"urls\",\"index\":0,\"item\":\"/a//b\",\"text\":\"");
+  CHECK(memmem(reply.body, reply.body_len, ",{\"parameter\":\"urls\",\"index\":2,\"item\":\"nope\"",
+               41) != NULL,
+        "%.*s", (int)reply.body_len, reply.body);
+}
+
+/* What createsubtoken would refuse, with the same words; and what it makes is what was told. */
+static void it_agrees_with_createsubtoken(void **state) {
+  (void)state;
+  static const char *const bodies[] = {
+      "{}",
+      "{\"expire\":\"2020-01-01T00:00:00Z\"}",
+      "{\"expire\":\"soon\"}",
+      "{\"audience\":\"a b\"}",
+      "{\"audience\":\"eu\"}",
+      "{\"urls\":[]}",
+      "{\"urls\":[\"/a\",\"/b/../c\"]}",
+      "{\"urls\":[\"/%\"]}",
+      "{\"permissions\":[\"account\",\"x\"],\"urls\":[\"/a\"],\"expire\":\"2024-01-01T00:00\"}",
+      "{\"urls\":\"/a\"}",
+      "{\"urls\":[\"/a\"],\"urls\":[\"/b\"]}",
+      "[]",
+  };
+  for (size_t i = 0; i < COUNT(bodies); i++) {
+    static char made[ST_REPLY_BODY_MAX];
+    int status = post("/v2/createsubtoken", AS_KEY AS_JSON, bodies[i]);
+    memcpy(made, reply.body, reply.body_len);
+    made[reply.body_len] = '\0';
+    int previewed = preview(bodies[i]);
+    bool good = previewed == 200 && memmem(reply.body, reply.body_len, "{\"ok\":true,", 11) != NULL;
+    CHECK((status == 200) == good, "%s: %d, %d %.*s", bodies[i], status, previewed,
+          (int)reply.body_len, reply.body);
+    if (status == 200) continue;
+    const char *said = strstr(made, ": ") + 2; /* behind the parameter, without the end */
+    if (strstr(said, ": ") != NULL) said = strstr(said, ": ") + 2;
+    CHECK(memmem(reply.body, reply.body_len, said, strlen(said) - 2) != NULL, "%s: %s, not %.*s",
+          bodies[i], made, (int)reply.body_len, reply.body);
+  }
+}
+
+static void all_problems_are_told(void **state) {
+  (void)state;
+  assert_int_equal(
+      preview(
+          "{\"expire\":\"soon\",\"audience\":\"a b\",\"urls\":[\"x\"],\"permissions\":[\"q\"]}"),
+      200);
+  static const char *const parts[] = {"\"parameter\":\"expire\"", "\"parameter\":\"audience\"",
+                                      "\"parameter\":\"urls\"", "\"left_out\":[\"q\"]"};
+  for (size_t i = 0; i < COUNT(parts); i++) {
+    CHECK(memmem(reply.body, reply.body_len, parts[i], strlen(parts[i])) != NULL, "%s in %.*s",
+          parts[i], (int)reply.body_len, reply.body);
+  }
+}
+
+/* However long what is asked for is, the answer is whole JSON (fixture_ask looks). */
+static void a_large_answer_says_that_there_is_more(void **state) {
+  (void)state;
+  static char body[ST_REQUEST_BODY_MAX + 1];
+  for (int urls = 0; urls <= 1; urls++) {
+    size_t len = (size_t)snprintf(body, sizeof body, "{\"%s\":[", urls ? "urls" : "permissions");
+    for (int i = 0; i < 64; i++) {
+      len += (size_t)snprintf(body + len, sizeof body - len, "%s\"%d", i > 0 ? "," : "", i);
+      for (int j = 0; j < 18; j++) {
+        len += (size_t)snprintf(body + len, sizeof body - len, "\\u%04x", j + 1);
+      }
+      body[len++] = '"';
+    }
+    memcpy(body + len, "]}", 3);
+    assert_int_equal(preview(body), 200);
+    CHECK(reply.body_len > 4000, "%d: %.*s", urls, (int)reply.body_len, reply.body);
+  }
+}
+
+static void a_preview_counts_for_no_rate(void **state) {
+  (void)state;
+  settings.rate_per_second = settings.rate_burst = 1;
+  for (int i = 0; i < 5; i++) assert_int_equal(post(PREVIEW, AS_KEY, ""), 200);
+}
+
+static void a_subtoken_previews_within_its_own(void **state) {
+  (void)state;
+  static char headers[ST_REPLY_BODY_MAX + 64];
+  assert_int_equal(get("/v2/createsubtoken?urls=/a/*,/v2/previewsubtoken,/v2/whoami", AS_KEY), 200);
+  snprintf(headers, sizeof headers, "Authorization: Bearer %s\n", member("subtoken"));
+  assert_int_equal(post(PREVIEW "?urls=/a/b,/c", headers, ""), 200);
+  check_body_starts("{\"ok\":false,\"permissions\":[],\"left_out\":[],\"urls\":[\"/a/b\"],");
+  assert_non_null(memmem(reply.body, reply.body_len, "the parent does not allow it", 28));
+  assert_int_equal(post(PREVIEW, headers, ""), 200);
+  check_body_starts(
+      "{\"ok\":true,\"permissions\":[],\"left_out\":[],\"urls\":[\"/a/*\",\"/v2/previewsubtoken\"");
+  assert_int_equal(get("/v2/whoami", headers), 200);
+  check_body_starts("{\"auth\":\"subtoken\",\"login\":null,\"key\":\"" KEY_ID "\"");
+}
+
+static void callers_are_told_who_they_are(void **state) {
+  (void)state;
+  assert_int_equal(get("/v2/whoami", AS_POOR), 200);
+  check_body("{\"auth\":\"key\",\"login\":null,\"key\":\"" POOR_ID
+             "\",\"name\":\"operations\",\"owner\":\"operations\",\"permissions\":[\"account\"],"
+             "\"expires_at\":\"2023-11-14T22:23:20Z\",\"audience\":null}");
+  assert_int_equal(get("/v2/whoami", AS_ALICE), 200);
+  check_body_starts("{\"auth\":\"basic\",\"login\":\"alice\",\"key\":null,");
+  assert_int_equal(get("/v2/whoami", ""), 401);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(nothing_asked_is_worth_nothing, fixture_set_up),
+      cmocka_unit_test_setup(what_is_granted_and_left_out_is_told, fixture_set_up),
+      cmocka_unit_test_setup(each_url_is_looked_at, fixture_set_up),
+      cmocka_unit_test_setup(it_agrees_with_createsubtoken, fixture_set_up),
+      cmocka_unit_test_setup(all_problems_are_told, fixture_set_up),
+      cmocka_unit_test_setup(a_large_answer_says_that_there_is_more, fixture_set_up),
+      cmocka_unit_test_setup(a_preview_counts_for_no_rate, fixture_set_up),
+      cmocka_unit_test_setup(a_subtoken_previews_within_its_own, fixture_set_up),
+      cmocka_unit_test_setup(callers_are_told_who_they_are, fixture_set_up),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

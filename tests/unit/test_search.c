@@ -1,0 +1,70 @@
+/* Text in text, whatever the case of letters, and whatever the bytes are. */
+#include "support.h"
+
+#include "domain/search.h"
+
+static bool finds(const char *text, const char *in) {
+  st_search search;
+  subtoken_text exact = exact_string(text);
+  char *copy = strdup(in);
+  assert_true(st_search_start(&search, exact));
+  bool found = st_search_finds(&search, copy);
+  release(exact);
+  free(copy);
+  return found;
+}
+
+static void case_of_letters_does_not_count(void **state) {
+  (void)state;
+  static const char *const same[][2] = {
+      {"abcxyz", "ABCXYZ"}, {"àéîõüÿþ", "ÀÉÎÕÜŸÞ"},         {"āďżž", "ĀĎŻŽ"},
+      {"ŉŋœ", "ŉŊŒ"},       {"αβγωάέήίόύώ", "ΑΒΓΩΆΈΉΊΌΎΏ"}, {"οδος", "ΟΔΟΣ"},
+      {"абвёжя", "АБВЁЖЯ"}, {"ѐєіїџґ", "ЀЄІЇЏҐ"},           {"ӂӏӓ", "ӁӀӒ"},
+  };
+  for (size_t i = 0; i < COUNT(same); i++) {
+    CHECK(finds(same[i][0], same[i][1]) && finds(same[i][1], same[i][0]), "%s", same[i][0]);
+  }
+  static const char *const others[][2] = {{"a", "b"}, {"[", "{"},  {"@", "`"}, {"×", "÷"},
+                                          {"ı", "i"}, {"ß", "ss"}, {"а", "a"}, {"ÿ", "þ"}};
+  for (size_t i = 0; i < COUNT(others); i++) {
+    CHECK(!finds(others[i][0], others[i][1]), "%s", others[i][0]);
+  }
+}
+
+static void text_is_found_anywhere(void **state) {
+  (void)state;
+  assert_true(finds("", "") && finds("", "a") && finds("b", "abc") && finds("C", "abc"));
+  assert_false(finds("abcd", "abc") || finds("a", ""));
+  st_search search;
+  assert_true(st_search_start(&search, ST_TEXT("Ab")));
+  assert_true(st_search_begins(&search, "aBc") && st_search_begins(&search, "AB"));
+  assert_false(st_search_begins(&search, "a") || st_search_begins(&search, "cab"));
+}
+
+/* No length changes: what is not UTF-8 stays as it is. */
+static void any_bytes_are_taken(void **state) {
+  (void)state;
+  char text[ST_NAME_MAX + 2];
+  st_search search;
+  for (unsigned seed = 1; seed < 2000; seed++) {
+    size_t len = seed % ST_NAME_MAX;
+    for (size_t i = 0; i < len; i++) text[i] = (char)(1 + (seed * 2654435761U >> (i % 24)) % 255);
+    text[len] = '\0';
+    assert_true(st_search_start(&search, (subtoken_text){text, len}));
+    assert_true(st_search_finds(&search, text) && st_search_begins(&search, text));
+  }
+  memset(text, 'a', sizeof text);
+  text[ST_NAME_MAX] = '\0';
+  assert_true(st_search_start(&search, st_text(text)) && st_search_finds(&search, text));
+  text[ST_NAME_MAX] = 'a';
+  assert_false(st_search_start(&search, (subtoken_text){text, ST_NAME_MAX + 1}));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(case_of_letters_does_not_count),
+      cmocka_unit_test(text_is_found_anywhere),
+      cmocka_unit_test(any_bytes_are_taken),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
