@@ -43,6 +43,11 @@ def failures():
     return found
 
 
+def seen():
+    """{(route, method, status, names of headers, shape of the body): how often}."""
+    return dict(_seen)
+
+
 # ---- the document ----
 
 def document():

@@ -3,7 +3,7 @@ server takes, its parameters what the source reads, its credentials what the ser
 it, and a client that is generated from it works. That each answer is as it says, every end-to-end test holds
 (openapi.py); here is what that refuses."""
 import fcntl, http.client, http.server, threading, urllib.request
-from support import *
+from calls import *
 
 ROOT = os.path.dirname(TESTS)
 FOLDER = os.path.join(TESTS, "openapi")
@@ -121,6 +121,90 @@ def parameters_are_those_of_the_source():
     assert asked == queries, ("of a query: read or described, not both", sorted(asked ^ queries))
     for name in headers:
         assert '"%s"' % name in CODE, ("a header that nothing reads", name)
+
+
+# ---- every success ----
+
+POLICY = {"default": "token", "routes": [{"path": "/mcp", "needs": ["account"], "resource": "https://api.example/mcp"},
+                                         {"path": "/", "needs": ["account"], "resource": "https://other.example/"}]}
+
+
+def answered(server, key):
+    """Each call once, as it succeeds."""
+    def ask(method, path, credential=key, body=None, *args):
+        answer = call(server, method, path, credential, body, *args)
+        assert answer.status < 400, (method, path, answer.status, answer.body)
+        return answer
+
+    def form(path, credential=None, **values):
+        return ask("POST", path, credential, None, "--data", urlencode(values))
+
+    subtoken = ask("POST", "/v2/createsubtoken", key, {"permissions": ["account"]}).json()["subtoken"]
+    ask("GET", "/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo")
+    ask("POST", "/v2/previewsubtoken", key, {"permissions": ["account", "bank"], "urls": ["/a//b", "/a"], "expire": "2000-01-01"})
+    ask("POST", "/v2/explain", key, {"token": subtoken, "method": "GET", "url": "/v2/account"})
+    ask("POST", "/v2/explain", key, {"token": subtoken + "x"})
+    for path in ("/v2/tokeninfo?v=latest", "/v2/whoami", "/v2/keys?limit=1", "/v2/keys?search=TEST&state=active", "/v2/audit?limit=3",
+                 "/v2/audit?who=system&action=key.&since=24h", "/v2/ring", "/metrics", "/openapi.json", "/healthz", "/readyz",
+                 "/page/settings.json", "/page/main.js", "/page/", "/.well-known/oauth-authorization-server",
+                 "/.well-known/oauth-authorization-server/auth",
+                 "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"):
+        ask("GET", path)
+    ask("GET", "/v2/whoami", subtoken)
+    ask("GET", "/", None, None, "-H", "Accept: text/html")
+    for path in ("/openapi.json", "/page/main.js", "/"):
+        known = ask("GET", path, None, None, "-H", "Accept: text/html").header("ETag")
+        assert ask("GET", path, None, None, "-H", "Accept: text/html", "-H", "If-None-Match: " + known).status == 304
+    made = ask("POST", "/v2/keys", key, {"name": "n", "permissions": ["account"], "owner": "eve"}).json()
+    path = "/v2/keys/" + made["id"]
+    ask("GET", path)
+    ask("PATCH", path, key, {"disabled": True})
+    ask("POST", path + "/rotate", key, {"overlap": "1h"})
+    ask("POST", path + "/revoke-subtokens")
+    ask("DELETE", path)
+    ask("POST", "/v1/user", key, {"login": "eve", "password": PASSWORD, "permissions": ["account"]})
+    for path in ("/v1/user", "/v1/user?search=EV", "/v1/user/eve"):
+        ask("GET", path)
+    pair = ask("POST", "/v1/auth/login", None, {"login": "eve", "password": PASSWORD}).json()
+    ask("GET", "/v2/whoami", pair["access_token"])
+    pair = ask("POST", "/v1/auth/refresh", None, {"token": pair["refresh_token"]}).json()
+    ask("POST", "/v1/auth/logout", pair["access_token"])
+    ask("PATCH", "/v1/user/eve", key, {"disabled": True})
+    ask("DELETE", "/v1/user/eve")
+    ask("POST", "/v1/auth/token")
+    form("/oauth/token", grant_type="client_credentials", client_id=key[:36], client_secret=key)
+    for token in (subtoken, "none"):
+        form("/oauth/introspect", key, token=token)
+        form("/oauth/revoke", token=token)
+    ask("POST", VENDOR)
+    ask("POST", "/utils/hash/secure", key, {"text": "sixteen-characters-or-more"})
+    for path in ("/v2/authorize", "/v2/authorize/v2/account"):
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+            ask(method, path, key, None, "-H", "X-Original-URI: /v2/account", "-H", "X-Original-Method: " + method,
+                *(["-I"] if method == "HEAD" else []))
+    ask("GET", "/v2/feed")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    headers = {"Authorization": "Bearer " + key}
+    for status in (200, 304):  # no text
+        connection.request("GET", "/v2/revocations", headers=headers)
+        snapshot = connection.getresponse()
+        assert snapshot.status == status and (snapshot.read() == b"") == (status == 304)
+        headers["If-None-Match"] = snapshot.getheader("ETag")
+    connection.close()
+    ask("GET", "/v2/feed")
+
+
+@test
+def every_success_that_is_described_is_answered():
+    d = scratch()
+    with open(os.path.join(d, "policy.json"), "w") as f:
+        json.dump(POLICY, f)
+    with Server(config={"issuer": "https://id.example/auth", "policy": os.path.join(d, "policy.json")}) as s:
+        answered(s, make_key(s.data, "account,keys,users,audit,metrics,services,introspect,revocations")["key"])
+    seen = {(route, method, status) for route, method, status, *_ in openapi.seen()}
+    described = {(path, method, int(status)) for path, method, o in operations() for status in o["responses"]
+                 if status.startswith(("2", "3"))}
+    assert described <= seen, ("described, and never answered", sorted(described - seen))
 
 
 # ---- what the check of answers refuses ----
