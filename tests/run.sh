@@ -185,6 +185,8 @@ all)
 	for t in tests/oracles/{jose,oauth,oauth_clients}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
 	# The npm package: the library, and the middleware with the real frameworks, in workerd and in Chromium.
 	for t in middleware library failures revocations readme types; do program "wasm $t" node "tests/wasm/$t.mjs" build/subtoken; done
+	# The page in Chromium.
+	for t in views person admin keyboard; do program "page $t" node "tests/page/$t.mjs" build/subtoken; done
 	finish # it takes the workerd that these have fetched
 	end_to_end build verdicts ;;
 *)

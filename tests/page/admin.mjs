@@ -152,8 +152,9 @@ test('audit: who, what, when', async () => {
   await show(`target=${made.id}&since=${day(-1)}&until=${day(1)}`, ['key.delete', 'key.rename', 'key.create']);
   await show(`target=${made.id}&since=${day(2)}`, []);
   await show(`target=${made.id}&until=${day(-2)}`, []);
-  await show('action=login.&who=person+admin&limit=1', (await actions()).concat(await server.call('GET', '/v2/audit?action=login.&who=person%20admin&limit=50', { key: admin })
-    .then(({ body }) => body.entries.map(({ action }) => action))));
+  const { body } = await server.call('GET', '/v2/audit?action=login.&who=person%20admin', { key: admin });
+  check(body.entries.length > 0, 'the user admin has logged in');
+  await show('action=login.&who=person+admin', body.entries.map(({ action }) => action));
 });
 
 test('the feed: sequence, age, and which edge asked when', async () => {

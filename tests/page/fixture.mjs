@@ -177,7 +177,7 @@ const open = []; // contexts with what went wrong in them
 
 async function start() {
   const executablePath = process.env.SUBTOKEN_CHROMIUM ?? CHROMIUMS.find(existsSync);
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+  browser = await chromium.launch({ executablePath, timeout: patience * 1000, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
 }
 
 // A new tab of a browser that nobody has used. width: of the window.
