@@ -839,6 +839,15 @@ static void check_success(const st_reply *reply, subtoken_text method) {
     check_managed(reply, "audit");
     return;
   }
+  if (st_text_is(name, "secrets")) {
+    check_managed(reply, "audit");
+    return;
+  }
+  if (st_text_is(name, "users") || st_text_is(name, "login")) {
+    check_managed(reply, "users");
+    HOLD(!holds(reply->body, reply->body_len, "password"));
+    return;
+  }
   if (st_text_is(name, "keys")) {
     HOLD(used(reply) != NULL);
     return;

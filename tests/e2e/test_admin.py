@@ -1,0 +1,179 @@
+"""What the page asks for administrators and persons: users, keys that are looked for, the audit log by who, what and
+when, what a subtoken would be worth, which rule decides about a token, and the state of feed and ring. On the store
+that SUBTOKEN_TEST_STORE names."""
+import datetime, urllib.request
+from urllib.parse import quote
+from calls import *
+
+HOSTILE = "<b>\"Ä/%2F' +x"
+ALL = "account,keys,users,audit,introspect,revocations"
+
+
+def admin(server, permissions=ALL):
+    return make_key(server.data, permissions)["key"]
+
+
+def pages(server, path, credential, name, by="after"):
+    """All items of all pages; an empty page may go on."""
+    items, after = [], ""
+    while True:
+        body = call(server, "GET", "%s&%s=%s" % (path, by, quote(str(after))), credential).json()
+        items += body[name]
+        if "next" not in body:
+            return items
+        assert body["next"] != after, body
+        after = body["next"]
+
+
+@test
+def users_are_managed_over_http():
+    with Server() as server:
+        key = admin(server)
+        for name in ("alice", "Alicia", HOSTILE):
+            body = {"login": name, "password": PASSWORD, "permissions": ["account", "users"]}
+            assert call(server, "POST", "/v1/user", key, body).status == 201
+        found = pages(server, "/v1/user?limit=1&search=ALI", key, "users")
+        assert [u["login"] for u in found] == ["Alicia", "alice"] and "password" not in json.dumps(found)
+        path = "/v1/user/" + quote(HOSTILE, safe="")
+        assert call(server, "GET", path, key).json()["login"] == HOSTILE
+        as_user = (HOSTILE, PASSWORD)
+        refused(call(server, "PATCH", "/v1/user/alice", as_user, {"permissions": ["keys"]}), 403, "permissions")
+        changed = call(server, "PATCH", "/v1/user/alice", as_user, {"permissions": ["users"]})
+        assert changed.status == 200 and changed.json()["permissions"] == ["users"], changed.body
+        assert int(changed.header("Subtoken-Seq")) > 0
+        token = log_in(server).json()["access_token"]
+        assert call(server, "PATCH", "/v1/user/alice", key, {"disabled": True}).json()["state"] == "disabled"
+        refused(call(server, "GET", "/v2/whoami", token), 401)
+        assert call(server, "PATCH", "/v1/user/alice", key, {"disabled": False}).json()["state"] == "active"
+        assert call(server, "DELETE", path, key).status == 204
+        refused(call(server, "GET", path, key), 404)
+        refused(call(server, "GET", "/v1/user", admin(server, "keys")), 403, "requires scope users")
+
+
+@test
+def a_grantor_gives_no_more_than_it_has_also_when_it_ends_meanwhile():
+    with Server() as server:
+        short = make_key(server.data, "users,account", "--expires", "1h")
+        make_user(server.data, "bob", "")
+        refused(call(server, "PATCH", "/v1/user/bob", short["key"], {"permissions": ["account"]}), 403, "longer")
+        assert call(server, "PATCH", "/v1/user/bob", short["key"], {"permissions": []}).status == 200
+        run("key", "delete", short["id"], data=server.data, check=0)
+        wait(lambda: call(server, "PATCH", "/v1/user/bob", short["key"], {"disabled": True}).status == 401,
+             "the key to have ended")
+
+
+@test
+def keys_are_looked_for():
+    with Server() as server:
+        key = admin(server)
+        made = [new_key(server, key, name="Deploy %d" % i, owner="Иван" if i % 2 else "bob",
+                        expires="10d" if i == 3 else "60d" if i == 4 else "never").json() for i in range(6)]
+        def ids(query, credential=key):
+            return [k["id"] for k in pages(server, "/v2/keys?limit=2&" + query, credential, "keys")]
+        assert sorted(ids("search=DEPLOY")) == sorted(k["id"] for k in made)
+        assert sorted(ids("search=" + quote("иВАН"))) == sorted(k["id"] for k in made[1::2])
+        assert ids("search=" + made[2]["id"].lower()) == [made[2]["id"]]
+        assert ids("expiring=30d") == [made[3]["id"]]
+        assert ids("expiring=90d") == [made[3]["id"], made[4]["id"]]
+        assert len(ids("owner=bob")) == 3 and ids("owner=bo") == []
+        call(server, "PATCH", "/v2/keys/" + made[0]["id"], key, {"disabled": True})
+        assert ids("state=disabled") == [made[0]["id"]]
+        refused(call(server, "GET", "/v2/keys?state=off", key), 400, "state")
+
+
+@test
+def the_audit_log_is_looked_through():
+    with Server() as server:
+        key = make_key(server.data, ALL)
+        made = [new_key(server, key["key"], name="n%d" % i).json() for i in range(5)]
+        call(server, "DELETE", "/v2/keys/" + made[1]["id"], key["key"])
+        make_user(server.data, "bob", "")
+        def lines(query):
+            return pages(server, "/v2/audit?limit=2&" + query, key["key"], "entries", "before")
+        by_key = lines("who=" + quote("key " + key["id"]))
+        assert [l["action"] for l in by_key] == ["key.delete"] + ["key.create"] * 5, by_key
+        assert {l["action"] for l in lines("action=key.")} == {"key.create", "key.delete"}
+        assert [l["target"] for l in lines("action=user.create")] == ["bob"]
+        assert [l["action"] for l in lines("target=" + made[1]["id"])] == ["key.delete", "key.create"]
+        everything = lines("since=1h")
+        assert len(everything) == len(lines("")) and lines("since=2100-01-01") == [] == lines("until=2001-01-01")
+        assert lines("until=2100-01-01T00:00:00Z&action=key.delete&since=10m")[0]["target"] == made[1]["id"]
+        refused(call(server, "GET", "/v2/audit?since=soon", key["key"]), 400, "since")
+
+
+@test
+def a_preview_tells_what_is_made():
+    with Server() as server:
+        key = make_key(server.data, "account,wallet", "--expires", "2h")["key"]
+        asked = {"permissions": ["wallet", "root", "account"], "urls": ["/v2/a b", "/v2/ä/*"],
+                 "expire": "2099-01-01T00:00:00Z"}
+        told = call(server, "POST", "/v2/previewsubtoken", key, asked).json()
+        assert told["ok"] and told["left_out"] == ["root"] and told["brought_down"] and not told["problems"], told
+        token = call(server, "POST", "/v2/createsubtoken", key, asked).json()["subtoken"]
+        claims = payload(token)
+        assert claims["permissions"] == told["permissions"] and claims["urls"] == told["urls"]
+        end = datetime.datetime.fromtimestamp(claims["exp"], datetime.timezone.utc)
+        assert end.strftime("%Y-%m-%dT%H:%M:%SZ") == told["expires_at"], (claims, told)
+        asked["urls"] = ["/v2//x", "/ok", "y"]
+        told = call(server, "POST", "/v2/previewsubtoken", key, asked).json()
+        assert not told["ok"] and [p["index"] for p in told["problems"]] == [0, 2] and told["urls"] == ["/ok"], told
+        refused(call(server, "POST", "/v2/createsubtoken", key, asked), 400, "entry 1: " + told["problems"][0]["text"])
+        assert call(server, "GET", "/v2/whoami", key).json()["permissions"] == ["account", "wallet"]
+
+
+@test
+def a_token_is_explained_to_who_may_know_it():
+    with Server() as server:
+        owner, other, key = (make_key(server.data, p) for p in ("account,wallet", "account", ALL))
+        token = call(server, "GET", "/v2/createsubtoken?permissions=wallet&urls=GET:/v2/w", owner["key"]).json()["subtoken"]
+        def ask(who, **more):
+            return call(server, "POST", "/v2/explain", who["key"], dict({"token": token}, **more)).json()
+        good = ask(key, method="GET", url="https://api.example.com/v2/w?x=1")
+        assert good["ok"] and good["key"] == owner["id"] and good["permissions"] == ["wallet"], good
+        assert ask(owner, method="PUT", url="/v2/w")["reason"] == "url"
+        hidden = ask(other, method="GET", url="/v2/w")
+        assert hidden["reason"] == "revoked" and set(hidden) == {"ok", "status", "reason", "text"}, hidden
+        call(server, "PATCH", "/v2/keys/" + owner["id"], key["key"], {"disabled": True})
+        disabled = ask(key, method="GET", url="/v2/w")
+        assert disabled["status"] == 401 and "disabled" in disabled["text"], disabled
+        call(server, "DELETE", "/v2/keys/" + owner["id"], key["key"])
+        assert ask(key, method="GET", url="/v2/w")["reason"] == "revoked"
+        assert ask(other, method="GET", url="/v2/w") == hidden
+        wait(lambda: "/v2/explain" in server.log(), "the requests in the log")
+        assert token not in server.log() and token.split(".")[2] not in server.log()
+
+
+def ask_for_data(server, key):
+    asked = urllib.request.Request(server.url + "/v2/revocations?whole=1", headers={"Authorization": "Bearer " + key["key"]})
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert answer.status == 200 and answer.read()
+
+
+@test
+def the_feed_and_the_ring_are_told_of():
+    with Server() as server:
+        key, edge = make_key(server.data, ALL), make_key(server.data, "revocations")
+        before = call(server, "GET", "/v2/feed", key["key"]).json()
+        assert before["edges"] == [] and before["sequence"] > 0, before
+        ask_for_data(server, edge)
+        told = call(server, "GET", "/v2/feed", key["key"]).json()
+        assert [e["key"] for e in told["edges"]] == [edge["id"]] and told["age"] <= 5, told
+        assert told["edges"][0]["sequence"] == told["sequence"] and told["edges"][0]["address"] == "127.0.0.1"
+        assert told["snapshot_bytes"] > 0
+        call(server, "DELETE", "/v2/keys/" + new_key(server, key["key"]).json()["id"], key["key"])
+        ask_for_data(server, key)
+        told = call(server, "GET", "/v2/feed", key["key"]).json()
+        assert [e["key"] for e in told["edges"]] == [key["id"], edge["id"]] or told["edges"][0]["last_asked"] == \
+            told["edges"][1]["last_asked"], told
+        assert {e["key"]: e["sequence"] < told["sequence"] for e in told["edges"]} == \
+            {key["id"]: False, edge["id"]: True}, told
+        ring = call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]
+        assert [s["kid"] for s in ring] == [""] and ring[0]["signs"] and ring[0]["age"] >= 0, ring
+        run("secret", "rotate", data=server.data, check=0)
+        ring = call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]
+        assert [s["signs"] for s in ring] == [True, False] and ring[1]["kid"] == "", ring
+        for path in ("/v2/feed", "/v2/ring"):
+            refused(call(server, "GET", path, admin(server, "account")), 403, "requires scope")
+
+
+main()
