@@ -141,13 +141,14 @@ export class Server {
   }
 
   async start() {
+    const before = existsSync(this.log) ? this.written().length : 0; // it may have run already
     const child = spawn(program, ['serve', '--data', this.data, '--config', this.config, '--listen', '127.0.0.1:0'],
       { stdio: ['ignore', 'ignore', openSync(this.log, 'a')] });
     atEnd(() => child.kill('SIGKILL'));
     this.child = child;
     await until(() => {
       check(child.exitCode === null, `the server did not start: ${this.written()}`);
-      this.url = /"listening","detail":"(http:\/\/[^"]*:\d+)"/.exec(this.written())?.[1];
+      this.url = /"listening","detail":"(http:\/\/[^"]*:\d+)"/.exec(this.written().slice(before))?.[1];
       return this.url !== undefined;
     }, 'the server listens');
     return this;
