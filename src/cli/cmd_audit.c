@@ -138,20 +138,19 @@ static st_store_status audit_check_last(const audit_reader *r, bool *there, char
 }
 
 /* A database that cannot be read for a while is no reason to end: that is said once. */
-static st_store_status audit_print_new(audit_reader *r, bool *there, char *error) {
+static void audit_print_new(audit_reader *r, bool *there, char *error) {
   if (r->store == NULL) r->store = st_data_dir_open(r->data, false, error);
   st_store_status status = r->store != NULL ? ST_STORE_OK : ST_STORE_FAILED;
   if (status == ST_STORE_OK) status = audit_check_last(r, there, error);
   if (status == ST_STORE_OK && *there) status = audit_print_behind(r, error);
   if (status == ST_STORE_OK) {
     r->failing = false;
-    return status;
+    return;
   }
   if (!r->failing) (void)st_print_error(0, "audit: %s; trying again each second", error);
   r->failing = true;
   if (r->store != NULL) st_store_close(r->store);
   r->store = NULL;
-  return ST_STORE_OK;
 }
 
 static void audit_pause(void) {
@@ -176,7 +175,7 @@ static int audit_print_rest(audit_reader *r) {
   int code = st_print_flush(ST_EXIT_DONE);
   while (there && r->follow && code == ST_EXIT_DONE && st_stop_signal_received == 0) {
     audit_pause();
-    status = audit_print_new(r, &there, error);
+    audit_print_new(r, &there, error);
     code = st_print_flush(ST_EXIT_DONE);
   }
   return there ? code : audit_gone(r);
