@@ -9,6 +9,7 @@ export const adminTexts = {
     'list.next': 'Next page',
     'list.end': 'Last page',
     'list.again': 'Refresh',
+    'list.searching': 'Still searching…',
     'bytes.one': '{n} byte',
     'bytes.other': '{n} bytes',
 
@@ -121,6 +122,7 @@ export const adminTexts = {
     'list.next': 'Следующая страница',
     'list.end': 'Последняя страница',
     'list.again': 'Обновить',
+    'list.searching': 'Поиск продолжается…',
     'bytes.one': '{n} байт',
     'bytes.few': '{n} байта',
     'bytes.many': '{n} байт',

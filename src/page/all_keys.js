@@ -2,11 +2,10 @@
 // begins, a page at a time. What can be done with one is on its own view (#/keys/ID).
 import { el, fill } from './dom.js';
 import { t, when } from './i18n.js';
-import { call } from './api.js';
 import { view } from './frame.js';
 import { expiringNote } from './expiring.js';
 import { stateBadge } from './keys.js';
-import { filterForm, names, pager, table } from './table.js';
+import { filterForm, names, pager, search, table } from './table.js';
 
 const NAME = 'all-keys';
 const STATES = ['active', 'disabled', 'suspended', 'expired'];
@@ -35,7 +34,8 @@ async function show(main, rest, query) {
   fill(main, el('h1', { tabindex: '-1' }, t('allkeys.title')), filterForm({ name: NAME, label: t('allkeys.filter'), fields: fields(), query }));
   const asked = { limit: 50 };
   for (const each of ASKED) if (query.has(each)) asked[each] = query.get(each);
-  const [{ body }, note] = await Promise.all([call('GET', '/v2/keys', { query: asked }), query.has('expiring') ? null : expiringNote()]);
+  const [body, note] = await Promise.all([search(main, '/v2/keys', { query: asked, list: 'keys', cursor: 'after' }),
+    query.has('expiring') ? null : expiringNote()]);
   if (note !== null) main.querySelector('h1').after(note);
   main.append(table({ caption: t('allkeys.title'), columns: columns(), rows: body.keys, empty: nothing(body.next) }));
   const pages = pager({ name: NAME, cursor: 'after', query, next: body.next });

@@ -1,9 +1,8 @@
 // The audit log, for whoever has the permission audit: who did what to whom, the newest first.
 import { el, fill } from './dom.js';
 import { t } from './i18n.js';
-import { call } from './api.js';
 import { view } from './frame.js';
-import { address, exactly, filterForm, pager, table } from './table.js';
+import { address, exactly, filterForm, pager, search, table } from './table.js';
 
 const NAME = 'audit';
 // The actions of the log; one that this page does not know can be asked for in the address.
@@ -53,7 +52,7 @@ async function show(main, rest, query) {
   for (const each of ['who', 'action', 'target', 'before']) if (query.has(each)) asked[each] = query.get(each);
   if (query.has('since')) asked.since = day(query.get('since'), 0);
   if (query.has('until')) asked.until = day(query.get('until'), 1);
-  const { body } = await call('GET', '/v2/audit', { query: asked });
+  const body = await search(main, '/v2/audit', { query: asked, list: 'entries', cursor: 'before' });
   main.append(table({ caption: t('audit.title'), columns: columns(query), rows: body.entries,
     empty: t(body.next === undefined ? 'audit.none' : 'audit.none_yet') }));
   const pages = pager({ name: NAME, cursor: 'before', query, next: body.next });

@@ -1,8 +1,9 @@
 // What the lists of administrators share: a table that becomes cards where the window is narrow (page.css),
 // the form of its filters, and the links to its other pages. A list's state is in the address (#/NAME?…), so
 // the browser's Back is the way to the page before.
-import { el } from './dom.js';
+import { el, fill } from './dom.js';
 import { addTexts, language, t, when } from './i18n.js';
+import { call } from './api.js';
 import { go } from './frame.js';
 import { adminTexts } from './admin_texts.js';
 
@@ -18,6 +19,25 @@ export function table({ caption, columns, rows, empty }) {
     el('caption', { class: 'unseen' }, caption),
     el('thead', {}, el('tr', {}, columns.map(({ title, width }) => el('th', { scope: 'col', class: width }, title)))),
     el('tbody', {}, body));
+}
+
+const STEPS = 100;
+
+// The answer with one page of a list. The server looks at so many rows and says where to go on: while nothing
+// matches, this goes on by itself, until the view is left or a hundred times.
+export async function search(main, path, { query, list, cursor }) {
+  const said = el('p', { class: 'hint', role: 'status' });
+  main.append(said);
+  let asked = query;
+  let answer;
+  for (let i = 0; i < STEPS && (i === 0 || main.isConnected); i += 1) {
+    answer = (await call('GET', path, { query: asked })).body;
+    if (answer[list].length > 0 || answer.next === undefined) break;
+    asked = { ...asked, [cursor]: answer.next };
+    if (i === 0) fill(said, t('list.searching'));
+  }
+  said.remove();
+  return answer;
 }
 
 // The address of a list with these values; those that are empty are left out.

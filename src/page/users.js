@@ -7,7 +7,7 @@ import { ask } from './dialog.js';
 import { go, view } from './frame.js';
 import { stateBadge } from './keys.js';
 import { permissionChoice, permissionList } from './permissions.js';
-import { address, filterForm, names, pager, table } from './table.js';
+import { address, filterForm, names, pager, search, table } from './table.js';
 import { rows } from './worth.js';
 
 const NAME = 'users';
@@ -29,7 +29,7 @@ async function list(main, query) {
     filterForm({ name: NAME, label: t('users.filter'), fields: [{ name: 'search', label: t('users.search'), type: 'search' }], query }));
   const asked = { limit: 50 };
   for (const each of ['search', 'after']) if (query.has(each)) asked[each] = query.get(each);
-  const { body } = await call('GET', '/v1/user', { query: asked });
+  const body = await search(main, '/v1/user', { query: asked, list: 'users', cursor: 'after' });
   main.append(table({ caption: t('users.title'), columns: columns(), rows: body.users, empty: t(body.next === undefined ? 'users.none' : 'users.none_yet') }));
   const pages = pager({ name: NAME, cursor: 'after', query, next: body.next });
   if (pages !== null) main.append(pages);
