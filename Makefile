@@ -537,8 +537,9 @@ deb: deps-deb $(TP_STAMP)
 	@ls $(B)/deb/*.deb
 
 # In a fresh Debian: needs root, debootstrap, and as many minutes as that takes.
-deb-test: deb
-	@sh third_party/apt.sh debootstrap systemd-container
+deb-test: deb deps-chromium
+	@sh third_party/apt.sh debootstrap systemd-container cmd:prometheus=prometheus
+	@sh third_party/node.sh $(NODE)
 	@/usr/bin/python3 tests/install/debian.py $(B)/subtoken $(NAME)
 
 dist:

@@ -6,7 +6,7 @@ import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from installed import *
 
-wait = functools.partial(wait, seconds=300)
+wait = functools.partial(wait, seconds=120)
 BUILD = os.path.dirname(PROGRAM)
 DEB, WORK = os.path.join(BUILD, "deb"), os.path.join(BUILD, "debian")
 BASE = os.path.join(WORK, "base")
@@ -332,8 +332,8 @@ def the_page_nginx_and_prometheus_see_one_subtoken_live_and_end():
     assert m.get("/v2/account", *head, port=8081) == (200, "welcome\n")
     browse(m, "revoke", made["subtoken"])
     wait(lambda: m.get("/v2/account", *head, port=8081)[0] == 401, "the edge refuses it")
-    for expression in ("sum(subtoken_tokens_issued_total)", 'sum(subtoken_decisions_total{job="nginx",reason="ok"})',
-                       'sum(subtoken_decisions_total{job="nginx",reason="revoked"})', 'sum(subtoken_http_requests_total{job="server"})'):
+    for expression in ("sum(subtoken_tokens_issued_total)", 'sum(subtoken_nginx_decisions_total{reason="ok"})',
+                       'sum(subtoken_nginx_decisions_total{reason="revoked"})', 'sum(subtoken_http_requests_total{job="server"})'):
         wait(lambda: value(expression) >= 1, "Prometheus sees %s" % expression)
 
 
@@ -403,7 +403,7 @@ def a_purge_leaves_nothing_but_data():
     assert m.run("systemctl", "is-active", "subtoken", check=False).strip() == "inactive"
     assert m.get("/healthz")[0] == 0
     assert os.path.exists(m.root + "/etc/subtoken/config.json") and os.path.exists(m.root + "/var/lib/subtoken/subtoken.db")
-    m.sh("rm -f /etc/subtoken/edge.key /etc/subtoken/secrets /etc/nginx/conf.d/api.conf")  # what we have put there
+    m.sh("rm -f /etc/subtoken/edge.key /etc/subtoken/secrets /etc/nginx/conf.d/api.conf /srv/welcome")  # what we have put there
     m.run("dpkg", "--purge", *NAMES)
     left = {path for path in m.files() - m.before if not path.startswith("/var/lib/subtoken/")}
     assert left == {"/var/lib/subtoken"}, left

@@ -26,11 +26,13 @@ const steps = {
     const page = await enter();
     await go(page, '#/keys/new');
     await page.locator('input[name=name]').fill('from the page');
-    await page.getByRole('checkbox', { name: 'account', exact: true }).check();
+    await page.getByRole('checkbox', { name: 'account' }).check();
     await button(page, text('mykeys.make')).click();
     const key = await secretOf(page);
     await go(page, '#/make');
-    await page.getByRole('checkbox', { name: 'account', exact: true }).check();
+    await page.locator('input[name=parent]').fill(key);
+    await page.locator('input[name=parent]').press('Enter');
+    await page.getByRole('checkbox', { name: 'account' }).check();
     await button(page, text('make.path.add')).click();
     await page.locator('input[name=url]').last().fill('/v2/account');
     await page.locator('.preview').filter({ hasText: '/v2/account' }).waitFor();
