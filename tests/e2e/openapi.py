@@ -11,7 +11,8 @@ FIRST, THEN = 16, 64  # of one shape so many are held in full, and then one of s
 COMMON = {"date", "cache-control", "x-content-type-options", "access-control-allow-origin",
           "access-control-expose-headers"}
 MAYBE = {"content-length", "content-type", "connection"}
-PREFLIGHT = {"allow", "access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"}
+PREFLIGHT = dict.fromkeys(("allow", "access-control-allow-methods", "access-control-allow-headers",
+                           "access-control-max-age"), {"schema": {"type": "string"}})
 UNREADABLE = {400, 405, 413, 414, 417, 431, 505}  # what `default` is there for
 ANY_METHOD = "/v2/authorize"
 DEEP = {"/v2/authorize/{target}", "/page/{file}"}  # the parameter takes slashes, and nothing
@@ -197,9 +198,8 @@ def shared_problem(method, status, headers, body):
 
 
 def preflight_problem(headers, body):
-    known = dict.fromkeys(PREFLIGHT, {"schema": {"type": "string"}})
-    return headers_problem([h for h in headers] + [("access-control-expose-headers", "")], known, False) or \
-        ("a body" if body else None)
+    exposed = [("access-control-expose-headers", "")]  # alone of all answers it has none
+    return headers_problem(list(headers) + exposed, PREFLIGHT, False) or ("a body" if body else None)
 
 
 def problem_of(route, method, status, headers, body):
