@@ -222,6 +222,7 @@ def the_example_configuration_works():
         assert echoed(n.ask("/v2/createsubtoken?access_token=x"))["target"] == "/v2/createsubtoken?access_token=x"
         feed = n.ask("/.subtoken/feed").json()
         assert (feed["count"], feed["sequence"]) == ("1", str(n.feed.sequence)) and 0 <= int(feed["age"]) < 300
+        assert 'subtoken_nginx_decisions_total{worker="0",reason="auth_missing"} 1\n' in n.ask("/.subtoken/metrics").body
     assert "result=ok sub=" + sub_of(t) in n.log() and "result=auth_missing" in n.log()
 
 

@@ -18,7 +18,7 @@ def expressions():
     found = []
     for panel in json.load(open(DASHBOARD))["panels"]:
         for target in panel.get("targets", []):
-            expr = target["expr"].replace("$__rate_interval", "20s").replace("$job", "subtoken-.*").replace("$instance", ".*")
+            expr = target["expr"].replace("$__rate_interval", "20s").replace("$job", "subtoken.*").replace("$instance", ".*")
             assert "$" not in expr, expr
             found.append((panel["title"], expr))
     return found
@@ -58,7 +58,7 @@ class Scraper(Program):
     def __init__(self, targets):
         self.dir = scratch()
         text = open(CONFIG).read()
-        for here, there in {"127.0.0.1:9464": targets[0], "127.0.0.1:8088": targets[1], "127.0.0.1:9465": targets[2],
+        for here, there in {"127.0.0.1:9464": targets[0], "127.0.0.1:8081": targets[1], "127.0.0.1:9465": targets[2],
                             "scrape_interval: 15s": "scrape_interval: 500ms", "evaluation_interval: 15s": "evaluation_interval: 500ms"}.items():
             assert text.count(here) == 1, here
             text = text.replace(here, there)
@@ -101,7 +101,7 @@ class Edge:
         self.nginx = Nginx("""listen 127.0.0.1:%d; subtoken on; subtoken_policy %%(dir)s/policy.json; subtoken_fallback /ask;
           location / { proxy_pass http://api; }
           location /none { subtoken_fallback /nobody; proxy_pass http://api; }
-          location = /metrics { subtoken off; subtoken_status; access_log off; }
+          location = /.subtoken/metrics { subtoken off; subtoken_status; access_log off; }
           location = /ask { internal; subtoken off; proxy_pass http://127.0.0.1:%d/v2/authorize; proxy_pass_request_body off;
             proxy_set_header Content-Length ""; }
           location = /nobody { internal; subtoken off; proxy_pass http://unix:%%(dir)s/nobody:; }""" % (port, self.server.port),
@@ -175,7 +175,7 @@ def selectors(expr):
 @test
 def prometheus_finds_all_that_the_rules_and_the_dashboard_ask_for():
     with Edge() as edge, Scraper(edge.targets) as prometheus:
-        wait(lambda: prometheus.query('sum(up{job=~"subtoken-.*"})') == [3], "all three are scraped: %s" % prometheus.get("targets"))
+        wait(lambda: prometheus.query('sum(up{job=~"subtoken.*"})') == [3], "all three are scraped: %s" % prometheus.get("targets"))
         shown(prometheus, edge, expressions())
         looked_at = [(r["alert"], s) for r in rules() for s in selectors(r["expr"])]
         shown(prometheus, edge, [(name, "count(%s)" % s) for name, s in looked_at])
