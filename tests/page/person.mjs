@@ -119,6 +119,21 @@ test('a key: renamed, disabled, enabled, rotated, its subtokens revoked, deleted
   same([await works(secret), (await server.call('GET', `/v2/keys/${made.id}`, { key: admin })).status], [false, 404], 'deleted');
 });
 
+test('keys of one\'s own that end soon are warned of', async () => {
+  await server.make('/v1/user', admin, { login: 'warned', password: PASSWORD, permissions: ['docs'] });
+  const session = await sessionOf(server, 'warned');
+  await server.make('/v2/keys', session, { name: 'ends later', permissions: ['docs'], expires: '31d' });
+  const page = await enter(server, { login: 'warned' });
+  await go(page, '#/keys');
+  same(await page.locator('.soon').count(), 0, 'warnings without such keys');
+  await server.make('/v2/keys', session, { name: 'ends soon', permissions: ['docs'], expires: '29d' });
+  await go(page, '#/keys');
+  await link(page.locator('.soon').filter({ hasText: text('expiring.note', { n: 1 }) }), text('expiring.show')).click();
+  await page.waitForURL(/expiring=30d/);
+  await link(page, 'ends soon').waitFor();
+  await until(async () => await link(page, 'ends later').count() === 0, 'the other key is left out');
+});
+
 test('a subtoken: what it is worth before it is made, paths checked as one types, a line that works', async () => {
   const page = await enter(server, { key: admin });
   await go(page, '#/make');

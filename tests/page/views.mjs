@@ -26,6 +26,7 @@ const press = (key) => async (page, language) => button(page.locator('main'), te
 // [name, address, the dialog that is opened there]
 const VIEWS = [
   ['keys', '#/keys'],
+  ['keys expiring', '#/keys?expiring=30d'],
   ['keys new', '#/keys/new'],
   ['keys secret', '#/keys/new', async (page, language) => {
     await page.locator('input[name=name]').fill(HOSTILE);
