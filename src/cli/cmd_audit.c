@@ -22,6 +22,8 @@
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000000
 #define FOLLOW_NS 500000000 /* between two looks for new lines */
+#define SETTLE_NS 20000000  /* while lines are held back that are there */
+#define SETTLES 500
 
 static void audit_print_field(const char *name, const char *text) {
   printf(",\"%s\":", name);
@@ -103,8 +105,8 @@ static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit
 
 typedef struct audit_reader {
   const st_data_dir *data;
-  st_store *store; /* NULL after it failed: it is opened again */
-  int64_t last;    /* the id of the line that was printed last */
+  st_store *store;      /* NULL after it failed: it is opened again */
+  st_audit_place place; /* behind the line that was printed last */
   bool json, follow, failing;
 } audit_reader;
 
@@ -118,11 +120,8 @@ static st_store_status audit_print_behind(audit_reader *r, char *error) {
   size_t count = PAGE;
   st_store_status status = ST_STORE_OK;
   while (status == ST_STORE_OK && count == PAGE && st_stop_signal_received == 0) {
-    status = st_store_audit_list_after(r->store, r->last, PAGE, lines, &count, error);
-    for (size_t i = 0; status == ST_STORE_OK && i < count; i++) {
-      audit_print(r, &lines[i]);
-      r->last = lines[i].id;
-    }
+    status = st_store_audit_follow(r->store, &r->place, PAGE, lines, &count, error);
+    for (size_t i = 0; status == ST_STORE_OK && i < count; i++) audit_print(r, &lines[i]);
   }
   return status;
 }
@@ -133,7 +132,7 @@ static st_store_status audit_check_last(const audit_reader *r, bool *there, char
   static st_audit_line newest;
   size_t count = 0;
   st_store_status status = st_store_audit_list(r->store, 0, 1, &newest, &count, error);
-  *there = status != ST_STORE_OK || r->last <= (count > 0 ? newest.id : 0);
+  *there = status != ST_STORE_OK || r->place.last <= (count > 0 ? newest.id : 0);
   return status;
 }
 
@@ -151,10 +150,11 @@ static void audit_print_new(audit_reader *r, bool *there, char *error) {
   r->failing = true;
   if (r->store != NULL) st_store_close(r->store);
   r->store = NULL;
+  r->place = (st_audit_place){.last = r->place.last};
 }
 
-static void audit_pause(void) {
-  struct timespec pause = {.tv_nsec = FOLLOW_NS};
+static void audit_pause(long ns) {
+  struct timespec pause = {.tv_nsec = ns};
   if (st_stop_signal_received == 0) (void)nanosleep(&pause, NULL); /* a signal ends it */
 }
 
@@ -162,7 +162,7 @@ static int audit_gone(const audit_reader *r) {
   return st_print_error(ST_EXIT_REFUSED,
                         "audit: the log ends before line %lld: the store was restored, or is "
                         "another one; begin anew with --after 0",
-                        (long long)r->last);
+                        (long long)r->place.last);
 }
 
 /* What is behind the last line; with --follow until a signal comes. */
@@ -171,10 +171,15 @@ static int audit_print_rest(audit_reader *r) {
   bool there = true;
   st_store_status status = audit_check_last(r, &there, error);
   if (status == ST_STORE_OK && there) status = audit_print_behind(r, error);
+  /* What is there but held back, because others write at this moment. */
+  for (int i = 0; i < SETTLES && status == ST_STORE_OK && r->place.unsettled != 0; i++) {
+    audit_pause(SETTLE_NS);
+    status = audit_print_behind(r, error);
+  }
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "audit: %s", error);
   int code = st_print_flush(ST_EXIT_DONE);
   while (there && r->follow && code == ST_EXIT_DONE && st_stop_signal_received == 0) {
-    audit_pause();
+    audit_pause(FOLLOW_NS);
     audit_print_new(r, &there, error);
     code = st_print_flush(ST_EXIT_DONE);
   }
@@ -189,7 +194,7 @@ static int audit_print_newest(audit_reader *r, size_t limit) {
   size_t count;
   st_store_status status =
       audit_read_newest(r->store, limit > 0 ? limit : 1, &lines, &count, error);
-  if (status == ST_STORE_OK && count > 0) r->last = lines[0].id;
+  if (status == ST_STORE_OK && count > 0) r->place.last = lines[0].id;
   if (limit == 0) count = 0;
   if (status == ST_STORE_OK && count > 0 && !r->json) {
     st_print_heading(
@@ -246,7 +251,8 @@ int st_cmd_audit(int argc, char **argv) {
       (!audit_read_number(limit_option, LIMIT_MAX, &limit) || (limit == 0 && !reader.follow))) {
     return st_options_usage(&arguments, "--limit must be a number from 1 to %d", LIMIT_MAX);
   }
-  if (after_option != NULL && !audit_read_number(after_option, INT64_MAX / 100, &reader.last)) {
+  if (after_option != NULL &&
+      !audit_read_number(after_option, INT64_MAX / 100, &reader.place.last)) {
     return st_options_usage(&arguments, "--after must be the id of a line, or 0");
   }
   return audit_run(&reader, &data_options, after_option == NULL, (size_t)limit);

@@ -301,10 +301,19 @@ st_store_status st_store_session_end(st_store *store, const st_audit_context *co
 st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limit,
                                     st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Oldest first, those whose id is above `after`. A line that is written later has a larger id than
- * any that was there. */
-st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t limit,
-                                          st_audit_line *lines, size_t *count, char *error)
+/* Oldest first, those behind a line, none twice and none left out: when several issuers write at a
+ * time a line may come after one with a larger id, and lines are held back until that cannot be.
+ * place->last is the caller's, the id of the last line that was taken; the rest begins as zero, and
+ * again after a failure. place->unsettled: some lines are held back.
+ */
+typedef struct st_audit_place {
+  int64_t last;
+  int64_t settled; /* up to this id nothing comes any more */
+  int64_t seen;    /* nor up to this one, once every transaction before `unsettled` has ended */
+  int64_t unsettled;
+} st_audit_place;
+st_store_status st_store_audit_follow(st_store *store, st_audit_place *place, size_t limit,
+                                      st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
 /* Removes lines from before a time, in seconds, a thousand at most; the last line stays. *removed:
  * how many; 0 unless ST_STORE_OK. Call it until that is 0. */

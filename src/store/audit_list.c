@@ -31,11 +31,51 @@ st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limi
       &page, error);
 }
 
-st_store_status st_store_audit_list_after(st_store *store, int64_t after, size_t limit,
-                                          st_audit_line *lines, size_t *count, char *error) {
+/* The last line, and which transactions may still be under way: none when both numbers are alike.
+ */
+typedef struct audit_bound {
+  int64_t last, first_running, next;
+} audit_bound;
+
+static bool take_bound(const st_row *row, void *item) {
+  audit_bound *bound = item;
+  bound->last = st_row_number(row, 0);
+  bound->first_running = st_row_number(row, 1);
+  bound->next = st_row_number(row, 2);
+  return true;
+}
+
+/* Whoever is under way when a line is seen may have taken a smaller id before it; whoever begins
+ * later takes a larger one. */
+static void settle(st_audit_place *place, const audit_bound *bound) {
+  if (place->unsettled != 0 && bound->first_running >= place->unsettled) {
+    place->settled = place->seen;
+    place->unsettled = 0;
+  }
+  if (bound->first_running == bound->next) {
+    place->settled = bound->last;
+    place->unsettled = 0;
+  } else if (place->unsettled == 0 && bound->last > place->settled) {
+    place->seen = bound->last;
+    place->unsettled = bound->next;
+  }
+}
+
+st_store_status st_store_audit_follow(st_store *store, st_audit_place *place, size_t limit,
+                                      st_audit_line *lines, size_t *count, char *error) {
+  audit_bound bound;
   st_query_page page = {lines, sizeof *lines, limit, count, take_line};
-  return st_query_list(store, ST_SQL_AUDIT_AFTER,
-                       ST_VALUES(st_db_number(after), st_db_number((int64_t)limit)), &page, error);
+  *count = 0;
+  st_store_status status = st_query_one(store, ST_SQL_AUDIT_BOUND, ST_NO_VALUES, &bound,
+                                        sizeof bound, take_bound, error);
+  if (status != ST_STORE_OK) return status;
+  settle(place, &bound);
+  status = st_query_list(store, ST_SQL_AUDIT_AFTER,
+                         ST_VALUES(st_db_number(place->last), st_db_number((int64_t)limit),
+                                   st_db_number(place->settled)),
+                         &page, error);
+  if (status == ST_STORE_OK && *count > 0) place->last = lines[*count - 1].id;
+  return status;
 }
 
 /* ---- what is looked for ---- */

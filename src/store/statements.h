@@ -131,7 +131,8 @@ typedef enum st_sql {
   ST_SQL_AUDIT_SCAN_ACTION,
   ST_SQL_AUDIT_SCAN_TARGET,
   ST_SQL_AUDIT_LAST,  /* the id of the last line, or 0 */
-  ST_SQL_AUDIT_AFTER, /* the lines behind an id, oldest first */
+  ST_SQL_AUDIT_AFTER, /* the lines behind an id and up to one, oldest first */
+  ST_SQL_AUDIT_BOUND, /* the last id; the first transaction that runs, and the next that will */
   ST_SQL_AUDIT_CUT,   /* those of before a time, at most so many, but for the last line */
 
   /* Numbers under names, and the sequence. */

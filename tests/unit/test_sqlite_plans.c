@@ -34,7 +34,7 @@ static void a_page_is_found_by_an_index(void **state) {
       {ST_SQL_KEY_COUNT_EXPIRING,
        "SEARCH keys USING COVERING INDEX keys_expiring (expires_at>? AND expires_at<?)"},
       {ST_SQL_KEY_LIST_EXPIRING, "SEARCH keys USING INDEX keys_expiring "},
-      {ST_SQL_AUDIT_AFTER, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)"},
+      {ST_SQL_AUDIT_AFTER, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
       {ST_SQL_AUDIT_CUT, "SEARCH audit USING COVERING INDEX audit_at (at<?)"},
       {ST_SQL_AUDIT_CUT, "SEARCH audit USING INTEGER PRIMARY KEY (rowid=?)"},
   };

@@ -359,7 +359,10 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_LIST] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
                               " WHERE id < $1 ORDER BY id DESC LIMIT $2"),
     [ST_SQL_AUDIT_AFTER] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
-                               " WHERE id > $1 ORDER BY id LIMIT $2"),
+                               " WHERE id > $1 AND id <= $3 ORDER BY id LIMIT $2"),
+    [ST_SQL_AUDIT_BOUND] =
+        SQL("SELECT (SELECT coalesce(max(id), 0) FROM audit), pg_snapshot_xmin(s)::text::bigint,"
+            " pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() AS s"),
     [ST_SQL_AUDIT_CUT] =
         SQL("DELETE FROM audit WHERE id = ANY(ARRAY(SELECT id FROM audit WHERE at < $1"
             " AND id < (SELECT max(id) FROM audit) ORDER BY at, id LIMIT $2))"),

@@ -82,21 +82,28 @@ static st_store_status check_same(const st_sqlite *store, sqlite3 *db, char *err
 
 /* The statements that only read, on the connection of the management. */
 static bool prepare_queries(st_sqlite_db *db) {
-  static const st_sql which[] = {
-      ST_SQL_KEY_FIND,           ST_SQL_KEY_FIND_SUB,        ST_SQL_KEY_LIST,
-      ST_SQL_KEY_LIST_OWNED,     ST_SQL_KEY_COUNT,           ST_SQL_SETTING_GET,
-      ST_SQL_USER_FIND,          ST_SQL_USER_LIST,           ST_SQL_AUDIT_LIST,
-      ST_SQL_AUDIT_AFTER,        ST_SQL_KEY_COUNT_EXPIRING,  ST_SQL_KEY_LIST_EXPIRING,
-      ST_SQL_USER_WAS_DELETED,   ST_SQL_REFRESH_SESSION,     ST_SQL_COPY_BEGIN,
-      ST_SQL_COPY_END,           ST_SQL_COPY_READ_SETTINGS,  ST_SQL_COPY_READ_ISSUED,
-      ST_SQL_COPY_READ_KEYS,     ST_SQL_COPY_READ_REPLACED,  ST_SQL_COPY_READ_REVOKED,
-      ST_SQL_COPY_READ_LISTED,   ST_SQL_COPY_READ_CHANGES,   ST_SQL_COPY_READ_USERS,
-      ST_SQL_COPY_READ_SESSIONS, ST_SQL_COPY_READ_REFRESH,   ST_SQL_COPY_READ_USED,
-      ST_SQL_COPY_READ_AUDIT,    ST_SQL_COPY_READ_REMAINING, ST_SQL_REMAINING_NEXT,
-      ST_SQL_AUDIT_LAST,         ST_SQL_OWNED_HOLDING,       ST_SQL_OWNED_HOLDING_SESSIONS,
-      ST_SQL_KEY_SCAN,           ST_SQL_KEY_SCAN_OWNED,      ST_SQL_KEY_SCAN_EXPIRING,
-      ST_SQL_USER_SCAN,          ST_SQL_AUDIT_PLACE,         ST_SQL_AUDIT_SCAN,
-      ST_SQL_AUDIT_SCAN_WHO,     ST_SQL_AUDIT_SCAN_ACTION,   ST_SQL_AUDIT_SCAN_TARGET};
+  static const st_sql which[] = {ST_SQL_KEY_FIND,           ST_SQL_KEY_FIND_SUB,
+                                 ST_SQL_KEY_LIST,           ST_SQL_KEY_LIST_OWNED,
+                                 ST_SQL_KEY_COUNT,          ST_SQL_SETTING_GET,
+                                 ST_SQL_USER_FIND,          ST_SQL_USER_LIST,
+                                 ST_SQL_AUDIT_LIST,         ST_SQL_AUDIT_AFTER,
+                                 ST_SQL_AUDIT_BOUND,        ST_SQL_KEY_COUNT_EXPIRING,
+                                 ST_SQL_KEY_LIST_EXPIRING,  ST_SQL_USER_WAS_DELETED,
+                                 ST_SQL_REFRESH_SESSION,    ST_SQL_COPY_BEGIN,
+                                 ST_SQL_COPY_END,           ST_SQL_COPY_READ_SETTINGS,
+                                 ST_SQL_COPY_READ_ISSUED,   ST_SQL_COPY_READ_KEYS,
+                                 ST_SQL_COPY_READ_REPLACED, ST_SQL_COPY_READ_REVOKED,
+                                 ST_SQL_COPY_READ_LISTED,   ST_SQL_COPY_READ_CHANGES,
+                                 ST_SQL_COPY_READ_USERS,    ST_SQL_COPY_READ_SESSIONS,
+                                 ST_SQL_COPY_READ_REFRESH,  ST_SQL_COPY_READ_USED,
+                                 ST_SQL_COPY_READ_AUDIT,    ST_SQL_COPY_READ_REMAINING,
+                                 ST_SQL_REMAINING_NEXT,     ST_SQL_AUDIT_LAST,
+                                 ST_SQL_OWNED_HOLDING,      ST_SQL_OWNED_HOLDING_SESSIONS,
+                                 ST_SQL_KEY_SCAN,           ST_SQL_KEY_SCAN_OWNED,
+                                 ST_SQL_KEY_SCAN_EXPIRING,  ST_SQL_USER_SCAN,
+                                 ST_SQL_AUDIT_PLACE,        ST_SQL_AUDIT_SCAN,
+                                 ST_SQL_AUDIT_SCAN_WHO,     ST_SQL_AUDIT_SCAN_ACTION,
+                                 ST_SQL_AUDIT_SCAN_TARGET};
   bool ok = true;
   for (size_t i = 0; ok && i < sizeof which / sizeof *which; i++) {
     ok = st_sqlite_prepare(db->connection, &st_sqlite_sql[which[i]], &db->statements[which[i]], 1);

@@ -290,7 +290,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
     [ST_SQL_AUDIT_AFTER] =
         "SELECT id, at, action, who, origin, target, detail FROM audit"
-        " WHERE id > ?1 ORDER BY id LIMIT ?2",
+        " WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2",
+    [ST_SQL_AUDIT_BOUND] = "SELECT coalesce(max(id), 0), 0, 0 FROM audit", /* one writes at a time */
     [ST_SQL_AUDIT_CUT] =
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit INDEXED BY audit_at WHERE at < ?1"
         " AND id < (SELECT max(id) FROM audit) LIMIT ?2)",
