@@ -78,8 +78,8 @@ async function show(main, rest, query) {
   return fill(main, el('p', {}, el('a', { href: `#/${NAME}` }, t('users.title'))), el('h1', { tabindex: '-1' }, el('bdi', {}, user.login), ' ', state(user)),
     rows([[t('column.permissions'), permissionList(user.permissions)], [t('user.created'), time(user.created_at, '–')]]),
     actions(user),
-    el('p', {}, el('a', { href: address('all-keys', { owner: user.login }) }, t('user.keys')), ' ',
-      me().permissions.includes('audit') ? el('a', { href: address('audit', { target: user.login }) }, t('user.audit')) : null));
+    el('p', {}, el('a', { href: address('all-keys', { owner: user.login }) }, t('user.keys')),
+      me().permissions.includes('audit') ? [' · ', el('a', { href: address('audit', { target: user.login }) }, t('user.audit'))] : null));
 }
 
 view({ name: NAME, title: 'users.title', needs: ['users'], show });

@@ -172,11 +172,16 @@ test('the feed: sequence, age, and which edge asked when', async () => {
 });
 
 test('the ring: kids, ages, which signs, and no secret', async () => {
+  server.run(['secret', 'add', '--kid', 'winter']);
+  const told = async () => (await server.call('GET', '/v2/ring', { key: admin })).body;
+  await until(async () => (await told()).secrets.length === 2, 'the server has both secrets');
   const page = await enter(server, { login: 'admin' });
   await link(page.getByRole('navigation').first(), text('ring.title')).click();
-  const { body } = await server.call('GET', '/v2/ring', { key: admin });
+  const body = await told();
+  same(body.secrets.map(({ signs }) => signs).sort(), [false, true], 'one of them signs');
   await until(async () => await rows(page).count() === body.secrets.length, 'a row for each secret');
   same(await cells(page, text('ring.does')), body.secrets.map(({ signs }) => text(signs ? 'ring.signs' : 'ring.verifies')), 'which signs');
+  same((await cells(page, text('ring.kid'))).sort(), [text('ring.unnamed'), 'winter'], 'their names');
 });
 
 test('without the permissions, no administrators view', async () => {
