@@ -85,7 +85,7 @@ static const st_problem *user_list_reply(st_context *c, subtoken_text search, co
 }
 
 static const st_problem *user_list_answer(st_context *c) {
-  char after[ST_NAME_MAX + 1], search[ST_NAME_MAX + 1];
+  char after[ST_NAME_MAX + 1] = "", search[ST_NAME_MAX + 1] = "";
   int64_t limit = USERS_PAGE_DEFAULT;
   st_identity identity;
   const st_problem *problem = st_user_manager_find(c, &identity);
