@@ -166,7 +166,7 @@ static void a_write_error_changes_nothing(void **state) {
     st_store *store = NULL;
     signal(SIGXFSZ, SIG_IGN);
     REQUIRE(st_store_open(db, true, &store, error) == ST_STORE_OK);
-    limit_file_size(200000);
+    limit_file_size(300000);
     unsigned n = fill_up(store, 0);
     REQUIRE(n > 5);
     limit_file_size(RLIM_INFINITY);
