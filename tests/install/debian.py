@@ -377,8 +377,8 @@ def old_package():
     tree, packed = os.path.join(WORK, "old"), os.path.join(scratch(), "packed")
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree)
-    sh("sh", "-c", 'git archive "$1" | tar -x -C "$2" && cp -a third_party/src "$2/third_party/" && make -C "$2" build/subtoken',
-       "sh", OLD, tree, cwd=ROOT)
+    sh("sh", "-c", 'git archive "$1" | tar -x -C "$2" && cp -a third_party/src "$2/third_party/" && make -C "$2" CC="$3" build/subtoken',
+       "sh", OLD, tree, "ccache gcc" if shutil.which("ccache") else "gcc", cwd=ROOT)
     sh("dpkg-deb", "-R", built(names=["subtoken"])[0], packed)
     shutil.copy(os.path.join(tree, "build/subtoken"), os.path.join(packed, "usr/bin/subtoken"))
     for path, changes in (("DEBIAN/control", [("^Version: .*", "Version: 0.3.0~old")]),
