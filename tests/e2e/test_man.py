@@ -318,9 +318,9 @@ STATEMENTS = [
      'subtoken_url_canonical(text("/a;"), header, 99, &len, &fault) == SUBTOKEN_BAD_URL && '
      'header[0] == 0 && len == 0 && fault == SUBTOKEN_FAULT_BAD_CHAR'),
     # subtoken_policy_find.3
-    ("subtoken_policy_find.3", "about ten times as much and up to 70 KiB, or 0 when it "
+    ("subtoken_policy_find.3", "about 13 times as much and up to 70 KiB, or 0 when it "
      "is longer than",
-     'subtoken_policy_size(1 << 20) > 9 << 20 && subtoken_policy_size(1 << 20) < 11 << 20 && '
+     'subtoken_policy_size(1 << 20) > 10 << 20 && subtoken_policy_size(1 << 20) < 14 << 20 && '
      'subtoken_policy_size(100) < 10 << 10 && '
      'subtoken_policy_size(SUBTOKEN_POLICY_TEXT_MAX + 1) == 0'),
     ("subtoken_policy_find.3", "All zero, a policy denies.",
