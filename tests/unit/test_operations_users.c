@@ -3,12 +3,14 @@
 #include "sqlite_query.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/hmac.h"
 #include "operations/draw.h"
 #include "operations/password.h"
 #include "operations/users.h"
 #include "os/clock.h"
+#include "server/runtime_config.h"
 #include "server/upkeep.h"
 #include "service/service.h"
 
@@ -23,13 +25,33 @@
 
 static st_users users;
 
+/* The upkeep's thread looks at the settings and the ring that are in force. */
+static char secrets[64];
+
+static bool start_config(void) {
+  static const char line[] = ":AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n";
+  st_settings settings;
+  snprintf(secrets, sizeof secrets, "/tmp/subtoken-test-XXXXXX");
+  int fd = mkstemp(secrets); /* with mode 0600 */
+  bool written = fd >= 0 && write(fd, line, sizeof line - 1) == (ssize_t)sizeof line - 1;
+  if (fd < 0 || close(fd) != 0 || !written) return false;
+  st_config_default(&settings);
+  return st_runtime_config_start(secrets, &settings, error);
+}
+
 static int set_up(void **state) {
-  if (setup(state) != 0) return -1;
+  if (setup(state) != 0 || !start_config()) return -1;
   users = st_users_of(store);
   return st_password_start() ? 0 : -1;
 }
 
-#define USERS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, teardown)
+static int tear_down(void **state) {
+  st_runtime_config_stop();
+  (void)unlink(secrets);
+  return teardown(state);
+}
+
+#define USERS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* ---- what was used ---- */
 
