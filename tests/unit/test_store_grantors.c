@@ -213,11 +213,40 @@ static void a_deleted_manager_rotates_nothing(void **state) {
   st_store_close(other);
 }
 
+/* Over HTTP a user is changed by somebody, who must be in force; and what is added, theirs. */
+static void who_adds_permissions_has_them(void **state) {
+  (void)state;
+  make_key(1, "", "a,users");
+  make_user(2, "bob", "b");
+  st_key key = row_of(3, "", "a,users");
+  key.expires_at = NOW + DAY;
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(3), error));
+  st_audit_context by = *CONTEXT;
+  by.by = grantor_of(1);
+#define SET(list) st_store_user_set_permissions(store, &by, "bob", list, sub_of(9), NULL, error)
+  assert_int_equal(SET("b,c"), ST_STORE_DENIED);
+  assert_ok(SET("b,a")); /* what the user has the grantor need not have */
+  by.by = grantor_of(3);
+  assert_ok(SET("b,a"));
+  assert_int_equal(SET("b,a,users"), ST_STORE_DENIED); /* it ends before the user */
+  by.by = grantor_of(1);
+  assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(1), true, NULL, error));
+  assert_int_equal(SET("b,a"), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_set_disabled(store, &by, "bob", true, NULL, error),
+                   ST_STORE_DENIED);
+  assert_int_equal(st_store_user_delete(store, &by, "bob", NULL, error), ST_STORE_DENIED);
+#undef SET
+  st_user user;
+  assert_ok(st_store_user_find(store, ST_TEXT("bob"), &user, error));
+  assert_string_equal(user.key.permissions, "b,a");
+  assert_false(user.key.disabled);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(who_rotates_has_as_much),           TEST(who_rotates_is_in_force),
       TEST(an_expired_key_is_not_rotated),     TEST(who_has_ended_changes_no_key),
-      TEST(a_deleted_manager_rotates_nothing),
+      TEST(a_deleted_manager_rotates_nothing), TEST(who_adds_permissions_has_them),
   };
   return RUN_ON_EVERY_STORE(tests);
 }
