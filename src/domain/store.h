@@ -128,14 +128,13 @@ st_store_status st_store_key_list(st_store *store, const char *owner, const char
     __attribute__((warn_unused_result));
 st_store_status st_store_key_count(st_store *store, int64_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Keys that end after a time and at `until` at the latest, in seconds: how many there are. It reads
- * an entry of an index for each. */
+/* How many keys end after a time and at `until` at the latest: an entry of an index is read for
+ * each. */
 st_store_status st_store_key_count_expiring(st_store *store, int64_t after, int64_t until,
                                             int64_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Which they are, the first to end first: up to limit, those behind the key that ends at `after`
- * and has after_id. For the first page after_id is ST_KEY_ID_LAST: those that end after that time.
- */
+/* Which they are, the first to end first: up to limit, behind the key that ends at `after` and has
+ * after_id; for the first page that is ST_KEY_ID_LAST. */
 #define ST_KEY_ID_LAST "~" /* it comes after every id */
 st_store_status st_store_key_list_expiring(st_store *store, int64_t after, const char *after_id,
                                            int64_t until, size_t limit, st_key *keys, size_t *count,
@@ -301,22 +300,13 @@ st_store_status st_store_session_end(st_store *store, const st_audit_context *co
 st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limit,
                                     st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Oldest first, those behind a line, none twice and none left out: when several issuers write at a
- * time a line may come after one with a larger id, and lines are held back until that cannot be.
- * place->last is the caller's, the id of the last line that was taken; the rest begins as zero, and
- * again after a failure. place->unsettled: some lines are held back.
- */
-typedef struct st_audit_place {
-  int64_t last;
-  int64_t settled; /* up to this id nothing comes any more */
-  int64_t seen;    /* nor up to this one, once every transaction before `unsettled` has ended */
-  int64_t unsettled;
-} st_audit_place;
+/* Oldest first, those behind a place, none twice and none left out: where several write at a time a
+ * line may come after one with a larger id, and lines are held back until that cannot be. */
 st_store_status st_store_audit_follow(st_store *store, st_audit_place *place, size_t limit,
                                       st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Removes lines from before a time, in seconds, a thousand at most; the last line stays. *removed:
- * how many; 0 unless ST_STORE_OK. Call it until that is 0. */
+/* Removes lines from before a time, a thousand at most; the last line stays. Call it until *removed
+ * is 0, as it is unless ST_STORE_OK. */
 st_store_status st_store_audit_cut(st_store *store, int64_t before, int64_t *removed, char *error)
     __attribute__((warn_unused_result));
 /* A line for what changed elsewhere: the ring of secrets. What does not fit a line is cut. */

@@ -37,6 +37,16 @@ typedef struct st_audit_line {
 
 struct st_audit_filter;
 
+/* Where somebody is who follows the audit log. last is the caller's, the id of the line that was
+ * taken last; the rest begins as zero, and again after a failure.
+ */
+typedef struct st_audit_place {
+  int64_t last;
+  int64_t settled;   /* up to this id nothing comes any more */
+  int64_t seen;      /* nor up to this one, once every transaction before `unsettled` has ended */
+  int64_t unsettled; /* not 0: some lines are held back */
+} st_audit_place;
+
 /* Any thread may call. Passwords are wiped by the caller. */
 typedef struct st_users {
   void *context;
