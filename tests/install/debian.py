@@ -142,7 +142,7 @@ def make_subtoken(m, *parameters):
 
 @test
 def another_folder_gives_the_same_bits():
-    out = os.path.join(scratch(), "another", "folder with a longer name")
+    out = os.path.join(scratch(), "another", "folder-with-a-longer-name")
     sh("sh", "src/packaging/build.sh", out, cwd=ROOT)
     digests = [{os.path.basename(p): hashlib.sha256(open(p, "rb").read()).hexdigest() for p in glob.glob(os.path.join(d, "*.deb"))}
                for d in (DEB, out)]
