@@ -1,7 +1,7 @@
-"""make bench-metrics: createsubtoken of a server that counts what it answers (the setting metrics), and is asked for it
-each second, beside one that does not: two servers of each kind, in turns; medians of the rounds are printed.
-usage: metrics.py BUILD [ROUNDS]"""
-import contextlib, os, re, statistics, sys, threading, urllib.request
+"""make bench-metrics: createsubtoken of a server that counts what it answers, and is asked for that each second, and of
+the same process when it does not (the setting metrics, switched by a reload before each turn); medians of the rounds are
+printed. usage: metrics.py BUILD [ROUNDS]"""
+import contextlib, os, signal, statistics, sys, threading, urllib.request
 
 sys.argv[1:] = sys.argv[1:] or ["build"]
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -18,16 +18,15 @@ WANTED = 0.99
 class Scrape:
     """GET /metrics once a second, from when it is entered until it is left."""
 
-    def __init__(self, port):
-        self.url = "http://127.0.0.1:%d/metrics" % port
+    def __init__(self, server, key):
+        self.request = urllib.request.Request(server.url + "/metrics", headers={"Authorization": "Bearer " + key})
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run)
-        self.bytes = 0
 
     def run(self):
         while True:
-            with urllib.request.urlopen(self.url, timeout=30) as answer:
-                self.bytes = len(answer.read())
+            with urllib.request.urlopen(self.request, timeout=30) as answer:
+                answer.read()
             if self.over.wait(1):
                 return
 
@@ -40,50 +39,39 @@ class Scrape:
         self.thread.join()
 
 
-def measure(server, key, port):
+def switch(server, counts):
+    """The same process, and from now on it counts or does not."""
+    before = server.log().count('"reloaded"')
+    server.write_config({"metrics": counts})
+    server.process.send_signal(signal.SIGHUP)
+    support.wait(lambda: server.log().count('"reloaded"') > before, "it is reloaded")
+
+
+def measure(server, keys, counts):
     """Requests a second, and microseconds of processor time a request."""
-    with Scrape(port) if port is not None else contextlib.nullcontext():
-        rate, _, cpu = load.measured([server.process.pid], server.port, load.QUERY, key)
+    switch(server, counts)
+    with Scrape(server, keys["metrics"]) if counts else contextlib.nullcontext():
+        rate, _, cpu = load.measured([server.process.pid], server.port, load.QUERY, keys["account,progression"])
     return rate, cpu
 
 
-def start(counts):
-    """A server, its key, and where it is scraped."""
-    server = support.Server(config={"metrics_listen": "127.0.0.1:0"} if counts else {"metrics": False})
-    key = support.make_key(server.data, "account,progression")["key"]
-    server.start()
-    found = re.search(r'"metrics_listening","detail":"http://[^"]*:(\d+)"', server.log())
-    return server, key, int(found.group(1)) if counts else None
-
-
-def compare(servers):
-    """{counts: [(rate, processor time)]} of each round, of all servers that count or do not."""
-    rounds = {True: [], False: []}
-    for r in range(ROUNDS + (not BRIEF)):  # the first is not counted
-        first = r % len(servers)
-        order = (servers[first:] + servers[:first])[::1 if r % 2 == 0 else -1]
-        taken = {True: [], False: []}
-        for server in order:
-            taken[server[2] is not None].append(measure(*server))
-        for counts, each in taken.items():
-            rounds[counts].append([statistics.mean(column) for column in zip(*each)])
-    return rounds[True][not BRIEF:], rounds[False][not BRIEF:]
-
-
 def main():
-    # Two of each: of two servers that do the same, one is up to a tenth faster, by where its memory lies.
-    servers = [start(counts) for counts in (brief([True, False], [True, False, False, True]))]
-    on, off = compare(servers)
-    for server, _, _ in servers:
-        server.stop()
-    ratio = statistics.median(a[0] / b[0] for a, b in zip(on, off))
-    cpu = statistics.median(a[1] / b[1] for a, b in zip(on, off))
-    print("\ncreatesubtoken with metrics, which are asked for each second, and without: %d keep-alive connections,\n"
-          "%d rounds of %d s" % (load.CONNECTIONS, ROUNDS, load.SECONDS))
+    with support.Server(config={"metrics": True}) as server:
+        keys = {names: support.make_key(server.data, names)["key"] for names in ("metrics", "account,progression")}
+        rounds = []
+        for r in range(ROUNDS + (not BRIEF)):  # the first is not counted
+            turns = {counts: measure(server, keys, counts) for counts in ((True, False) if r % 2 == 0 else (False, True))}
+            rounds.append((turns[True], turns[False]))
+    rounds = rounds[not BRIEF:]
+    ratio = statistics.median(on[0] / off[0] for on, off in rounds)
+    cpu = statistics.median(on[1] / off[1] for on, off in rounds)
+    print("\ncreatesubtoken with metrics, which are asked for each second, and without: one process, %d keep-alive\n"
+          "connections, %d rounds of %d s each" % (load.CONNECTIONS, ROUNDS, load.SECONDS))
     print("%9s %9s %7s %9s   %8s %8s %7s" % ("on/s", "off/s", "ratio", "wanted", "us CPU", "off", "ratio"))
     print("%9.0f %9.0f %7.3f %9.2f   %8.2f %8.2f %7.3f  %s" % (
-        statistics.median(a[0] for a in on), statistics.median(b[0] for b in off), ratio, WANTED,
-        statistics.median(a[1] for a in on), statistics.median(b[1] for b in off), cpu, verdict(ratio >= WANTED)))
+        statistics.median(on[0] for on, _ in rounds), statistics.median(off[0] for _, off in rounds), ratio, WANTED,
+        statistics.median(on[1] for on, _ in rounds), statistics.median(off[1] for _, off in rounds), cpu,
+        verdict(ratio >= WANTED)))
 
 
 main()
