@@ -1,6 +1,6 @@
 // The administrators' views in Chromium: users, all keys, the audit log, the feed, the ring, keys that end soon.
 // What is seen is compared with what the server says when it is asked beside the page.
-import { check, main, same, test, until } from './fixture.mjs';
+import { check, gone, main, same, test, until } from './fixture.mjs';
 import { HOSTILE, HOSTILE_PERMISSION, PASSWORD, button, cells, enter, field, go, link, rows, settled, text, world } from './world.mjs';
 
 const { server, admin } = await world();
@@ -80,7 +80,7 @@ test('users: made, changed, disabled, enabled, deleted', async () => {
   check(await dialog.getByRole('checkbox', { name: 'docs' }).isChecked(), 'what the user has is checked');
   await dialog.getByRole('checkbox', { name: 'docs' }).uncheck();
   await button(dialog, text('user.save')).click();
-  await dialog.waitFor({ state: 'hidden' });
+  await gone(page);
   same((await told()).body.permissions, [HOSTILE_PERMISSION], 'one permission is gone');
 
   await button(page, text('user.disable')).click();
@@ -95,7 +95,7 @@ test('users: made, changed, disabled, enabled, deleted', async () => {
 
   await button(page, text('user.delete')).click();
   await page.keyboard.press('Escape');
-  await dialog.waitFor({ state: 'hidden' });
+  await gone(page);
   same((await told()).status, 200, 'Escape deletes nobody');
   await button(page, text('user.delete')).click();
   await button(dialog, text('user.delete')).click();

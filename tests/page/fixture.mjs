@@ -172,7 +172,8 @@ export class Server {
 
 // ---- the browser ----
 
-const CHROMIUMS = ['/usr/bin/chromium', '/usr/bin/chromium-headless-shell'];
+// The one without windows first: it takes a third of the processor's time.
+const CHROMIUMS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'];
 let browser = null;
 const open = []; // contexts with what went wrong in them
 
@@ -189,8 +190,11 @@ export async function tab(server, { dark = false, width = 1000, height = 800, lo
   context.setDefaultTimeout(patience * 1000);
   const page = await context.newPage();
   const wrong = [];
-  open.push({ context, page, wrong });
+  const asking = new Set();
+  open.push({ context, page, wrong, asking });
   watch(context, page, server, wrong);
+  page.on('request', (request) => asking.add(request));
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => asking.delete(request));
   await page.addInitScript(() => {
     globalThis.brokenPolicy = [];
     document.addEventListener('securitypolicyviolation', (event) => {
@@ -231,10 +235,29 @@ async function closeAll() {
   return all;
 }
 
+// ---- when a page has done what it was told to ----
+
+// The view is all there, and nothing that was asked is still to be answered: what a button began has ended.
+export async function quiet(page) {
+  const { asking } = open.find((each) => each.page === page);
+  await until(async () => {
+    if (asking.size > 0 || await page.locator('main .view:not([aria-busy]) h1').count() !== 1) return false;
+    await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); }));
+    return asking.size === 0;
+  }, 'everything is answered and drawn');
+}
+
+// No dialog is left. One that is closed is not seen any more, but goes in a task of its own, and what follows it comes then.
+export async function gone(page) {
+  await until(async () => await page.locator('dialog').count() === 0, 'the dialog is gone');
+  await quiet(page);
+}
+
 // ---- what holds of each view ----
 
 // axe-core finds nothing, and nothing needs scrolling sideways. Draws it where that is asked for.
 export async function sound(page, name) {
+  await quiet(page);
   if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });

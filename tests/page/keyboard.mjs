@@ -1,7 +1,7 @@
 // The page with the keyboard alone: each thing that can be pressed is reached by Tab, is seen to have the focus, and
 // works by Enter, Space or the arrows; a dialog keeps the focus and gives it back.
-import { check, main, same, tab, test, until } from './fixture.mjs';
-import { HOSTILE, PASSWORD, settled, text, world } from './world.mjs';
+import { check, gone, main, quiet, same, tab, test, until } from './fixture.mjs';
+import { HOSTILE, PASSWORD, go, settled, text, world } from './world.mjs';
 
 const { server, admin } = await world();
 
@@ -35,7 +35,7 @@ const toInput = (page, name) => tabTo(page, (now) => now.name === name, name);
 
 async function enter(page) {
   await page.goto('/');
-  await page.locator('input[name=login]').waitFor();
+  await page.locator('main input[name=login]').waitFor();
   await toInput(page, 'login');
   await page.keyboard.type('admin');
   await toInput(page, 'password');
@@ -53,6 +53,7 @@ test('a user is made: from the login to the heading of the new one', async () =>
   await toText(page, text('users.title'));
   await page.keyboard.press('Enter');
   await page.locator('table.list').waitFor();
+  await quiet(page);
   await toText(page, text('user.make'));
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
@@ -71,8 +72,7 @@ test('a user is made: from the login to the heading of the new one', async () =>
 test('a dialog keeps the focus, ends by Escape, and gives it back', async () => {
   const page = await tab(server);
   await enter(page);
-  await page.evaluate(() => { location.hash = '#/users/admin'; });
-  await page.getByRole('heading', { level: 1 }).filter({ hasText: 'admin' }).waitFor();
+  await go(page, '#/users/admin');
   await toText(page, text('user.delete'));
   await page.keyboard.press('Enter');
   const dialog = page.getByRole('dialog');
@@ -83,7 +83,7 @@ test('a dialog keeps the focus, ends by Escape, and gives it back', async () => 
     check(now === null || now.inDialog, `Tab leaves the dialog: ${JSON.stringify(now)}`); // null: the browser's own bar
   }
   await page.keyboard.press('Escape');
-  await dialog.waitFor({ state: 'hidden' });
+  await gone(page);
   same((await focused(page))?.text, text('user.delete'), 'what opened it has the focus');
 });
 
@@ -91,7 +91,7 @@ test('a subtoken is made, looked into and revoked', async () => {
   const key = await server.make('/v2/keys', admin, { name: HOSTILE, permissions: ['docs', 'account'], expires: '90d' });
   const page = await tab(server, { clipboard: true });
   await page.goto('/');
-  await page.locator('input[name=key]').waitFor();
+  await page.locator('main input[name=key]').waitFor();
   await toInput(page, 'key');
   await page.keyboard.insertText(key.key);
   await page.keyboard.press('Enter');
@@ -100,7 +100,8 @@ test('a subtoken is made, looked into and revoked', async () => {
   await page.keyboard.press('Shift+Tab');
   await toText(page, text('make.title'));
   await page.keyboard.press('Enter');
-  await page.locator('input[name=permissions]').first().waitFor();
+  await page.locator('main input[name=permissions]').first().waitFor();
+  await quiet(page);
   await tabTo(page, (now) => now.label === 'docs', 'docs');
   await page.keyboard.press('Space');
   await toText(page, text('make.path.add'));
@@ -114,17 +115,18 @@ test('a subtoken is made, looked into and revoked', async () => {
   await toText(page, text('make.action'));
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
-  const subtoken = await page.locator('textarea[name=secret]').inputValue();
+  const subtoken = await page.locator('dialog textarea[name=secret]').inputValue();
   await tabTo(page, (now) => now.text === text('copy'), 'the button that copies');
   await page.keyboard.press('Space');
   await page.getByRole('dialog').getByRole('status').filter({ hasText: text('copy.done') }).waitFor();
   await toText(page, text('secret.done'));
   await page.keyboard.press('Enter');
-  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  await gone(page);
 
   await toText(page, text('look.title'));
   await page.keyboard.press('Enter');
-  await page.locator('textarea[name=token]').waitFor();
+  await page.locator('main textarea[name=token]').waitFor();
+  await quiet(page);
   await toInput(page, 'token');
   await page.keyboard.press('Control+V');
   await page.locator('.token').filter({ hasText: '/v2/tokeninfo' }).waitFor();
@@ -133,7 +135,7 @@ test('a subtoken is made, looked into and revoked', async () => {
   await page.getByRole('dialog').waitFor();
   await toText(page, text('look.revoke'));
   await page.keyboard.press('Enter');
-  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  await gone(page);
   same((await server.call('GET', '/v2/tokeninfo', { key: subtoken })).status, 401, 'it is refused');
 });
 

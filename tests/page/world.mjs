@@ -52,12 +52,12 @@ export async function enter(server, who, options = {}) {
 
 export async function signIn(page, who) {
   if (who.key !== undefined) {
-    await page.locator('input[name=key]').fill(who.key);
-    await page.locator('input[name=key]').press('Enter');
+    await page.locator('main input[name=key]').fill(who.key);
+    await page.locator('main input[name=key]').press('Enter');
   } else {
-    await page.locator('input[name=login]').fill(who.login);
-    await page.locator('input[name=password]').fill(who.password ?? PASSWORD);
-    await page.locator('input[name=password]').press('Enter');
+    await page.locator('main input[name=login]').fill(who.login);
+    await page.locator('main input[name=password]').fill(who.password ?? PASSWORD);
+    await page.locator('main input[name=password]').press('Enter');
   }
   await page.locator('header .who').waitFor();
   await settled(page);
