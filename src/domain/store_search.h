@@ -17,25 +17,35 @@ typedef struct st_store st_store;
 typedef struct st_search_page {
   size_t limit; /* items at most */
   size_t rows;  /* to be looked at, at most; afterwards what is left of it */
+  /* Monotonic; 0: never. When it is over, nothing is left of the rows. */
+  int64_t until_us;
   size_t count; /* items that were written */
   bool more;    /* there may be more behind the last place */
   /* Where to go on: an id or username; of the audit log, the id of a line. */
   char last[ST_NAME_MAX + 1];
   int64_t last_line;
+  int64_t last_expires_at; /* where they come in that order */
 } st_search_page;
 
-/* Living keys. All that is set must fit. In the order of ids; of those that expire, in the order in
- * which they do.
- */
+/* Living keys. All that is set must fit. In the order of ids, or see below. */
 typedef struct st_key_filter {
-  const char *owner; /* NULL: any */
+  const char *owner;    /* NULL: any */
+  const char *audience; /* that they are bound to; NULL: any, or none */
   /* In the name or the owner, or the beginning of the id; empty: any. When it is the first group of
    * an id or more, and there are such keys, these alone are found. */
   subtoken_text search;
   const char *state;     /* as st_key_json_state has it, now; NULL: any */
   int64_t now;           /* seconds since 1970 */
   int64_t expires_until; /* expires after now, and then at the latest; 0: any */
+  int64_t after_expires; /* when the key `after` expires, where they come in that order */
 } st_key_filter;
+
+/* Do they come in the order in which they expire, and then in that of their ids? Those of one owner
+ * or audience do not: where a page of them ends would be told by keys of others.
+ */
+static inline bool st_key_filter_is_by_expiry(const st_key_filter *filter) {
+  return filter->expires_until > 0 && filter->owner == NULL && filter->audience == NULL;
+}
 
 /* Those behind the id `after` ("": from the first on). What is longer than a name is not found. */
 st_store_status st_store_key_search(st_store *store, const st_key_filter *filter, const char *after,

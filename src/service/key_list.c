@@ -15,14 +15,22 @@
 #define KEYS_PAGE_DEFAULT 50
 #define KEYS_TAIL 64  /* bytes of a body that are kept for what follows the keys of a page */
 #define KEYS_BATCH 16 /* keys asked of the store at a time: 5 KiB each, on the stack */
+#define KEYS_GROUP 8  /* characters of the first group of an id */
+#define KEYS_PLACE_MAX (21 + ST_KEY_ID_LEN)
+
+/* Behind which key a page begins. */
+typedef struct keys_place {
+  char id[ST_KEY_ID_LEN + 1];
+  int64_t expires_at; /* where they come in that order, else 0 */
+} keys_place;
 
 /* A page: as many keys as were asked for and as fit into the reply. The next page begins after the
- * last of them.
+ * last of them, or of those that were looked at.
  */
 typedef struct keys_page {
   st_writer writer;
   size_t written;
-  char last[ST_KEY_ID_LEN + 1];
+  keys_place last;
 } keys_page;
 
 static void keys_begin_page(st_context *c, keys_page *p) {
@@ -41,16 +49,20 @@ static bool keys_add_to_page(const st_context *c, keys_page *p, const st_key *ke
     return false;
   }
   p->written++;
-  memcpy(p->last, key->id, sizeof p->last);
+  memcpy(p->last.id, key->id, sizeof p->last.id);
+  p->last.expires_at = key->expires_at;
   return true;
 }
 
-/* Those of other audiences than a bound manager's are passed over. */
-static bool keys_pass_to_page(const st_context *c, const st_key_manager *m, keys_page *p,
-                              const st_key *key) {
-  if (st_key_manager_knows(m, key)) return keys_add_to_page(c, p, key);
-  memcpy(p->last, key->id, sizeof p->last);
-  return true;
+static void keys_write_place(st_writer *writer, const keys_place *place) {
+  char text[KEYS_PLACE_MAX + 1];
+  st_writer out = st_writer_on(text, sizeof text);
+  if (place->expires_at != 0) {
+    st_write_int(&out, place->expires_at);
+    st_write_char(&out, ':');
+  }
+  st_write_view(&out, st_text(place->id));
+  st_json_write_string(writer, (subtoken_text){text, out.len});
 }
 
 static void keys_end_page(st_context *c, keys_page *p, bool more) {
@@ -58,7 +70,7 @@ static void keys_end_page(st_context *c, keys_page *p, bool more) {
   st_write_char(&p->writer, ']');
   if (more) {
     st_write_literal(&p->writer, ",\"next\":");
-    st_json_write_string(&p->writer, st_text(p->last));
+    keys_write_place(&p->writer, &p->last);
   }
   st_write_char(&p->writer, '}');
   st_reply_end(c->reply, 200, &p->writer);
@@ -95,19 +107,20 @@ static const st_problem *keys_list_page(st_context *c, const st_key_manager *m, 
   size_t count, added;
   keys_page p;
   keys_begin_page(c, &p);
-  memcpy(p.last, after, sizeof p.last);
+  memcpy(p.last.id, after, sizeof p.last.id);
   do {
-    const st_problem *problem = keys_ask(c, m, p.last, KEYS_BATCH, keys, &count);
+    const st_problem *problem = keys_ask(c, m, p.last.id, KEYS_BATCH, keys, &count);
     if (problem != NULL) return problem;
     added = 0;
-    while (added < count && p.written < limit && keys_pass_to_page(c, m, &p, &keys[added])) added++;
+    while (added < count && p.written < limit && keys_add_to_page(c, &p, &keys[added])) added++;
   } while (added == KEYS_BATCH && p.written < limit);
   bool more = added < count;
   if (!more && count == KEYS_BATCH) { /* it ends where a batch does: does anything follow? */
-    const st_problem *problem = keys_ask(c, m, p.last, 1, keys, &count);
+    const st_problem *problem = keys_ask(c, m, p.last.id, 1, keys, &count);
     if (problem != NULL) return problem;
     more = count > 0;
   }
+  p.last.expires_at = 0;
   keys_end_page(c, &p, more);
   return NULL;
 }
@@ -115,42 +128,62 @@ static const st_problem *keys_list_page(st_context *c, const st_key_manager *m, 
 /* ---- those that are looked for ---- */
 
 typedef struct keys_wanted {
-  char after[ST_KEY_ID_LEN + 1], sub[SUBTOKEN_SUB_MAX + 1];
+  char after_text[KEYS_PLACE_MAX + 1], sub[SUBTOKEN_SUB_MAX + 1];
   char search[ST_NAME_MAX + 1], owner[ST_NAME_MAX + 1];
   char state[16], expiring[16];
   int64_t limit;
+  keys_place after;
   st_key_filter filter;
-  bool filtered;
+  bool filtered, others; /* others': a user asks for keys of somebody else */
 } keys_wanted;
 
 /* False: the page is full. */
-static bool keys_add_found(const st_context *c, const st_key_manager *m, keys_page *p,
-                           const st_key *keys, size_t count) {
+static bool keys_add_found(const st_context *c, keys_page *p, const st_key *keys, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    if (!keys_pass_to_page(c, m, p, &keys[i])) return false;
+    if (!keys_add_to_page(c, p, &keys[i])) return false;
   }
   return true;
 }
 
-static const st_problem *keys_search(st_context *c, const st_key_manager *m,
-                                     const keys_wanted *wanted) {
+/* To a manager that is bound to an audience the last that was looked at may be a key of another.
+ * Where it is, its first group says without naming it: few keys have it in common, and those are
+ * looked at again, but for what is in this page.
+ */
+static void keys_hide_place(const keys_wanted *wanted, const char *added, keys_page *p) {
+  char group[KEYS_GROUP + 1] = "";
+  if (wanted->filter.audience == NULL || strcmp(p->last.id, added) == 0) return;
+  memcpy(group, p->last.id, strnlen(p->last.id, KEYS_GROUP));
+  const char *place = strcmp(group, added) < 0 ? added : group;
+  if (strcmp(place, wanted->after.id) > 0) memcpy(p->last.id, place, strlen(place) + 1);
+}
+
+static const st_problem *keys_search(st_context *c, const keys_wanted *wanted) {
   const st_key_changes *changes = c->service->changes;
   st_key keys[KEYS_BATCH];
   size_t limit = (size_t)wanted->limit;
-  st_search_page found = {.rows = ST_SEARCH_ROWS};
+  st_search_page found = {.rows = ST_SEARCH_ROWS, .until_us = c->request->until_us};
+  st_key_filter filter = wanted->filter;
   keys_page p;
+  char added[ST_KEY_ID_LEN + 1] = "";
   bool fits = true;
   keys_begin_page(c, &p);
-  memcpy(p.last, wanted->after, sizeof p.last);
+  p.last = wanted->after;
   do {
     size_t left = limit - p.written;
     found.limit = left < KEYS_BATCH ? left : KEYS_BATCH;
-    const st_problem *problem = st_key_manager_problem(
-        changes->search(changes->context, &wanted->filter, p.last, keys, &found));
+    filter.after_expires = p.last.expires_at;
+    const st_problem *problem =
+        st_key_manager_problem(changes->search(changes->context, &filter, p.last.id, keys, &found));
     if (problem != NULL) return problem;
-    fits = keys_add_found(c, m, &p, keys, found.count);
-    if (fits) memcpy(p.last, found.last, sizeof p.last);
+    fits = keys_add_found(c, &p, keys, found.count);
+    if (p.written > 0 && found.count > 0) memcpy(added, p.last.id, sizeof added);
+    if (fits) {
+      memcpy(p.last.id, found.last, sizeof p.last.id);
+      p.last.expires_at = found.last_expires_at;
+    }
   } while (fits && found.more && found.rows > 0 && p.written < limit);
+  if (!st_key_filter_is_by_expiry(&filter)) p.last.expires_at = 0;
+  keys_hide_place(wanted, added, &p);
   keys_end_page(c, &p, !fits || found.more);
   return NULL;
 }
@@ -180,21 +213,44 @@ static const st_problem *keys_read_expiring(st_context *c, keys_wanted *wanted) 
   return NULL;
 }
 
-/* A user who manages the user's own keys alone finds no others. */
-static void keys_set_owner(const st_key_manager *m, keys_wanted *wanted) {
-  if (wanted->owner[0] != '\0') wanted->filter.owner = wanted->owner;
+/* A user who manages the user's own keys alone finds no others, and a manager that is bound to an
+ * audience none of others.
+ */
+static void keys_set_bounds(const st_key_manager *m, keys_wanted *wanted) {
+  const char *audience = m->identity.key.audience;
+  bool asked = wanted->owner[0] != '\0';
+  if (asked) wanted->filter.owner = wanted->owner;
+  if (audience[0] != '\0') wanted->filter.audience = audience;
   if (m->owner == NULL) return;
-  if (wanted->owner[0] != '\0' && strcmp(wanted->owner, m->owner) != 0) {
-    wanted->filter.owner = ""; /* nobody's, and each key of a user has an owner */
-    return;
-  }
+  wanted->others = asked && strcmp(wanted->owner, m->owner) != 0;
   wanted->filter.owner = m->owner;
+}
+
+/* What "next" was: an id or, where they come in the order in which they expire, that time and a
+ * colon before it.
+ */
+static const st_problem *keys_read_after(st_context *c, keys_wanted *wanted) {
+  const char *id = wanted->after_text;
+  if (id[0] == '\0') return NULL;
+  if (st_key_filter_is_by_expiry(&wanted->filter)) {
+    const char *digits = id;
+    int64_t at = 0;
+    while (*id >= '0' && *id <= '9' && at < ST_NEVER / 10) at = at * 10 + (*id++ - '0');
+    if (id == digits || *id++ != ':' || at == 0) id = NULL;
+    wanted->after.expires_at = at;
+  }
+  if (id == NULL || strlen(id) > ST_KEY_ID_LEN) {
+    return st_problem_parameter(&c->problem, "after", "must be the next of the page before");
+  }
+  memcpy(wanted->after.id, id, strlen(id) + 1);
+  return NULL;
 }
 
 static const st_problem *keys_read_wanted(st_context *c, const st_key_manager *m, keys_wanted *w) {
   w->limit = KEYS_PAGE_DEFAULT;
   w->filter = (st_key_filter){.now = c->request->now};
-  const st_problem *problem = st_request_query_text(c, "after", w->after, sizeof w->after);
+  const st_problem *problem =
+      st_request_query_text(c, "after", w->after_text, sizeof w->after_text);
   if (problem == NULL) problem = st_request_query_text(c, "sub", w->sub, sizeof w->sub);
   if (problem == NULL) problem = st_request_query_number(c, "limit", KEYS_PAGE_MAX, &w->limit);
   if (problem == NULL) problem = st_request_query_text(c, "search", w->search, sizeof w->search);
@@ -206,18 +262,24 @@ static const st_problem *keys_read_wanted(st_context *c, const st_key_manager *m
   if (problem == NULL) problem = keys_read_state(c, w);
   if (problem == NULL) problem = keys_read_expiring(c, w);
   if (problem != NULL) return problem;
+  keys_set_bounds(m, w);
   w->filter.search = st_text(w->search);
   w->filtered = w->search[0] != '\0' || w->owner[0] != '\0' || w->filter.state != NULL ||
-                w->filter.expires_until > 0;
-  keys_set_owner(m, w);
-  return NULL;
+                w->filter.expires_until > 0 || w->filter.audience != NULL;
+  return keys_read_after(c, w);
 }
 
 const st_problem *st_key_list_answer(st_context *c, const st_key_manager *m) {
-  keys_wanted wanted;
+  keys_wanted wanted = {0};
+  keys_page none;
   const st_problem *problem = keys_read_wanted(c, m, &wanted);
   if (problem != NULL) return problem;
   if (wanted.sub[0] != '\0') return keys_list_by_sub(c, m, st_text(wanted.sub));
-  if (wanted.filtered) return keys_search(c, m, &wanted);
-  return keys_list_page(c, m, wanted.after, (size_t)wanted.limit);
+  if (wanted.others) {
+    keys_begin_page(c, &none);
+    keys_end_page(c, &none, false);
+    return NULL;
+  }
+  if (wanted.filtered) return keys_search(c, &wanted);
+  return keys_list_page(c, m, wanted.after.id, (size_t)wanted.limit);
 }

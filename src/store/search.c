@@ -10,6 +10,7 @@
 
 #include "domain/key_json.h"
 #include "domain/store_search.h"
+#include "os/clock.h"
 #include "store/key_row.h"
 #include "store/query.h"
 #include "store/user_row.h"
@@ -44,14 +45,18 @@ static st_query_go search_note(search *s, const char *name, bool fits) {
 
 /* ---- keys ---- */
 
-static bool key_fits(const search *s, const char *id, const char *name, const char *owner,
-                     const st_key *state) {
+static bool is_any_or(const char *wanted, const char *text) {
+  return wanted == NULL || strcmp(text, wanted) == 0;
+}
+
+static bool key_fits(const search *s, const st_key *key) {
   const st_key_filter *filter = s->filter;
-  return (filter->owner == NULL || strcmp(owner, filter->owner) == 0) &&
-         (filter->state == NULL ||
-          strcmp(st_key_json_state(state, filter->now), filter->state) == 0) &&
-         (s->text.len == 0 || st_search_finds(&s->text, name) || st_search_finds(&s->text, owner) ||
-          st_search_begins(&s->text, id));
+  bool ends = key->expires_at > filter->now && key->expires_at <= filter->expires_until;
+  return (filter->expires_until == 0 || ends) && is_any_or(filter->owner, key->owner) &&
+         is_any_or(filter->audience, key->audience) &&
+         is_any_or(filter->state, st_key_json_state(key, filter->now)) &&
+         (s->text.len == 0 || st_search_finds(&s->text, key->name) ||
+          st_search_finds(&s->text, key->owner) || st_search_begins(&s->text, key->id));
 }
 
 /* The beginning of an id, as ids are written: a group at least. */
@@ -69,34 +74,40 @@ static bool is_id(subtoken_text text, char id[ST_KEY_ID_LEN + 1]) {
 
 static st_query_go visit_key(const st_row *row, void *context) {
   search *s = context;
-  char id[ST_KEY_ID_LEN + 1], name[ST_NAME_MAX + 1], owner[ST_NAME_MAX + 1];
-  st_key state;
-  if (!st_row_text(row, ST_COL_SCAN_ID, id, sizeof id) ||
-      !st_row_text(row, ST_COL_SCAN_NAME, name, sizeof name) ||
-      !st_row_text(row, ST_COL_SCAN_OWNER, owner, sizeof owner)) {
+  st_key key; /* these columns of it */
+  if (!st_row_text(row, ST_COL_SCAN_ID, key.id, sizeof key.id) ||
+      !st_row_text(row, ST_COL_SCAN_NAME, key.name, sizeof key.name) ||
+      !st_row_text(row, ST_COL_SCAN_OWNER, key.owner, sizeof key.owner) ||
+      !st_row_text(row, ST_COL_SCAN_AUDIENCE, key.audience, sizeof key.audience)) {
     return ST_QUERY_DAMAGED;
   }
-  state.expires_at = st_row_number(row, ST_COL_SCAN_EXPIRES_AT);
-  state.disabled = st_row_number(row, ST_COL_SCAN_DISABLED) != 0;
-  state.suspended = st_row_number(row, ST_COL_SCAN_SUSPENDED) != 0;
-  if (s->id[0] != '\0' && strncmp(id, s->id, strlen(s->id)) > 0) return ST_QUERY_STOP;
-  return search_note(s, id, key_fits(s, id, name, owner, &state));
+  key.expires_at = st_row_number(row, ST_COL_SCAN_EXPIRES_AT);
+  key.disabled = st_row_number(row, ST_COL_SCAN_DISABLED) != 0;
+  key.suspended = st_row_number(row, ST_COL_SCAN_SUSPENDED) != 0;
+  if (s->id[0] != '\0' && strncmp(key.id, s->id, strlen(s->id)) > 0) return ST_QUERY_STOP;
+  st_query_go go = search_note(s, key.id, key_fits(s, &key));
+  if (go == ST_QUERY_GO_ON) s->page->last_expires_at = key.expires_at;
+  return go;
+}
+
+/* In the order of their ids: of the owner's, or of all. */
+static st_store_status scan_behind(st_db *db, search *s, const char *id, char *error) {
+  const char *owner = s->filter->owner;
+  st_value after = st_db_text(id), rows = st_db_number((int64_t)s->most);
+  return owner == NULL
+             ? st_query_visit(db, ST_SQL_KEY_SCAN, ST_VALUES(after, rows), visit_key, s, error)
+             : st_query_visit(db, ST_SQL_KEY_SCAN_OWNED, ST_VALUES(after, rows, st_db_text(owner)),
+                              visit_key, s, error);
 }
 
 static st_store_status scan_keys(st_db *db, search *s, const char *after, char *error) {
   const st_key_filter *filter = s->filter;
-  st_value id = st_db_text(after), rows = st_db_number((int64_t)s->most);
-  if (filter->expires_until > 0) {
-    return st_query_visit(
-        db, ST_SQL_KEY_SCAN_EXPIRING,
-        ST_VALUES(id, rows, st_db_number(filter->now), st_db_number(filter->expires_until)),
-        visit_key, s, error);
-  }
-  if (filter->owner == NULL) {
-    return st_query_visit(db, ST_SQL_KEY_SCAN, ST_VALUES(id, rows), visit_key, s, error);
-  }
-  return st_query_visit(db, ST_SQL_KEY_SCAN_OWNED, ST_VALUES(id, rows, st_db_text(filter->owner)),
-                        visit_key, s, error);
+  if (!st_key_filter_is_by_expiry(filter)) return scan_behind(db, s, after, error);
+  return st_query_visit(
+      db, ST_SQL_KEY_SCAN_EXPIRING,
+      ST_VALUES(st_db_text(after), st_db_number((int64_t)s->most), st_db_number(filter->now),
+                st_db_number(filter->expires_until), st_db_number(filter->after_expires)),
+      visit_key, s, error);
 }
 
 /* The keys whose ids begin with the text: the index leads to them. None is found when the text is
@@ -104,13 +115,11 @@ static st_store_status scan_keys(st_db *db, search *s, const char *after, char *
  */
 static st_store_status scan_ids(st_db *db, search *s, const char *after, char *error) {
   char from[ST_KEY_ID_LEN + 1];
-  if (s->filter->expires_until > 0 || !is_id(s->filter->search, s->id)) return ST_STORE_OK;
+  if (st_key_filter_is_by_expiry(s->filter) || !is_id(s->filter->search, s->id)) return ST_STORE_OK;
   memcpy(from, s->id, sizeof from);
   from[ST_KEY_ID_LEN - 1] = '\0'; /* behind the beginning is the whole */
   if (strcmp(after, from) > 0) snprintf(from, sizeof from, "%s", after);
-  st_store_status status = st_query_visit(
-      db, ST_SQL_KEY_SCAN, ST_VALUES(st_db_text(from), st_db_number((int64_t)s->most)), visit_key,
-      s, error);
+  st_store_status status = scan_behind(db, s, from, error);
   s->id[0] = '\0';
   return status;
 }
@@ -144,6 +153,7 @@ static bool search_start(search *s, subtoken_text text, const char *after, st_se
   page->count = 0;
   page->more = false;
   page->last[0] = '\0';
+  page->last_expires_at = 0;
   strncat(page->last, after, sizeof page->last - 1);
   s->page = page;
   s->most = page->rows < SEARCH_STEP ? page->rows : SEARCH_STEP;
@@ -153,6 +163,8 @@ static bool search_start(search *s, subtoken_text text, const char *after, st_se
 static void search_end(const search *s) {
   s->page->more = s->again || s->looked_at == s->most;
   s->page->rows -= s->looked_at;
+  int64_t until_us = s->page->until_us;
+  if (until_us != 0 && st_clock_monotonic_us() >= until_us) s->page->rows = 0;
 }
 
 static st_store_status search_begin(st_store *store, search *s, st_db **db, char *error) {

@@ -272,6 +272,7 @@ enum {
   ST_COL_SCAN_EXPIRES_AT, /* ST_NEVER is a number here */
   ST_COL_SCAN_DISABLED,
   ST_COL_SCAN_SUSPENDED,
+  ST_COL_SCAN_AUDIENCE,
 };
 
 /* A line of the audit log: ST_SQL_AUDIT_LIST. */

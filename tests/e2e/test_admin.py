@@ -82,6 +82,30 @@ def keys_are_looked_for():
 
 
 @test
+def a_search_tells_nobody_of_others_keys():
+    with Server() as server:
+        key, carol = admin(server), ("carol", PASSWORD)
+        make_user(server.data, "carol", "account")
+        others = [new_key(server, key, owner="" if i % 2 else "corp", expires="%dd" % (10 + i)).json()["id"] for i in range(6)]
+        own = [new_key(server, carol, permissions=["account"], expires="%dd" % (12 + i)).json()["id"] for i in range(3)]
+        for query in ("owner=corp", "owner=nobody&state=active", "owner=Carol&expiring=30d&search=e"):
+            assert call(server, "GET", "/v2/keys?" + query, carol).json() == {"keys": []}, query
+        assert [k["id"] for k in pages(server, "/v2/keys?limit=1&expiring=30d", carol, "keys")] == sorted(own)
+        assert pages(server, "/v2/keys?limit=1&search=" + others[0].lower(), carol, "keys") == []
+        first = call(server, "GET", "/v2/keys?expiring=30d&limit=3", key).json()
+        assert [k["id"] for k in first["keys"]] == others[:2] + [own[0]] or [k["id"] for k in first["keys"]] == others[:3], first
+        call(server, "DELETE", "/v2/keys/" + first["keys"][-1]["id"], key)
+        more = pages(server, "/v2/keys?expiring=30d&limit=3&x=", key, "keys")
+        rest = call(server, "GET", "/v2/keys?expiring=30d&limit=100&after=" + quote(first["next"]), key).json()["keys"]
+        assert [k["id"] for k in more] == [k["id"] for k in first["keys"][:2] + rest], (more, rest)
+        bound = new_key(server, key, permissions=["keys"], audience="eu").json()
+        ours = {bound["id"]} | {new_key(server, key, audience="eu", expires="15d").json()["id"] for _ in range(3)}
+        for query, found in (("", ours), ("state=active", ours), ("owner=corp", set()), ("expiring=30d", ours - {bound["id"]})):
+            told = pages(server, "/v2/keys?limit=1&" + query, bound["key"], "keys")
+            assert len(told) == len(found) and {k["id"] for k in told} == found, (query, told)
+
+
+@test
 def the_audit_log_is_looked_through():
     with Server() as server:
         key = make_key(server.data, ALL)

@@ -64,6 +64,8 @@ static struct {
   size_t audit_asked, audit_most;
   st_audit_filter audit_filter; /* as it was asked for last; its texts have gone */
   st_key_filter key_filter;
+  size_t looked_at; /* keys, by searches */
+  bool out_of_time; /* each search is the last of its request */
   char key_owner[ST_NAME_MAX + 1];
   const char *audit_detail;
   char revoked_tid[ST_TID_LEN + 1]; /* of the token that was revoked last */
@@ -510,17 +512,26 @@ static inline st_store_status fixture_search_keys(void *context, const st_key_fi
   if (fixture.broken) return ST_STORE_FAILED;
   assert_true(st_search_start(&search, filter->search) && page->rows > 0 && page->limit > 0);
   snprintf(page->last, sizeof page->last, "%s", after);
+  page->last_expires_at = filter->after_expires;
   const st_key *key = fixture_next_key(filter->owner, after);
+  if (st_key_filter_is_by_expiry(filter) && after[0] != '\0') {
+    const fixture_row *row = fixture_row_of(after);
+    assert_true(row == NULL || filter->after_expires == row->key.expires_at);
+  }
   for (; key != NULL && looked_at < 4 && page->count < page->limit; looked_at++) {
     bool fits =
         filter->state == NULL || strcmp(st_key_json_state(key, filter->now), filter->state) == 0;
     fits = fits && (filter->expires_until == 0 || key->expires_at <= filter->expires_until);
+    fits = fits && (filter->audience == NULL || strcmp(filter->audience, key->audience) == 0);
     if (fits && st_search_finds(&search, key->name)) keys[page->count++] = *key;
     snprintf(page->last, sizeof page->last, "%s", key->id);
+    page->last_expires_at = key->expires_at;
     page->rows--;
+    fixture.looked_at++;
     key = fixture_next_key(filter->owner, key->id);
   }
   page->more = key != NULL;
+  if (fixture.out_of_time) page->rows = 0;
   return ST_STORE_OK;
 }
 

@@ -60,7 +60,36 @@ static void a_user_finds_own_keys(void **state) {
   assert_int_equal(count_all("search=e", AS_ALICE, &pages), 15);
   assert_string_equal(fixture.key_owner, "alice");
   assert_int_equal(count_all("owner=alice", AS_ALICE, &pages), 15);
-  assert_int_equal(count_all("owner=bob", AS_ALICE, &pages), 0);
+  /* Of somebody else's nothing is told, and nothing is looked at. */
+  fixture.looked_at = 0;
+  static const char *const others[] = {"owner=bob", "owner=nobody&state=active",
+                                       "owner=ALICE&expiring=30d&search=e"};
+  for (size_t i = 0; i < COUNT(others); i++) {
+    char target[80];
+    snprintf(target, sizeof target, "/v2/keys?%s", others[i]);
+    assert_int_equal(get(target, AS_ALICE), 200);
+    check_body("{\"keys\":[]}");
+  }
+  assert_int_equal(fixture.looked_at, 0);
+  assert_int_equal(count_all("expiring=15s&limit=1", AS_ALICE, &pages), 3);
+  assert_string_equal(fixture.key_owner, "alice");
+}
+
+/* A page of those that expire ends at a time and an id: behind a key that is deleted, too. */
+static void a_place_outlives_its_key(void **state) {
+  (void)state;
+  add_keys();
+  assert_int_equal(get("/v2/keys?expiring=30d&limit=4", AS_KEY), 200);
+  char target[128];
+  snprintf(target, sizeof target, "/v2/keys?expiring=30d&limit=4&after=%s", member("next"));
+  const char *id = strchr(target, ':');
+  assert_non_null(id);
+  fixture_row_of(id + 1)->ended = true;
+  assert_int_equal(get(target, AS_KEY), 200);
+  check_body_starts("{\"keys\":[{\"id\":\"00000005-");
+  /* Of one owner it is an id. */
+  assert_int_equal(get("/v2/keys?expiring=30d&limit=1&owner=bob", AS_KEY), 200);
+  assert_null(strchr(member("next"), ':'));
 }
 
 /* A manager that is bound to an audience finds keys of that alone. */
@@ -70,20 +99,63 @@ static void a_bound_manager_finds_its_audience(void **state) {
   add_keys();
   snprintf(fixture_row_of(KEY_ID)->key.audience, 3, "eu");
   assert_int_equal(count_all("search=other", AS_KEY, &pages), 0);
-  snprintf(fixture.rows[4].key.audience, 3, "eu");
+  assert_string_equal(fixture.key_filter.audience, "eu");
+  fixture_row *ours = fixture_row_of("00000005-0000-0000-0000-000000000000");
+  snprintf(ours->key.audience, 3, "eu");
   assert_int_equal(count_all("search=other&limit=1", AS_KEY, &pages), 1);
+  assert_int_equal(count_all("expiring=30d", AS_KEY, &pages), 1);
+  assert_int_equal(count_all("limit=1", AS_KEY, &pages), 2); /* with the manager's own */
+}
+
+/* Where a page of theirs ends is told without naming a key of another audience. */
+static void a_bound_manager_is_told_no_other_key(void **state) {
+  (void)state;
+  add_keys();
+  snprintf(fixture_row_of(KEY_ID)->key.audience, 3, "eu");
+  snprintf(fixture_row_of("0000001E-0000-0000-0000-000000000000")->key.audience, 3, "eu");
+  snprintf(fixture_row_of("00000003-0000-0000-0000-000000000000")->key.audience, 3, "eu");
+  static const char *const queries[] = {"", "state=active", "owner=bob", "expiring=30d",
+                                        "search=e"};
+  for (size_t i = 0; i < COUNT(queries); i++) {
+    char target[128], last[64] = "";
+    unsigned pages = 0;
+    fixture.out_of_time = true; /* a page is one step */
+    do {
+      snprintf(target, sizeof target, "/v2/keys?%s&after=%s", queries[i], last);
+      assert_int_equal(get(target, AS_KEY), 200);
+      if (memmem(reply.body, reply.body_len, "\"next\"", 6) == NULL) break;
+      const char *next = member("next");
+      const fixture_row *row = fixture_row_of(next);
+      CHECK(row == NULL || strcmp(row->key.audience, "eu") == 0, "%s", next);
+      CHECK(strcmp(next, last) > 0, "%s after %s", next, last);
+      snprintf(last, sizeof last, "%s", next);
+    } while (++pages < 50);
+    CHECK(pages >= 3 && pages < 50, "%s: %u pages", queries[i], pages);
+  }
 }
 
 static void what_cannot_be_read_is_refused(void **state) {
   (void)state;
-  static const char *const bad[] = {"/v2/keys?state=Active",      "/v2/keys?expiring=0",
-                                    "/v2/keys?expiring=soon",     "/v2/keys?expiring=-1d",
-                                    "/v2/keys?search=a&search=b", "/v2/keys?owner=%zz",
-                                    "/v2/audit?since=never",      "/v2/audit?until=2026-13-01",
-                                    "/v2/audit?since=d",          "/v2/audit?since=99999999999999d",
-                                    "/v2/audit?who=a&who=b",      "/v2/audit?action=a%00",
-                                    "/v2/audit?target=%",         "/v2/audit?since=1&since=2",
-                                    "/v2/audit?since=12"};
+  static const char *const bad[] = {"/v2/keys?state=Active",
+                                    "/v2/keys?expiring=0",
+                                    "/v2/keys?expiring=soon",
+                                    "/v2/keys?expiring=-1d",
+                                    "/v2/keys?search=a&search=b",
+                                    "/v2/keys?owner=%zz",
+                                    "/v2/audit?since=never",
+                                    "/v2/audit?until=2026-13-01",
+                                    "/v2/audit?since=d",
+                                    "/v2/audit?since=99999999999999d",
+                                    "/v2/audit?who=a&who=b",
+                                    "/v2/audit?action=a%00",
+                                    "/v2/audit?target=%",
+                                    "/v2/audit?since=1&since=2",
+                                    "/v2/audit?since=12",
+                                    "/v2/keys?after=00000001-0000-0000-0000-000000000000x",
+                                    "/v2/keys?expiring=1d&after=00000001",
+                                    "/v2/keys?expiring=1d&after=:00000001",
+                                    "/v2/keys?expiring=1d&after=0:00000001",
+                                    "/v2/keys?expiring=1d&after=99999999999999999999:0"};
   for (size_t i = 0; i < COUNT(bad); i++) {
     CHECK(get(bad[i], AS_KEY) == 400, "%s: %d", bad[i], reply.status);
   }
@@ -120,7 +192,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(keys_are_found_in_pages, fixture_set_up),
       cmocka_unit_test_setup(a_user_finds_own_keys, fixture_set_up),
+      cmocka_unit_test_setup(a_place_outlives_its_key, fixture_set_up),
       cmocka_unit_test_setup(a_bound_manager_finds_its_audience, fixture_set_up),
+      cmocka_unit_test_setup(a_bound_manager_is_told_no_other_key, fixture_set_up),
       cmocka_unit_test_setup(what_cannot_be_read_is_refused, fixture_set_up),
       cmocka_unit_test_setup(lines_are_looked_for, fixture_set_up),
   };

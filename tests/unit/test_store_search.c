@@ -6,6 +6,7 @@
 #include "domain/store_search.h"
 
 #define ROWS 32
+#define NO_ID "00000000-0000-0000-0000-000000000000"
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* Says which of the rows failed. */
 #define CHECK(condition, ...)                        \
@@ -149,13 +150,77 @@ static void keys_that_expire_come_in_that_order(void **state) {
   assert_string_equal(keys[2].id, id_of(third_first ? 5 : 3));
   assert_string_equal(keys[3].id, id_of(1));
   assert_false(page.more);
+  assert_true(page.last_expires_at == NOW + 30);
+  filter.after_expires = NOW + 20;
   assert_int_equal(find(&filter, keys[1].id, ROWS, 100), 2);
   assert_string_equal(keys[1].id, id_of(1));
-  /* Where a page ended is known also when that key has gone. */
+  /* A place is one by itself: nothing is read of whose id that is, be it there or not. */
+  filter.after_expires = NOW + 10;
+  assert_int_equal(find(&filter, id_of(6), ROWS, 100), 3);
   assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
   assert_int_equal(find(&filter, id_of(2), ROWS, 100), 3);
+  assert_int_equal(find(&filter, NO_ID, ROWS, 100), 3);
+  filter.after_expires = 0;
   filter.now = NOW + 20;
   assert_int_equal(find(&filter, "", ROWS, 100), 1);
+}
+
+/* A page of one owner or audience ends at a key of theirs, and begins behind an id alone. */
+static void keys_of_others_are_no_place(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 20; n++) {
+    st_key key = row_of(n, n % 4 == 0 ? "ann" : "bob", "a");
+    key.expires_at = NOW + 100 - n;
+    if (n % 5 == 0) memcpy(key.audience, "eu", 3);
+    assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(n), error));
+  }
+  for (size_t rows = 1; rows <= 6; rows++) {
+    st_key_filter filter = filter_of("");
+    filter.owner = "ann";
+    filter.expires_until = NOW + 90;
+    char after[ST_NAME_MAX + 1] = "";
+    size_t found = 0, pages = 0;
+    do {
+      found += find(&filter, after, ROWS, rows);
+      st_key last;
+      assert_ok(st_store_key_find(store, page.last, &last, error));
+      assert_string_equal(last.owner, "ann");
+      assert_true(strcmp(page.last, after) > 0 || !page.more);
+      memcpy(after, page.last, sizeof after);
+      assert_true(++pages < 20);
+    } while (page.more);
+    assert_int_equal(found, 3); /* 12, 16 and 20; 4 and 8 expire later */
+  }
+  st_key_filter filter = filter_of("");
+  filter.audience = "eu";
+  assert_int_equal(find(&filter, "", ROWS, 100), 4);
+  for (size_t i = 0; i < page.count; i++) assert_string_equal(keys[i].audience, "eu");
+  assert_int_equal(page.rows, 80);
+  filter.owner = "ann";
+  assert_int_equal(find(&filter, "", ROWS, 100), 1);
+  filter.owner = NULL;
+  filter.expires_until = NOW + 90;
+  assert_int_equal(find(&filter, "", ROWS, 100), 3);
+  filter.audience = "us";
+  assert_int_equal(find(&filter, "", ROWS, 100), 0);
+  /* An id of somebody else's is not looked at either. */
+  filter = filter_of(id_of(1));
+  filter.owner = "ann";
+  assert_int_equal(find(&filter, "", ROWS, 100), 0);
+  assert_int_equal(page.rows, 95);
+}
+
+/* When its time is over a search looks at no more rows, and says where to go on. */
+static void a_search_stops_in_time(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 5; n++) make_key(n, "bob", "a");
+  st_key_filter filter = filter_of("bob");
+  page = (st_search_page){.limit = 2, .rows = 100, .until_us = 1};
+  assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+  assert_true(page.count == 2 && page.more && page.rows == 0);
+  page = (st_search_page){.limit = 2, .rows = 100, .until_us = INT64_MAX};
+  assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+  assert_true(page.count == 2 && page.more && page.rows > 0);
 }
 
 /* However few rows a page looks at and takes, all are found once. */
@@ -287,6 +352,8 @@ int main(void) {
       TEST(an_id_is_found_at_once),
       TEST(keys_are_found_by_owner_and_state),
       TEST(keys_that_expire_come_in_that_order),
+      TEST(keys_of_others_are_no_place),
+      TEST(a_search_stops_in_time),
       TEST(pages_miss_nothing),
       TEST(users_are_found_by_name),
       TEST(lines_are_found_by_who_what_whom_and_when),

@@ -6,8 +6,9 @@
 
 #include "store/sqlite/statement_parts.h"
 
-#define SCAN_COLUMNS \
-  "id, name, owner, coalesce(expires_at, 9007199254740991), disabled, " SUSPENDED("keys")
+#define SCAN_COLUMNS                                                               \
+  "id, name, owner, coalesce(expires_at, 9007199254740991), disabled, " SUSPENDED( \
+      "keys") ", audience"
 
 /* ?1, ?2: before this time, or of it and before this line; ?3: since; ?4: lines; ?5: of whom. By
  * itself (at, id) < (?1, ?2) would walk through all lines of that second that come before. The two
@@ -20,25 +21,24 @@
   AUDIT_HALF(index, of, "at = ?1 AND id < ?2") \
   " UNION ALL " AUDIT_HALF(index, of, "at < ?1") " LIMIT ?4"
 
-#define SEARCH_STATEMENTS                                                                       \
-  [ST_SQL_KEY_SCAN] = "SELECT " SCAN_COLUMNS                                                    \
-                      " FROM keys INDEXED BY keys_kept WHERE id > ?1"                           \
-                      " AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",                             \
-  [ST_SQL_KEY_SCAN_OWNED] =                                                                     \
-      "SELECT " SCAN_COLUMNS                                                                    \
-      " FROM keys INDEXED BY keys_owned"                                                        \
-      " WHERE owner = ?3 AND id > ?1 AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",                \
-  [ST_SQL_KEY_SCAN_EXPIRING] =                                                                  \
-      "SELECT " SCAN_COLUMNS                                                                    \
-      " FROM keys INDEXED BY keys_expiring WHERE expires_at IS NOT NULL"                        \
-      " AND (expires_at, id) > (coalesce((SELECT k.expires_at FROM keys AS k WHERE k.id = ?1)," \
-      "  ?3), ?1) AND expires_at > ?3 AND expires_at <= ?4 AND " KEY_IN_FORCE                   \
-      " ORDER BY expires_at, id LIMIT ?2",                                                      \
-  [ST_SQL_USER_SCAN] = "SELECT login FROM persons WHERE login > ?1 ORDER BY login LIMIT ?2",    \
-  [ST_SQL_AUDIT_PLACE] = "SELECT at FROM audit WHERE id <= ?1 ORDER BY id DESC LIMIT 1",        \
-  [ST_SQL_AUDIT_SCAN] = AUDIT_SCAN("audit_at", ""),                                             \
-  [ST_SQL_AUDIT_SCAN_WHO] = AUDIT_SCAN("audit_who", "who = ?5 AND "),                           \
-  [ST_SQL_AUDIT_SCAN_ACTION] = AUDIT_SCAN("audit_action", "action = ?5 AND "),                  \
+#define SEARCH_STATEMENTS                                                                    \
+  [ST_SQL_KEY_SCAN] = "SELECT " SCAN_COLUMNS                                                 \
+                      " FROM keys INDEXED BY keys_kept WHERE id > ?1"                        \
+                      " AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",                          \
+  [ST_SQL_KEY_SCAN_OWNED] =                                                                  \
+      "SELECT " SCAN_COLUMNS                                                                 \
+      " FROM keys INDEXED BY keys_owned"                                                     \
+      " WHERE owner = ?3 AND id > ?1 AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",             \
+  [ST_SQL_KEY_SCAN_EXPIRING] =                                                               \
+      "SELECT " SCAN_COLUMNS                                                                 \
+      " FROM keys INDEXED BY keys_expiring WHERE expires_at IS NOT NULL"                     \
+      " AND (expires_at, id) > (?5, ?1) AND expires_at > ?3 AND expires_at <= ?4"            \
+      " AND " KEY_IN_FORCE " ORDER BY expires_at, id LIMIT ?2",                              \
+  [ST_SQL_USER_SCAN] = "SELECT login FROM persons WHERE login > ?1 ORDER BY login LIMIT ?2", \
+  [ST_SQL_AUDIT_PLACE] = "SELECT at FROM audit WHERE id <= ?1 ORDER BY id DESC LIMIT 1",     \
+  [ST_SQL_AUDIT_SCAN] = AUDIT_SCAN("audit_at", ""),                                          \
+  [ST_SQL_AUDIT_SCAN_WHO] = AUDIT_SCAN("audit_who", "who = ?5 AND "),                        \
+  [ST_SQL_AUDIT_SCAN_ACTION] = AUDIT_SCAN("audit_action", "action = ?5 AND "),               \
   [ST_SQL_AUDIT_SCAN_TARGET] = AUDIT_SCAN("audit_target", "target = ?5 AND ")
 
 #endif
