@@ -93,17 +93,35 @@ export function copyable(label, value, name) {
 }
 
 // A secret that is shown this once. lines: [{label, text}], commands to be pasted; actions:
-// [{text, run}], other ways on, which close it. Not closed by Escape alone: it would be lost.
+// [{text, run}], other ways on, which close it. A button alone closes it, or the secret would be lost:
+// Escape does not, nor what else a device has to close a dialog with, which a browser lets nobody
+// refuse more than once or twice; and the browser asks before the page is left.
 export function showSecret({title, secret, text, label, lines = [], actions = []}) {
   return new Promise((resolve) => {
+    let kept = false;
+    const stay = (event) => event.preventDefault();
+    const noEscape = (event) => { if (event.key === 'Escape') event.preventDefault(); };
+    const end = (run) => {
+      kept = true;
+      removeEventListener('keydown', noEscape, true);
+      removeEventListener('beforeunload', stay);
+      box.close();
+      run?.();
+    };
     const box = open(title, [
       text ? el('p', {}, text) : null,
       copyable(label ?? t('secret.label'), secret, 'secret'),
       lines.map((line, i) => copyable(line.label, line.text, `line${i}`)),
       el('div', {class: 'actions'},
-        button(t('secret.done'), () => box.close(), {class: 'main'}),
-        actions.map((one) => button(one.text, () => { box.close(); one.run(); })))], {class: 'secret'});
-    box.addEventListener('cancel', (event) => event.preventDefault());
-    closed(box, resolve);
+        button(t('secret.done'), () => end(), {class: 'main'}),
+        actions.map((one) => button(one.text, () => end(one.run))))], {class: 'secret'});
+    addEventListener('keydown', noEscape, true);
+    addEventListener('beforeunload', stay);
+    box.addEventListener('cancel', stay);
+    box.addEventListener('close', () => {
+      if (!kept) return box.showModal();
+      box.remove();
+      return resolve();
+    });
   });
 }

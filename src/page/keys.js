@@ -139,13 +139,13 @@ async function tellKey(key, title) {
 const lives = ['30d', '90d', '365d', 'never', 'days'];
 
 function expiryFields(change) {
-  const days = el('input', {name: 'days', type: 'number', min: '1', max: '36500', value: '14', disabled: true, on: {input: change}});
+  const days = el('input', {name: 'days', type: 'number', min: '1', max: '36500', value: '14', required: true, disabled: true, on: {input: change}});
   const daysField = labelled(t('mykey.days'), days);
   const choice = el('select', {name: 'expires', on: {change: () => {
     daysField.hidden = days.disabled = choice.value !== 'days';
     change();
   }}},
-    lives.map((value) => el('option', {value}, t(`life.${value}`))));
+    lives.map((value) => el('option', {value, selected: value === '90d'}, t(`life.${value}`))));
   daysField.hidden = true;
   const value = () => choice.value === 'days' ? `${Number(days.value) || 0}d` : choice.value;
   return {nodes: [labelled(t('mykey.expires'), choice), daysField], value};
