@@ -60,8 +60,8 @@ export function quoted(text) {
 }
 
 export function curlLine(url, credential, method = 'GET') {
-  const verb = method === 'GET' ? '' : `-X ${quoted(method)} `;
-  return `curl -i ${verb}${quoted(url)} -H ${quoted(`Authorization: Bearer ${credential}`)}`;
+  const verb = {GET: '-i', HEAD: '-I'}[method] ?? `-i -X ${quoted(method)}`; // with -X HEAD it waits for a body
+  return `curl ${verb} ${quoted(url)} -H ${quoted(`Authorization: Bearer ${credential}`)}`;
 }
 
 // A method and a path that an entry of urls allows: its stars stand for anything.

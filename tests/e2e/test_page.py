@@ -170,7 +170,7 @@ def a_token_is_read_without_the_server():
         console.log(JSON.stringify({token: decode(given.token), claims: readClaims(decode(given.token).claims),
           kinds: given.texts.map(kindOf), bad: given.bad.map(decode), examples: given.urls.map(exampleOf),
           odd: readClaims({permissions: 'a', urls: [1], exp: 'x', iat: -1, sub: {}, via: null}),
-          line: curlLine(given.quote, given.quote), quoted: quoted(given.quote)}));""",
+          line: curlLine(given.quote, given.quote), verbs: ['HEAD', 'POST'].map((one) => curlLine('u', 't', one)), quoted: quoted(given.quote)}));""",
                 token=token, texts=[key, "A" * 43, token, "", "x.y", key.lower()],
                 bad=["", "a.b", "a.b.c", "e30.e30.***", "e30.W10.AA", "e30.bnVsbA.AA", "e30.e31.AA", "e30._w.AA",
                      "e30." + "A" * 9000 + ".AA"],
@@ -184,6 +184,7 @@ def a_token_is_read_without_the_server():
     assert told["odd"] == {"sub": None, "sid": None, "audience": None, "issued": None, "expires": None, "permissions": [],
                            "urls": [], "via": []}
     assert told["examples"] == [{"method": "GET", "path": "/v2/a/x"}, {"method": "POST", "path": "/v2/x/b"}, None, None]
+    assert [line.split(" u ")[0] for line in told["verbs"]] == ["curl -I", "curl -i -X POST"], told["verbs"]
     words = subprocess.run(["sh", "-c", "printf '%s' " + told["quoted"]], capture_output=True, text=True).stdout
     assert words == "it's `$(x)` \"y\""
     words = subprocess.run(["sh", "-c", "curl() { printf '%s\\n' \"$@\"; }; " + told["line"]], capture_output=True, text=True)
