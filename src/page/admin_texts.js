@@ -102,6 +102,7 @@ export const adminTexts = {
     'feed.has': 'Has sequence',
     'feed.behind': 'behind',
     'feed.none': 'No edge has asked since this server was started.',
+    'feed.own': 'Without the permission audit, only what was asked with the key that you use is shown.',
 
     'ring.title': 'Signing secrets',
     'ring.text': 'The secrets themselves are never shown. A new token is signed with one of them; tokens signed with the others are still accepted.',
@@ -221,6 +222,7 @@ export const adminTexts = {
     'feed.has': 'Номер у узла',
     'feed.behind': 'отстаёт',
     'feed.none': 'С запуска этого сервера ни один узел не обращался.',
+    'feed.own': 'Без разрешения audit показаны только запросы с ключом, которым вы пользуетесь.',
 
     'ring.title': 'Секреты подписи',
     'ring.text': 'Сами секреты никогда не показываются. Новые токены подписываются одним из них; токены, подписанные остальными, по-прежнему принимаются.',

@@ -1,7 +1,7 @@
 // The revocation feed of this server: its sequence and age, and which edges asked it when.
 import { button, el, fill } from './dom.js';
 import { span, t } from './i18n.js';
-import { call } from './api.js';
+import { call, may } from './api.js';
 import { go, view } from './frame.js';
 import { exactly, table } from './table.js';
 import { rows } from './worth.js';
@@ -24,6 +24,7 @@ async function show(main) {
       body.vouched_at === null ? null : [t('feed.vouched'), exactly(body.vouched_at)],
       body.snapshot_bytes === null ? null : [t('feed.size'), t('bytes', { n: body.snapshot_bytes })]]),
     el('div', { class: 'actions' }, button(t('list.again'), () => go('#/feed'))), el('h2', {}, t('feed.edges')),
+    ...(may('audit') ? [] : [el('p', { class: 'hint' }, t('feed.own'))]),
     table({ caption: t('feed.edges'), columns: columns(body.sequence), rows: body.edges, empty: t('feed.none') }));
 }
 

@@ -122,22 +122,29 @@ static bool status_feed(st_writer *writer, st_store *store, int64_t now) {
 #define EDGE_JSON_MAX (256 + 6 * sizeof(st_feed_edge))
 #define STATUS_MAX (512 + ST_FEED_EDGES_MAX * EDGE_JSON_MAX)
 
-static size_t status_copy(st_feed_edge *edges) {
+static bool edge_is_in_view(const st_feed_edge *edge, const st_feed_view *view) {
+  return (view->key_id == NULL || strcmp(view->key_id, edge->key_id) == 0) &&
+         (view->audience.len == 0 || st_text_is(view->audience, edge->audience));
+}
+
+static size_t status_copy(st_feed_edge *edges, const st_feed_view *view) {
+  size_t count = 0;
   (void)pthread_mutex_lock(&seen.lock);
-  size_t count = seen.count;
-  memcpy(edges, seen.edges, count * sizeof *edges);
+  for (size_t i = 0; i < seen.count; i++) {
+    if (edge_is_in_view(&seen.edges[i], view)) edges[count++] = seen.edges[i];
+  }
   (void)pthread_mutex_unlock(&seen.lock);
   qsort(edges, count, sizeof *edges, edge_compare);
   return count;
 }
 
-bool st_feed_edges_status(void *store, int64_t now, st_payload *payload) {
+bool st_feed_edges_status(void *store, int64_t now, const st_feed_view *view, st_payload *payload) {
   st_feed_edge *edges = malloc(ST_FEED_EDGES_MAX * sizeof *edges);
   char *text = malloc(STATUS_MAX);
   st_writer writer = st_writer_on(text, text != NULL ? STATUS_MAX : 0);
   bool good = edges != NULL && text != NULL && status_feed(&writer, store, now);
   if (good) {
-    size_t count = status_copy(edges);
+    size_t count = status_copy(edges, view);
     st_write_literal(&writer, ",\"edges\":[");
     for (size_t i = 0; i < count; i++) {
       if (i > 0) st_write_char(&writer, ',');

@@ -12,6 +12,6 @@
 void st_feed_edges_note(const st_feed_edge *edge);
 
 /* st_service.feed_status; store is the st_store. */
-bool st_feed_edges_status(void *store, int64_t now, st_payload *payload);
+bool st_feed_edges_status(void *store, int64_t now, const st_feed_view *view, st_payload *payload);
 
 #endif

@@ -1,6 +1,7 @@
 /* GET /v2/feed: how far the revocation data is, and which edges asked this server for it, when, and
- * what they have, for a credential with the permission `audit` or `revocations`. What the server
- * remembers of them: server/feed_edges.c. The data itself: revocations.c.
+ * what they have. All of them are for who has the permission `audit`; an edge, which has
+ * `revocations`, sees what its own key asked, and a key that is bound to an audience what was asked
+ * for that. What the server remembers: server/feed_edges.c. The data itself: revocations.c.
  */
 #include "core/claims.h"
 #include "service/access.h"
@@ -19,8 +20,10 @@ const st_problem *st_feed_status_answer(st_context *c) {
   bool audits = st_claims_has_permission(&identity.grant, ST_TEXT("audit"));
   problem = st_access_requires(c, &identity, audits ? "audit" : "revocations");
   if (problem != NULL) return problem;
+  st_feed_view view = {.key_id = audits ? NULL : st_key_root(&identity.key),
+                       .audience = st_text(identity.key.audience)};
   if (service->feed_status == NULL ||
-      !service->feed_status(service->keys.store, c->request->now, &c->reply->payload)) {
+      !service->feed_status(service->keys.store, c->request->now, &view, &c->reply->payload)) {
     return &failed;
   }
   c->reply->status = 200;

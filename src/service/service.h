@@ -174,6 +174,12 @@ typedef struct st_feed_edge {
   int64_t sequence;   /* of the data that it has since then */
 } st_feed_edge;
 
+/* Which edges a caller may know of. */
+typedef struct st_feed_view {
+  const char *key_id;     /* those that asked with this key; NULL: any */
+  subtoken_text audience; /* those that asked for its data; empty: any */
+} st_feed_view;
+
 typedef struct st_service {
   const st_settings *settings;
   const subtoken_ring *ring;
@@ -196,7 +202,7 @@ typedef struct st_service {
   void (*note_edge)(const st_feed_edge *edge);
   /* The body of GET /v2/feed, which lies elsewhere; false: the store cannot be read, or there is no
    * memory. NULL: as if false. */
-  bool (*feed_status)(void *store, int64_t now, st_payload *payload);
+  bool (*feed_status)(void *store, int64_t now, const st_feed_view *view, st_payload *payload);
 } st_service;
 
 #endif

@@ -169,6 +169,18 @@ test('the feed: sequence, age, and which edge asked when', async () => {
   await server.call('POST', `/v2/keys/${edge.id}/revoke-subtokens`, { key: admin });
   await button(page, text('list.again')).click();
   await page.getByText(text('feed.behind'), { exact: true }).waitFor();
+  same(await page.getByText(text('feed.own')).count(), 0, 'whoever has audit sees all edges');
+});
+
+test('the feed without the permission audit: what the own key asked', async () => {
+  const [edge, other] = [await keyOf('own edge', { permissions: ['revocations'] }), await keyOf('other edge', { permissions: ['revocations'] })];
+  for (const { key } of [edge, other]) {
+    same((await fetch(`${server.url}/v2/revocations`, { headers: { Authorization: `Bearer ${key}` } })).status, 200, 'an edge asks');
+  }
+  const page = await enter(server, { key: edge.key });
+  await go(page, '#/feed');
+  await until(async () => JSON.stringify(await cells(page, text('feed.edge'))) === '["own edge"]', 'its own row alone');
+  check(await page.getByText(text('feed.own')).isVisible(), 'the page says so');
 });
 
 test('the ring: kids, ages, which signs, and no secret', async () => {

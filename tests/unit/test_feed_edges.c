@@ -25,16 +25,21 @@ static size_t count_of(const char *part) {
   return count;
 }
 
-static void read_status(void) {
+static void read_status_of(const st_feed_view *view) {
   static char copy[sizeof body];
   st_payload payload;
-  assert_true(st_feed_edges_status(store, NOW + 100, &payload));
+  assert_true(st_feed_edges_status(store, NOW + 100, view, &payload));
   assert_true(payload.len < sizeof body);
   memcpy(body, payload.data, payload.len);
   memcpy(copy, payload.data, payload.len);
   body[payload.len] = '\0';
   assert_true(st_json_valid(copy, payload.len));
   give(&payload);
+}
+
+static void read_status(void) {
+  static const st_feed_view all;
+  read_status_of(&all);
 }
 
 static void edges_are_told_of(void **state) {
@@ -63,6 +68,19 @@ static void edges_are_told_of(void **state) {
   assert_true(strstr(latest, "\"sequence\":8}") < strstr(latest, "\"sequence\":7}"));
   assert_int_equal(count_of("\"audience\":\"eu\""), 1);
   assert_int_equal(count_of("edge \\\"1\\\"\\u000a"), 3);
+  /* What a key of its own sees, and one that is bound to an audience. */
+  note(2, "192.0.2.3", "", NOW + 4, 9);
+  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
+  name_key(2, id, sub);
+  read_status_of(&(st_feed_view){.key_id = id});
+  assert_true(strncmp(body, head, strlen(head)) == 0);
+  assert_int_equal(count_of("\"key\":"), 1);
+  assert_int_equal(count_of("192.0.2.3"), 1);
+  read_status_of(&(st_feed_view){.audience = ST_TEXT("eu")});
+  assert_int_equal(count_of("\"key\":"), 1);
+  assert_int_equal(count_of("\"audience\":\"eu\""), 1);
+  read_status_of(&(st_feed_view){.key_id = id, .audience = ST_TEXT("eu")});
+  assert_int_equal(count_of("\"edges\":[]"), 1);
 }
 
 static void the_oldest_is_forgotten(void **state) {
