@@ -1,5 +1,6 @@
 /* GET /v2/whoami: what the caller is to this server and may do here, for a page that shows no more
- * than that allows. What a token is to others: token_info.c, introspect.c.
+ * than that allows. Of a derived token it says no more than its holder learns by token_info.c: it
+ * was handed on, or made up by an edge of its audience, and whose the key is is not for them.
  */
 #include "service/access.h"
 #include "service/claims_json.h"
@@ -26,19 +27,25 @@ static const char *whoami_login(const st_key *key) {
   return key->kind == ST_KIND_USER || key->kind == ST_KIND_SESSION ? key->owner : "";
 }
 
+static void whoami_write_whose(st_writer *writer, const st_identity *identity) {
+  const st_key *key = &identity->key;
+  bool derived = identity->method == ST_AUTH_DERIVED || st_identity_is_audience_token(identity);
+  const char *its_key = derived && key->kind != ST_KIND_KEY ? "" : whoami_key(key);
+  st_claims_json_text(writer, "login", st_text(derived ? "" : whoami_login(key)));
+  st_claims_json_text(writer, "key", st_text(its_key));
+  st_claims_json_text(writer, "name", st_text(key->name));
+  st_claims_json_text(writer, "owner", st_text(derived ? "" : key->owner));
+}
+
 const st_problem *st_whoami_answer(st_context *c) {
   st_identity identity;
-  const st_key *key = &identity.key;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"auth\":\"");
   st_write_literal(&writer, whoami_auth(identity.method));
   st_write_char(&writer, '"');
-  st_claims_json_text(&writer, "login", st_text(whoami_login(key)));
-  st_claims_json_text(&writer, "key", st_text(whoami_key(key)));
-  st_claims_json_text(&writer, "name", st_text(key->name));
-  st_claims_json_text(&writer, "owner", st_text(key->owner));
+  whoami_write_whose(&writer, &identity);
   st_claims_json_permissions(&writer, &identity.grant);
   st_claims_json_urls(&writer, &identity.grant);
   st_claims_json_time(&writer, "expires_at", identity.grant.exp);

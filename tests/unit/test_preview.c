@@ -137,6 +137,40 @@ static void a_subtoken_previews_within_its_own(void **state) {
   check_body_starts("{\"auth\":\"subtoken\",\"login\":null,\"key\":\"" KEY_ID "\"");
 }
 
+/* A token that was handed on, or that an edge for its audience made up, says nothing of whose the
+ * key is, as with tokeninfo.
+ */
+static void a_derived_token_is_told_no_owner(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *made_by, *begins, *ends;
+  } rows[] = {
+      {"?permissions=account", AS_POOR,
+       "{\"auth\":\"subtoken\",\"login\":null,\"key\":\"" POOR_ID
+       "\",\"name\":\"operations\",\"owner\":null,",
+       ",\"audience\":null}"},
+      {"?permissions=account&audience=eu", AS_POOR,
+       "{\"auth\":\"subtoken\",\"login\":null,\"key\":\"" POOR_ID
+       "\",\"name\":\"operations\",\"owner\":null,",
+       ",\"audience\":\"eu\"}"},
+      {"", AS_ALICE, "{\"auth\":\"subtoken\",\"login\":null,\"key\":null,", ",\"audience\":null}"},
+  };
+  static char headers[ST_REPLY_BODY_MAX + 64];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char target[96];
+    snprintf(target, sizeof target, "/v2/createsubtoken%s", rows[i].query);
+    assert_int_equal(get(target, rows[i].made_by), 200);
+    snprintf(headers, sizeof headers, "Authorization: Bearer %s\n", member("subtoken"));
+    assert_int_equal(get("/v2/whoami", headers), 200);
+    check_body_starts(rows[i].begins);
+    CHECK(memmem(reply.body, reply.body_len, "\"owner\":null", 12) != NULL, "%zu: %.*s", i,
+          (int)reply.body_len, reply.body);
+    size_t end = strlen(rows[i].ends);
+    CHECK(reply.body_len > end && memcmp(reply.body + reply.body_len - end, rows[i].ends, end) == 0,
+          "%zu: %.*s", i, (int)reply.body_len, reply.body);
+  }
+}
+
 static void callers_are_told_who_they_are(void **state) {
   (void)state;
   assert_int_equal(get("/v2/whoami", AS_POOR), 200);
@@ -158,6 +192,7 @@ int main(void) {
       cmocka_unit_test_setup(a_large_answer_says_that_there_is_more, fixture_set_up),
       cmocka_unit_test_setup(a_preview_counts_for_no_rate, fixture_set_up),
       cmocka_unit_test_setup(a_subtoken_previews_within_its_own, fixture_set_up),
+      cmocka_unit_test_setup(a_derived_token_is_told_no_owner, fixture_set_up),
       cmocka_unit_test_setup(callers_are_told_who_they_are, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
