@@ -239,7 +239,11 @@ static const st_problem *token_answer(st_context *c, const st_identity *caller, 
   if (t->store_error) return &token_store_error;
   if (t->read == SUBTOKEN_OK && !token_is_visible(caller, t)) {
     t->result = SUBTOKEN_REVOKED;
-    token_write(c, t, "no key or session of yours has the sub of this token", false);
+    token_write(
+        c, t,
+        "no key or session of yours has the sub of this token: it is somebody else's, or its "
+        "key or session has ended or its subtokens were revoked",
+        false);
     return NULL;
   }
   if (t->read == SUBTOKEN_OK && !token_limit(t)) return &token_store_error;

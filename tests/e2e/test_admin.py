@@ -163,6 +163,18 @@ def a_token_is_explained_to_who_may_know_it():
         call(server, "DELETE", "/v2/keys/" + owner["id"], key["key"])
         assert ask(key, method="GET", url="/v2/w")["reason"] == "revoked"
         assert ask(other, method="GET", url="/v2/w") == hidden
+        ann = ("ann", PASSWORD)
+        make_user(server.data, "ann", "account")
+        own = new_key(server, ann).json()
+        token = call(server, "GET", "/v2/createsubtoken?permissions=account", own["key"]).json()["subtoken"]
+        told = call(server, "POST", "/v2/explain", ann, {"token": token}).json()
+        assert told["ok"] and told["owner"] == "ann", told
+        me = call(server, "GET", "/v2/whoami", token).json()
+        assert me["owner"] is None and me["login"] is None and me["key"] == own["id"], me
+        assert call(server, "GET", "/v2/whoami", own["key"]).json()["owner"] == "ann"
+        call(server, "POST", "/v2/keys/%s/revoke-subtokens" % own["id"], ann)
+        told = call(server, "POST", "/v2/explain", ann, {"token": token}).json()
+        assert told == hidden and "its subtokens were revoked" in told["text"], told
         wait(lambda: "/v2/explain" in server.log(), "the requests in the log")
         assert token not in server.log() and token.split(".")[2] not in server.log()
 
@@ -191,6 +203,13 @@ def the_feed_and_the_ring_are_told_of():
             told["edges"][1]["last_asked"], told
         assert {e["key"]: e["sequence"] < told["sequence"] for e in told["edges"]} == \
             {key["id"]: False, edge["id"]: True}, told
+        assert [e["key"] for e in call(server, "GET", "/v2/feed", edge["key"]).json()["edges"]] == [edge["id"]]
+        none = call(server, "GET", "/v2/feed", make_key(server.data, "revocations")["key"]).json()
+        assert none["edges"] == [] and none["sequence"] == told["sequence"], none
+        bound = {a: new_key(server, key["key"], permissions=["revocations", "audit"], audience=a).json() for a in ("eu", "us")}
+        ask_for_data(server, bound["us"])
+        assert call(server, "GET", "/v2/feed", bound["eu"]["key"]).json()["edges"] == []
+        assert [e["key"] for e in call(server, "GET", "/v2/feed", bound["us"]["key"]).json()["edges"]] == [bound["us"]["id"]]
         ring = call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]
         assert [s["kid"] for s in ring] == [""] and ring[0]["signs"] and ring[0]["age"] >= 0, ring
         run("secret", "rotate", data=server.data, check=0)

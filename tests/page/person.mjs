@@ -200,11 +200,12 @@ test('looking into a token sends nothing; the server explains it; it is revoked'
     await page.locator('main input[name=target]').fill(url);
     const answered = page.waitForResponse((response) => response.url().endsWith('/v2/explain'));
     await button(page, text('look.explain.action')).click();
-    await answered;
+    const sent = (await answered).request().postDataJSON();
+    same([sent.method, sent.url], [method, url], 'what is sent: always a method with a path');
     await until(async () => (await page.locator('.verdict').textContent()) !== '', 'a verdict');
     return page.locator('.verdict').textContent();
   };
-  check((await explained('GET', '/v2/account')).includes(text('look.good')), 'accepted where it may');
+  check((await explained(await page.locator('select[name=method]').inputValue(), '/v2/account')).includes(text('look.good')), 'accepted where it may');
   check((await explained('POST', '/v2/tokeninfo')).includes(text('look.refused', { status: '403', why: text('reason.url') })), 'refused by the method');
   check((await explained('GET', '/v2/account/bank')).includes(text('look.refused', { status: '403', why: text('reason.url') })), 'refused by the path');
 

@@ -39,6 +39,8 @@ static void the_rule_that_decides_is_named(void **state) {
       {",\"url\":\"https://api.example.com:1/a/b\"", "{\"ok\":true,"},
       {",\"url\":\"/b\",\"method\":\"GET\"", "{\"ok\":false,\"status\":403,\"reason\":\"url\","},
       {",\"url\":\"/c\",\"method\":\"PUT\"", "{\"ok\":true,"},
+      {",\"url\":\"/c\"",
+       "{\"ok\":false,\"status\":403,\"reason\":\"url\","}, /* no method, none fits */
       {",\"url\":\"/c\",\"method\":\"GET\"", "{\"ok\":false,\"status\":403,\"reason\":\"url\","},
       {",\"url\":\"/a/../b\"", "{\"ok\":false,\"status\":400,\"reason\":\"bad_target\","},
       {",\"url\":null,\"method\":null", "{\"ok\":false,\"status\":403,\"reason\":\"url\","},
@@ -107,6 +109,7 @@ static void tokens_of_others_are_unknown(void **state) {
   fixture_row_of(KEY_ID)->ended = true;
   assert_int_equal(explain(AS_POOR, ""), 200);
   check_body(first);
+  check_says("its key or session has ended or its subtokens were revoked");
   fixture_row_of(KEY_ID)->ended = false;
   make_token("", AS_POOR);
   assert_int_equal(explain(AS_POOR, ""), 200);
