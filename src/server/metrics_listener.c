@@ -1,6 +1,7 @@
 /* A small server of HTTP/1: one thread, CLIENTS connections, requests without bodies. A request is
  * read by the same strict reader as all others (service/request_head.c), and has ten seconds; so
- * has its answer. A connection that waits for its next request may be closed for a new one.
+ * has its answer. A connection that waits for its next request, or for the rest of one, or that
+ * does not take its answer, may be closed for a new one.
  */
 #include "server/metrics_listener.h"
 
@@ -26,13 +27,16 @@
 #define CLIENTS 16
 #define REQUEST_US INT64_C(10000000)
 #define IDLE_US INT64_C(300000000) /* more than most wait between two scrapes */
+#define STUCK_US INT64_C(1000000)  /* without a byte of its answer taken */
 #define PAUSE_MS 50                /* when no connection can be accepted */
 #define ANSWER_HEAD_MAX 640
 
 typedef struct client {
   int fd; /* -1: the place is free */
   int64_t deadline_us;
-  size_t got; /* bytes in request */
+  int64_t moved_us;  /* when the last byte went either way */
+  bool asked_before; /* it has had an answer */
+  size_t got;        /* bytes in request */
   /* Its answer, while that is sent: */
   bool answering, close;
   size_t head_len, sent;
@@ -166,7 +170,8 @@ static bool client_receive(client *c) {
   if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
   if (n == 0) return false;
   c->got += (size_t)n;
-  if (idle) c->deadline_us = st_clock_monotonic_us() + REQUEST_US;
+  c->moved_us = st_clock_monotonic_us();
+  if (idle) c->deadline_us = c->moved_us + REQUEST_US;
   client_read_request(c);
   return true;
 }
@@ -181,8 +186,10 @@ static bool client_send(client *c) {
     ssize_t n = send(c->fd, from, len, flags);
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     c->sent += (size_t)n;
+    c->moved_us = st_clock_monotonic_us();
   }
   client_end_answer(c);
+  c->asked_before = true;
   if (c->close) return false;
   c->deadline_us = st_clock_monotonic_us() + (c->got == 0 ? IDLE_US : REQUEST_US);
   client_read_request(c); /* it may be there already */
@@ -191,17 +198,30 @@ static bool client_send(client *c) {
 
 /* ---- all of them ---- */
 
-/* A free place, or that of the client that has been idle longest; NULL: all are busy. */
+/* What is closed first when there is no place left; none while an answer is being taken. */
+typedef enum { CLIENT_IDLE, CLIENT_UNFINISHED, CLIENT_STUCK, CLIENT_BUSY } client_state;
+
+static client_state client_find_state(const client *c, int64_t now_us) {
+  if (!c->answering) return c->got == 0 && c->asked_before ? CLIENT_IDLE : CLIENT_UNFINISHED;
+  return now_us - c->moved_us > STUCK_US ? CLIENT_STUCK : CLIENT_BUSY;
+}
+
+/* A free place, or that of the client that has waited longest of those that are closed first; NULL:
+ * all are busy. */
 static client *server_find_place(void) {
-  client *idle = NULL;
+  client *first = NULL;
+  client_state state = CLIENT_BUSY;
+  int64_t now_us = st_clock_monotonic_us();
   for (size_t i = 0; i < CLIENTS; i++) {
     client *c = &server.clients[i];
     if (c->fd < 0) return c;
-    if (c->answering || c->got > 0) continue;
-    if (idle == NULL || c->deadline_us < idle->deadline_us) idle = c;
+    client_state its = client_find_state(c, now_us);
+    if (its == CLIENT_BUSY || its > state) continue;
+    if (its < state || c->deadline_us < first->deadline_us) first = c;
+    state = its;
   }
-  if (idle != NULL) client_close(idle);
-  return idle;
+  if (first != NULL) client_close(first);
+  return first;
 }
 
 static void server_accept(void) {
@@ -219,8 +239,9 @@ static void server_accept(void) {
   }
   c->fd = fd;
   c->got = 0;
-  c->close = false;
-  c->deadline_us = st_clock_monotonic_us() + REQUEST_US;
+  c->close = c->asked_before = false;
+  c->moved_us = st_clock_monotonic_us();
+  c->deadline_us = c->moved_us + REQUEST_US;
 }
 
 /* How long until the first deadline, in milliseconds. */
