@@ -43,6 +43,18 @@ static struct {
 } logger = {
     .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
 
+/* Events are literals; the last place is for all that there is no place for. Under the lock. */
+static void log_count_event(const char *event, int64_t times) {
+  size_t i = 0;
+  while (i < logger.event_count && strcmp(logger.events[i].event, event) != 0) i++;
+  if (i == logger.event_count && i == ST_LOG_EVENTS_MAX) i--;
+  if (i == logger.event_count) {
+    bool last = i == ST_LOG_EVENTS_MAX - 1;
+    logger.events[logger.event_count++] = (st_log_count){last ? "other" : event, 0};
+  }
+  logger.events[i].count += times;
+}
+
 static bool log_is_stopping(void) {
   pthread_mutex_lock(&logger.lock);
   bool answer = logger.stopping;
@@ -122,6 +134,7 @@ static int64_t log_add_dropped(void) {
   st_write_literal(&writer, "}\n");
   memcpy(logger.lines[logger.half] + logger.len, line, writer.len);
   logger.len += writer.len;
+  log_count_event("log_dropped", 1);
   logger.dropped = 0;
   return dropped;
 }
@@ -205,9 +218,10 @@ void st_log_use(int file, bool use) {
   close(file);
 }
 
-void st_log_append(st_writer *writer) {
+void st_log_append(st_writer *writer, const char *event) {
   st_write_literal(writer, "}\n");
   pthread_mutex_lock(&logger.lock);
+  if (event != NULL) log_count_event(event, 1);
   if (writer->overflow || HALF - logger.len < writer->len) {
     logger.dropped++;
     logger.lost++;
@@ -240,18 +254,6 @@ void st_log_number(st_writer *writer, const char *name, int64_t value) {
   st_write_int(writer, value);
 }
 
-/* Events are literals; the last place is for all that there is no place for. Under the lock. */
-static void log_count_event(const char *event, int64_t times) {
-  size_t i = 0;
-  while (i < logger.event_count && strcmp(logger.events[i].event, event) != 0) i++;
-  if (i == logger.event_count && i == ST_LOG_EVENTS_MAX) i--;
-  if (i == logger.event_count) {
-    bool last = i == ST_LOG_EVENTS_MAX - 1;
-    logger.events[logger.event_count++] = (st_log_count){last ? "other" : event, 0};
-  }
-  logger.events[i].count += times;
-}
-
 void st_log_count_from_zero(const char *event) {
   pthread_mutex_lock(&logger.lock);
   log_count_event(event, 0);
@@ -272,8 +274,5 @@ void st_log_event(const char *event, const char *detail) {
   st_writer writer = st_writer_on(line, sizeof line);
   st_log_begin(&writer, st_clock_now(), event);
   if (detail != NULL) st_log_field(&writer, "detail", st_text(detail));
-  pthread_mutex_lock(&logger.lock);
-  log_count_event(event, 1);
-  pthread_mutex_unlock(&logger.lock);
-  st_log_append(&writer);
+  st_log_append(&writer, event);
 }

@@ -40,11 +40,12 @@ typedef struct st_log_count {
 void st_log_count_from_zero(const char *event);
 size_t st_log_counts(st_log_count counts[ST_LOG_EVENTS_MAX], int64_t *lost);
 
-/* A line with other members: begin it in a buffer of ST_LOG_LINE_MAX bytes, add members, append it.
+/* A line with other members: begin it in a buffer of ST_LOG_LINE_MAX bytes, add members, append it
+ * with the event, which is counted; NULL: it is counted elsewhere, as a request is.
  */
 void st_log_begin(st_writer *writer, int64_t now, const char *event);
 void st_log_field(st_writer *writer, const char *name, subtoken_text value);
 void st_log_number(st_writer *writer, const char *name, int64_t value);
-void st_log_append(st_writer *writer);
+void st_log_append(st_writer *writer, const char *event);
 
 #endif

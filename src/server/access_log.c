@@ -73,5 +73,5 @@ void st_access_log_write(const st_request *request, const st_reply *reply, subto
     st_log_field(&writer, "trace_id", trace.trace_id);
     st_log_field(&writer, "span_id", trace.span_id);
   }
-  st_log_append(&writer);
+  st_log_append(&writer, NULL);
 }

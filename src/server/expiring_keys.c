@@ -27,7 +27,7 @@ static void expiring_write_line(int64_t now, int64_t count, const st_key *keys, 
   st_log_number(&writer, "days", ST_EXPIRING_DAYS);
   st_log_field(&writer, "first_expires_at", (subtoken_text){first, date.len});
   st_log_field(&writer, "keys", (subtoken_text){ids, list.len});
-  st_log_append(&writer);
+  st_log_append(&writer, "keys_expiring");
 }
 
 /* Counts them, finds the first, and notes the day. *count stays 0 when nothing is to be told. */

@@ -2,6 +2,7 @@
 the parser of Python's client for OpenMetrics), what is counted, what no label ever holds, and the trace context in the
 log. What real scrapes make of it: test_prometheus.py."""
 import http.client
+from collections import Counter
 from feed import *
 from manpages import PAGES, literals, section
 
@@ -183,6 +184,13 @@ def keys_are_counted_and_those_that_end_soon():
         found = metrics_of(server.metrics_port)
         assert sample(found, "subtoken_keys") == 4 and sample(found, "subtoken_keys_expiring") == 2
 
+        def logged():
+            return Counter(l["event"] for l in server.log_lines() if l["event"] != "request")
+        wait(lambda: "keys_expiring" in logged())
+        # Whatever writes it, each line is counted.
+        wait(lambda: {dict(k)["event"]: int(v) for k, v in
+                      metrics_of(server.metrics_port)["subtoken_log_events_total"].items() if v > 0} == dict(logged()))
+
 
 @test
 def the_key_needs_the_permission():
@@ -241,9 +249,56 @@ def the_place_for_metrics_has_nothing_else():
             while more := s.recv(65536):
                 text += more
             assert text.count(b"HTTP/1.1 404") == 2 and text.count(b"HTTP/1.1 400") == 1, text
-        # More connections than it has places for: those that wait for a request make room.
-        crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
-        assert get(port)[0] == 200
+
+
+@test
+def who_does_not_end_a_request_keeps_nobody_from_asking():
+    """More connections than there are places for, each in a way of its own: they make room at once."""
+    with Metered() as server:
+        port, key = server.metrics_port, private_file(make_key(server.data, "revocations")["key"])
+        let_others_learn()
+        log_path = os.path.join(scratch(), "log")
+        p = subprocess.Popen([PROGRAM, "pull", "--from", server.url, "--to", os.path.join(scratch(), "feed"), "--key-file",
+                              key, "--metrics-listen", "127.0.0.1:0"], stderr=open(log_path, "w"))
+        try:
+            wait(lambda: "metrics_listening" in open(log_path).read())
+            for port in (server.metrics_port, metrics_port(open(log_path).read())):
+                for begun in (b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET"):
+                    crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+                    for s in crowd:
+                        try:
+                            s.sendall(begun)
+                        except ConnectionError:  # closed for another one already
+                            pass
+                    before = time.monotonic()
+                    assert get(port)[0] == 200
+                    assert time.monotonic() - before < 5, begun  # a request has ten seconds
+                    for s in crowd:
+                        s.close()
+        finally:
+            p.terminate()
+            assert p.wait(timeout=60) == 0
+
+
+@test
+def who_does_not_take_an_answer_keeps_nobody_from_asking():
+    with Metered() as server:
+        crowd = []
+        for _ in range(40):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            s.connect(("127.0.0.1", server.metrics_port))
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+            crowd.append(s)
+
+        def answered():
+            try:
+                return get(server.metrics_port)[0] == 200
+            except (ConnectionError, http.client.HTTPException):
+                return False
+        before = time.monotonic()
+        wait(answered)
+        assert time.monotonic() - before < 8
         for s in crowd:
             s.close()
 
