@@ -24,6 +24,7 @@
 #define FOLLOW_NS 500000000 /* between two looks for new lines */
 #define SETTLE_NS 20000000  /* while lines are held back that are there */
 #define SETTLES 500
+#define LEFT_OUT_MAX 4096
 
 static void audit_print_field(const char *name, const char *text) {
   printf(",\"%s\":", name);
@@ -75,11 +76,11 @@ static void audit_print_line(const st_audit_line *line) {
   fputc('\n', stdout);
 }
 
-/* The newest lines, in memory: they are read newest first and printed newest last. */
-static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit_line **lines,
-                                         size_t *count, char *error) {
+/* The newest lines before an id (0: of all), in memory: they are read newest first and printed
+ * newest last. */
+static st_store_status audit_read_newest(st_store *store, int64_t before, size_t limit,
+                                         st_audit_line **lines, size_t *count, char *error) {
   size_t room = 0, got = PAGE;
-  int64_t before = 0;
   *count = 0;
   *lines = NULL;
   while (got == PAGE && *count < limit) {
@@ -107,11 +108,19 @@ typedef struct audit_reader {
   const st_data_dir *data;
   st_store *store;      /* NULL after it failed: it is opened again */
   st_audit_place place; /* behind the line that was printed last */
+  int64_t
+      left_out[LEFT_OUT_MAX]; /* the last is the lowest: lines behind the place that are older */
+  size_t left_out_count;      /* than the first to print */
   bool json, follow, failing;
 } audit_reader;
 
 static void audit_print(const audit_reader *r, const st_audit_line *line) {
   (r->json ? audit_print_json : audit_print_line)(line);
+}
+
+static bool audit_is_left_out(audit_reader *r, int64_t id) {
+  while (r->left_out_count > 0 && r->left_out[r->left_out_count - 1] < id) r->left_out_count--;
+  return r->left_out_count > 0 && r->left_out[r->left_out_count - 1] == id;
 }
 
 /* Everything behind the last line. */
@@ -121,7 +130,9 @@ static st_store_status audit_print_behind(audit_reader *r, char *error) {
   st_store_status status = ST_STORE_OK;
   while (status == ST_STORE_OK && count == PAGE && st_stop_signal_received == 0) {
     status = st_store_audit_follow(r->store, &r->place, PAGE, lines, &count, error);
-    for (size_t i = 0; status == ST_STORE_OK && i < count; i++) audit_print(r, &lines[i]);
+    for (size_t i = 0; status == ST_STORE_OK && i < count; i++) {
+      if (!audit_is_left_out(r, lines[i].id)) audit_print(r, &lines[i]);
+    }
   }
   return status;
 }
@@ -188,20 +199,61 @@ static int audit_print_rest(audit_reader *r) {
 
 /* ---- the command ---- */
 
-static int audit_print_newest(audit_reader *r, size_t limit) {
-  char error[ST_ERROR_MAX];
+static void audit_print_heading(const audit_reader *r) {
+  if (r->json) return;
+  st_print_heading(
+      "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
+}
+
+/* before: as for audit_read_newest. */
+static st_store_status audit_print_newest(audit_reader *r, int64_t before, size_t limit,
+                                          char *error) {
   st_audit_line *lines;
   size_t count;
-  st_store_status status =
-      audit_read_newest(r->store, limit > 0 ? limit : 1, &lines, &count, error);
-  if (status == ST_STORE_OK && count > 0) r->place.last = lines[0].id;
-  if (limit == 0) count = 0;
-  if (status == ST_STORE_OK && count > 0 && !r->json) {
-    st_print_heading(
-        "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
-  }
+  st_store_status status = audit_read_newest(r->store, before, limit, &lines, &count, error);
+  if (status == ST_STORE_OK && count > 0) audit_print_heading(r);
   for (size_t i = count; status == ST_STORE_OK && i > 0; i--) audit_print(r, &lines[i - 1]);
   free(lines);
+  return status;
+}
+
+/* Others write at this moment, and a line of theirs may come below one that is there. The place is
+ * put so far behind that it is found, and what is there now and too old to print is left out.
+ */
+static st_store_status audit_step_back(audit_reader *r, size_t limit, char *error) {
+  static st_audit_line lines[PAGE];
+  size_t count = PAGE, seen = 0;
+  int64_t before = 0;
+  st_store_status status = ST_STORE_OK;
+  while (status == ST_STORE_OK && count == PAGE && r->left_out_count < LEFT_OUT_MAX) {
+    status = st_store_audit_list(r->store, before, PAGE, lines, &count, error);
+    for (size_t i = 0; i < count && r->left_out_count < LEFT_OUT_MAX; i++, seen++) {
+      before = lines[i].id;
+      if (seen >= limit) r->left_out[r->left_out_count++] = before;
+    }
+  }
+  r->place.last = r->left_out_count == LEFT_OUT_MAX ? before - 1 : 0;
+  return status;
+}
+
+/* The newest lines, and the place behind them: no line that comes later is before it. */
+static st_store_status audit_begin_following(audit_reader *r, size_t limit, char *error) {
+  static st_audit_line none;
+  size_t count = 0;
+  st_store_status status = st_store_audit_follow(r->store, &r->place, 0, &none, &count, error);
+  if (status != ST_STORE_OK) return status;
+  if (r->place.unsettled != 0) {
+    audit_print_heading(r);
+    return audit_step_back(r, limit, error);
+  }
+  r->place.last = r->place.settled;
+  return limit == 0 ? ST_STORE_OK : audit_print_newest(r, r->place.settled + 1, limit, error);
+}
+
+static int audit_begin(audit_reader *r, size_t limit) {
+  char error[ST_ERROR_MAX];
+  st_store_status status =
+      r->follow ? audit_begin_following(r, limit, error) : audit_print_newest(r, 0, limit, error);
   return status == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
                                : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
 }
@@ -222,7 +274,7 @@ static int audit_run(audit_reader *r, const st_data_options *options, bool newes
   if (code != ST_EXIT_DONE) return code;
   r->data = &data;
   if (r->follow) st_stop_signal_catch();
-  if (newest) code = audit_print_newest(r, limit);
+  if (newest) code = audit_begin(r, limit);
   if (code == ST_EXIT_DONE && (r->follow || !newest)) code = audit_print_rest(r);
   if (r->store != NULL) st_store_close(r->store);
   return code;
@@ -237,7 +289,7 @@ int st_cmd_audit(int argc, char **argv) {
       "goes on with each new line until SIGTERM. With --json one object a line.";
   st_data_options data_options = {0};
   const char *limit_option = NULL, *after_option = NULL;
-  audit_reader reader = {0};
+  static audit_reader reader;
   const st_option options[] = {ST_DATA_OPTIONS(data_options),    {"--limit", NULL, &limit_option},
                                {"--after", NULL, &after_option}, {"--follow", &reader.follow, NULL},
                                {"--json", &reader.json, NULL},   {0}};

@@ -1,5 +1,6 @@
 """The audit log: a line for every change, by whom and from where."""
 from calls import *
+from stores import database_of
 
 
 def after_the_ring(lines):
@@ -139,6 +140,47 @@ def the_audit_log_is_followed():
             wait(lambda: f.lines() and f.lines()[-1]["target"] == new_id, "and a new line")
         shipped = every()
     assert objects(run("audit", "--json", "--after", "0", data=data)[1]) == shipped
+
+
+@test
+def a_line_that_comes_late_is_followed_from_wherever_one_begins():
+    """On PostgreSQL a line can come below one that is there."""
+    if not STORE:
+        return "one writes at a time"
+    data = data_dir()
+    for _ in range(3):
+        make_key(data)
+    cluster, name = database_of(data)
+    slow = subprocess.Popen(["psql", "-qAt", "-v", "ON_ERROR_STOP=1", "-d", cluster.uri(name)], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        slow.stdin.write("BEGIN; INSERT INTO subtoken.audit (at, who, origin, action, target, detail)"
+                         " VALUES (0, '', '', 'slow', '', '') RETURNING id;\n")
+        slow.stdin.flush()
+        late = int(slow.stdout.readline())
+        key = make_key(data)["id"]
+        here = objects(run("audit", "--json", "--limit", "1000", data=data, check=0)[1])
+        assert here[-1]["target"] == key and here[-1]["id"] > late
+        with Follower(data, "--limit", "0") as new, Follower(data, "--limit", "1") as one, Follower(data) as all_of_it:
+            # They have asked for the first time.
+            wait(lambda: int(cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s'"
+                                          " AND query LIKE '%%FROM %%audit WHERE id > %%'" % name)) == 3, "the followers")
+            slow.stdin.write("COMMIT;\n")
+            slow.stdin.close()
+            assert slow.wait(timeout=60) == 0
+            wait(lambda: any(l["id"] == late for l in new.lines()), "the late line")
+            last = make_key(data)["id"]
+            for f in (new, one, all_of_it):
+                wait(lambda: f.lines()[-1:] and f.lines()[-1]["target"] == last, "the last line")
+            ids = lambda f: [l["id"] for l in f.lines()]
+            end = ids(new)[-1]
+            assert ids(new) == [late, end], ids(new)
+            assert ids(one) == [late, here[-1]["id"], end], ids(one)
+            assert ids(all_of_it) == [l["id"] for l in here[:-1]] + [late, here[-1]["id"], end], ids(all_of_it)
+    finally:
+        if slow.poll() is None:
+            slow.kill()
+            slow.wait()
 
 
 @test
