@@ -27,7 +27,7 @@ def pages(server, path, credential, name, by="after"):
 
 @test
 def users_are_managed_over_http():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key = admin(server)
         for name in ("alice", "Alicia", HOSTILE):
             body = {"login": name, "password": PASSWORD, "permissions": ["account", "users"]}
@@ -52,7 +52,7 @@ def users_are_managed_over_http():
 
 @test
 def a_grantor_gives_no_more_than_it_has_also_when_it_ends_meanwhile():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         short = make_key(server.data, "users,account", "--expires", "1h")
         make_user(server.data, "bob", "")
         refused(call(server, "PATCH", "/v1/user/bob", short["key"], {"permissions": ["account"]}), 403, "longer")
@@ -64,7 +64,7 @@ def a_grantor_gives_no_more_than_it_has_also_when_it_ends_meanwhile():
 
 @test
 def keys_are_looked_for():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key = admin(server)
         made = [new_key(server, key, name="Deploy %d" % i, owner="Иван" if i % 2 else "bob",
                         expires="10d" if i == 3 else "60d" if i == 4 else "never").json() for i in range(6)]
@@ -83,7 +83,7 @@ def keys_are_looked_for():
 
 @test
 def a_search_tells_nobody_of_others_keys():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key, carol = admin(server), ("carol", PASSWORD)
         make_user(server.data, "carol", "account")
         others = [new_key(server, key, owner="" if i % 2 else "corp", expires="%dd" % (10 + i)).json()["id"] for i in range(6)]
@@ -107,7 +107,7 @@ def a_search_tells_nobody_of_others_keys():
 
 @test
 def the_audit_log_is_looked_through():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key = make_key(server.data, ALL)
         made = [new_key(server, key["key"], name="n%d" % i).json() for i in range(5)]
         call(server, "DELETE", "/v2/keys/" + made[1]["id"], key["key"])
@@ -127,7 +127,7 @@ def the_audit_log_is_looked_through():
 
 @test
 def a_preview_tells_what_is_made():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key = make_key(server.data, "account,wallet", "--expires", "2h")["key"]
         asked = {"permissions": ["wallet", "root", "account"], "urls": ["/v2/a b", "/v2/ä/*"],
                  "expire": "2099-01-01T00:00:00Z"}
@@ -147,7 +147,7 @@ def a_preview_tells_what_is_made():
 
 @test
 def a_token_is_explained_to_who_may_know_it():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         owner, other, key = (make_key(server.data, p) for p in ("account,wallet", "account", ALL))
         token = call(server, "GET", "/v2/createsubtoken?permissions=wallet&urls=GET:/v2/w", owner["key"]).json()["subtoken"]
         def ask(who, **more):
@@ -187,13 +187,15 @@ def ask_for_data(server, key):
 
 @test
 def the_feed_and_the_ring_are_told_of():
-    with Server() as server:
+    with SmallServer(config={"threads": 16}) as server:
         key, edge = make_key(server.data, ALL), make_key(server.data, "revocations")
         before = call(server, "GET", "/v2/feed", key["key"]).json()
         assert before["edges"] == [] and before["sequence"] > 0, before
+        began = time.monotonic()
         ask_for_data(server, edge)
         told = call(server, "GET", "/v2/feed", key["key"]).json()
-        assert [e["key"] for e in told["edges"]] == [edge["id"]] and told["age"] <= 5, told
+        assert [e["key"] for e in told["edges"]] == [edge["id"]], told
+        assert 0 <= told["age"] <= time.monotonic() - began + 5, told
         assert told["edges"][0]["sequence"] == told["sequence"] and told["edges"][0]["address"] == "127.0.0.1"
         assert told["snapshot_bytes"] > 0
         call(server, "DELETE", "/v2/keys/" + new_key(server, key["key"]).json()["id"], key["key"])
@@ -213,7 +215,9 @@ def the_feed_and_the_ring_are_told_of():
         ring = call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]
         assert [s["kid"] for s in ring] == [""] and ring[0]["signs"] and ring[0]["age"] >= 0, ring
         run("secret", "rotate", data=server.data, check=0)
-        ring = call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]
+        ring = []
+        wait(lambda: ring.clear() or ring.extend(call(server, "GET", "/v2/ring", key["key"]).json()["secrets"]) or len(ring) == 2,
+             "the server has both secrets")
         assert [s["signs"] for s in ring] == [True, False] and ring[1]["kid"] == "", ring
         for path in ("/v2/feed", "/v2/ring"):
             refused(call(server, "GET", path, admin(server, "account")), 403, "requires scope")

@@ -98,9 +98,9 @@ def workers_count_apart_and_go_on():
             found = metrics(n)
             return [total(found, "subtoken_nginx_decisions_total", worker=str(w), reason=reason) for w in (0, 1)]
         wait(lambda: min(of()) >= 1, "both have counted")
-        before = of()
+        before, old = of(), n.workers()
         n.reload()
-        wait(lambda: len(n.workers()) == 2 and "exiting" not in str(n.workers()) and of_both(n, 200, t), "both are new")
+        wait(lambda: len(n.workers()) == 2 and not set(old) & set(n.workers()) and of_both(n, 200, t), "both are new")
         wait(lambda: sum(of()) > sum(before) and min(a - b for a, b in zip(of(), before)) >= 0, "they count on")
         pids, before = n.workers(), of()
         os.kill(pids[0], signal.SIGTERM)
