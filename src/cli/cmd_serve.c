@@ -101,7 +101,7 @@ static bool serve_reload(const serve_options *given, const st_settings *before, 
 }
 
 /* How curl reaches the server: by an address if there is one, else by a socket. */
-static void serve_find_base_url(st_demo_server *base) {
+static void serve_find_base_url(bool page, st_demo_server *base) {
   char name[ST_LISTENER_NAME_MAX];
   for (size_t i = st_listener_count(); i > 0; i--) {
     st_listener_name(i - 1, name);
@@ -109,6 +109,7 @@ static void serve_find_base_url(st_demo_server *base) {
     if (!address && base->url[0] != '\0') continue;
     snprintf(base->url, sizeof base->url, "%s", address ? name : "http://localhost");
     base->via[0] = '\0';
+    base->page = page && address;
     if (!address) {
       snprintf(base->via, sizeof base->via, "--unix-socket '%s' ", name + strlen(ST_PEER_UNIX));
     }
@@ -256,7 +257,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
     st_log_stop();
     st_print_error(code, "serve: %s", error);
   } else {
-    serve_find_base_url(&base);
+    serve_find_base_url(settings->page, &base);
     if (given->demo && !st_demo_show(store, data->dir, &base, error)) {
       st_print_error(0, "serve: %s", error);
     }

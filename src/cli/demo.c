@@ -99,10 +99,11 @@ bool st_demo_show(st_store *store, const char *dir, const st_demo_server *server
       via, base, via, base, whole);
   printf(
       "The administrator is admin, the password, shown this once:\n\n  %s\n\n"
-      "Log in, to make keys and users:\n\n"
+      "%s%s%sLog in, to make keys and users:\n\n"
       "  curl -s %s'%s/v1/auth/login' -H 'Content-Type: application/json' "
       "-d '{\"login\":\"admin\",\"password\":\"%s\"}'\n\n",
-      password, via, base, password);
+      password, server->page ? "Log in on the page, at " : "", server->page ? base : "",
+      server->page ? "/\n\n" : "", via, base, password);
   subtoken_wipe(whole, sizeof whole);
   subtoken_wipe(password, sizeof password);
   return demo_flush(error);

@@ -10,6 +10,7 @@
 typedef struct st_demo_server {
   char via[ST_DEMO_URL_MAX + 32]; /* options for a socket, and a space; or empty */
   char url[ST_DEMO_URL_MAX];
+  bool page; /* a browser gets the page there */
 } st_demo_server;
 
 /* dir: the name of DATA. Keys and passwords are printed this once. */

@@ -248,6 +248,7 @@ def the_demo_of_a_unix_socket_can_be_pasted():
         lines.append(p.stdout.readline())
     pasted = [l.strip() for l in lines if l.startswith("  curl ")]
     assert len(pasted) == 4, lines
+    assert "on the page" not in "".join(lines), lines  # no browser opens a socket
     outs = [subprocess.run(["bash", "-c", l], capture_output=True, text=True, timeout=60).stdout for l in pasted]
     assert "subtoken" in outs[0] and '"type":"Subtoken"' in outs[1] and "text" in outs[2], outs
     assert "access_token" in outs[3], outs
