@@ -50,9 +50,27 @@ export function t(key, values = {}) {
   });
 }
 
-// A sentence of the server.
-export function said(text) {
-  return current === 'ru' && Object.hasOwn(serverTexts, text) ? serverTexts[text] : text;
+const patterns = Object.keys(serverTexts).filter((english) => /\{\w+\}/.test(english)).map((english) => ({russian: serverTexts[english],
+  names: [...english.matchAll(/\{(\w+)\}/g)].map((found) => found[1]),
+  shape: new RegExp(`^${english.replace(/[.*+?^$()|[\]\\]/g, '\\$&').replace(/\{\w+\}/g, '(.+?)')}$`, 's')}));
+
+function translated(text) {
+  if (current !== 'ru') return text;
+  if (Object.hasOwn(serverTexts, text)) return serverTexts[text];
+  for (const {shape, names, russian} of patterns) {
+    const found = shape.exec(text);
+    if (found !== null) return russian.replace(/\{(\w+)\}/g, (whole, name) => found[1 + names.indexOf(name)] ?? whole);
+  }
+  return text;
+}
+
+// A sentence of the server. A parameter in front of it is called what the page calls it; item: that of
+// its values which is meant.
+export function said(text, item = '') {
+  const [, name, rest] = /^([a-z_]+): (.+)$/s.exec(text) ?? [];
+  const whole = translated(text);
+  if (whole !== text || name === undefined || !has(`parameter.${name}`)) return whole;
+  return `${t(`parameter.${name}`)}${item ? ` ${item}` : ''}: ${translated(rest)}`;
 }
 
 export function number(value) {

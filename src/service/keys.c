@@ -68,13 +68,13 @@ static const st_problem *keys_full(st_context *c, const st_key *key) {
   char text[192];
   bool owned = key->owner[0] != '\0';
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_literal(&writer, owned ? "an owner" : "a key");
-  st_write_literal(&writer, owned ? " may have at most " : " may make at most ");
+  st_write_literal(&writer, owned ? "an owner may have at most " : "a key may make at most ");
   st_write_int(&writer, c->service->settings->keys_per_owner);
-  st_write_literal(&writer, owned ? " keys" : " keys without an owner");
   st_write_literal(&writer,
-                   ", and this one has: delete one that is not used any more, or ask the "
-                   "operator to raise keys_per_owner");
+                   owned ? " keys, and this one has: delete one that is not used any more, or ask "
+                           "the operator to raise keys_per_owner"
+                         : " keys without an owner, and this one has: delete one that is not used "
+                           "any more, or ask the operator to raise keys_per_owner");
   if (!st_writer_end(&writer)) text[0] = '\0';
   return st_problem_make(&c->problem, 409, "key_limit", text);
 }
