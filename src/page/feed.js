@@ -9,7 +9,7 @@ import { rows } from './worth.js';
 // What an edge has is behind when it asked with an older sequence than the feed's.
 const columns = (sequence) => [
   { title: t('feed.edge'), cell: (edge) => (edge.name === '' ? edge.key : edge.name) },
-  { title: t('feed.key'), cell: (edge) => el('a', { href: `#/keys/${edge.key}` }, edge.key) },
+  { title: t('feed.key'), cell: (edge) => (may('keys') ? el('a', { href: `#/keys/${edge.key}` }, edge.key) : edge.key) },
   { title: t('feed.address'), cell: (edge) => edge.address },
   { title: t('feed.audience'), cell: (edge) => edge.audience ?? '–' },
   { title: t('feed.asked'), cell: (edge) => exactly(edge.last_asked) },

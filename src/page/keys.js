@@ -97,8 +97,8 @@ async function showOne(node, id) {
 function item(key) {
   return el('li', {class: 'card'},
     el('h2', {}, el('a', {href: `#/keys/${key.id}`}, el('bdi', {}, key.name)), ' ', stateBadge(key)),
-    el('p', {class: 'hint'}, t('mykeys.permissions', {n: key.permissions.length}), ' ',
-      key.permissions.map((one) => [el('code', {}, one), ' '])),
+    el('p', {class: 'hint'}, key.permissions.length === 0 ? t('permissions.none') : [t('mykeys.permissions', {n: key.permissions.length}), ' ',
+      key.permissions.map((one) => [el('code', {}, one), ' '])]),
     el('p', {class: 'hint'}, key.expires_at ? [t('mykeys.until'), ' ', whenAndHowFar(key.expires_at)] : t('worth.never'), ' · ',
       key.last_used_at ? [t('mykey.used'), ' ', when(key.last_used_at)] : t('mykey.unused')));
 }

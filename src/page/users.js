@@ -2,7 +2,7 @@
 // Nobody grants what he does not hold: the permissions that are offered are the credential's own and the user's.
 import { button, el, fill } from './dom.js';
 import { t, when } from './i18n.js';
-import { call, me } from './api.js';
+import { call, may, me } from './api.js';
 import { ask } from './dialog.js';
 import { go, view } from './frame.js';
 import { stateBadge } from './keys.js';
@@ -78,8 +78,9 @@ async function show(main, rest, query) {
   return fill(main, el('p', {}, el('a', { href: `#/${NAME}` }, t('users.title'))), el('h1', { tabindex: '-1' }, el('bdi', {}, user.login), ' ', state(user)),
     rows([[t('column.permissions'), permissionList(user.permissions)], [t('user.created'), time(user.created_at, '–')]]),
     actions(user),
-    el('p', {}, el('a', { href: address('all-keys', { owner: user.login }) }, t('user.keys')),
-      me().permissions.includes('audit') ? [' · ', el('a', { href: address('audit', { target: user.login }) }, t('user.audit'))] : null));
+    el('p', {}, may('keys') ? el('a', { href: address('all-keys', { owner: user.login }) }, t('user.keys')) : null,
+      may('keys') && may('audit') ? ' · ' : null,
+      may('audit') ? el('a', { href: address('audit', { target: user.login }) }, t('user.audit')) : null));
 }
 
 view({ name: NAME, title: 'users.title', needs: ['users'], show });

@@ -207,4 +207,43 @@ test('without the permissions, no administrators view', async () => {
   }
 });
 
+test('with one permission, no link leads to where it is not enough', async () => {
+  for (const one of ['users', 'audit']) {
+    await server.make('/v1/user', admin, { login: `only ${one}`, password: PASSWORD, permissions: [one] });
+  }
+  const edge = await keyOf('an edge', { permissions: ['revocations'] });
+  same((await fetch(`${server.url}/v2/revocations`, { headers: { Authorization: `Bearer ${edge.key}` } })).status, 200, 'an edge asks');
+  const dead = async (page, from, want) => {
+    await go(page, from);
+    await page.locator('main').getByText(want).first().waitFor();
+    const links = await page.locator('main a[href^="#/"]').evaluateAll((all) => [...new Set(all.map((one) => one.getAttribute('href')))]);
+    for (const each of links) {
+      await go(page, each);
+      same([await page.getByRole('heading', { level: 1, name: text('frame.none'), exact: true }).count(), await page.locator('main [role=alert]').count()], [0, 0], `${from} leads to ${each}`);
+    }
+  };
+  const users = await enter(server, { login: 'only users' });
+  await dead(users, '#/users/admin', 'admin');
+  const audit = await enter(server, { login: 'only audit' });
+  await dead(audit, '#/feed', edge.id);
+});
+
+test('the labels of a filter stand level, and a key without permissions says so', async () => {
+  const page = await enter(server, { login: 'admin' }, { width: 1400 });
+  for (const view of ['all-keys', 'audit']) {
+    await go(page, `#/${view}`);
+    const fields = await page.locator('.filter .field').evaluateAll((all) => all.map((one) => {
+      const [label, control] = [one.querySelector('label'), one.querySelector('input, select')].map((each) => each.getBoundingClientRect());
+      return { label: Math.round(label.bottom), control: Math.round(control.bottom) };
+    }));
+    for (const each of fields) for (const other of fields) check(each.control !== other.control || each.label === other.label, `${view}: ${JSON.stringify(fields)}`);
+  }
+  const { body: session } = await server.call('POST', '/v1/auth/login', { body: { login: 'admin', password: PASSWORD } });
+  await server.make('/v2/keys', session.access_token, { name: 'empty', permissions: [], expires: '90d' });
+  await go(page, '#/keys');
+  const card = page.locator('.card').filter({ hasText: 'empty' });
+  await card.waitFor();
+  check((await card.textContent()).includes(text('permissions.none')) && !(await card.textContent()).includes('0 permissions'), 'what a key without permissions says');
+});
+
 await main();
