@@ -4,7 +4,7 @@ import {ask} from './dialog.js';
 import {button, el, fill, labelled} from './dom.js';
 import {afterLogin, alertOf, notice, view} from './frame.js';
 import {language, t} from './i18n.js';
-import {KEY_SHAPE} from './token.js';
+import {KEY_SHAPE, pasted} from './token.js';
 
 // wrong: the text of a 401.
 function form({title, fields, action, run, note, wrong}) {
@@ -51,7 +51,7 @@ function show(node) {
         fields: [labelled(t('login.name'), login), labelled(t('login.password'), password)],
         run: (data) => logIn(data.get('login'), data.get('password'))}),
       form({title: t('login.with_key'), action: t('login.key.action'), wrong: 'login.key.wrong', note: t('login.key.hint'),
-        fields: [labelled(t('login.key'), key)], run: (data) => useShaped(data.get('key').trim())})),
+        fields: [labelled(t('login.key'), key)], run: (data) => useShaped(pasted(data.get('key')))})),
     settings()?.registration === 'open' ? el('p', {}, button(t('register.title'), register)) : null);
 }
 

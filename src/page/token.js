@@ -4,6 +4,11 @@
 export const KEY_SHAPE = /^[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{20}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}$/;
 const KEY_LENGTH = 72;
 
+// What was meant by something that was copied from a header or over several lines.
+export function pasted(text) {
+  return text.trim().replace(/^(authorization\s*:)?\s*(bearer\s+)?/i, '').replace(/\s+/g, '');
+}
+
 // 'key', 'refresh', 'token' or 'other'.
 export function kindOf(text) {
   if (text.length === KEY_LENGTH && KEY_SHAPE.test(text)) return 'key';

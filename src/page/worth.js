@@ -15,14 +15,20 @@ function paths(urls) {
   return el('ul', {class: 'paths'}, urls.map((url) => el('li', {}, el('code', {}, url))));
 }
 
-export function worth({permissions, urls, expires_at: expires, brought_down: broughtDown = false,
+function until(expires, wrong) {
+  if (wrong) return el('p', {class: 'problem'}, wrong);
+  return expires === null || expires === undefined ? t('worth.never') : whenAndHowFar(expires);
+}
+
+// no_expiry: what is said instead of an end that cannot be read.
+export function worth({permissions, urls, expires_at: expires, no_expiry: wrong = '', brought_down: broughtDown = false,
   left_out: leftOut = [], audience}) {
   return rows([
     [t('worth.may'), permissionList(permissions ?? [])],
     leftOut.length > 0 ? [t('worth.left_out'), el('p', {class: 'warning'},
       leftOut.map((one, i) => [i > 0 ? ', ' : null, el('code', {}, one)]), ' ', t('worth.left_out.why'))] : null,
     [t('worth.where'), paths(urls)],
-    [t('worth.until'), expires === null || expires === undefined ? t('worth.never') : whenAndHowFar(expires),
+    [t('worth.until'), until(expires, wrong),
       broughtDown ? el('p', {class: 'warning'}, t('worth.brought_down')) : null],
     audience ? [t('worth.audience'), el('code', {}, audience)] : null,
   ]);
