@@ -27,6 +27,7 @@
   file(frame, "frame.js", JS)                       \
   file(handover, "handover.js", JS)                 \
   file(i18n, "i18n.js", JS)                         \
+  file(kept, "kept.js", JS)                         \
   file(keys, "keys.js", JS)                         \
   file(login, "login.js", JS)                       \
   file(look, "look.js", JS)                         \

@@ -4,6 +4,7 @@
 import {el, fill, button} from './dom.js';
 import {isLogin, keyId, loadSettings, logOut, may, me, onEnd, Problem, restore, settings} from './api.js';
 import {language, languages, setLanguage, t} from './i18n.js';
+import {putBack, taken} from './kept.js';
 import {preference, setPreference} from './storage.js';
 
 const views = new Map();
@@ -11,10 +12,13 @@ const main = el('main', {id: 'main', tabindex: '-1'});
 const live = el('p', {class: 'notice', role: 'status', 'aria-live': 'polite'});
 const head = el('header');
 let started = false, pending = '';
+const kept = new Map(); // forms, by the view and whose it is
+let shown = null;       // {node, of}: what is drawn, once it is all there
 
 // name: what stands behind #/; title: the key of a text; needs: permissions of which one is enough,
 // [] for everybody who is logged in, null for everybody, or a function; nav: false for one that
-// other views lead to; show(node, arguments, query): fills the node, may be async.
+// other views lead to; show(node, arguments, query, forms): fills the node, may be async; forms, which
+// mostly are null: what was filled in before it is drawn anew (kept.js), for a view whose form grows.
 export function view(definition) {
   views.set(definition.name, definition);
 }
@@ -27,9 +31,10 @@ export function go(hash, text = '') {
   else location.hash = wanted;
 }
 
-// Once for everybody, read out by screen readers.
+// Once for everybody, read out by screen readers, and in view.
 export function notice(text) {
   fill(live, text);
+  if (text !== '') live.scrollIntoView({block: 'nearest'});
 }
 
 function allowed({needs}) {
@@ -86,6 +91,8 @@ function setTheme(value) {
 
 async function leave() {
   await logOut();
+  kept.clear();
+  shown = null;
   drawHead();
   go('#/login', t('login.left'));
 }
@@ -110,7 +117,8 @@ function drawHead() {
         select('theme', t('frame.theme'), {system: t('theme.system'), light: t('theme.light'), dark: t('theme.dark')}, theme(), setTheme),
         select('language', t('frame.language'), languages, language(), (value) => {
           setLanguage(value);
-          render();
+          keep();
+          render({again: true});
           head.querySelector('select[name=language]').focus();
         }))),
     el('nav', {'aria-label': t('frame.nav')}, el('ul', {}, links.map((one) =>
@@ -130,12 +138,13 @@ export function alertOf(problem) {
 }
 
 // Each view draws into an element of its own: what comes late for one that was left is not seen.
-async function draw(definition, rest, query) {
+async function draw(definition, rest, query, forms) {
   const node = el('div', {class: 'view', 'aria-busy': 'true'});
   fill(main, node);
   document.title = `${t(definition.title)} · subtoken`;
   try {
-    await definition.show(node, rest, query);
+    await definition.show(node, rest, query, forms);
+    if (forms !== null) putBack(node, forms);
   } catch (problem) {
     if (!node.querySelector('h1')) node.prepend(el('h1', {tabindex: '-1'}, t(definition.title)));
     node.append(alertOf(problem));
@@ -146,7 +155,16 @@ async function draw(definition, rest, query) {
 
 let drawn = 0;
 
-async function render() {
+function keep() {
+  if (shown !== null && shown.node.isConnected) kept.set(shown.of, taken(shown.node));
+}
+
+function whose(name) {
+  return JSON.stringify([name, location.hash, isLogin() ? me().login : keyId()]);
+}
+
+// again: what is shown already, with what has been filled in.
+async function render({again = false} = {}) {
   const turn = ++drawn;
   const {name, rest, query} = route();
   let definition = views.get(name);
@@ -156,8 +174,11 @@ async function render() {
   drawHead();
   if (definition !== undefined && !allowed(definition) && me() === null) definition = views.get('login');
   if (definition === undefined || !allowed(definition)) definition = {title: 'frame.none', show: showNone};
-  const node = await draw(definition, rest, query);
+  const of = whose(definition.name);
+  const forms = again ? kept.get(of) ?? null : null;
+  const node = await draw(definition, rest, query, forms);
   if (turn !== drawn) return;
+  shown = {node, of};
   if (started && !document.querySelector('dialog[open]') && !node.contains(document.activeElement) &&
       !head.querySelector('.choices').contains(document.activeElement)) {
     node.querySelector('h1')?.focus();
@@ -172,15 +193,22 @@ function showNone(node) {
 // Where the reader wanted to go before being asked to log in.
 export function afterLogin() {
   const {name} = route();
-  go(name === 'login' || !views.has(name) ? '#/' : location.hash);
+  if (name === 'login' || !views.has(name)) go('#/');
+  else render({again: true});
 }
 
 export async function start() {
   applyTheme();
   fill(document.body, head, live, main,
     el('footer', {}, el('p', {}, 'subtoken ', el('span', {class: 'version'}))));
-  onEnd(() => { render().then(() => notice(t('problem.ended'))); });
-  addEventListener('hashchange', render);
+  onEnd(() => {
+    keep();
+    render().then(() => notice(t('problem.ended')));
+  });
+  addEventListener('hashchange', () => {
+    kept.clear();
+    render();
+  });
   let failed = null;
   try {
     await loadSettings();

@@ -8,7 +8,7 @@ import {alertOf, view} from './frame.js';
 import {takeOver} from './handover.js';
 import {said, span, t} from './i18n.js';
 import {permissionChoice} from './permissions.js';
-import {curlLine, decode, exampleOf, readClaims} from './token.js';
+import {curlLine, decode, exampleOf, pasted, readClaims} from './token.js';
 import {worth} from './worth.js';
 
 const WAIT_MS = 250; // after the last key stroke
@@ -51,7 +51,7 @@ function pathList(change) {
     }
   };
   const node = el('fieldset', {}, el('legend', {}, t('make.paths')), el('p', {class: 'hint'}, t('make.paths.hint')), list, addButton);
-  return {node, values: () => filled().map((line) => line.input.value.trim()), tell};
+  return {node, add, values: () => filled().map((line) => line.input.value.trim()), tell};
 }
 
 // ---- until when ----
@@ -103,26 +103,29 @@ async function workingLine(token, urls) {
 // ---- the form, once it is known what it is made with ----
 
 function parametersOf({permissions, paths, expiry, audience}) {
-  const body = {permissions: permissions.chosen(), expire: expiry.value()};
+  const body = {permissions: permissions.chosen()};
+  if (expiry.value() !== '') body.expire = expiry.value();
   if (paths.values().length > 0) body.urls = paths.values();
   if (audience.value !== '') body.audience = audience.value;
   return body;
 }
 
 function problemSentence({parameter, item, text}) {
-  return [parameter, item].filter((part) => part).join(' ') + `: ${said(text)}`;
+  return said(`${parameter}: ${text}`, item);
 }
 
-function drawForm(node, parent, credential) {
+function drawForm(node, parent, credential, count) {
   const preview = el('div', {'aria-live': 'polite'}), error = el('div', {});
   const parts = {audience: el('input', {name: 'audience', maxlength: '32', autocomplete: 'off', spellcheck: 'false', value: parent.audience ?? '', on: {input: () => soon()}})};
   let timer, turn = 0;
   const show = (answer) => {
     const problems = answer.problems ?? [];
-    const others = problems.filter((one) => one.index === undefined);
+    const others = problems.filter((one) => one.index === undefined && one.parameter !== 'expire');
+    const late = problems.find((one) => one.parameter === 'expire');
+    const wrong = parts.expiry.value() === '' ? t('make.date.choose') : late === undefined ? '' : problemSentence(late);
     parts.paths.tell(problems);
-    fill(preview, worth(answer), others.map((one) => el('p', {class: 'problem'}, problemSentence(one))));
-    submit.disabled = problems.length > 0;
+    fill(preview, worth({...answer, no_expiry: wrong}), others.map((one) => el('p', {class: 'problem'}, problemSentence(one))));
+    submit.disabled = problems.length > 0 || wrong !== '';
   };
   const look = async () => {
     const mine = ++turn;
@@ -140,6 +143,7 @@ function drawForm(node, parent, credential) {
   };
   parts.permissions = permissionChoice({offered: parent.permissions, change: soon});
   parts.paths = pathList(soon);
+  for (let i = 0; i < count; i += 1) parts.paths.add(false);
   parts.expiry = expiryChoice(soon);
   const submit = el('button', {type: 'submit', class: 'main'}, t('make.action'));
   const form = el('form', {class: 'panel'}, parts.permissions, parts.paths.node, parts.expiry.node,
@@ -148,6 +152,7 @@ function drawForm(node, parent, credential) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     clearTimeout(timer);
+    if (parts.expiry.value() === '') return fill(error, el('p', {class: 'problem', role: 'alert'}, t('make.date.choose')));
     fill(error);
     submit.disabled = true;
     try {
@@ -160,6 +165,7 @@ function drawForm(node, parent, credential) {
       fill(error, alertOf(problem));
     }
     submit.disabled = false;
+    return undefined;
   });
   fill(node, form);
   return look();
@@ -174,10 +180,11 @@ async function parentOf(credential) {
   return readClaims(found.claims);
 }
 
-async function begin(node, credential) {
+// count: of empty paths.
+async function begin(node, credential, count = 0) {
   fill(node, el('p', {class: 'hint'}, t('frame.wait')));
   try {
-    await drawForm(node, await parentOf(credential), credential);
+    await drawForm(node, await parentOf(credential), credential, count);
   } catch (problem) {
     fill(node, alertOf(problem));
   }
@@ -190,24 +197,26 @@ function pasteForm(value, use) {
     el('button', {type: 'submit'}, t('make.with.use')));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    use(input.value.trim());
+    use(pasted(input.value));
   });
   return form;
 }
 
-function show(node) {
-  const place = el('div', {}), handed = takeOver();
+// forms: what was filled in, when it is drawn anew.
+function show(node, rest, query, forms) {
+  const place = el('div', {}), handed = forms?.value('parent') ?? takeOver();
   const other = pasteForm(handed ?? '', (credential) => begin(place, credential));
   const radio = (value, text, checked, run) => el('label', {class: 'pill'},
     el('input', {type: 'radio', name: 'with', value, checked, on: {change: run}}), ' ', text);
-  const pasted = handed !== null || isLogin();
-  other.hidden = !pasted;
+  const another = forms === null ? handed !== null || isLogin() : forms.chosen('with') === 'other';
+  other.hidden = !another;
   fill(node, el('h1', {tabindex: '-1'}, t('make.title')), el('p', {}, t('make.intro')),
     el('fieldset', {class: 'panel'}, el('legend', {}, t('make.with')), el('div', {class: 'pills'},
-      radio('other', t('make.with.another'), pasted, () => { other.hidden = false; fill(place); }),
-      radio('own', isLogin() ? t('make.with.login') : t('make.with.key'), !pasted, () => { other.hidden = true; begin(place); })), other), place);
+      radio('other', t('make.with.another'), another, () => { other.hidden = false; fill(place); }),
+      radio('own', isLogin() ? t('make.with.login') : t('make.with.key'), !another, () => { other.hidden = true; begin(place); })), other), place);
+  if (forms !== null) return forms.count('life') > 0 ? begin(place, another ? pasted(handed) : undefined, forms.count('url')) : undefined;
   if (handed !== null) return begin(place, handed);
-  return pasted ? undefined : begin(place);
+  return another ? undefined : begin(place);
 }
 
 view({name: 'make', title: 'make.title', needs: [], show});

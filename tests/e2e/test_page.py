@@ -100,6 +100,17 @@ def settings_say_what_the_page_has_to_know():
 
 
 @test
+def a_demo_says_where_the_page_is():
+    line = "Log in on the page, at "
+    for config in ({}, {"page": False}):
+        with Server(config=config, args=["--demo"]) as server:
+            with open(server.stdout_path) as f:
+                told = [each[len(line):].strip() for each in f if each.startswith(line)]
+            assert told == ([server.url + "/"] if config == {} else []), told
+            assert curl(server.url + "/", "-H", BROWSER).status == (200 if config == {} else 404)
+
+
+@test
 def the_page_can_be_off():
     with Server(config={"page": False}) as server:
         for path in ("/", "/page/", "/page/main.js", "/page/settings.json"):
@@ -154,8 +165,40 @@ def what_is_translated_is_what_the_server_says():
     sentences = node("const {serverTexts} = await import('server_texts.js'); console.log(JSON.stringify(serverTexts))")
     assert len(sentences) > 30
     for english, russian in sentences.items():
-        assert english.encode() in program, english
+        for piece in re.split(r"\{\w+\}", english):
+            if not re.fullmatch(r" (is revoked: )?|", piece):
+                assert piece.removeprefix(" is revoked: ").encode() in program, english
         assert re.search("[\u0430-\u044f]", russian), russian
+        assert sorted(re.findall(r"\{\w+\}", russian)) in (sorted(re.findall(r"\{\w+\}", english)), [], ["{x}"]), russian
+
+
+# The service's files whose routes the page calls.
+ASKED = ("users", "keys", "key_manager", "key_one", "key_list", "user_manager", "user_one", "audit_log", "request", "params",
+         "token_explain", "authenticate", "problem")
+
+
+@test
+def what_the_server_may_say_to_the_page_is_translated():
+    found = set()
+    for name in ASKED:
+        with open(os.path.join(os.path.dirname(PAGE), "service", name + ".c"), encoding="utf-8") as f:
+            code = f.read()
+        literal = r'((?:"(?:[^"\\\n]|\\.)*"\s*)+)'
+        for call in (r"\.text\s*=\s*", r"st_problem_parameter\(\s*&[\w>.-]+,\s*[^,;]+(?:, \w+\")?,\s*", r"st_problem_escalation\(\s*&[\w>.-]+,\s*",
+                     r"params_refuse(?:_value)?\(\s*params,\s*[^,;]+,\s*", r"token_ended\(t, "):
+            for text in re.findall(call + literal, code):
+                found.add(("{x} is revoked: " if call.startswith("token") else "") + "".join(json.loads(part) for part in re.findall(r'"(?:[^"\\\n]|\\.)*"', text)))
+    assert len(found) > 40, sorted(found)
+    told = node("""
+        globalThis.document = {}; globalThis.localStorage = {getItem: () => 'ru', setItem() {}, removeItem() {}};
+        const {said} = await import('i18n.js');
+        console.log(JSON.stringify(JSON.parse(process.argv[1]).all.map((one) => said(one))));""",
+                all=sorted(found) + ["login: must be 8 to 1024 bytes", "an owner may have at most 5 keys, and this one has: delete one that is "
+                                     "not used any more, or ask the operator to raise keys_per_owner", "url GET /a is not in [/b]"])
+    # What is about JSON itself is for whoever writes programs.
+    english = [text for text, russian in zip(sorted(found), told) if text == russian and "JSON" not in text]
+    assert english == [], english
+    assert told[-3].startswith("\u0418\u043c\u044f: ") and " 5 " in told[-2] and "GET /a" in told[-1] and "[/b]" in told[-1], told[-3:]
 
 
 @test

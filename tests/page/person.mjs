@@ -264,4 +264,188 @@ test('a login that has ended elsewhere asks to log in again, and goes on there',
   await settled(page);
 });
 
+
+// ---- what a token is said to be, and to have come to ----
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const ended = async (page) => {
+  await button(page.locator('main'), text('look.revoke')).click();
+  await button(dialogOf(page), text('look.revoke')).click();
+  await dialogOf(page).waitFor({ state: 'hidden' });
+  await page.locator('.outcome').filter({ hasText: /./ }).waitFor();
+  const box = await page.locator('.outcome').boundingBox();
+  check(box.y >= 0 && box.y + box.height <= page.viewportSize().height, 'what came of it is in view');
+  return [await page.locator('.outcome').textContent(), await page.locator('.outcome.good').count() === 1];
+};
+
+test('revoking says what came of it, beside the button', async () => {
+  const { body: { subtoken } } = await server.call('GET', '/v2/createsubtoken?permissions=docs', { key: admin });
+  const [head, claims] = subtoken.split('.');
+  const page = await enter(server, { key: admin }, { height: 500 });
+  await go(page, '#/look');
+  const token = page.locator('main textarea[name=token]');
+  const verdict = page.locator('.verdict');
+  const explain = async (url) => {
+    await page.locator('main input[name=target]').fill(url);
+    const asked = page.waitForRequest((request) => request.url().endsWith('/v2/explain'));
+    await button(page, text('look.explain.action')).click();
+    await verdict.filter({ hasText: /./ }).waitFor();
+    return (await asked).postDataJSON();
+  };
+  await token.fill(`Authorization: Bearer ${subtoken}`);
+  same(await explain('/v2/account'), { token: subtoken, method: 'GET', url: '/v2/account' }, 'what is asked');
+  await verdict.filter({ hasText: text('look.good') }).waitFor();
+  same(await ended(page), [text('look.revoked'), true], 'revoked');
+  same(await verdict.textContent(), '', 'what was said before');
+
+  await token.fill(`${head}.${claims}.${'A'.repeat(43)}`);
+  await explain('');
+  same(await ended(page), [text('look.revoked.foreign', { why: text('reason.mac') }), false], 'a forged one');
+
+  const { access_token: strange } = (await server.call('POST', '/v1/auth/login', { body: { login: 'admin', password: PASSWORD } })).body;
+  const nobody = await tab(server);
+  await nobody.goto('/#/look');
+  await nobody.locator('main textarea[name=token]').fill(strange);
+  same(await ended(nobody), [text('look.revoked.if'), false], 'without a login');
+  same((await server.call('GET', '/v2/tokeninfo', { key: strange })).status, 401, 'and it is revoked');
+});
+
+test('a token without a valid end is not one that never ends', async () => {
+  const page = await tab(server);
+  await page.goto('/#/look');
+  const input = page.locator('main textarea[name=token]');
+  for (const exp of ['soon', -1, 8.64e12, 1.5, null, undefined]) {
+    await input.fill('');
+    await input.fill(`bearer ${part({ alg: 'HS256' })}.${part({ sub: 'a', exp })}.${'A'.repeat(43)}`);
+    await page.locator('.token .problem').filter({ hasText: text('worth.no_expiry') }).waitFor();
+    check(!(await page.locator('.token').textContent()).includes(text('worth.never')), `exp ${exp}: it never expires`);
+  }
+});
+
+// ---- what is filled in ----
+
+test('another language keeps what is filled in', async () => {
+  const page = await enter(server, { key: admin });
+  const language = async (value) => {
+    await page.locator('header select[name=language]').selectOption(value);
+    await page.locator(`html[lang=${value}]`).waitFor({ state: 'attached' });
+    await settled(page);
+  };
+  await go(page, '#/keys/new');
+  const name = page.locator('main input[name=name]');
+  await name.fill('half done');
+  await page.locator('main').getByRole('checkbox', { name: 'docs' }).check();
+  await page.locator('main select[name=expires]').selectOption('days');
+  await page.locator('main input[name=days]').fill('17');
+  await page.locator('main summary').click();
+  await page.locator('main input[name=audience]').fill('eu');
+  await language('ru');
+  same([await name.inputValue(), await page.locator('main').getByRole('checkbox', { name: 'docs' }).isChecked(), await page.locator('main input[name=days]').inputValue(),
+    await page.locator('main input[name=days]').isEnabled(), await page.locator('main input[name=audience]').inputValue()], ['half done', true, '17', true, 'eu'], 'a new key');
+  check((await page.locator('.preview').textContent()).includes('docs'), 'and what it is worth');
+  await language('en');
+  same(await name.inputValue(), 'half done', 'once more');
+
+  const key = (await server.make('/v2/keys', admin, { name: 'kept', permissions: ['docs', 'account'], expires: '90d' })).key;
+  await go(page, '#/make');
+  await page.locator('main input[name=with][value=other]').check();
+  await page.locator('main input[name=parent]').fill(key);
+  await page.locator('main input[name=parent]').press('Enter');
+  await page.locator('main').getByRole('checkbox', { name: 'account' }).check();
+  for (const path of ['/a', '/b/*']) {
+    await button(page, text('make.path.add')).click();
+    await page.locator('main input[name=url]').last().fill(path);
+  }
+  await page.locator('main input[name=life][value="604800"]').check();
+  await language('ru');
+  await page.locator('.preview').filter({ hasText: '/b/*' }).filter({ hasText: 'account' }).waitFor();
+  same([await page.locator('main input[name=parent]').inputValue(), await page.locator('main input[name=life]:checked').getAttribute('value'),
+    await page.locator('main input[name=url]').evaluateAll((all) => all.map((one) => one.value))], [key, '604800', ['/a', '/b/*']], 'a subtoken');
+  await language('en');
+
+  const { body: { subtoken } } = await server.call('GET', '/v2/createsubtoken?permissions=docs', { key: admin });
+  await go(page, '#/look');
+  await page.locator('main textarea[name=token]').fill(subtoken);
+  await page.locator('main input[name=target]').fill('/v2/account');
+  await language('ru');
+  same([await page.locator('main textarea[name=token]').inputValue(), await page.locator('main input[name=target]').inputValue()], [subtoken, '/v2/account'], 'a token');
+  await go(page, '#/keys/new');
+  same(await name.inputValue(), '', 'a form that was left is empty');
+});
+
+test('a login that ends while a form is filled in keeps it for the same person', async () => {
+  for (const login of ['half', 'other']) await server.make('/v1/user', admin, { login, password: PASSWORD, permissions: ['docs'] });
+  const page = await enter(server, { login: 'half' });
+  const name = page.locator('main input[name=name]');
+  const end = async () => {
+    await go(page, '#/keys/new');
+    await name.fill('half done');
+    await page.locator('main').getByRole('checkbox', { name: 'docs' }).check();
+    for (const disabled of [true, false]) await server.call('PATCH', '/v1/user/half', { key: admin, body: { disabled } });
+    await button(page, text('mykeys.make')).click();
+    await page.locator('main input[name=login]').waitFor();
+    const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+    check(!kept.includes('half done'), 'it is in no storage');
+  };
+  await end();
+  await signIn(page, { login: 'half' });
+  same([await name.inputValue(), await page.locator('main').getByRole('checkbox', { name: 'docs' }).isChecked()], ['half done', true], 'what was filled in');
+  await go(page, '#/keys');
+  await end();
+  await signIn(page, { login: 'other' });
+  await h1(page, text('mykeys.make'));
+  same(await name.inputValue(), '', 'nothing for somebody else');
+});
+
+test('a date that is missing or over is said to be so, and in no other way', async () => {
+  const page = await enter(server, { key: admin });
+  await go(page, '#/make');
+  await page.locator('main input[name=life][value=date]').check();
+  const date = page.locator('main input[name=date]');
+  await date.fill('');
+  await page.locator('.preview .problem').filter({ hasText: text('make.date.choose') }).waitFor();
+  check(await button(page, text('make.action')).isDisabled(), 'it cannot be made so');
+  await date.fill('2001-02-03T04:05');
+  await page.locator('.preview .problem').filter({ hasText: 'must be in the future' }).waitFor();
+  const said = await page.locator('.preview').textContent();
+  check(!/\bexpire:/.test(said) && await page.locator('.preview time').count() === 0, `an end beside the problem: ${said}`);
+});
+
+test('in Russian the server is understood', async () => {
+  const other = await world({ registration: 'open', keys_per_owner: 1 });
+  await other.server.make('/v2/keys', await sessionOf(other.server, 'admin'), { name: 'first', permissions: ['docs'], expires: '90d' });
+  const page = await enter(other.server, { login: 'admin' }, { locale: 'ru' });
+  const inRussian = async (place) => {
+    await place.filter({ hasText: /./ }).waitFor();
+    const words = (await place.textContent()).replace(/keys_per_owner/g, '');
+    check(/[а-я]/.test(words) && !/[a-z]{3}/i.test(words), `not Russian: ${words}`);
+  };
+  await go(page, '#/keys/new');
+  await page.locator('main input[name=name]').fill('second');
+  await button(page, text('mykeys.make', {}, 'ru')).click();
+  await inRussian(page.locator('main').getByRole('alert'));
+  await go(page, '#/users');
+  await button(page.locator('main'), text('user.make', {}, 'ru')).click();
+  for (const [login, password] of [['a:b', PASSWORD], ['good', 'short'], ['admin', PASSWORD]]) {
+    await dialogOf(page).locator('input[name=login]').fill(login);
+    await dialogOf(page).locator('input[name=password]').fill(password);
+    const answered = page.waitForResponse((response) => response.url().endsWith('/v1/user'));
+    await button(dialogOf(page), text('user.make', {}, 'ru')).click();
+    await (await answered).finished();
+    await inRussian(dialogOf(page).getByRole('alert'));
+  }
+  await button(dialogOf(page), text('dialog.cancel', {}, 'ru')).click();
+  for (const asked of ['since=x', 'until=x', 'before=x']) {
+    await go(page, `#/audit?${asked}`);
+    await inRussian(page.locator('main').getByRole('alert'));
+  }
+  const { body: { subtoken } } = await other.server.call('GET', '/v2/createsubtoken?permissions=docs', { key: other.admin });
+  await go(page, '#/look');
+  await page.locator('main textarea[name=token]').fill(subtoken);
+  await page.locator('main input[name=target]').fill('/a');
+  await button(page, text('look.explain.action', {}, 'ru')).click();
+  const good = page.locator('.verdict .good + p');
+  await inRussian(good);
+});
+
 await main();
