@@ -84,7 +84,7 @@ export const serverTexts = {
   'a key may make at most {n} keys without an owner, and this one has: delete one that is not used any more, or ask the operator to raise keys_per_owner': 'Ключ может создать не больше {n} ключей без владельца, и столько уже есть: удалите тот, который больше не нужен, или попросите администратора увеличить keys_per_owner',
   'the change may have been made: the database was lost while it was committed; look (GET /v2/keys, GET /v2/audit, `subtoken audit`) before you repeat it': 'Возможно, изменение сделано: связь с базой данных прервалась, пока оно записывалось; посмотрите, прежде чем повторять',
   '1000 tokens of this key are revoked, and no more can be at a time; revoke-subtokens (POST /v2/keys/ID/revoke-subtokens) ends all of them': 'У этого ключа отозвана 1000 токенов, и больше сразу нельзя; на странице ключа можно отозвать все его токены',
-  'no key or session of yours has the sub of this token': 'Среди ваших ключей и сеансов нет того, из которого этот токен',
+  'no key or session of yours has the sub of this token: it is somebody else\'s, or its key or session has ended or its subtokens were revoked': 'Среди ваших ключей и сеансов нет того, из которого этот токен: он чужой, или его ключ или сеанс закончился, или токены этого ключа отозваны',
   '{x} is revoked: no key, user or session has this sub': 'Нет ключа, пользователя или сеанса с таким sub',
   '{x} is revoked: its key, user or session has ended, or has another sub by now': 'Его ключ, пользователь или сеанс закончился, или у него теперь другой sub',
   '{x} is revoked: its key or user is disabled': 'Его ключ или пользователь отключён',

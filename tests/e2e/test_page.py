@@ -185,9 +185,9 @@ def what_the_server_may_say_to_the_page_is_translated():
             code = f.read()
         literal = r'((?:"(?:[^"\\\n]|\\.)*"\s*)+)'
         for call in (r"\.text\s*=\s*", r"st_problem_parameter\(\s*&[\w>.-]+,\s*[^,;]+(?:, \w+\")?,\s*", r"st_problem_escalation\(\s*&[\w>.-]+,\s*",
-                     r"params_refuse(?:_value)?\(\s*params,\s*[^,;]+,\s*", r"token_ended\(t, "):
+                     r"params_refuse(?:_value)?\(\s*params,\s*[^,;]+,\s*", r"token_ended\(t, ", r"token_write\(\s*c, t,\s*"):
             for text in re.findall(call + literal, code):
-                found.add(("{x} is revoked: " if call.startswith("token") else "") + "".join(json.loads(part) for part in re.findall(r'"(?:[^"\\\n]|\\.)*"', text)))
+                found.add(("{x} is revoked: " if call.startswith("token_ended") else "") + "".join(json.loads(part) for part in re.findall(r'"(?:[^"\\\n]|\\.)*"', text)))
     assert len(found) > 40, sorted(found)
     told = node("""
         globalThis.document = {}; globalThis.localStorage = {getItem: () => 'ru', setItem() {}, removeItem() {}};
