@@ -115,7 +115,7 @@ static void write_cors_headers(st_writer *writer, const st_request *request,
     write_header(writer, "Access-Control-Expose-Headers",
                  reply->headers_len == 0 ? "WWW-Authenticate, Retry-After"
                                          : "WWW-Authenticate, Retry-After, ETag, Subtoken-Seq, "
-                                           "Subtoken-Heartbeat");
+                                           "Subtoken-Heartbeat, Subtoken-Made");
     return;
   }
   write_header(writer, "Access-Control-Allow-Methods", reply->allow);

@@ -218,6 +218,7 @@ def keys_made_for_others_live_on_and_are_named():
                                   {"disabled": False}).json()
         gone = call(server, "DELETE", "/v2/keys/" + hers["id"], manager)
         assert gone.status == 204 and gone.header("Subtoken-Made") == "keys=1,users=0"
+        assert "Subtoken-Made" in gone.header("Access-Control-Expose-Headers")
         assert status(server, third["key"]) == 200
 
         said = json.loads(user(server.data, "permissions", "root", "account,audit", "--json")[1])
