@@ -11,12 +11,13 @@
 
 typedef struct st_store st_store;
 
-#define ST_SEARCH_ROWS 10000 /* rows that a page looks at, at most */
+#define ST_SEARCH_ROWS 4000 /* rows that a page looks at, at most */
 
 /* A page of what is found. */
 typedef struct st_search_page {
   size_t limit; /* items at most */
   size_t rows;  /* to be looked at, at most; afterwards what is left of it */
+  size_t step;  /* that a store asks its database for at a time; 0: it has not begun */
   /* Monotonic; 0: never. When it is over, nothing is left of the rows. */
   int64_t until_us;
   size_t count; /* items that were written */

@@ -70,23 +70,19 @@ typedef struct audit_wanted {
   bool filtered;
 } audit_wanted;
 
-/* The lines after the last one; *more: the log may go on behind them. */
+/* The lines after the last one; found->more: the log may go on behind them. */
 static st_store_status audit_ask(const st_users *users, const audit_wanted *wanted,
-                                 audit_page *page, size_t *rows, st_audit_line *lines,
-                                 size_t *count, bool *more) {
-  size_t limit = page->left < LINES ? (size_t)page->left : LINES;
-  if (!wanted->filtered) {
-    st_store_status found = users->list_audit(users->context, page->before, limit, lines, count);
-    *more = *count == limit;
-    return found;
+                                 audit_page *page, st_search_page *found, st_audit_line *lines) {
+  found->limit = page->left < LINES ? (size_t)page->left : LINES;
+  if (wanted->filtered) {
+    st_store_status status =
+        users->search_audit(users->context, &wanted->filter, page->before, lines, found);
+    page->looked_at = found->last_line;
+    return status;
   }
-  st_search_page found = {.limit = limit, .rows = *rows};
   st_store_status status =
-      users->search_audit(users->context, &wanted->filter, page->before, lines, &found);
-  *count = found.count;
-  *rows = found.rows;
-  *more = found.more;
-  page->looked_at = found.last_line;
+      users->list_audit(users->context, page->before, found->limit, lines, &found->count);
+  found->more = found->count == found->limit;
   return status;
 }
 
@@ -94,16 +90,16 @@ static st_store_status audit_ask(const st_users *users, const audit_wanted *want
 static st_store_status audit_fill(const st_users *users, const audit_wanted *wanted,
                                   audit_page *page, bool *more) {
   st_audit_line lines[LINES];
-  size_t count, rows = ST_SEARCH_ROWS / 4; /* a line is longer than what is looked at of a key */
+  /* A line is longer than what is looked at of a key. */
+  st_search_page found = {.rows = ST_SEARCH_ROWS / 2};
   do {
-    count = 0;
     page->looked_at = 0;
-    st_store_status found = audit_ask(users, wanted, page, &rows, lines, &count, more);
-    if (found != ST_STORE_OK) return found;
-    for (size_t i = 0; i < count && !page->full; i++) audit_add(page, &lines[i]);
+    st_store_status status = audit_ask(users, wanted, page, &found, lines);
+    if (status != ST_STORE_OK) return status;
+    for (size_t i = 0; i < found.count && !page->full; i++) audit_add(page, &lines[i]);
     if (!page->full && page->looked_at > 0) page->before = page->looked_at;
-  } while (*more && rows > 0 && page->left > 0 && !page->full);
-  *more = *more || page->full;
+  } while (found.more && found.rows > 0 && page->left > 0 && !page->full);
+  *more = found.more || page->full;
   return ST_STORE_OK;
 }
 

@@ -19,7 +19,7 @@ _Static_assert(ST_USER_JSON_MAX + 64 < ST_REPLY_BODY_MAX - USERS_TAIL, "one user
 /* A page as it grows. */
 typedef struct users_page {
   st_writer writer;
-  size_t left, rows; /* users that are wanted, and names that may be looked at */
+  size_t left; /* users that are wanted */
   bool full, more;
   char last[ST_NAME_MAX + 1];
 } users_page;
@@ -42,11 +42,10 @@ static void users_page_add(const st_context *c, users_page *p, const st_user *us
 static st_store_status users_page_fill(const st_context *c, users_page *p, subtoken_text search) {
   const st_users *users = c->service->users;
   st_user batch[USERS_BATCH];
-  st_search_page found;
+  st_search_page found = {.rows = ST_SEARCH_ROWS};
   st_store_status status;
   do {
-    found =
-        (st_search_page){.limit = p->left < USERS_BATCH ? p->left : USERS_BATCH, .rows = p->rows};
+    found.limit = p->left < USERS_BATCH ? p->left : USERS_BATCH;
     status = users->search(users->context, search, p->last, batch, &found);
     for (size_t i = 0; status == ST_STORE_OK && i < found.count && !p->full; i++) {
       users_page_add(c, p, &batch[i]);
@@ -54,9 +53,8 @@ static st_store_status users_page_fill(const st_context *c, users_page *p, subto
     subtoken_wipe(batch, sizeof batch); /* passwords, as they are stored */
     if (status != ST_STORE_OK) return status;
     if (!p->full) memcpy(p->last, found.last, sizeof p->last);
-    p->rows = found.rows;
     p->more = p->full || found.more;
-  } while (p->more && !p->full && p->left > 0 && p->rows > 0);
+  } while (p->more && !p->full && p->left > 0 && found.rows > 0);
   return ST_STORE_OK;
 }
 
@@ -68,8 +66,7 @@ static const st_problem *user_list_reply(st_context *c, subtoken_text search, co
                                     .retry_after = 5};
   st_reply *reply = c->reply;
   users_page p = {.writer = st_writer_on(reply->body, sizeof reply->body - USERS_TAIL),
-                  .left = (size_t)limit,
-                  .rows = ST_SEARCH_ROWS};
+                  .left = (size_t)limit};
   memcpy(p.last, after, strlen(after) + 1);
   st_write_literal(&p.writer, "{\"users\":[");
   if (users_page_fill(c, &p, search) != ST_STORE_OK) return &failed;

@@ -80,7 +80,9 @@ st_store_status st_store_audit_follow(st_store *store, st_audit_place *place, si
 
 /* ---- what is looked for ---- */
 
-#define SEARCH_STEP 500 /* lines that a database is asked for at a time */
+/* Lines that a database is asked for at a time: more where there is little to find. */
+#define SEARCH_STEP_FIRST 32
+#define SEARCH_STEP_MAX 500
 
 typedef struct audit_search {
   const st_audit_filter *filter;
@@ -162,7 +164,8 @@ static st_store_status search_lines(st_db *db, audit_search *s, int64_t before, 
   const char *key;
   int64_t at = 0, id = 0;
   st_sql which = find_index(s->filter, &key);
-  s->most = s->page->rows < SEARCH_STEP ? s->page->rows : SEARCH_STEP;
+  if (s->page->step == 0) s->page->step = SEARCH_STEP_FIRST;
+  s->most = s->page->rows < s->page->step ? s->page->rows : s->page->step;
   if (index_is_exact(s->filter, which) && s->page->limit < s->most) s->most = s->page->limit + 1;
   st_store_status status = find_place(db, s->filter, before, &at, &id, error);
   if (status != ST_STORE_OK) return status;
@@ -190,6 +193,7 @@ st_store_status st_store_audit_search(st_store *store, const st_audit_filter *fi
     page->count = 0;
     return status;
   }
+  if (!page->more) page->step = page->step * 2 < SEARCH_STEP_MAX ? page->step * 2 : SEARCH_STEP_MAX;
   page->more = page->more || s.looked_at == s.most;
   page->rows -= s.looked_at;
   return ST_STORE_OK;

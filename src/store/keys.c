@@ -321,16 +321,6 @@ st_store_status st_store_key_list(st_store *store, const char *owner, const char
                                        ST_VALUES(after, most, st_db_text(owner)), &page, error);
 }
 
-st_store_status st_store_key_count(st_store *store, int64_t *count, char *error) {
-  return st_query_integer(store, ST_SQL_KEY_COUNT, ST_NO_VALUES, count, error);
-}
-
-st_store_status st_store_key_count_expiring(st_store *store, int64_t after, int64_t until,
-                                            int64_t *count, char *error) {
-  return st_query_integer(store, ST_SQL_KEY_COUNT_EXPIRING,
-                          ST_VALUES(st_db_number(after), st_db_number(until)), count, error);
-}
-
 st_store_status st_store_key_list_expiring(st_store *store, int64_t after, const char *after_id,
                                            int64_t until, size_t limit, st_key *keys, size_t *count,
                                            char *error) {

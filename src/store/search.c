@@ -15,7 +15,9 @@
 #include "store/query.h"
 #include "store/user_row.h"
 
-#define SEARCH_STEP 1000 /* rows that a database is asked for at a time */
+/* Rows that a database is asked for at a time: more where there is little to find. */
+#define SEARCH_STEP_FIRST 64
+#define SEARCH_STEP_MAX 500
 #define ID_SEARCH_MIN                                                        \
   8 /* characters of an id by which keys are found without looking at others \
      */
@@ -124,28 +126,56 @@ static st_store_status scan_ids(st_db *db, search *s, const char *after, char *e
   return status;
 }
 
-static st_query_go visit_found_key(const st_row *row, void *item) {
-  return st_key_row_take(row, item) ? ST_QUERY_STOP : ST_QUERY_DAMAGED;
-}
-
-static st_query_go visit_found_user(const st_row *row, void *item) {
-  return st_user_row_take(row, item) ? ST_QUERY_STOP : ST_QUERY_DAMAGED;
-}
-
 /* ---- both ---- */
 
-/* One that has ended meanwhile is passed over. */
-static st_store_status read_found(st_db *db, const search *s, st_sql which, void *items,
-                                  size_t size, st_query_visit_fn *visit, char *error) {
-  st_search_page *page = s->page;
-  for (size_t i = 0; i < s->count; i++) {
-    char *item = (char *)items + page->count * size;
-    memset(item, 0, size);
-    st_store_status status =
-        st_query_visit(db, which, ST_VALUES(st_db_text(s->found[i])), visit, item, error);
-    if (status != ST_STORE_OK) return status;
-    if (((const st_key *)item)->id[0] != '\0') page->count++;
+/* What was found is read by statements of so many names: one after the other, a database at the
+ * other end of a network would be asked a hundred times a page.
+ */
+typedef struct found_rows {
+  const search *s;
+  size_t from, to; /* of what was found */
+  int column;      /* which has the name */
+  st_query_take_fn *take;
+  char *items; /* for those, in this order: those that are not read stay zero */
+  size_t size;
+} found_rows;
+
+static st_query_go visit_found(const st_row *row, void *context) {
+  const found_rows *f = context;
+  char name[ST_NAME_MAX + 1];
+  if (!st_row_text(row, f->column, name, sizeof name)) return ST_QUERY_DAMAGED;
+  size_t at = f->from;
+  while (at < f->to && strcmp(f->s->found[at], name) != 0) at++;
+  if (at == f->to) return ST_QUERY_DAMAGED; /* not asked for */
+  return f->take(row, f->items + at * f->size) ? ST_QUERY_GO_ON : ST_QUERY_DAMAGED;
+}
+
+static st_store_status read_some(st_db *db, st_sql which, found_rows *f, char *error) {
+  st_value names[ST_SQL_FOUND_MAX + 1] = {{0}};
+  f->to = f->from + ST_SQL_FOUND_MAX < f->s->count ? f->from + ST_SQL_FOUND_MAX : f->s->count;
+  for (size_t i = 0; i < ST_SQL_FOUND_MAX; i++) {
+    names[i] = st_db_text(f->from + i < f->to ? f->s->found[f->from + i] : "");
   }
+  return st_query_visit(db, which, names, visit_found, f, error);
+}
+
+/* Items that were read: both begin with the key. One that has ended meanwhile is passed over. */
+static void close_up(st_search_page *page, size_t found, char *items, size_t size) {
+  for (size_t i = 0; i < found; i++) {
+    const st_key *key = (const st_key *)(const void *)(items + i * size);
+    if (key->id[0] == '\0') continue;
+    if (i != page->count) memcpy(items + page->count * size, items + i * size, size);
+    page->count++;
+  }
+}
+
+static st_store_status read_found(st_db *db, st_sql which, found_rows *f, char *error) {
+  memset(f->items, 0, f->s->count * f->size);
+  for (f->from = 0; f->from < f->s->count; f->from = f->to) {
+    st_store_status status = read_some(db, which, f, error);
+    if (status != ST_STORE_OK) return status;
+  }
+  close_up(f->s->page, f->s->count, f->items, f->size);
   return ST_STORE_OK;
 }
 
@@ -156,15 +186,18 @@ static bool search_start(search *s, subtoken_text text, const char *after, st_se
   page->last_expires_at = 0;
   strncat(page->last, after, sizeof page->last - 1);
   s->page = page;
-  s->most = page->rows < SEARCH_STEP ? page->rows : SEARCH_STEP;
+  if (page->step == 0) page->step = SEARCH_STEP_FIRST;
+  s->most = page->rows < page->step ? page->rows : page->step;
   return st_search_start(&s->text, text);
 }
 
 static void search_end(const search *s) {
-  s->page->more = s->again || s->looked_at == s->most;
-  s->page->rows -= s->looked_at;
-  int64_t until_us = s->page->until_us;
-  if (until_us != 0 && st_clock_monotonic_us() >= until_us) s->page->rows = 0;
+  st_search_page *page = s->page;
+  page->more = s->again || s->looked_at == s->most;
+  page->rows -= s->looked_at;
+  if (!s->again) page->step = page->step * 2 < SEARCH_STEP_MAX ? page->step * 2 : SEARCH_STEP_MAX;
+  int64_t until_us = page->until_us;
+  if (until_us != 0 && st_clock_monotonic_us() >= until_us) page->rows = 0;
 }
 
 static st_store_status search_begin(st_store *store, search *s, st_db **db, char *error) {
@@ -177,6 +210,11 @@ static st_store_status search_begin(st_store *store, search *s, st_db **db, char
 st_store_status st_store_key_search(st_store *store, const st_key_filter *filter, const char *after,
                                     st_key *keys, st_search_page *page, char *error) {
   search s = {.filter = filter};
+  found_rows found = {.s = &s,
+                      .column = ST_COL_ID,
+                      .take = st_key_row_take,
+                      .items = (char *)keys,
+                      .size = sizeof *keys};
   st_db *db = NULL;
   if (!search_start(&s, filter->search, after, page)) return ST_STORE_OK;
   st_store_status status = search_begin(store, &s, &db, error);
@@ -185,9 +223,7 @@ st_store_status st_store_key_search(st_store *store, const st_key_filter *filter
     s.looked_at = 0;
     status = scan_keys(db, &s, after, error);
   }
-  if (status == ST_STORE_OK) {
-    status = read_found(db, &s, ST_SQL_KEY_FIND, keys, sizeof *keys, visit_found_key, error);
-  }
+  if (status == ST_STORE_OK) status = read_found(db, ST_SQL_KEY_FOUND, &found, error);
   if (db != NULL) store->driver->release_query_db(db);
   free(s.found);
   if (status == ST_STORE_OK) search_end(&s);
@@ -204,6 +240,11 @@ static st_query_go visit_user(const st_row *row, void *context) {
 st_store_status st_store_user_search(st_store *store, subtoken_text text, const char *after,
                                      st_user *users, st_search_page *page, char *error) {
   search s = {.filter = NULL};
+  found_rows found = {.s = &s,
+                      .column = ST_COL_OWNER,
+                      .take = st_user_row_take,
+                      .items = (char *)users,
+                      .size = sizeof *users};
   st_db *db = NULL;
   if (!search_start(&s, text, after, page)) return ST_STORE_OK;
   if (s.text.len == 0 && page->limit < s.most) s.most = page->limit + 1;
@@ -213,9 +254,7 @@ st_store_status st_store_user_search(st_store *store, subtoken_text text, const 
                             ST_VALUES(st_db_text(after), st_db_number((int64_t)s.most)), visit_user,
                             &s, error);
   }
-  if (status == ST_STORE_OK) {
-    status = read_found(db, &s, ST_SQL_USER_FIND, users, sizeof *users, visit_found_user, error);
-  }
+  if (status == ST_STORE_OK) status = read_found(db, ST_SQL_USER_FOUND, &found, error);
   if (db != NULL) store->driver->release_query_db(db);
   free(s.found);
   if (status == ST_STORE_OK) search_end(&s);

@@ -25,14 +25,15 @@ typedef enum st_sql {
   ST_SQL_KEY_FIND_SUB,
   ST_SQL_KEY_LIST,
   ST_SQL_KEY_LIST_OWNED,
-  ST_SQL_KEY_SCAN, /* as ST_COL_SCAN_...: those behind an id */
+  ST_SQL_KEY_FOUND, /* those with these ids, ST_SQL_FOUND_MAX of them or empty texts */
+  ST_SQL_KEY_SCAN,  /* as ST_COL_SCAN_...: those behind an id */
   ST_SQL_KEY_SCAN_OWNED,
   ST_SQL_KEY_SCAN_EXPIRING, /* in the order in which they expire */
-  ST_SQL_KEY_COUNT,
+  ST_SQL_KEY_COUNT,         /* a step, as ST_COL_COUNT_...: those behind an id, so many rows */
   ST_SQL_KEY_COUNT_OWNED,
   ST_SQL_KEY_COUNT_OWNED_TO,   /* those of an owner, up to so many */
   ST_SQL_KEY_COUNT_UNOWNED_TO, /* those without one that a row made, up to so many */
-  ST_SQL_KEY_COUNT_EXPIRING,   /* that end after a time, and at another at the latest */
+  ST_SQL_KEY_COUNT_EXPIRING,   /* a step: behind a time and an id, to another time, so many rows */
   ST_SQL_KEY_LIST_EXPIRING,
   ST_SQL_KEY_RENAME,
   ST_SQL_KEY_USED,           /* the last use of a living row */
@@ -43,7 +44,8 @@ typedef enum st_sql {
   /* Users. */
   ST_SQL_USER_FIND,
   ST_SQL_USER_LIST,
-  ST_SQL_USER_SCAN, /* names alone */
+  ST_SQL_USER_FOUND, /* those with these names, as above */
+  ST_SQL_USER_SCAN,  /* names alone */
   ST_SQL_USER_WAS_DELETED,
   ST_SQL_USER_INSERT,
   ST_SQL_USER_UPDATE, /* NULL leaves a password as it is */
@@ -215,6 +217,8 @@ typedef enum st_sql {
   ST_SQL_COUNT
 } st_sql;
 
+#define ST_SQL_FOUND_MAX 16
+
 /* The columns of a row that holds a key. Behind them come those that the management asks for, and
  * behind these those of a user.
  */
@@ -274,6 +278,9 @@ enum {
   ST_COL_SCAN_SUSPENDED,
   ST_COL_SCAN_AUDIENCE,
 };
+
+/* A step of counting: ST_SQL_KEY_COUNT, ST_SQL_KEY_COUNT_EXPIRING. */
+enum { ST_COL_COUNT_LOOKED_AT, ST_COL_COUNT_LAST, ST_COL_COUNT_COUNTED, ST_COL_COUNT_EXPIRES_AT };
 
 /* A line of the audit log: ST_SQL_AUDIT_LIST. */
 enum {

@@ -345,10 +345,11 @@ static void a_look_up_is_one_index(void **state) {
                               ST_SQL_KEY_COUNT_EXPIRING,
                               ST_SQL_KEY_LIST_EXPIRING,
                               ST_SQL_AUDIT_AFTER,
-                              ST_SQL_AUDIT_CUT};
-  static const char *const with[] = {"'\\x00'", "'a'",          "'\\x00'", "'a'",
-                                     "'a'",     "'5:5:', 10",   "'a', 3",  "'a', 3",
-                                     "1, 2",    "1, 2, 'a', 3", "1, 2, 3", "1, 2"};
+                              ST_SQL_AUDIT_CUT,
+                              ST_SQL_KEY_COUNT};
+  static const char *const with[] = {
+      "'\\x00'", "'a'",         "'\\x00'",      "'a'",     "'a'",  "'5:5:', 10", "'a', 3",
+      "'a', 3",  "1, '', 2, 3", "1, 2, 'a', 3", "1, 2, 3", "1, 2", "'', 3"};
   st_store *store = open_store(pg_location);
   pg_do(
       pg_admin,

@@ -31,9 +31,23 @@ static void a_page_is_found_by_an_index(void **state) {
   } rows[] = {
       {ST_SQL_KEY_COUNT_OWNED_TO, "SEARCH keys USING INDEX keys_owned (owner=?)"},
       {ST_SQL_KEY_COUNT_UNOWNED_TO, "SEARCH keys USING INDEX keys_unowned (made_by=?)"},
+      {ST_SQL_KEY_COUNT, "SEARCH keys USING INDEX keys_kept (id>?)"},
       {ST_SQL_KEY_COUNT_EXPIRING,
-       "SEARCH keys USING COVERING INDEX keys_expiring (expires_at>? AND expires_at<?)"},
+       "SEARCH keys USING INDEX keys_expiring ((expires_at,id)>(?,?) AND expires_at<?)"},
       {ST_SQL_KEY_LIST_EXPIRING, "SEARCH keys USING INDEX keys_expiring "},
+      {ST_SQL_KEY_FOUND, "SEARCH keys USING INDEX keys_kept (id=?)"},
+      {ST_SQL_USER_FOUND, "SEARCH keys USING INDEX sqlite_autoindex_keys_1 (id=?)"},
+      {ST_SQL_KEY_SCAN, "SEARCH keys USING INDEX keys_kept (id>?)"},
+      {ST_SQL_KEY_SCAN_OWNED, "SEARCH keys USING INDEX keys_owned (owner=? AND id>?)"},
+      {ST_SQL_KEY_SCAN_EXPIRING, "SEARCH keys USING INDEX keys_expiring "},
+      {ST_SQL_AUDIT_SCAN, "SEARCH audit USING INDEX audit_at (at=? AND rowid<?)"},
+      {ST_SQL_AUDIT_SCAN, "SEARCH audit USING INDEX audit_at (at>? AND at<?)"},
+      {ST_SQL_AUDIT_SCAN_WHO, "USING INDEX audit_who (who=? AND at=? AND rowid<?)"},
+      {ST_SQL_AUDIT_SCAN_WHO, "USING INDEX audit_who (who=? AND at>? AND at<?)"},
+      {ST_SQL_AUDIT_SCAN_ACTION, "USING INDEX audit_action (action=? AND at=? AND rowid<?)"},
+      {ST_SQL_AUDIT_SCAN_ACTION, "USING INDEX audit_action (action=? AND at>? AND at<?)"},
+      {ST_SQL_AUDIT_SCAN_TARGET, "USING INDEX audit_target (target=? AND at=? AND rowid<?)"},
+      {ST_SQL_AUDIT_SCAN_TARGET, "USING INDEX audit_target (target=? AND at>? AND at<?)"},
       {ST_SQL_AUDIT_AFTER, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
       {ST_SQL_AUDIT_CUT, "SEARCH audit USING COVERING INDEX audit_at (at<?)"},
       {ST_SQL_AUDIT_CUT, "SEARCH audit USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -51,9 +65,36 @@ static void a_page_is_found_by_an_index(void **state) {
   assert_int_equal(sqlite3_close(file), SQLITE_OK);
 }
 
+/* In more steps than one; seven end in each second. */
+static void many_keys_are_counted(void **state) {
+  (void)state;
+  sqlite3 *file = NULL;
+  int64_t keys = 0, ending = 0, some = 0;
+  st_store *store = open_store();
+  assert_int_equal(st_sqlite_connect(db, &file, error), ST_STORE_OK);
+  assert_int_equal(
+      sqlite3_exec(
+          file,
+          "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 12005)"
+          " INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at,"
+          " disabled, kind, changed_at, expires_at) SELECT printf('%036d', i),"
+          " randomblob(32), printf('%043d', i), '', 'a', '', 0, 0, 0, 0, i / 7 FROM n",
+          NULL, NULL, NULL),
+      SQLITE_OK);
+  assert_int_equal(sqlite3_close(file), SQLITE_OK);
+  assert_int_equal(st_store_key_count(store, &keys, error), ST_STORE_OK);
+  assert_int_equal(st_store_key_count_expiring(store, -1, 9000, &ending, error), ST_STORE_OK);
+  assert_int_equal(st_store_key_count_expiring(store, 99, 1599, &some, error), ST_STORE_OK);
+  assert_int_equal(keys, 12006);
+  assert_int_equal(ending, 12006);
+  assert_int_equal(some, 1500 * 7);
+  st_store_close(store);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_page_is_found_by_an_index, make_home, remove_home),
+      cmocka_unit_test_setup_teardown(many_keys_are_counted, make_home, remove_home),
   };
   return cmocka_run_group_tests_name("sqlite plans", tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static st_postgres *make(const st_store_options *options) {
   made->staleness_us = options->staleness_us;
   made->cache_bytes = options->cache_bytes;
   (void)pthread_mutex_init(&made->pool, NULL);
-  (void)pthread_mutex_init(&made->querying, NULL);
+  made->querying = (st_semaphore)ST_SEMAPHORE(1, SIZE_MAX);
   st_postgres_revocations_start(made);
   for (size_t i = 0; i < ST_POSTGRES_WRITERS; i++) st_postgres_start_db(made, &made->changes[i]);
   st_postgres_start_db(made, &made->queries);
@@ -86,7 +86,6 @@ static void close_store(st_store *base) {
   st_postgres_end_db(&store->queries);
   st_postgres_revocations_end(store);
   (void)pthread_mutex_destroy(&store->pool);
-  (void)pthread_mutex_destroy(&store->querying);
   if (store->options != NULL) st_postgres_drop_uri(store);
   free(store);
 }

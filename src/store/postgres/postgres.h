@@ -15,6 +15,7 @@
 #include <libpq-fe.h>
 #include <pthread.h>
 
+#include "os/semaphore.h"
 #include "store/db.h"
 
 #define ST_POSTGRES_WRITERS 8         /* changes at a time */
@@ -306,7 +307,7 @@ typedef struct st_postgres {
   pthread_mutex_t pool; /* guards which of the changes are lent */
   st_postgres_db changes[ST_POSTGRES_WRITERS];
 
-  pthread_mutex_t querying; /* guards the one below */
+  st_semaphore querying; /* lends the one below, first come, first served */
   st_postgres_db queries;
 
   st_postgres_revocations revocations;

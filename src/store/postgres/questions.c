@@ -21,17 +21,20 @@ void st_postgres_end_db(st_postgres_db *db) {
 
 st_db *st_postgres_acquire_query_db(st_store *base, char *error) {
   st_postgres *store = (st_postgres *)base;
-  (void)pthread_mutex_lock(&store->querying);
+  if (!st_semaphore_enter(&store->querying, ST_WAIT_FOR_EVER)) { /* it is never closed */
+    (void)st_db_fail(error, "cannot read %s: no turn", st_db_name(base));
+    return NULL;
+  }
   st_postgres_db *db = &store->queries;
   db->until_us = st_clock_monotonic_us() + ST_POSTGRES_QUESTION_MS * INT64_C(1000);
   if (st_postgres_connect(&db->connection, db->until_us)) return &db->base;
   (void)st_postgres_fail(&db->connection, "read", error);
-  (void)pthread_mutex_unlock(&store->querying);
+  st_semaphore_leave(&store->querying);
   return NULL;
 }
 
 void st_postgres_release_query_db(st_db *db) {
-  (void)pthread_mutex_unlock(&((st_postgres *)db->store)->querying);
+  st_semaphore_leave(&((st_postgres *)db->store)->querying);
 }
 
 /* ---- one moment ---- */

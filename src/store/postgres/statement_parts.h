@@ -19,6 +19,8 @@
 #define SUSPENDED(row)                                                                            \
   "coalesce((SELECT (m.what = 'suspend')::int::smallint FROM remaining AS m WHERE m.owner = " row \
   ".owner AND m.what <> 'end' AND " row ".kind = 0), " row ".suspended)"
+/* Asked once for all rows. */
+#define ANY_REMAINING "EXISTS (SELECT 1 FROM remaining)"
 /* Is it one of those that the change has not reached yet? */
 #define NOT_REACHED(row)                                                               \
   "EXISTS (" REMAINING_OF(row) " AND CASE WHEN m.what = 'end' THEN " row               \
@@ -74,7 +76,6 @@
 /* Written like the conditions of the partial indexes, so that these are used. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
 #define KEY_IN_FORCE LIVING_KEY " AND NOT " ENDED("keys")
-#define EXPIRING "expires_at > $1 AND expires_at <= $2 AND " LIVING_KEY
 #define LIVING_SESSION "kind >= 2 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = $1 AND " LIVING_KEY
 #define SESSIONS_OF_OWNER "FROM keys WHERE owner = $1 AND " LIVING_SESSION

@@ -54,13 +54,14 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                             " ORDER BY id LIMIT $2"),
     /* Nothing of an owner is looked at when all has ended. */
     [ST_SQL_KEY_LIST_OWNED] =
-        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE owner = $3 AND id > $1 AND " KEY_IN_FORCE
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE " OWNED_BEHIND " AND " KEY_IN_FORCE
             " AND NOT (SELECT count(*) > 0 FROM remaining AS m WHERE m.owner = $3"
-            "  AND m.what = 'end' AND m.permissions IS NULL) ORDER BY id LIMIT $2"),
-    [ST_SQL_KEY_COUNT] =
-        SQL("SELECT (SELECT count(*) FROM keys WHERE " LIVING_KEY ") -"
-            " (SELECT count(*) FROM remaining JOIN keys ON keys.owner = remaining.owner"
-            "  WHERE " LIVING_KEY " AND " ENDED("keys") ")"),
+            "  AND m.what = 'end' AND m.permissions IS NULL) ORDER BY keys.owner, id LIMIT $2"),
+    [ST_SQL_KEY_COUNT] = SQL(
+        "SELECT count(*), coalesce(max(id), ''), count(*) FILTER (WHERE NOT ended), 0::bigint"
+        " FROM (SELECT id, " ANY_REMAINING " AND " ENDED("keys") " AS ended FROM keys"
+                                                                 "  WHERE id > $1 AND " LIVING_KEY
+                                                                 " ORDER BY id LIMIT $2) AS step"),
     [ST_SQL_KEY_COUNT_OWNED] = SQL("SELECT count(*) " LIVING_OF_OWNER),
     [ST_SQL_KEY_COUNT_OWNED_TO] =
         SQL("SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT $2) AS k"),
@@ -68,9 +69,14 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
         SQL("SELECT count(*) FROM (SELECT 1 FROM keys WHERE made_by = $1 AND owner = ''"
             " AND " LIVING_KEY " LIMIT $2) AS k"),
     [ST_SQL_KEY_COUNT_EXPIRING] =
-        SQL("SELECT (SELECT count(*) FROM keys WHERE " EXPIRING ") -"
-            " (SELECT count(*) FROM remaining JOIN keys ON keys.owner = remaining.owner"
-            "  WHERE " EXPIRING " AND " ENDED("keys") ")"),
+        SQL("WITH step AS (SELECT expires_at, id, " ANY_REMAINING " AND " ENDED(
+            "keys") " AS ended"
+                    "  FROM keys WHERE (expires_at, id) > ($1, $2) AND expires_at <= $3 "
+                    "AND " LIVING_KEY "  ORDER BY expires_at, id LIMIT $4)"
+                    " SELECT count(*), coalesce((SELECT max(id) FROM step WHERE expires_at ="
+                    "  (SELECT max(expires_at) FROM step)), ''), count(*) FILTER (WHERE NOT "
+                    "ended), coalesce(max(expires_at), 0)"
+                    " FROM step"),
     /* $3: the id of the key that ends at $1 and was the last; $4: at most */
     [ST_SQL_KEY_LIST_EXPIRING] =
         SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE (expires_at, id) > ($1, $3)"

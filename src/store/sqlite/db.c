@@ -203,14 +203,17 @@ st_db *st_sqlite_change_db(st_store *store) {
 
 st_db *st_sqlite_acquire_query_db(st_store *store, char *error) {
   st_sqlite *sqlite = (st_sqlite *)store;
-  (void)pthread_mutex_lock(&sqlite->querying);
+  if (!st_semaphore_enter(&sqlite->querying, ST_WAIT_FOR_EVER)) { /* it is never closed */
+    (void)st_db_fail(error, "cannot read %s: no turn", st_db_name(store));
+    return NULL;
+  }
   if (st_sqlite_in_place(sqlite, sqlite->queries.connection, error)) return &sqlite->queries.base;
-  (void)pthread_mutex_unlock(&sqlite->querying);
+  st_semaphore_leave(&sqlite->querying);
   return NULL;
 }
 
 void st_sqlite_release_query_db(st_db *db) {
-  (void)pthread_mutex_unlock(&sqlite_store(db)->querying);
+  st_semaphore_leave(&sqlite_store(db)->querying);
 }
 
 /* Nobody who writes waits for it. */

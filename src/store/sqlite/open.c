@@ -99,6 +99,7 @@ static bool prepare_queries(st_sqlite_db *db) {
                                  ST_SQL_COPY_READ_AUDIT,    ST_SQL_COPY_READ_REMAINING,
                                  ST_SQL_REMAINING_NEXT,     ST_SQL_AUDIT_LAST,
                                  ST_SQL_OWNED_HOLDING,      ST_SQL_OWNED_HOLDING_SESSIONS,
+                                 ST_SQL_KEY_FOUND,          ST_SQL_USER_FOUND,
                                  ST_SQL_KEY_SCAN,           ST_SQL_KEY_SCAN_OWNED,
                                  ST_SQL_KEY_SCAN_EXPIRING,  ST_SQL_USER_SCAN,
                                  ST_SQL_AUDIT_PLACE,        ST_SQL_AUDIT_SCAN,
@@ -215,7 +216,7 @@ static st_sqlite *make(const st_store_options *options) {
   made->trust_group = options->trust_group;
   made->changes.base = (st_db){.ops = &st_sqlite_db_ops, .store = &made->base};
   made->queries.base = (st_db){.ops = &st_sqlite_db_ops, .store = &made->base};
-  (void)pthread_mutex_init(&made->querying, NULL);
+  made->querying = (st_semaphore)ST_SEMAPHORE(1, SIZE_MAX);
   (void)pthread_mutex_init(&made->reading_state, NULL);
   st_sqlite_watch_start(&made->watch);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
@@ -330,7 +331,6 @@ static void close_store(st_store *base) {
   close_db(&store->queries);
   close_db(&store->changes);
   (void)pthread_mutex_destroy(&store->reading_state);
-  (void)pthread_mutex_destroy(&store->querying);
   st_sqlite_drop_files(store);
   st_key_cache_free(store->cache);
   free(store->base.name);

@@ -18,6 +18,7 @@
 
 #include "os/error.h"
 #include "os/replace.h"
+#include "os/semaphore.h"
 #include "store/db.h"
 #include "store/key_cache.h"
 
@@ -141,7 +142,7 @@ typedef struct st_sqlite {
   st_sqlite_db changes; /* of whose turn it is to write */
   int64_t until_us;     /* how long the change under way may wait for another process */
 
-  pthread_mutex_t querying; /* guards the two below */
+  st_semaphore querying; /* lends the two below, first come, first served */
   st_sqlite_db queries;
   st_sqlite_wait query_wait;
 

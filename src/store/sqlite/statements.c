@@ -46,18 +46,22 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         " FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM remaining AS m"
         "  WHERE m.owner = ?3 AND m.what = 'end' AND m.permissions IS NULL)) CROSS JOIN keys"
         " WHERE owner = ?3 AND id > ?1 AND " KEY_IN_FORCE " ORDER BY id LIMIT ?2",
-    [ST_SQL_KEY_COUNT] = "SELECT (SELECT count(*) FROM keys WHERE " LIVING_KEY ") -"
-              " (SELECT count(*) FROM remaining CROSS JOIN keys ON keys.owner = remaining.owner"
-              "  WHERE " LIVING_KEY " AND " ENDED("keys") ")",
+    [ST_SQL_KEY_COUNT] =
+        "SELECT count(*), coalesce(max(id), ''), coalesce(sum(NOT ended), 0), 0 FROM"
+        " (SELECT id, " ANY_REMAINING " AND " ENDED("keys") " AS ended FROM keys INDEXED BY keys_kept"
+        "  WHERE id > ?1 AND " LIVING_KEY " ORDER BY id LIMIT ?2)",
     [ST_SQL_KEY_COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
     [ST_SQL_KEY_COUNT_OWNED_TO] = "SELECT count(*) FROM (SELECT 1 " LIVING_OF_OWNER " LIMIT ?2)",
     [ST_SQL_KEY_COUNT_UNOWNED_TO] =
         "SELECT count(*) FROM (SELECT 1 FROM keys WHERE made_by = ?1 AND owner = ''"
         " AND " LIVING_KEY " LIMIT ?2)",
     [ST_SQL_KEY_COUNT_EXPIRING] =
-        "SELECT (SELECT count(*) FROM keys WHERE " EXPIRING ") -"
-        " (SELECT count(*) FROM remaining CROSS JOIN keys ON keys.owner = remaining.owner"
-        "  WHERE +" EXPIRING " AND " ENDED("keys") ")",
+        "WITH step AS (SELECT expires_at, id, " ANY_REMAINING " AND " ENDED("keys") " AS ended"
+        "  FROM keys INDEXED BY keys_expiring WHERE (expires_at, id) > (?1, ?2)"
+        "  AND expires_at >= ?1 AND expires_at <= ?3 AND " LIVING_KEY
+        "  ORDER BY expires_at, id LIMIT ?4)"
+        " SELECT count(*), coalesce((SELECT max(id) FROM step WHERE expires_at ="
+        "  (SELECT max(expires_at) FROM step)), ''), coalesce(sum(NOT ended), 0), coalesce(max(expires_at), 0) FROM step",
     /* ?3: the id of the key that ends at ?1 and was the last; ?4: at most */
     [ST_SQL_KEY_LIST_EXPIRING] =
         "SELECT " LISTED_COLUMNS " FROM keys WHERE (expires_at, id) > (?1, ?3) AND expires_at >= ?1"
