@@ -4,6 +4,7 @@ log. What real scrapes make of it: test_prometheus.py."""
 import http.client
 from collections import Counter
 from feed import *
+from machine import alone
 from manpages import PAGES, literals, section
 
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -272,7 +273,7 @@ def who_does_not_end_a_request_keeps_nobody_from_asking():
                             pass
                     before = time.monotonic()
                     assert get(port)[0] == 200
-                    assert time.monotonic() - before < 5, begun  # a request has ten seconds
+                    assert alone(before) < 5, begun  # a request has ten seconds
                     for s in crowd:
                         s.close()
         finally:
@@ -288,8 +289,11 @@ def who_does_not_take_an_answer_keeps_nobody_from_asking():
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             s.connect(("127.0.0.1", server.metrics_port))
-            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
             crowd.append(s)
+            try:
+                s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+            except ConnectionError:  # closed for another one already
+                pass
 
         def answered():
             try:
@@ -298,7 +302,7 @@ def who_does_not_take_an_answer_keeps_nobody_from_asking():
                 return False
         before = time.monotonic()
         wait(answered)
-        assert time.monotonic() - before < 8
+        assert alone(before) < 8
         for s in crowd:
             s.close()
 
