@@ -271,7 +271,7 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const ended = async (page) => {
   await button(page.locator('main'), text('look.revoke')).click();
   await button(dialogOf(page), text('look.revoke')).click();
-  await dialogOf(page).waitFor({ state: 'hidden' });
+  await gone(page);
   await page.locator('.outcome').filter({ hasText: /./ }).waitFor();
   const box = await page.locator('.outcome').boundingBox();
   check(box.y >= 0 && box.y + box.height <= page.viewportSize().height, 'what came of it is in view');
