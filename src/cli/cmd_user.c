@@ -191,6 +191,9 @@ static int user_create(int argc, char **argv) {
   uint8_t digest[32];
   char error[ST_ERROR_MAX];
   if (!user_read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
+  if (!st_names_new_username_valid(st_text(c.words[0]))) {
+    return st_options_usage(&c.arguments, "LOGIN must not be . or ..: no URL can name such a user");
+  }
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
   if (!st_permissions_read(permissions, user.key.permissions)) {

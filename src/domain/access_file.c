@@ -301,9 +301,9 @@ static bool access_read_members(reader *r, draft *into) {
 /* The login has just been read, as a name or a string. */
 static bool check_login(reader *r, subtoken_text login) {
   size_t quote = (size_t)(login.data - r->json.text) - 1;
-  if (!st_names_username_valid(login)) {
-    return access_refuse(r, quote,
-                         "a login is 1 to 256 bytes without control characters and colons");
+  if (!st_names_new_username_valid(login)) {
+    return access_refuse(
+        r, quote, "a login is 1 to 256 bytes without control characters and colons, not . or ..");
   }
   return find_place(r, login) || access_refuse(r, quote, "duplicate login");
 }

@@ -20,3 +20,7 @@ bool st_names_username_valid(subtoken_text name) {
   return name.len > 0 && name.len <= ST_NAME_MAX && st_names_is_plain(name) &&
          memchr(name.data, ':', name.len) == NULL;
 }
+
+bool st_names_new_username_valid(subtoken_text name) {
+  return st_names_username_valid(name) && !st_text_is(name, ".") && !st_text_is(name, "..");
+}

@@ -22,10 +22,10 @@ static const st_problem *users_check_fields(st_context *c, const st_field fields
   if (st_text_is(login, ST_ANONYMOUS)) {
     return st_problem_parameter(&c->problem, "login", "* means everyone and has no password");
   }
-  if (!st_names_username_valid(login)) {
+  if (!st_names_new_username_valid(login)) {
     return st_problem_parameter(
         &c->problem, "login",
-        "must be 1 to 256 bytes without a colon and without control characters");
+        "must be 1 to 256 bytes without a colon and without control characters, not . or ..");
   }
   if (password.len < ST_PASSWORD_MIN || password.len > ST_PASSWORD_MAX) {
     return st_problem_parameter(&c->problem, "password", "must be 8 to 1024 bytes");

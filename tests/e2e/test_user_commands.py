@@ -1,6 +1,7 @@
 """The commands for users, for access files, and for the audit log."""
 import fcntl, pty, select, termios
 from commands import *
+from stores import execute
 
 # ---- saltpass ----
 
@@ -71,6 +72,21 @@ def a_token_is_awaited_at_a_terminal_with_a_word():
     except OSError:
         return "this machine has no terminals to give"
     assert code == 1 and out == "" and echoes and b"not a JSON Web Token" in shown, (code, out, shown)
+
+
+@test
+def a_name_that_no_url_can_have_is_managed_here():
+    """Who has one, from before new ones were refused."""
+    data = data_dir()
+    for n, name in enumerate((".", "..")):
+        assert run("user", "create", name, data=data, stdin="12345678")[0] == 2, name
+        old = "old%d" % n
+        run("user", "create", old, data=data, stdin="12345678", check=0)
+        execute(data, "UPDATE keys SET owner = '%s' WHERE owner = '%s' RETURNING 1" % (name, old))
+        execute(data, "UPDATE users SET username = '%s' WHERE username = '%s' RETURNING 1" % (name, old))
+        for words in (["show"], ["disable"], ["enable"], ["delete"]):
+            code, out, err = run("user", *words, name, data=data)
+            assert code == 0, (words, name, out, err)
 
 
 @test

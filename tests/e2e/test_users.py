@@ -166,6 +166,8 @@ def open_registration_needs_no_credential():
         refused(call(server, "POST", "/v1/user", None, {"login": "owner", "password": PASSWORD}), 409)
         refused(call(server, "POST", "/v1/user", None,
                      dict(body, login="eve", permissions=["account"])), 403)
+        for name in (".", ".."):  # no URL could name them
+            refused(call(server, "POST", "/v1/user", None, dict(body, login=name)), 400, "login")
         token = log_in(server, "dave").json()["access_token"]
         refused(new_key(server, token, ["account"]), 403)
         assert new_key(server, token, []).status == 201

@@ -182,6 +182,7 @@ static void errors_name_line_and_column(void **state) {
       {MAP("[\"a\",[]]"), 1, 25, "permission_map[\"a\"]: must be an object"},
       /* logins */
       {MAP("[\"\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
+      {MAP("[\".\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
       {MAP("[\"a:b\"," USER "]"), 1, 21, "permission_map[\"a:b\"]: a login is 1 to 256 bytes"},
       {MAP("[\"a\\nb\"," USER "]"), 1, 21, "permission_map[\"a\\x0ab\"]: a login is"},
       {MAP("[\"a:b\"\n\n,\n" USER "]"), 1, 21, "a login is 1 to 256 bytes"},
@@ -368,6 +369,14 @@ static void usernames_have_a_form(void **state) {
   assert_false(st_names_username_valid(ST_TEXT("a:")));
   assert_false(st_names_username_valid(ST_TEXT("a\0b")));
   assert_false(st_names_username_valid(ST_TEXT("a\xC3")));
+  const char *const folded[] = {".", ".."};
+  for (size_t i = 0; i < 2; i++) { /* new ones may not; who has such a name keeps it */
+    assert_true(st_names_username_valid(st_text(folded[i])));
+    assert_false(st_names_new_username_valid(st_text(folded[i])));
+  }
+  assert_true(st_names_new_username_valid(ST_TEXT("...")));
+  assert_true(st_names_new_username_valid(ST_TEXT("a.")));
+  assert_false(st_names_new_username_valid(ST_TEXT("a:")));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
