@@ -179,6 +179,7 @@ async function render({again = false} = {}) {
   const node = await draw(definition, rest, query, forms);
   if (turn !== drawn) return;
   shown = {node, of};
+  if (me() !== null) kept.clear(); // it is where it belongs
   if (started && !document.querySelector('dialog[open]') && !node.contains(document.activeElement) &&
       !head.querySelector('.choices').contains(document.activeElement)) {
     node.querySelector('h1')?.focus();

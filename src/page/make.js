@@ -122,7 +122,7 @@ function drawForm(node, parent, credential, count) {
     const problems = answer.problems ?? [];
     const others = problems.filter((one) => one.index === undefined && one.parameter !== 'expire');
     const late = problems.find((one) => one.parameter === 'expire');
-    const wrong = parts.expiry.value() === '' ? t('make.date.choose') : late === undefined ? '' : problemSentence(late);
+    const wrong = parts.expiry.value() === '' ? t('make.date.choose') : late === undefined ? '' : said(late.text);
     parts.paths.tell(problems);
     fill(preview, worth({...answer, no_expiry: wrong}), others.map((one) => el('p', {class: 'problem'}, problemSentence(one))));
     submit.disabled = problems.length > 0 || wrong !== '';

@@ -46,7 +46,7 @@ export const serverTexts = {
   'must not be empty; leave it out for no restriction': 'не может быть пусто; без ограничения не указывается вовсе',
   'is longer than 256 bytes': 'длиннее 256 байт',
   '* means everyone and has no password': '* означает всех, и пароля у него нет',
-  'must be 1 to 256 bytes without a colon and without control characters': 'от 1 до 256 байт, без двоеточия и управляющих символов',
+  'must be 1 to 256 bytes without a colon and without control characters, not . or ..': 'от 1 до 256 байт, без двоеточия и управляющих символов; не . и не ..',
   'must be 8 to 1024 bytes': 'от 8 до 1024 байт',
   'must be a language tag such as en-GB, of at most 35 characters': 'код языка, такой как en-GB, не больше 35 знаков',
   'must be at most 64 bytes without control characters': 'не больше 64 байт, без управляющих символов',
