@@ -14,8 +14,8 @@ ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(1, 7)
 KEYS = int(sys.argv[3]) if len(sys.argv) > 3 else brief(2000, 1000000)
 FEW = 10
 sys.argv[1] = os.path.join(BUILD, "subtoken")
-import key_rows
-from sides import Side, compare, support
+import key_rows, managing as pages_of
+from sides import Side, compare, postgres, support
 
 MEMORY_MAX = 160  # 10^6 bytes
 CACHE = 116       # MiB: room for a million
@@ -38,10 +38,16 @@ class Full(Side):
                        " VALUES (?, ?, '', NULL, '', '', 1700000000)", (login, id))
             sid = id[:23] + "L" + id[24:]
             db.execute(key_rows.INSERT, (sid, key_rows.digest("login", login), key_rows.sub_of(sid), login, login, 2, id))
-        db.executemany("INSERT INTO audit (at, who, origin, action, target, detail) VALUES (?,?,?,?,?,?)",
-                       ((1700000000 + n, "person", "127.0.0.1", "key.create", key_rows.key_of(n)[:36], "name x")
-                        for n in range(self.count // 10)))
+        pages_of.fill(self, db.execute)
         db.execute("COMMIT")
+
+
+class OnPostgres(Side):
+    """The same, but for persons' logins."""
+
+    def fill(self):
+        super().fill()
+        pages_of.fill(self, lambda sql: self.cluster.psql(sql, self.database))
 
 
 def memory(side):
@@ -92,9 +98,9 @@ def managing(side):
             ("GET /v2/keys/ID", "/v2/keys/" + some),
             ("GET /v2/keys?sub=", "/v2/keys?sub=" + key_rows.sub_of(some)),
             ("GET /v2/audit, the last 100", "/v2/audit?limit=100"),
-            ("              in the middle", "/v2/audit?limit=100&before=%d" % (side.count // 20)))
-    print("\nmanaging %d keys, %d persons, %d lines of the audit log (ms, medians)"
-          % (side.count, side.count // 100, side.count // 10))
+            ("              in the middle", "/v2/audit?limit=100&before=%d" % (side.count // 2)))
+    print("\nmanaging %d keys, %d users, %d lines of the audit log (ms, medians)"
+          % (side.count, side.count // 10, side.count))
     for name, target in rows:
         print("%-34s %8.2f" % (name, took(side, target)))
     token = person_token(side)
@@ -126,9 +132,16 @@ def bench():
         compare((few, "%d keys" % FEW), (many, "any of %d" % KEYS), "keys drawn at random, of %d" % KEYS, ROUNDS,
                 ((FEW, "any", KEYS), (KEYS, "any", KEYS)), most=1.15)
         managing(many)
+        pages_of.measure(many, "SQLite")
     finally:
         for side in (few, many):
             side.stop()
+    with postgres.Cluster() as cluster:
+        other = OnPostgres(KEYS, cluster)
+        try:
+            pages_of.measure(other, "PostgreSQL")
+        finally:
+            other.stop()
 
 
 bench()
