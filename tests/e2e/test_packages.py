@@ -105,6 +105,33 @@ def the_units_are_shut_in():
     assert p.returncode == 0 and p.stderr == "", p.stderr
 
 
+def unit(text):
+    """{setting: value} of a unit's text."""
+    return dict(re.findall(r"^([A-Za-z]+)=(.*)$", text, re.M))
+
+
+@test
+def what_cannot_start_yet_is_tried_again_for_ever():
+    """systemd's own limit, five starts in ten seconds, is no reason to stay down."""
+    d = os.path.join(package("subtoken"), "lib/systemd/system")
+    examples = re.findall(r"\.Bd -literal\n(\[.*?)\.Ed", read(ROOT, "src/man/subtoken_admin.7").replace("\\-", "-"), re.S)
+    texts = [read(d, name) for name in UNITS if "\nRestart=" in read(d, name)] + [e for e in examples if "ExecStart=" in e]
+    assert len(texts) == 4
+    for text in texts:
+        head = unit(text[:text.index("[Service]")])
+        assert head.get("StartLimitIntervalSec") == "0" and int(unit(text)["RestartSec"]) >= 5, text
+
+
+@test
+def copies_lie_where_the_unit_may_write():
+    """Those of the shipped settings, in a folder that is made, and closed to others."""
+    root = package("subtoken")
+    directory = unit(read(root, "etc/default/subtoken-backup"))["DIRECTORY"]
+    service = unit(read(root, "lib/systemd/system/subtoken-backup.service"))
+    assert service["ProtectSystem"] == "strict" and service["ReadWritePaths"] == "-" + directory, service
+    assert "d %s 0700 subtoken subtoken" % directory in read(root, "usr/lib/tmpfiles.d/subtoken.conf").splitlines()
+
+
 @test
 def the_document_says_what_is_inside():
     name = os.path.join(package("subtoken"), "usr/share/doc/subtoken/subtoken.spdx.json")
