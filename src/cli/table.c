@@ -66,13 +66,18 @@ static void table_print_cell(const st_table_column *column, subtoken_text text, 
 
 void st_table_begin(st_table *table, const st_table_column *columns, size_t count) {
   *table = (st_table){.columns = columns, .count = count};
-  for (size_t i = 0; i < count; i++) table->widths[i] = strlen(columns[i].heading);
+  for (size_t i = 0; i < count; i++) {
+    table->widths[i] = columns[i].optional ? 0 : strlen(columns[i].heading);
+  }
 }
 
 void st_table_measure(st_table *table, const st_table_row *row) {
   for (size_t i = 0; i < table->count; i++) {
-    size_t width = table_width_of(st_text(row->cells[i])), most = table->columns[i].most;
-    if (most > 0 && width > most) width = most;
+    const st_table_column *column = &table->columns[i];
+    if (column->optional && strcmp(row->cells[i], ST_TABLE_NOTHING) == 0) continue;
+    size_t width = table_width_of(st_text(row->cells[i])), heading = strlen(column->heading);
+    if (column->most > 0 && width > column->most) width = column->most;
+    if (width < heading) width = heading;
     if (width > table->widths[i]) table->widths[i] = width;
   }
 }

@@ -9,6 +9,8 @@
 
 #define ST_TABLE_COLUMNS_MAX 8
 
+#define ST_TABLE_NOTHING "-" /* what stands in a cell without anything */
+
 typedef struct st_table_column {
   const char *heading;
   /* How narrow it may become, in columns of the terminal; what does not fit ends in an ellipsis. 0:
@@ -19,6 +21,8 @@ typedef struct st_table_column {
   size_t most;
   /* Those with the largest number are left out first when it is too narrow for all. 0: never. */
   unsigned leave_out;
+  /* Left out when no cell has more than ST_TABLE_NOTHING. */
+  bool optional;
 } st_table_column;
 
 /* To a date without its time, as st_print_time writes it, when there is no room for both. */

@@ -2,6 +2,7 @@
 from. What `verify` decides: test_verify.py; users, access files and the audit log: test_user_commands.py."""
 import fcntl, pty, resource, sqlite3, struct, termios, unicodedata
 from commands import *
+from stores import execute
 
 # ---- help, usage, exit codes ----
 
@@ -624,6 +625,23 @@ def tables_fit_the_terminal_and_no_id_is_cut():
     assert not wrong, wrong
     wide = on_terminal("key", "list", data=data, columns=20000)
     assert [line.split() for line in wide[1:]] == [line.split() for line in run("key", "list", data=data)[1].splitlines()]
+    # Columns in which nothing stands take no room, and those of which one key has something are there for all of them.
+    data = data_dir()
+    maker = make_key(data, "account,keys", name="laptop")["key"]
+    with SmallServer(data) as server:
+        subprocess.run(["curl", "-sSf", "-o", scratch() + "/#1", "-H", "Authorization: Bearer " + maker, "-H", "Content-Type: application/json", "-d",
+                        '{"name": "laptop", "permissions": ["account"]}', server.url + "/v2/keys#[1-69]"], check=True, timeout=60)
+    assert on_terminal("key", "list", data=data)[0].split() == ["ID", "STATE", "EXPIRES", "PERMISSIONS", "NAME"]
+    last = run("key", "list", data=data)[1].splitlines()[-1][:36]
+    execute(data, "UPDATE keys SET owner = 'ann' WHERE id = '%s' RETURNING 1" % last)
+    for columns in (0, 80):
+        lines = on_terminal("key", "list", data=data, columns=columns)
+        assert re.fullmatch(r"ID +STATE +EXPIRES +OWNER +PERMISSI\S+ +NAME", lines[0]), lines[0]
+        assert lines[-1].split()[:4] == [last, "active", "never", "ann"] and len(lines) == 71, lines[-1]
+        assert lines[1].split()[3] == "-", lines[1]
+    # Scripts go by the columns that they know.
+    assert run("key", "list", data=data)[1].splitlines()[-1].split()[:5] == [last, "active", "never", "-", "-"]
+    assert on_terminal("key", "list", "--expiring", "1h", data=data) == []
     # A login is an id: one that is too long does not make the table wide for others.
     logins = ["ann", "x" * 200, "\u00fcber"]
     for login in logins:
