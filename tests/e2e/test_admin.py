@@ -1,7 +1,7 @@
 """What the page asks for administrators and persons: users, keys that are looked for, the audit log by who, what and
 when, what a subtoken would be worth, which rule decides about a token, and the state of feed and ring. On the store
 that SUBTOKEN_TEST_STORE names."""
-import datetime, urllib.request
+import datetime, threading, urllib.request
 from urllib.parse import quote
 from calls import *
 
@@ -123,6 +123,35 @@ def the_audit_log_is_looked_through():
         assert len(everything) == len(lines("")) and lines("since=2100-01-01") == [] == lines("until=2001-01-01")
         assert lines("until=2100-01-01T00:00:00Z&action=key.delete&since=10m")[0]["target"] == made[1]["id"]
         refused(call(server, "GET", "/v2/audit?since=soon", key["key"]), 400, "since")
+
+
+@test
+def pages_beside_writers_lose_nothing_and_tell_nothing_twice():
+    with SmallServer(config={"threads": 16}) as server:
+        key = make_key(server.data, ALL)
+        there = {new_key(server, key["key"], name="there %d" % i, expires="7d").json()["id"] for i in range(6)}
+        over, made = threading.Event(), []
+        def write():
+            while not over.wait(0.05):
+                id = new_key(server, key["key"], name="there too", expires="7d").json()["id"]
+                call(server, "DELETE", "/v2/keys/" + id, key["key"])
+                made.append(id)
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            wait(lambda: made, "the writer has begun")
+            for query in ("limit=2&search=there", "limit=2&expiring=30d"):
+                ids = [k["id"] for k in pages(server, "/v2/keys?" + query, key["key"], "keys")]
+                assert len(ids) == len(set(ids)) and there <= set(ids), (query, ids)
+            who = "&who=" + quote("key " + key["id"])
+            for query in ("limit=4", "limit=4&since=1h&action=key." + who):
+                lines = pages(server, "/v2/audit?" + query, key["key"], "entries", "before")
+                ids = [l["id"] for l in lines]
+                assert len(ids) == len(set(ids)), (query, ids)
+                assert there <= {l["target"] for l in lines if l["action"] == "key.create"}, (query, lines)
+        finally:
+            over.set()
+            writer.join()
 
 
 @test
