@@ -11,7 +11,7 @@ BUILD = os.path.dirname(PROGRAM)
 DEB, WORK = os.path.join(BUILD, "deb"), os.path.join(BUILD, "debian")
 BASE = os.path.join(WORK, "base")
 NEEDS = ["systemd", "systemd-sysv", "dbus", "nginx-light", "curl", "python3", "libsqlite3-0", "libpq5", "libargon2-1",
-         "libutf8proc2", "libcurl4", "logrotate", "bash-completion"]
+         "libutf8proc2", "libcurl4", "logrotate", "bash-completion", "gcc", "libc6-dev", "pkgconf"]
 OLD = os.environ.get("SUBTOKEN_OLD", "96c5a626")
 NAMES = ["subtoken", "libsubtoken0", "libsubtoken-dev", "libnginx-mod-http-subtoken", "python3-subtoken"]
 # What no package of ours has changed, and changes all the same.
@@ -33,12 +33,14 @@ def mirror():
 
 def base():
     """A minimal Debian with what our packages depend on; no network is needed afterwards."""
-    if not os.path.exists(os.path.join(BASE, "etc/complete")):
+    complete = os.path.join(BASE, "etc/complete")
+    if not os.path.exists(complete) or read(complete).split() != NEEDS:
         shutil.rmtree(BASE, ignore_errors=True)
         os.makedirs(WORK, exist_ok=True)
         code = re.search(r"VERSION_CODENAME=(\w+)", read("/etc/os-release"))[1]
         sh("debootstrap", "--variant=minbase", "--include=" + ",".join(NEEDS), code, BASE, mirror())
-        sh("touch", os.path.join(BASE, "etc/complete"))
+        with open(complete, "w") as f:
+            f.write("\n".join(NEEDS))
     return BASE
 
 
@@ -143,7 +145,7 @@ def make_subtoken(m, *parameters):
 @test
 def another_folder_gives_the_same_bits():
     out = os.path.join(scratch(), "another", "folder-with-a-longer-name")
-    sh("sh", "src/packaging/build.sh", out, cwd=ROOT)
+    sh("sh", "src/packaging/build.sh", out, cwd=ROOT, preexec_fn=lambda: os.umask(0o077))
     digests = [{os.path.basename(p): hashlib.sha256(open(p, "rb").read()).hexdigest() for p in glob.glob(os.path.join(d, "*.deb"))}
                for d in (DEB, out)]
     assert len(digests[0]) >= 5 and digests[0] == digests[1], digests
@@ -391,12 +393,35 @@ def the_page_nginx_and_prometheus_see_one_subtoken_live_and_end():
 
 
 @test
-def programs_are_built_with_the_library_and_python_loads_it():
+def a_program_is_built_with_the_library_and_decides_as_python_does():
+    def text(value):
+        return value.encode().hex()
     m = machine()
-    assert m.run("python3", "-c", "import subtoken; print(subtoken.url_allows('/v2/characters/*', '/v2/characters/Zed').ok)") == "True\n"
-    assert SONAME in m.run("ldconfig", "-p")
-    completion = m.root + "/usr/share/bash-completion/completions/subtoken"
-    assert "complete" in read(completion)
+    token = make_subtoken(m, "permissions=account", "urls=/v2/account")
+    now = int(time.time())
+    lines = [("version",), ("ring", text(read(m.root, "var/lib/subtoken/secrets"))), ("verifier", 60, 365 * 86400, "-", "-", "without")]
+    lines += [("verify", at, text("GET"), text(path), text(need) + ",", text(token))
+              for at, path, need in ((now, "/v2/account", "account"), (now, "/v2/account/bank", "account"), (now, "/v2/account", "keys"),
+                                     (now + 366 * 86400, "/v2/account", "account"))]
+    asked = "".join("\t".join(str(field) for field in line) + "\n" for line in lines)
+    for name in ("verdicts.c", "verdicts.py"):
+        shutil.copy(os.path.join(HERE, name), m.root + "/root/")
+    m.sh("cd /root; flags=$(pkg-config --cflags --libs subtoken); build() { cc -std=c11 -Wall -Wextra -Werror verdicts.c \"$@\"; };"
+         "build $flags -o shared; build -Wl,-Bstatic $flags -Wl,-Bdynamic -o static")
+    assert SONAME in m.run("ldd", "/root/shared") and SONAME not in m.run("ldd", "/root/static")
+    answers = m.run("/root/shared", stdin=asked)
+    for other in (["/root/static"], ["python3", "/root/verdicts.py"]):
+        assert m.run(*other, stdin=asked) == answers, other
+    seen = [line.split("\t")[:2] for line in answers.splitlines()]
+    assert seen == [[VERSION], ["ok", "0"], ["ok"], ["ok", "200"], ["url", "403"], ["perm", "403"], ["expired", "401"]], answers
+
+
+@test
+def bash_completes_the_command():
+    completed = ("source /usr/share/bash-completion/bash_completion; _completion_loader subtoken; complete -p subtoken;"
+                 "COMP_WORDS=(subtoken ver) COMP_CWORD=1; _subtoken subtoken ver subtoken; echo \"${COMPREPLY[@]}\"")
+    how, words = machine().run("bash", "-c", completed).splitlines()
+    assert how == "complete -F _subtoken subtoken" and {"verify", "version"} <= set(words.split()) and "serve" not in words, (how, words)
 
 
 @test
