@@ -105,10 +105,12 @@ static st_store_status scan_behind(st_db *db, search *s, const char *id, char *e
 static st_store_status scan_keys(st_db *db, search *s, const char *after, char *error) {
   const st_key_filter *filter = s->filter;
   if (!st_key_filter_is_by_expiry(filter)) return scan_behind(db, s, after, error);
+  bool begun = filter->after_expires > filter->now; /* what has expired is behind already */
+  st_value id = st_db_text(begun ? after : ""),
+           at = st_db_number(begun ? filter->after_expires : filter->now + 1);
   return st_query_visit(
       db, ST_SQL_KEY_SCAN_EXPIRING,
-      ST_VALUES(st_db_text(after), st_db_number((int64_t)s->most), st_db_number(filter->now),
-                st_db_number(filter->expires_until), st_db_number(filter->after_expires)),
+      ST_VALUES(id, st_db_number((int64_t)s->most), at, st_db_number(filter->expires_until)),
       visit_key, s, error);
 }
 

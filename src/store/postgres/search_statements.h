@@ -36,11 +36,10 @@
                           " ORDER BY id LIMIT $2"),                                           \
   [ST_SQL_KEY_SCAN_OWNED] = SQL("SELECT " SCAN_COLUMNS " FROM keys WHERE " OWNED_BEHIND       \
                                 " AND " KEY_IN_FORCE " ORDER BY owner, id LIMIT $2"),         \
-  [ST_SQL_KEY_SCAN_EXPIRING] =                                                                \
-      SQL("SELECT " SCAN_COLUMNS                                                              \
-          " FROM keys WHERE expires_at IS NOT NULL"                                           \
-          " AND (expires_at, id) > ($5, $1) AND expires_at > $3 AND expires_at <= $4 "        \
-          "AND " KEY_IN_FORCE " ORDER BY expires_at, id LIMIT $2"),                           \
+  [ST_SQL_KEY_SCAN_EXPIRING] = SQL("SELECT " SCAN_COLUMNS                                     \
+                                   " FROM keys WHERE expires_at IS NOT NULL"                  \
+                                   " AND (expires_at, id) > ($3, $1) AND expires_at <= $4 "   \
+                                   "AND " KEY_IN_FORCE " ORDER BY expires_at, id LIMIT $2"),  \
   [ST_SQL_USER_SCAN] =                                                                        \
       SQL("SELECT username FROM users WHERE username > $1 ORDER BY username LIMIT $2"),       \
   [ST_SQL_AUDIT_PLACE] = SQL("SELECT at FROM audit WHERE id <= $1 ORDER BY id DESC LIMIT 1"), \
