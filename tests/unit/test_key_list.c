@@ -99,7 +99,6 @@ static void a_bound_manager_finds_its_audience(void **state) {
   add_keys();
   snprintf(fixture_row_of(KEY_ID)->key.audience, 3, "eu");
   assert_int_equal(count_all("search=other", AS_KEY, &pages), 0);
-  assert_string_equal(fixture.key_filter.audience, "eu");
   fixture_row *ours = fixture_row_of("00000005-0000-0000-0000-000000000000");
   snprintf(ours->key.audience, 3, "eu");
   assert_int_equal(count_all("search=other&limit=1", AS_KEY, &pages), 1);
