@@ -1,6 +1,7 @@
 /* One user over HTTP, /v1/user/LOGIN: shown, disabled, deleted, given other permissions, by who has
- * the permission `users`. What is added must be the caller's own, here and once more in the store's
- * transaction. New users are made in users.c, listed in user_list.c.
+ * the permission `users`. What is added must be the caller's own, and so must what an enabled user
+ * has, here and once more in the store's transaction. New users are made in users.c, listed in
+ * user_list.c.
  */
 #include "domain/names.h"
 #include "domain/permissions.h"
@@ -105,13 +106,30 @@ static const st_problem *user_one_set_permissions(st_context *c, const st_identi
   return NULL;
 }
 
+/* An administrator who has more may have disabled the user because of that. */
+static const st_problem *user_one_may_enable(st_context *c, const st_identity *identity,
+                                             const st_user *user) {
+  int64_t most = 0;
+  if (st_access_covers(c, identity, st_text(user->key.permissions)) != NULL) {
+    return st_problem_escalation(
+        &c->problem, "disabled: the user has permissions that the credential you use lacks");
+  }
+  const st_problem *problem = st_access_find_end(c, identity, &most);
+  if (problem != NULL || user->key.expires_at <= most) return problem;
+  return st_problem_escalation(&c->problem,
+                               "disabled: the user expires later than the credential you use");
+}
+
 static const st_problem *user_one_set_disabled(st_context *c, const st_identity *identity,
                                                bool disabled, st_user *user) {
   const st_users *users = c->service->users;
   user_one_change change;
+  bool enables = !disabled && user->key.disabled;
+  const st_problem *problem = enables ? user_one_may_enable(c, identity, user) : NULL;
+  if (problem != NULL) return problem;
   user_one_begin(c, identity, &change);
-  const st_problem *problem = user_one_problem(users->set_disabled(
-      users->context, &change.audit, user->key.owner, disabled, &change.sequence));
+  problem = user_one_problem(users->set_disabled(users->context, &change.audit, user->key.owner,
+                                                 disabled, &change.sequence));
   if (problem != NULL) return problem;
   user->key.disabled = disabled;
   user_one_reply(c, user, &change);

@@ -238,9 +238,15 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
   return ok ? audit_ended(db, change, action, &ended, &made) : ST_STORE_FAILED;
 }
 
+/* Who enables a user gives back what the user has: that must be no more than the grantor has. */
+static st_store_status may_enable(st_db *db, const st_change *change, const st_key *row) {
+  return change->disabled || !row->disabled ? ST_STORE_OK : st_key_row_may_grant(db, change, row);
+}
+
 static st_store_status make_user_disabled(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find_for(db, change, &before);
+  if (status == ST_STORE_OK) status = may_enable(db, change, &before.user.key);
   if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
   return status;

@@ -63,6 +63,25 @@ def a_grantor_gives_no_more_than_it_has_also_when_it_ends_meanwhile():
 
 
 @test
+def who_enables_a_user_has_as_much():
+    with Server() as server:
+        key, short = make_key(server.data, "users,account")["key"], make_key(server.data, "users,account", "--expires", "1h")["key"]
+        make_user(server.data, "root", "account,users,keys")
+        make_user(server.data, "ann", "account")
+        for path in ("/v1/user/root", "/v1/user/ann"):
+            assert call(server, "PATCH", path, key, {"disabled": False}).json()["state"] == "active"  # it is already
+            assert call(server, "PATCH", path, key, {"disabled": True}).json()["state"] == "disabled"
+        refused(call(server, "PATCH", "/v1/user/root", key, {"disabled": False}), 403, "permissions that the credential you use lacks")
+        refused(call(server, "PATCH", "/v1/user/ann", short, {"disabled": False}), 403, "the user expires later than the credential")
+        assert call(server, "GET", "/v1/user/root", key).json()["disabled"] and log_in(server, "root").status == 401
+        assert call(server, "PATCH", "/v1/user/ann", key, {"disabled": False}).json()["state"] == "active"
+        reasons = lambda: [l["reason"] for l in server.log_lines() if l.get("status") == 403]
+        wait(lambda: reasons() == ["escalation"] * 2, "the log")
+        run("user", "enable", "root", data=server.data, check=0)  # the command line is not bound
+        wait(lambda: log_in(server, "root").status == 200, "root to be enabled")
+
+
+@test
 def keys_are_looked_for():
     with SmallServer(config={"threads": 16}) as server:
         key = admin(server)

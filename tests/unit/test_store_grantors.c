@@ -242,11 +242,42 @@ static void who_adds_permissions_has_them(void **state) {
   assert_false(user.key.disabled);
 }
 
+/* Who enables a user has what the user has; the operator may enable anybody. */
+static void who_enables_a_user_has_as_much(void **state) {
+  (void)state;
+  make_key(1, "", "a,users");
+  make_user(2, "bob", "a,b");
+  make_user(3, "ann", "a");
+  st_key key = row_of(4, "", "a,users");
+  key.expires_at = NOW + DAY;
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(4), error));
+  st_audit_context by = *CONTEXT;
+#define SET(name, disabled) st_store_user_set_disabled(store, &by, name, disabled, NULL, error)
+  by.by = grantor_of(1);
+  assert_ok(SET("bob", false)); /* was so before */
+  assert_ok(SET("bob", true));
+  int64_t before = lines();
+  assert_int_equal(SET("bob", false), ST_STORE_DENIED);
+  assert_int_equal(lines(), before);
+  assert_ok(SET("ann", true));
+  by.by = grantor_of(4);
+  assert_int_equal(SET("ann", false), ST_STORE_DENIED); /* it ends before the user */
+  by.by = grantor_of(1);
+  assert_ok(SET("ann", false));
+  by.by = NULL;
+  st_user user;
+  assert_ok(st_store_user_find(store, ST_TEXT("bob"), &user, error));
+  assert_true(user.key.disabled);
+  assert_ok(SET("bob", false));
+#undef SET
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(who_rotates_has_as_much),           TEST(who_rotates_is_in_force),
       TEST(an_expired_key_is_not_rotated),     TEST(who_has_ended_changes_no_key),
       TEST(a_deleted_manager_rotates_nothing), TEST(who_adds_permissions_has_them),
+      TEST(who_enables_a_user_has_as_much),
   };
   return RUN_ON_EVERY_STORE(tests);
 }
