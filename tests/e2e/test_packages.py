@@ -133,6 +133,14 @@ def copies_lie_where_the_unit_may_write():
 
 
 @test
+def systemd_waits_for_a_store_that_is_brought_up():
+    unit = read(package("subtoken"), "lib/systemd/system/subtoken.service")
+    waits = int(re.search(r"^TimeoutStartSec=(\d+)min$", unit, re.M)[1]) * 60
+    takes = int(re.search(r"^#define BRING_UP_US INT64_C\((\d+)\)$", read(ROOT, "src/store/postgres/schema.c"), re.M)[1]) // 1000000
+    assert waits >= takes + 300, (waits, takes)
+
+
+@test
 def the_document_says_what_is_inside():
     name = os.path.join(package("subtoken"), "usr/share/doc/subtoken/subtoken.spdx.json")
     document = json.loads(read(name) if os.path.exists(name) else sh("zcat", name + ".gz"))

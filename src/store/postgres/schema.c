@@ -242,7 +242,7 @@ static const char *const migrations[] = {
 /* "SubT": whoever brings the schema up holds it. It is taken before the transaction begins, which
  * so sees what the one before it has made. */
 #define LOCK "SELECT pg_advisory_lock(1400201812)"
-/* An index of a large table takes minutes. */
+/* An index of a large table takes minutes. The unit of systemd waits longer. */
 #define BRING_UP_US INT64_C(1800000000)
 #define UNLOCK "SELECT pg_advisory_unlock(1400201812)"
 
