@@ -305,10 +305,20 @@ st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limi
 st_store_status st_store_audit_follow(st_store *store, st_audit_place *place, size_t limit,
                                       st_audit_line *lines, size_t *count, char *error)
     __attribute__((warn_unused_result));
-/* Removes lines from before a time, a thousand at most; the last line stays. Call it until *removed
- * is 0, as it is unless ST_STORE_OK. */
-st_store_status st_store_audit_cut(st_store *store, int64_t before, int64_t *removed, char *error)
+/* A cut of the log: lines that are older than `keep` by the clock and by the uptime of servers go,
+ * but for the last one. */
+typedef struct st_audit_cut {
+  int64_t keep;    /* seconds; the caller's */
+  int64_t removed; /* so far; 0 unless ST_STORE_OK */
+  int64_t before;  /* by the clock */
+  bool more;
+} st_audit_cut;
+/* Removes a thousand at most. Call it again while there is more; the last call writes a line for
+ * all of them. */
+st_store_status st_store_audit_cut(st_store *store, const st_audit_context *context,
+                                   st_audit_cut *cut, char *error)
     __attribute__((warn_unused_result));
+void st_audit_cut_write(st_writer *writer, const st_audit_cut *cut);
 /* A line for what changed elsewhere: the ring of secrets. What does not fit a line is cut. */
 st_store_status st_store_audit_add(st_store *store, const st_audit_context *context,
                                    const char *action, const char *target, const char *detail,

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/date.h"
 #include "domain/store.h"
 #include "operations/password.h"
 #include "operations/ring_age.h"
@@ -81,30 +80,27 @@ static bool wait_for(int ms) {
   return poll(&end, 1, ms) <= 0;
 }
 
-static void log_cut(int64_t removed, int64_t before) {
+static void log_cut(const st_audit_cut *cut) {
   char detail[64];
   st_writer writer = st_writer_on(detail, sizeof detail);
-  st_write_int(&writer, removed);
-  st_write_literal(&writer, " lines from before ");
-  st_date_write(&writer, before, false);
+  st_audit_cut_write(&writer, cut);
   if (st_writer_end(&writer)) st_log_event("audit_cut", detail);
 }
 
 /* The setting audit_keep. Others have their turn after each step. */
 static void shorten_audit_log(void) {
   char error[ST_ERROR_MAX];
-  int64_t removed = 0, step = 1;
+  st_audit_context context = {.now_us = st_clock_now_us(), .who = "server", .from = "audit_keep"};
   st_store_status status = ST_STORE_OK;
   st_runtime_config *config = st_runtime_config_acquire();
-  int64_t keep = config->settings.audit_keep, before = st_clock_now() - keep;
+  st_audit_cut cut = {.keep = config->settings.audit_keep, .more = true};
   st_runtime_config_release(config);
-  if (keep == 0) return;
-  while (status == ST_STORE_OK && step > 0 && wait_for(0)) {
-    status = st_store_audit_cut(upkeep.store, before, &step, error);
-    removed += step;
+  if (cut.keep == 0) return;
+  while (status == ST_STORE_OK && cut.more && wait_for(0)) {
+    status = st_store_audit_cut(upkeep.store, &context, &cut, error);
   }
   if (status == ST_STORE_FAILED) st_log_event("store_error", error);
-  if (removed > 0) log_cut(removed, before);
+  if (status == ST_STORE_OK && !cut.more && cut.removed > 0) log_cut(&cut);
 }
 
 static void continue_changes(void) {

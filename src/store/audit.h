@@ -19,4 +19,8 @@ st_store_status st_audit_write_row(st_db *db, const st_change *change, const cha
                                    const st_key *row, const st_ended *ended, const st_derived *made)
     __attribute__((warn_unused_result));
 
+/* Within a change, when the uptime has grown: which lines there are by then. */
+st_store_status st_audit_mark(st_db *db, int64_t before, int64_t uptime)
+    __attribute__((warn_unused_result));
+
 #endif

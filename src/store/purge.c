@@ -2,6 +2,7 @@
  * wrong, and the uptime of servers, which is counted here and never runs ahead. Also takes a
  * sequence with nothing changed. The reasoning is in subtoken_revocation(7).
  */
+#include "store/audit.h"
 #include "store/row_set.h"
 #include "store/settings.h"
 
@@ -49,7 +50,8 @@ static st_store_status count_uptime(st_db *db, int64_t monotonic_us, int64_t *up
   }
   *uptime = mine > known ? mine : known;
   *passed = *uptime - known;
-  if (*passed > 0 && st_settings_write(db, ST_SETTING_UPTIME, *uptime) != ST_STORE_OK) {
+  if (*passed > 0 && (st_settings_write(db, ST_SETTING_UPTIME, *uptime) != ST_STORE_OK ||
+                      st_audit_mark(db, known, *uptime) != ST_STORE_OK)) {
     return ST_STORE_FAILED;
   }
   store->uptime = *uptime;

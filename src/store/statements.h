@@ -132,10 +132,15 @@ typedef enum st_sql {
   ST_SQL_AUDIT_SCAN_WHO,
   ST_SQL_AUDIT_SCAN_ACTION,
   ST_SQL_AUDIT_SCAN_TARGET,
-  ST_SQL_AUDIT_LAST,  /* the id of the last line, or 0 */
-  ST_SQL_AUDIT_AFTER, /* the lines behind an id and up to one, oldest first */
-  ST_SQL_AUDIT_BOUND, /* the last id; the first transaction that runs, and the next that will */
-  ST_SQL_AUDIT_CUT,   /* those of before a time, at most so many, but for the last line */
+  ST_SQL_AUDIT_LAST,   /* the id of the last line, or 0 */
+  ST_SQL_AUDIT_AFTER,  /* the lines behind an id and up to one, oldest first */
+  ST_SQL_AUDIT_BOUND,  /* the last id; the first transaction that runs, and the next that will */
+  ST_SQL_AUDIT_IS_OLD, /* is there a line of before a time up to an id, but for the last and for
+                          cuts */
+  ST_SQL_AUDIT_CUT,  /* those of before a time and up to an id, at most so many, but for the last */
+  ST_SQL_AUDIT_MARK, /* the last line, as the setting of a name, unless one has it */
+  ST_SQL_AUDIT_MARKED, /* the last line that a mark up to a name has */
+  ST_SQL_AUDIT_UNMARK, /* the marks before a name that have lines below an id */
 
   /* Numbers under names, and the sequence. */
   ST_SQL_SETTING_SET,

@@ -52,22 +52,48 @@ def of_many_keys_that_end_the_first_are_named():
 
 @test
 def the_audit_log_is_kept_as_long_as_told():
+    """What is removed does not come back: a line goes when it is old by the clock and by what servers have lived through."""
     data = data_dir()
-    keys = [make_key(data)["id"] for _ in range(5)]
-    for n, old in ((0, 3 * DAY), (1, DAY - 3600), (2, 2 * DAY), (3, 0)):
-        execute(data, "UPDATE audit SET at = at - %d WHERE target = '%s' RETURNING 1" % (old, keys[n]))
+    keys = [make_key(data, "account", "--expires", "9d")["id"] for _ in range(5)]
 
-    def targets():
+    def old(n, by):
+        execute(data, "UPDATE audit SET at = at - %d WHERE target = '%s' RETURNING 1" % (by, keys[n]))
+
+    def line(n):
+        return execute(data, "SELECT id FROM audit WHERE target = '%s'" % keys[n])[0][0]
+
+    def lived(seconds, marks=()):
+        execute(data, "UPDATE settings SET value = %d WHERE name = 'lived' RETURNING 1" % seconds)
+        for at, n in marks:
+            execute(data, "INSERT INTO settings (name, value) VALUES ('audit_mark:%015d', %d) RETURNING 1" % (at, line(n)))
+
+    def there():
         lines = [json.loads(l) for l in run("audit", "--json", data=data, check=0)[1].splitlines()]
-        return [l["target"] for l in lines if l["action"] == "key.create"]
-    with SmallServer(data, config={}):  # never, unless it is told
-        pass
-    assert targets() == keys
-    with SmallServer(data, config={"audit_keep": "1d"}) as server:
-        wait(lambda: events(server, "audit_cut"), "old lines are removed")
-        assert re.fullmatch(r"2 lines from before \d{4}-\d\d-\d\dT[0-9:]{8}Z", events(server, "audit_cut")[0]["detail"])
-        assert targets() == [keys[1], keys[3], keys[4]]
-    assert not events(server, "store_error")
+        return [l["target"] for l in lines if l["action"] == "key.create"], [l for l in lines if l["action"] == "audit.cut"]
+
+    def served(keep):
+        """A start has looked through the log once it tells of the keys that end."""
+        execute(data, "UPDATE settings SET value = value - 1 WHERE name = 'server:keys_expiring_day' RETURNING 1")
+        with SmallServer(data, config=keep) as server:
+            wait(lambda: events(server, "keys_expiring"), "the start to be done")
+        assert not events(server, "store_error")
+        return events(server, "audit_cut")
+    for n, by in ((0, 3 * DAY), (1, DAY - 3600), (2, 2 * DAY)):
+        old(n, by)
+    assert served({}) == [] and there() == (keys, [])  # for ever, unless it is told
+    assert served({"audit_keep": "1d"}) == [] and there() == (keys, [])  # the clock alone says so
+    lived(3 * DAY, [(DAY, 3)])
+    (event,) = served({"audit_keep": "1d"})
+    found, (cut,) = there()
+    assert found == [keys[1], keys[3], keys[4]], found
+    assert re.fullmatch(r"2 lines from before \d{4}-\d\d-\d\dT[0-9:]{8}Z", cut["detail"]), cut
+    assert event["detail"] == cut["detail"] and (cut["who"], cut["from"], cut["target"]) == ("server", "audit_keep", ""), cut
+    # A clock that is 400 days ahead: what has been lived through since is not.
+    for n in (1, 3, 4):
+        old(n, 400 * DAY)
+    (event,) = served({"audit_keep": "1d"})
+    assert event["detail"].startswith("2 lines") and there()[0] == [keys[4]], there()
+    assert served({"audit_keep": "1d"}) == [] and there()[0] == [keys[4]], there()
 
 
 @test

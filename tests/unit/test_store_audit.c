@@ -226,42 +226,109 @@ static void add_at(int64_t at) {
   assert_ok(st_store_audit_add(store, CONTEXT_AT(at), "a", "", "", error));
 }
 
-static void cut(int64_t before, int64_t expected) {
-  int64_t removed = -1;
-  assert_ok(st_store_audit_cut(store, before, &removed, error));
-  assert_int_equal(removed, expected);
+#define HOUR 3600
+#define KEEP INT64_C(86400)
+
+/* A server lives so long; each handle counts on from its first call. */
+static void live(int64_t seconds) {
+  static int64_t uptime_us;
+  assert_ok(st_store_count_uptime(store, uptime_us, error));
+  uptime_us += seconds * US;
+  assert_ok(st_store_count_uptime(store, uptime_us, error));
+}
+
+/* Cuts what is older than KEEP at that time, in as many steps. */
+static void cut(int64_t now, int64_t removed, int steps) {
+  st_audit_cut it = {.keep = KEEP, .more = true};
+  for (; it.more; steps--) assert_ok(st_store_audit_cut(store, CONTEXT_AT(now), &it, error));
+  assert_int_equal(it.removed, removed);
+  assert_int_equal(it.before, now - KEEP);
+  assert_int_equal(steps, 0);
 }
 
 static void old_lines_are_removed(void **state) {
   (void)state;
-  cut(NOW, 0); /* there is none */
+  cut(NOW + KEEP, 0, 1); /* there is none */
   for (int64_t at = NOW; at < NOW + 3; at++) add_at(at);
   add_at(NOW + 100); /* by a clock that ran ahead */
   add_at(NOW + 3);
   add_at(NOW + 4);
-  cut(NOW, 0);
+  live(KEEP + HOUR);
+  live(KEEP + HOUR);
+  cut(NOW + KEEP, 0, 1);
   assert_string_equal(ids_after(0, 8), " 1 2 3 4 5 6");
-  cut(NOW + 2, 2);
-  assert_string_equal(ids_after(0, 8), " 3 4 5 6");
-  cut(NOW + 4, 2);
-  assert_string_equal(ids_after(0, 8), " 4 6");
-  cut(NOW + 101, 1);
-  assert_string_equal(ids_after(0, 8), " 6"); /* the last one stays, */
+  cut(NOW + KEEP + 2, 2, 1);
+  assert_line("audit.cut", "", "2 lines from before 2023-11-14T22:13:22Z");
+  assert_int_equal(last_line().at, NOW + KEEP + 2);
+  assert_string_equal(ids_after(0, 8), " 3 4 5 6 7");
+  cut(NOW + KEEP + 4, 2, 1);
+  assert_string_equal(ids_after(0, 8), " 4 6 7 8");
+  cut(NOW + KEEP + 101, 2, 1);
+  assert_string_equal(ids_after(0, 8), " 7 8 9");
   reopen();
+  cut(NOW + KEEP + 101, 0, 1);
   add_at(NOW + 5);
-  assert_string_equal(ids_after(0, 8), " 6 7"); /* and no id comes again */
+  assert_string_equal(ids_after(0, 8), " 7 8 9 10"); /* no id comes again */
 }
 
-/* More than one transaction looks at. */
+/* Neither a clock that jumps ahead nor one that was behind makes a line old. */
+static void a_line_is_old_by_uptime_too(void **state) {
+  (void)state;
+  add_at(NOW);
+  add_at(0); /* the clock was not set yet */
+  live(HOUR);
+  add_at(NOW);
+  cut(NOW + 400 * KEEP, 0, 1);
+  live(KEEP - HOUR);
+  cut(NOW + 400 * KEEP, 0, 1);
+  reopen();
+  live(HOUR);
+  cut(NOW, 1, 1); /* of the two that are old enough by uptime, the clock says it of one */
+  assert_string_equal(ids_after(0, 8), " 1 3 4");
+  cut(NOW + 400 * KEEP, 1, 1);
+  assert_string_equal(ids_after(0, 8), " 3 4 5");
+  live(KEEP); /* nobody has written since, and what was marked stays so */
+  live(HOUR);
+  cut(NOW + 400 * KEEP, 1, 1);
+  assert_string_equal(ids_after(0, 8), " 4 5 6");
+}
+
+/* Those who tell of cuts are no reason for one, which would go on for ever; with others they go. */
+static void lines_of_cuts_do_not_go_alone(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) add_at(NOW);
+  live(2 * HOUR);
+  live(KEEP);
+  cut(NOW + 2 * KEEP, 2 - 1, 1); /* but for the last */
+  cut(NOW + 2 * KEEP, 1, 1);
+  live(2 * KEEP);
+  live(KEEP);
+  cut(NOW + 9 * KEEP, 0, 1);
+  assert_string_equal(ids_after(0, 8), " 3 4");
+  add_at(NOW + KEEP);
+  add_at(NOW + 9 * KEEP);
+  live(HOUR);
+  live(KEEP);
+  cut(NOW + 9 * KEEP, 3, 1);
+  assert_string_equal(ids_after(0, 8), " 6 7");
+}
+
+/* More than one transaction looks at: a line for all of them, also when a stop comes between. */
 static void many_old_lines_are_removed(void **state) {
   (void)state;
   for (int i = 0; i < 2300; i++) add_at(NOW);
   add_at(NOW + 1);
-  cut(NOW + 1, 1000);
-  cut(NOW + 1, 1000);
-  cut(NOW + 1, 300);
-  cut(NOW + 1, 0);
-  assert_string_equal(ids_after(0, 8), " 2301");
+  live(HOUR);
+  live(KEEP);
+  st_audit_cut begun = {.keep = KEEP};
+  assert_ok(st_store_audit_cut(store, CONTEXT_AT(NOW + KEEP + 1), &begun, error));
+  assert_true(begun.more && begun.removed == 1000);
+  assert_int_equal(lines(), 1301);
+  reopen();
+  cut(NOW + KEEP + 1, 2300, 2);
+  assert_line("audit.cut", "", "2300 lines from before 2023-11-14T22:13:21Z");
+  cut(NOW + KEEP + 1, 0, 1);
+  assert_string_equal(ids_after(0, 8), " 2301 2302");
 }
 
 int main(void) {
@@ -275,6 +342,8 @@ int main(void) {
       TEST(keeps_when_a_key_was_used),
       TEST(lines_follow_an_id),
       TEST(old_lines_are_removed),
+      TEST(a_line_is_old_by_uptime_too),
+      TEST(lines_of_cuts_do_not_go_alone),
       TEST(many_old_lines_are_removed),
   };
   return RUN_ON_EVERY_STORE(tests);

@@ -369,9 +369,21 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
     [ST_SQL_AUDIT_BOUND] =
         SQL("SELECT (SELECT coalesce(max(id), 0) FROM audit), pg_snapshot_xmin(s)::text::bigint,"
             " pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() AS s"),
+    [ST_SQL_AUDIT_IS_OLD] =
+        SQL("SELECT 1 FROM audit WHERE at < $1 AND id <= $2"
+            " AND id < (SELECT max(id) FROM audit) AND action <> 'audit.cut' LIMIT 1"),
     [ST_SQL_AUDIT_CUT] =
         SQL("DELETE FROM audit WHERE id = ANY(ARRAY(SELECT id FROM audit WHERE at < $1"
-            " AND id < (SELECT max(id) FROM audit) ORDER BY at, id LIMIT $2))"),
+            " AND id <= $2 AND id < (SELECT max(id) FROM audit) ORDER BY at, id LIMIT $3))"),
+    [ST_SQL_AUDIT_MARK] = SQL(
+        "INSERT INTO settings (name, value) SELECT $1::text, id"
+        " FROM (SELECT max(id) AS id FROM audit) AS last WHERE id > (SELECT"
+        " coalesce(max(value), 0) FROM settings WHERE name >= 'audit_mark:' AND name < $1::text)"
+        " ON CONFLICT (name) DO NOTHING"),
+    [ST_SQL_AUDIT_MARKED] = SQL("SELECT coalesce(max(value), 0) FROM settings"
+                                " WHERE name >= 'audit_mark:' AND name <= $1"),
+    [ST_SQL_AUDIT_UNMARK] =
+        SQL("DELETE FROM settings WHERE name >= 'audit_mark:' AND name < $1 AND value < $2"),
     SEARCH_STATEMENTS,
 
     [ST_SQL_SETTING_SET] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"

@@ -296,9 +296,20 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "SELECT id, at, action, who, origin, target, detail FROM audit"
         " WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2",
     [ST_SQL_AUDIT_BOUND] = "SELECT coalesce(max(id), 0), 0, 0 FROM audit", /* one writes at a time */
+    [ST_SQL_AUDIT_IS_OLD] =
+        "SELECT 1 FROM audit INDEXED BY audit_at WHERE at < ?1 AND id <= ?2"
+        " AND id < (SELECT max(id) FROM audit) AND action <> 'audit.cut' LIMIT 1",
     [ST_SQL_AUDIT_CUT] =
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit INDEXED BY audit_at WHERE at < ?1"
-        " AND id < (SELECT max(id) FROM audit) LIMIT ?2)",
+        " AND id <= ?2 AND id < (SELECT max(id) FROM audit) LIMIT ?3)",
+    [ST_SQL_AUDIT_MARK] =
+        "INSERT INTO facts (name, value) SELECT ?1, id FROM (SELECT max(id) AS id FROM audit)"
+        " WHERE id > (SELECT coalesce(max(value), 0) FROM facts"
+        " WHERE name >= 'audit_mark:' AND name < ?1) ON CONFLICT (name) DO NOTHING",
+    [ST_SQL_AUDIT_MARKED] = "SELECT coalesce(max(value), 0) FROM facts"
+                            " WHERE name >= 'audit_mark:' AND name <= ?1",
+    [ST_SQL_AUDIT_UNMARK] =
+        "DELETE FROM facts WHERE name >= 'audit_mark:' AND name < ?1 AND value < ?2",
     SEARCH_STATEMENTS,
 
     [ST_SQL_SETTING_SET] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
