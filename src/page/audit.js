@@ -13,6 +13,7 @@ const ACTIONS = {
   'token.': ['token.revoke'],
   'sub.': ['sub.revoke'],
   'revocations.': ['revocations.restore'],
+  'audit.': ['audit.cut'],
 };
 
 const actions = () => [{ value: '', text: t('audit.any') }, ...Object.entries(ACTIONS).map(([prefix, list]) => ({
