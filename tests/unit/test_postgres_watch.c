@@ -348,8 +348,8 @@ static void a_look_up_is_one_index(void **state) {
                               ST_SQL_AUDIT_CUT,
                               ST_SQL_KEY_COUNT};
   static const char *const with[] = {
-      "'\\x00'", "'a'",         "'\\x00'",      "'a'",     "'a'",  "'5:5:', 10", "'a', 3",
-      "'a', 3",  "1, '', 2, 3", "1, 2, 'a', 3", "1, 2, 3", "1, 2", "'', 3"};
+      "'\\x00'", "'a'",         "'\\x00'",      "'a'",     "'a'",     "'5:5:', 10", "'a', 3",
+      "'a', 3",  "1, '', 2, 3", "1, 2, 'a', 3", "1, 2, 3", "1, 2, 3", "'', 3"};
   st_store *store = open_store(pg_location);
   pg_do(
       pg_admin,
