@@ -72,6 +72,8 @@ export const serverTexts = {
   'too many wrong passwords; try again later': 'Слишком много неверных паролей; повторите позже',
   'this subtoken does not list this url': 'Этот токен не разрешает такой адрес',
   'the request target can be read in more than one way': 'Адрес можно прочесть по-разному',
+  'disabled: the user has permissions that the credential you use lacks': 'У пользователя есть права, которых нет у вас',
+  'disabled: the user expires later than the credential you use': 'Срок пользователя кончается позже, чем у того, с чем вы вошли',
   'the key expires later than the credential you use': 'Срок ключа кончается позже, чем у того, с чем вы вошли',
   'a key that is bound to an audience manages no users': 'Ключ, привязанный к аудитории, не управляет пользователями',
   'disabled: an administrator disabled this key and can enable it': 'Этот ключ отключил администратор; только он и может его включить',

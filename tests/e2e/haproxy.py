@@ -93,6 +93,18 @@ backend api
         self.launch([HAPROXY, "-db", "-f", self.conf])
         return self
 
+    def answers(self):
+        """It binds one after the other, and each can be reached before the next is there."""
+        with open(self.conf) as f:
+            bound = re.findall(r"^\s*bind (?:unix@(\S+)|127\.0\.0\.1:(\d+))", f.read(), re.M)
+        try:
+            for path, port in bound:
+                with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as s:
+                    s.connect(path or ("127.0.0.1", int(port)))
+        except OSError:
+            return False
+        return bound != []
+
     def __exit__(self, kind, *error):
         self.process.terminate()
         code = self.process.wait(timeout=30)
