@@ -122,15 +122,14 @@ static st_store_status key_list_walk(key_list *l, char *error) {
 
 /* A table is measured before it is printed: each column is as wide as all of it needs, and is there
  * if any key has something in it. */
-static st_store_status key_list_print_table(key_list *l, char *error) {
-  st_table table;
-  st_table_begin(&table, key_columns, COLUMNS);
-  l->table = &table;
+static st_store_status key_list_print_table(key_list *l, st_table *table, char *error) {
+  st_table_begin(table, key_columns, COLUMNS);
+  l->table = table;
   l->measuring = true;
   st_store_status status = key_list_walk(l, error);
   l->measuring = false;
   if (status != ST_STORE_OK || !l->any) return status;
-  st_table_fit(&table, st_terminal_width());
+  st_table_fit(table, st_terminal_width());
   return key_list_walk(l, error);
 }
 
@@ -165,8 +164,9 @@ int st_cmd_key_list(int argc, char **argv) {
   st_data_dir data;
   int begun = st_data_dir_begin("key", &data_options, false, &data, &list.store);
   if (begun != ST_EXIT_DONE) return begun;
+  st_table table;
   st_store_status status = !list.json && st_terminal_is_output()
-                               ? key_list_print_table(&list, error)
+                               ? key_list_print_table(&list, &table, error)
                                : key_list_walk(&list, error);
   st_store_close(list.store);
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);

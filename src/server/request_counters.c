@@ -269,12 +269,12 @@ static void counters_write_route_times(st_exposition *e, size_t route) {
   st_exposition_int(e, total);
 }
 
-/* always: the reason that is told also when it never occurred. */
-static void counters_write_reasons(st_exposition *e, size_t array, size_t always) {
+/* always: the reason that is told also when it never occurred, or -1. */
+static void counters_write_reasons(st_exposition *e, size_t array, int always) {
   size_t count = atomic_load_explicit(&counters.reason_count, memory_order_acquire);
   for (size_t i = 0; i < count; i++) {
     int64_t sum = counters_sum(counters_offset(array, i));
-    if (sum == 0 && i != always) continue;
+    if (sum == 0 && (int)i != always) continue;
     st_exposition_begin(e, "");
     st_exposition_label(e, "reason", counters.reasons[i]);
     st_exposition_int(e, sum);
@@ -293,10 +293,10 @@ void st_request_counters_write(st_exposition *e) {
   for (size_t i = 0; i < routes && i < ROUTES; i++) counters_write_route_times(e, i);
   st_exposition_family(e, "subtoken_http_refusals", ST_METRIC_COUNTER,
                        "Requests that were refused, by the reason that the log names.");
-  counters_write_reasons(e, offsetof(block, refusals), REASONS);
+  counters_write_reasons(e, offsetof(block, refusals), -1);
   st_exposition_family(e, "subtoken_http_notices", ST_METRIC_COUNTER,
                        "Requests that were not refused, though the log names a reason.");
-  counters_write_reasons(e, offsetof(block, notices), REASONS);
+  counters_write_reasons(e, offsetof(block, notices), -1);
   st_exposition_family(e, "subtoken_decisions", ST_METRIC_COUNTER,
                        "What the decision endpoint decided: ok, or why not.");
   counters_write_reasons(e, offsetof(block, decisions), REASON_OK);

@@ -226,6 +226,10 @@ static void keys_set_bounds(const st_key_manager *m, keys_wanted *wanted) {
   wanted->filter.owner = m->owner;
 }
 
+static const st_problem *keys_after_problem(st_context *c) {
+  return st_problem_parameter(&c->problem, "after", "must be the next of the page before");
+}
+
 /* What "next" was: an id or, where they come in the order in which they expire, that time and a
  * colon before it.
  */
@@ -236,12 +240,12 @@ static const st_problem *keys_read_after(st_context *c, keys_wanted *wanted) {
     const char *digits = id;
     int64_t at = 0;
     while (*id >= '0' && *id <= '9' && at < ST_NEVER / 10) at = at * 10 + (*id++ - '0');
-    if (id == digits || *id++ != ':' || at == 0) id = NULL;
+    bool has_time = at > 0 && id > digits && *id == ':';
+    if (!has_time) return keys_after_problem(c);
     wanted->after.expires_at = at;
+    id++;
   }
-  if (id == NULL || strlen(id) > ST_KEY_ID_LEN) {
-    return st_problem_parameter(&c->problem, "after", "must be the next of the page before");
-  }
+  if (strlen(id) > ST_KEY_ID_LEN) return keys_after_problem(c);
   memcpy(wanted->after.id, id, strlen(id) + 1);
   return NULL;
 }

@@ -71,7 +71,7 @@ class Writer:
 def measure(data, admin, words):
     copy = support.data_dir()
     shutil.copytree(data, copy, dirs_exist_ok=True)
-    with support.Server(copy) as server:
+    with support.Server(copy, config={"keys_per_owner": 1000000}) as server:
         alone = Writer(server, admin)
         time.sleep(SECONDS)
         alone = alone.end()

@@ -22,7 +22,7 @@ class Issuer:
         if clusters:
             on_store(self.data, "postgresql://postgres@%s/%s?target_session_attrs=read-write" % (
                 ",".join("127.0.0.1:%d" % p.port for p in self.proxies), database),
-                store_staleness="%ds" % STALENESS, threads=64, **settings)
+                store_staleness="%ds" % STALENESS, threads=64, **{"keys_per_owner": 1000000, **settings})
         os.makedirs(self.data, mode=0o700, exist_ok=True)
         if not os.path.exists(datadir.secrets_of(self.data)):
             shutil.copy(ring, datadir.secrets_of(self.data))
