@@ -6,6 +6,10 @@
  * has room for those that do, and not for each that could. There are at most PLACES; what comes
  * after them, which the routes and codes there are do not reach, is counted as other. Reasons get
  * theirs likewise.
+ *
+ * When many connections take turns, a thread's lines are in no cache by the time its next request
+ * comes. So all that a quick request without a reason adds to lies in one line: how many there were
+ * is the sum of the buckets, and a route's times are those of its places.
  */
 #include "server/request_counters.h"
 
@@ -48,13 +52,17 @@ static const int codes[] = {0,   200, 201, 202, 204, 206, 303, 304, 307, 308, 40
                             415, 416, 417, 421, 422, 429, 431, 500, 501, 503, 505};
 #define CODES (sizeof codes / sizeof codes[0])
 
+/* Of a route, a method and a code: the first line has the buckets up to 5 ms. */
+typedef struct cell {
+  _Alignas(LINE) counter time_us;
+  counter buckets[BOUNDS + 1];
+} cell;
+
 /* One thread's. */
 typedef struct block {
   struct block *next;
   bool used; /* a thread has it; under the lock */
-  _Alignas(LINE) counter requests[PLACES];
-  counter buckets[ROUTES][BOUNDS + 1];
-  counter time_us[ROUTES];
+  cell cells[PLACES];
   counter refusals[REASONS];
   counter notices[REASONS];
   counter decisions[REASONS];
@@ -175,11 +183,11 @@ static size_t counters_reason(const char *name) {
   return reason;
 }
 
-static void counters_add_time(block *b, size_t route, int64_t us) {
+static void counters_add_time(cell *c, int64_t us) {
   size_t i = 0;
   while (i < BOUNDS && us > bounds[i].us) i++;
-  counter_add(&b->buckets[route][i], 1);
-  counter_add(&b->time_us[route], us);
+  counter_add(&c->buckets[i], 1);
+  counter_add(&c->time_us, us);
 }
 
 void st_request_counters_add(const st_request *request, const st_reply *reply,
@@ -190,8 +198,7 @@ void st_request_counters_add(const st_request *request, const st_reply *reply,
   size_t route = reply->route < ROUTES ? reply->route : 0;
   size_t place =
       counters_place(route, counters_method(request->method), counters_code(reply->status));
-  counter_add(&b->requests[place], 1);
-  counters_add_time(b, route, microseconds > 0 ? microseconds : 0);
+  counters_add_time(&b->cells[place], microseconds > 0 ? microseconds : 0);
   const char *name = reply->event.name;
   bool refused = reply->status >= 400;
   size_t reason = name != NULL ? counters_reason(name) : REASON_OTHER;
@@ -214,8 +221,21 @@ static int64_t counters_sum(size_t offset) {
   return sum;
 }
 
-static size_t counters_offset(size_t array, size_t place) {
-  return array + place * sizeof(counter);
+/* Of a place, or of several. */
+typedef struct cell_sum {
+  int64_t count, time_us, buckets[BOUNDS + 1];
+} cell_sum;
+
+static void counters_sum_cell(cell_sum *sum, size_t place) {
+  for (block *b = atomic_load(&counters.blocks); b != NULL; b = b->next) {
+    const cell *c = &b->cells[place];
+    sum->time_us += atomic_load_explicit(&c->time_us, memory_order_relaxed);
+    for (size_t i = 0; i <= BOUNDS; i++) {
+      int64_t count = atomic_load_explicit(&c->buckets[i], memory_order_relaxed);
+      sum->buckets[i] += count;
+      sum->count += count;
+    }
+  }
 }
 
 static void counters_label_route(st_exposition *e, size_t route) {
@@ -233,47 +253,49 @@ static void counters_write_requests(st_exposition *e, int64_t *issued) {
                        "Requests that were answered, by route, method and status.");
   for (size_t i = 0; i <= count; i++) {
     size_t route = counters.triples[i].route, code = counters.triples[i].code;
-    int64_t sum = counters_sum(counters_offset(offsetof(block, requests), i));
+    cell_sum sum = {0};
     char status[16];
-    if (sum == 0) continue;
+    counters_sum_cell(&sum, i);
+    if (sum.count == 0) continue;
     snprintf(status, sizeof status, "%d", codes[code]);
     st_exposition_begin(e, "");
     counters_label_route(e, route);
     st_exposition_label(e, "method", methods[counters.triples[i].method]);
     st_exposition_label(e, "code", codes[code] != 0 ? status : "other");
-    st_exposition_int(e, sum);
+    st_exposition_int(e, sum.count);
     bool issues = (st_router_route(route).counts & ST_ROUTE_ISSUES) != 0;
-    if (issues && codes[code] == 200) *issued += sum;
+    if (issues && codes[code] == 200) *issued += sum.count;
   }
 }
 
 static void counters_write_route_times(st_exposition *e, size_t route) {
-  int64_t seen[BOUNDS + 1], total = 0;
-  for (size_t i = 0; i <= BOUNDS; i++) {
-    size_t place = route * (BOUNDS + 1) + i;
-    total += counters_sum(counters_offset(offsetof(block, buckets), place));
-    seen[i] = total;
+  size_t count = atomic_load(&counters.place_count);
+  cell_sum sum = {0};
+  int64_t seen = 0;
+  for (size_t i = 0; i <= count; i++) {
+    if (counters.triples[i].route == route) counters_sum_cell(&sum, i);
   }
-  if (total == 0) return;
+  if (sum.count == 0) return;
   for (size_t i = 0; i <= BOUNDS; i++) {
+    seen += sum.buckets[i];
     st_exposition_begin(e, "_bucket");
     counters_label_route(e, route);
     st_exposition_label(e, "le", i < BOUNDS ? bounds[i].le : "+Inf");
-    st_exposition_int(e, seen[i]);
+    st_exposition_int(e, seen);
   }
   st_exposition_begin(e, "_sum");
   counters_label_route(e, route);
-  st_exposition_seconds(e, counters_sum(counters_offset(offsetof(block, time_us), route)));
+  st_exposition_seconds(e, sum.time_us);
   st_exposition_begin(e, "_count");
   counters_label_route(e, route);
-  st_exposition_int(e, total);
+  st_exposition_int(e, sum.count);
 }
 
 /* always: the reason that is told also when it never occurred, or -1. */
 static void counters_write_reasons(st_exposition *e, size_t array, int always) {
   size_t count = atomic_load_explicit(&counters.reason_count, memory_order_acquire);
   for (size_t i = 0; i < count; i++) {
-    int64_t sum = counters_sum(counters_offset(array, i));
+    int64_t sum = counters_sum(array + i * sizeof(counter));
     if (sum == 0 && (int)i != always) continue;
     st_exposition_begin(e, "");
     st_exposition_label(e, "reason", counters.reasons[i]);
