@@ -1,34 +1,17 @@
 """Applications and servers of the Model Context Protocol, of the packages from npm (tests/mcp), for the tests of edges:
 the server behind the edge, and the application in front of it, each one process for a whole file."""
-import fcntl, select
+import select
+from packages import installed
 from support import *
 
 FOLDER = os.path.join(TESTS, "mcp")
 _running = {}
 
 
-def installed():
-    """The folder, in whose node_modules lies what package-lock.json says; npm is asked only for what does not."""
-    def packages(name):
-        try:
-            with open(os.path.join(FOLDER, name)) as f:
-                return {k: v["version"] for k, v in json.load(f)["packages"].items() if k}
-        except OSError:
-            return None
-
-    with open(os.path.join(FOLDER, "package.json")) as one_at_a_time:
-        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        if packages("package-lock.json") != packages("node_modules/.package-lock.json"):
-            p = subprocess.run(["npm", "ci", "--silent", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"],
-                               cwd=FOLDER, capture_output=True, text=True)
-            assert p.returncode == 0, "npm ci in tests/mcp: " + p.stderr
-    return FOLDER
-
-
 def _program(name):
     """node with one of the programs; it ends with its stdin, and that with us."""
     if name not in _running:
-        _running[name] = subprocess.Popen(["node", os.path.join(installed(), name)], stdin=subprocess.PIPE,
+        _running[name] = subprocess.Popen(["node", os.path.join(installed(FOLDER), name)], stdin=subprocess.PIPE,
                                           stdout=subprocess.PIPE, text=True)
     return _running[name]
 

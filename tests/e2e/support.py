@@ -5,7 +5,7 @@ is), upstream.py (both sides of a proxy), nginx.py (nginx with the module), prox
 them), installed.py (what `make install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
 lives.py (that of test_lives.py) and edge_site.py (a server and edges of each kind), postgres.py (clusters),
 openapi.py (every answer against the API's description), breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
-Model Context Protocol), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
+Model Context Protocol), packages.py (of npm), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
 import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
 import openapi

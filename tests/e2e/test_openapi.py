@@ -2,8 +2,9 @@
 server takes, its parameters what the source reads, its credentials what the server asks for. A linter finds nothing in
 it, and a client that is generated from it works. That each answer is as it says, every end-to-end test holds
 (openapi.py); here is what that refuses."""
-import fcntl, http.client, http.server, threading, urllib.request
+import http.client, http.server, threading, urllib.request
 from calls import *
+from packages import installed
 
 ROOT = os.path.dirname(TESTS)
 FOLDER = os.path.join(TESTS, "openapi")
@@ -306,23 +307,6 @@ def what_curl_and_python_get_is_held():
 
 # ---- other people's programs ----
 
-def installed():
-    """The folder, in whose node_modules lies what package-lock.json says; npm is asked only for what does not."""
-    def packages(name):
-        try:
-            with open(os.path.join(FOLDER, name)) as f:
-                return {k: v["version"] for k, v in json.load(f)["packages"].items() if k}
-        except OSError:
-            return None
-
-    with open(os.path.join(FOLDER, "package.json")) as one_at_a_time:
-        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        if packages("package-lock.json") != packages("node_modules/.package-lock.json"):
-            p = subprocess.run(["npm", "ci", "--silent", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"],
-                               cwd=FOLDER, capture_output=True, text=True)
-            assert p.returncode == 0, "npm ci in tests/openapi: " + p.stderr
-    return FOLDER
-
 
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1"}
 
@@ -335,7 +319,7 @@ def node(program, *args, cwd, env=None):
 
 
 def program(name):
-    with open(os.path.join(installed(), "node_modules", name, "package.json")) as f:
+    with open(os.path.join(installed(FOLDER), "node_modules", name, "package.json")) as f:
         found = json.load(f)["bin"]
     return os.path.join(FOLDER, "node_modules", name, found if isinstance(found, str) else found[name.split("/")[-1].replace("cli", "redocly")])
 
@@ -360,7 +344,7 @@ def a_linter_finds_nothing():
 @test
 def a_generated_client_makes_inspects_and_revokes():
     d = scratch()
-    os.symlink(os.path.join(installed(), "node_modules"), os.path.join(d, "node_modules"))
+    os.symlink(os.path.join(installed(FOLDER), "node_modules"), os.path.join(d, "node_modules"))
     for name in ("client.ts", "tsconfig.json", "package.json"):
         shutil.copy(os.path.join(FOLDER, name), d)
     with Server() as s:
