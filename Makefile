@@ -319,7 +319,7 @@ check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
 e2e-verdicts: wasm
-e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify | deps-test
+e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify build/faults/shim.so | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 unit: $(UNIT_BIN) | deps-postgres
@@ -328,7 +328,7 @@ unit: $(UNIT_BIN) | deps-postgres
 quick: all $(UNIT_BIN) | deps-quick
 	@$(WITH_POSTGRES) bash tests/run.sh quick $(B)
 
-test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module apache-module
+test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so
 
 test: deps-test deps-chromium deps-aarch64
 	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
@@ -337,6 +337,15 @@ test: deps-test deps-chromium deps-aarch64
 	@$(MAKE) --no-print-directory $(TSAN) all
 	@$(MAKE) --no-print-directory $(AARCH64) aarch64-programs
 	@$(WITH_POSTGRES) bash tests/run.sh all
+
+# ---- faults ------------------------------------------------------------------
+
+# What tests preload to make calls fail (tests/faults); one for every build of the program.
+build/faults/shim.so: $(wildcard tests/faults/*.c tests/faults/*.h tests/faults/*.def)
+	@mkdir -p $(@D)
+	@printf '  LD      %s\n' $@
+	@$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -o $@.new $(filter %.c,$^)
+	@mv $@.new $@
 
 # ---- AArch64 ------------------------------------------------------------------
 
@@ -372,7 +381,7 @@ layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ) $(HAPROXY_OBJ) $(APACHE_OBJ)
 	@sh third_party/apt.sh cmd:python3=python3
 	@python3 tests/layers.py $(B)
 
-LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/*/*/*.c src/*/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
+LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/*/*/*.c src/*/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h tests/faults/*.c tests/faults/*.h \
 	tests/bench/*.c fuzz/*.c fuzz/*.h)
 TIDY_SRC := $(wildcard src/*/*.c src/store/*/*.c)
 .PHONY: deps-lint
