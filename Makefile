@@ -79,6 +79,7 @@ help:
 ## make e2e-NAME       tests/e2e/test_NAME.py alone; NAME='...' runs the tests so named
 ## make test           every test, plain and under the sanitizers; ONLY=text runs the files so named
 ## make test-aarch64   of that, what qemu-user can run of the library on AArch64
+## make coverage       branches and lines of each folder that the unit tests reach (tests/README.md)
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30
@@ -346,6 +347,33 @@ build/faults/shim.so: $(wildcard tests/faults/*.c tests/faults/*.h tests/faults/
 	@printf '  LD      %s\n' $@
 	@$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -o $@.new $(filter %.c,$^)
 	@mv $@.new $@
+
+# ---- coverage ----------------------------------------------------------------
+
+# A build that counts, as it stands in the source: tests/coverage.py says what is counted.
+# make coverage               all unit tests, then branches and lines of each folder
+# make coverage ONLY=store_   the unit tests whose program's name contains the word
+# make coverage E2E='keys users'   then these end-to-end files, too; E2E_STORES='sqlite postgres' on both stores
+# make coverage MORE=1        adds to what earlier runs have counted
+# make coverage-report LIST='store cli/main.c'   the table again, and what nothing reached of these
+COVERAGE = B=build/coverage OPT='-O0 -g -DST_COVERAGE --param=logical-op-non-short-circuit=0' \
+	SAN='--coverage -fprofile-update=atomic'
+E2E ?=
+E2E_STORES ?= sqlite
+LIST ?=
+MORE ?=
+.PHONY: coverage coverage-report coverage-programs
+coverage-programs: $(UNIT_BIN) $(if $(E2E),all nginx-module haproxy-module apache-module $(B)/bench/verify)
+coverage: deps-cmocka deps-postgres $(if $(E2E),deps-test)
+	@$(MAKE) --no-print-directory $(COVERAGE) coverage-programs
+	@$(if $(MORE),,/usr/bin/python3 tests/coverage.py clear build/coverage)
+	@$(WITH_POSTGRES) bash tests/run.sh unit build/coverage
+	@for store in $(if $(E2E),$(E2E_STORES)); do for name in $(E2E); do SUBTOKEN_TEST_STORE=$${store#sqlite} \
+		/usr/bin/python3 tests/e2e/test_$$name.py build/coverage/subtoken || exit 1; done; done
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage-report:
+	@/usr/bin/python3 tests/coverage.py report build/coverage $(LIST)
 
 # ---- AArch64 ------------------------------------------------------------------
 
