@@ -60,7 +60,7 @@ NO_EDGE = {"ngx_http_subtoken_module", "subtoken_module"}
 THIRD_PARTIES = [
     ("mbedTLS", r"mbedtls/", r"mbedtls_", ["base/hmac"]),
     ("cJSON", r"cJSON\.h", r"cJSON_", ["domain/config"]),
-    ("civetweb", r"civetweb", r"mg_", ["server/http", "server/connection"]),
+    ("civetweb", r"civetweb", r"mg_", ["server/http", "server/connection", "server/threads"]),
     ("SQLite", r"sqlite3", r"sqlite3_", ["store/sqlite/"]),
     ("libpq", r"libpq", r"PQ", ["store/postgres/"]),
     ("libcurl", r"curl/", r"curl_", ["cli/fetch"]),

@@ -19,6 +19,10 @@
  *    st_net_listen do nothing with the one socket that civetweb makes, and where
  *    it polls and accepts that one, connection.c does so with all of ours.
  *
+ *  - a word when it cannot start a thread or has no memory for one: it goes on with
+ *    fewer threads, and when it is the one that accepts, with none that does.
+ *    src/server/threads.c has all threads and all memory ready before it starts.
+ *
  * They have the prototypes and meaning of the libc functions. A file that
  * needs the prototypes alone defines ST_NET_PROTOTYPES_ONLY first.
  */
@@ -32,6 +36,8 @@
 
 /* First, so that the names below do not change in libc's own declarations. */
 #include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -42,12 +48,23 @@ int st_net_bind(int fd, const struct sockaddr *addr, socklen_t len);
 int st_net_listen(int fd, int backlog);
 int st_net_accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
 
+int st_net_thread(pthread_t *id, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+void *st_net_malloc(size_t size);
+void *st_net_calloc(size_t count, size_t size);
+void *st_net_realloc(void *memory, size_t size);
+void st_net_free(void *memory);
+
 #ifndef ST_NET_PROTOTYPES_ONLY
 #define recv st_net_recv
 #define poll st_net_poll
 #define accept st_net_accept
 #define bind st_net_bind
 #define listen st_net_listen
+#define pthread_create(id, attr, run, arg) st_net_thread(id, attr, run, arg)
+#define malloc(size) st_net_malloc(size)
+#define calloc(count, size) st_net_calloc(count, size)
+#define realloc(memory, size) st_net_realloc(memory, size)
+#define free(memory) st_net_free(memory)
 #endif
 
 #endif

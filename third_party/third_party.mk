@@ -21,7 +21,10 @@ TP_LIBS = $(TP_MBEDTLS) $(TP_CJSON) $(TP_CIVETWEB)
 
 TP_INCLUDES = -isystem $(TP_SRC)/mbedtls/include -isystem $(TP_SRC)/cjson \
 	-isystem $(TP_SRC)/civetweb/include -isystem $(TP)
-TP_DEFINES = -DMBEDTLS_CONFIG_FILE='<mbedtls_config.h>' -DCJSON_NESTING_LIMIT=16
+# Without a stack size each worker thread would reserve the system's 8 MiB; the sanitizers' frames
+# are several times as large.
+TP_DEFINES = -DMBEDTLS_CONFIG_FILE='<mbedtls_config.h>' -DCJSON_NESTING_LIMIT=16 \
+	-DST_NET_STACK_SIZE=$(if $(SAN),1048576,262144)
 
 # Runs each time and takes some hundredths of a second when all is there. Make
 # looks at the stamp's time afterwards, so an untouched stamp rebuilds nothing.
@@ -37,10 +40,8 @@ TP_CFLAGS = -std=gnu11 $(OPT) $(if $(filter -g,$(OPT)),-g1) $(HARDEN) $(SAN) -w 
 
 # No TLS (a proxy's job), no files, no CGI: none of what could be asked of them
 # is wanted. NO_FILESYSTEMS leaves out both logs, the external_*.inl stand in.
-# Without a stack size each worker thread would reserve the system's 8 MiB; the
-# sanitizers' frames are several times as large.
 TP_CIVETWEB_FLAGS = -DNO_SSL -DNO_CGI -DNO_FILES -DNO_FILESYSTEMS -DNO_CACHING \
-	-DNO_POPEN -DUSE_IPV6 -DUSE_STACK_SIZE=$(if $(SAN),1048576,262144) \
+	-DNO_POPEN -DUSE_IPV6 \
 	-DMG_EXTERNAL_FUNCTION_mg_cry_internal_impl -DMG_EXTERNAL_FUNCTION_log_access \
 	-include $(TP)/civetweb_net.h -I $(TP)
 

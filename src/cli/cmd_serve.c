@@ -230,14 +230,18 @@ static bool serve_start_metrics(const st_settings *settings, char *error) {
 /* What was vouched for is read before this start takes a sequence of its own. */
 static bool serve_start(const st_data_dir *data, const st_settings *settings, st_store *store,
                         char *error) {
-  if (!serve_start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
-  st_metrics_start(store);
-  if (serve_start_feed(store, error)) {
-    if (serve_start_metrics(settings, error) && st_http_start(settings, store, error)) return true;
-    st_metrics_listener_stop();
-    serve_stop_feed();
+  if (!serve_start_vouched(data, store, error)) return false;
+  if (st_upkeep_start(store, error)) {
+    st_metrics_start(store);
+    if (serve_start_feed(store, error)) {
+      if (serve_start_metrics(settings, error) && st_http_start(settings, store, error)) {
+        return true;
+      }
+      st_metrics_listener_stop();
+      serve_stop_feed();
+    }
+    st_upkeep_stop();
   }
-  st_upkeep_stop();
   st_vouched_files_stop();
   return false;
 }
@@ -276,9 +280,9 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
     st_upkeep_stop();
     st_vouched_files_stop();
     st_log_stop();
-    st_runtime_config_stop();
     code = ST_EXIT_DONE;
   }
+  st_runtime_config_stop();
   st_store_close(store);
   return code;
 }

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "os/clock.h"
 #include "os/error.h"
+#include "os/thread.h"
 
 #define HALF 524288           /* bytes of lines waiting; as many again are being written */
 #define GATHER_MS 5           /* lines that come within this time are written at once */
@@ -189,8 +190,8 @@ static int log_open_file(const char *path, char *error) {
 bool st_log_start(const char *path, char *error) {
   logger.fd = log_open_file(path, error);
   if (logger.fd < 0) return false;
-  logger.running = pthread_create(&logger.thread, NULL, log_write_lines, NULL) == 0;
-  if (!logger.running) snprintf(error, ST_ERROR_MAX, "cannot start the log thread");
+  logger.running = st_thread_start(&logger.thread, log_write_lines, NULL, "the log", error);
+  if (!logger.running) close(logger.fd);
   return logger.running;
 }
 
@@ -214,7 +215,8 @@ bool st_log_open(const char *path, int *file, char *error) {
  * and only what it stands for is changed.
  */
 void st_log_use(int file, bool use) {
-  if (use) (void)dup3(file, logger.fd, O_CLOEXEC);
+  while (use && dup3(file, logger.fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY)) {
+  }
   close(file);
 }
 

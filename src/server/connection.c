@@ -391,6 +391,7 @@ int st_net_listen(int fd, int backlog) {
 
 static int poll_listeners(struct pollfd *sentinel, int timeout_ms) {
   int result = poll(listeners.each, (nfds_t)listeners.count, timeout_ms);
+  if (result < 0 && errno != EINTR) usleep(PAUSE_MS * 1000); /* no memory: do not spin */
   sentinel->revents = result > 0 ? POLLIN : 0;
   return result > 0 ? 1 : result;
 }

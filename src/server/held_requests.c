@@ -12,6 +12,7 @@
 
 #include "os/clock.h"
 #include "os/error.h"
+#include "os/thread.h"
 #include "server/connection.h"
 
 #define LOOK_US INT64_C(500000)    /* the store is asked as often as that, whatever it wakes for */
@@ -180,8 +181,8 @@ bool st_held_requests_start(st_store *store, char *error) {
   requests.store = store;
   requests.sequence = 0;
   requests.ending = requests.stopping = false;
-  requests.running = pthread_create(&requests.thread, NULL, held_watch, NULL) == 0;
-  if (!requests.running) snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
+  requests.running =
+      st_thread_start(&requests.thread, held_watch, NULL, "requests that are held", error);
   return requests.running;
 }
 

@@ -34,6 +34,7 @@
 #include "server/request_counters.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
+#include "server/threads.h"
 #include "server/token_cache.h"
 #include "service/cors.h"
 #include "service/rate_limit.h"
@@ -327,19 +328,14 @@ static void connection_ends(const struct mg_connection *connection) {
   st_connection_close();
 }
 
-/* Type 1 is a worker. One that has no memory for a connection closes what it is given. */
-static void *thread_starts(const struct mg_context *context, int type) {
-  (void)context;
-  if (type != 1) return NULL;
+/* Of a worker. */
+static bool http_thread_begin(void) {
+  if (!st_connection_thread_start()) return false;
   st_runtime_config_thread_start();
-  if (!st_connection_thread_start()) st_log_event("oom", "a worker has no buffer");
-  return NULL;
+  return true;
 }
 
-static void thread_ends(const struct mg_context *context, int type, void *pointer) {
-  (void)context;
-  (void)pointer;
-  if (type != 1) return;
+static void http_thread_end(void) {
   st_request_counters_thread_end();
   st_connection_thread_end();
   st_runtime_config_thread_end();
@@ -401,6 +397,8 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
                            threads,
                            "connection_queue",
                            "64",
+                           "max_request_size", /* it is given a stand-in alone */
+                           "1024",
                            "enable_keep_alive",
                            "yes",
                            "tcp_nodelay",
@@ -419,30 +417,33 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
   struct mg_callbacks callbacks = {.begin_request = begin_request,
                                    .init_connection = connection_opened,
                                    .connection_close = connection_ends,
-                                   .init_thread = thread_starts,
-                                   .exit_thread = thread_ends,
                                    .log_message = keep_message};
   http.store = store;
   http.keys = st_keys_of(store);
   http.changes = st_keys_changes_of(store);
   http.users = st_users_of(store);
   if (!start_tables()) {
-    snprintf(error, ST_ERROR_MAX, "cannot initialize a mutex");
-    return false;
+    return st_error_set(error, "cannot initialize a mutex");
   }
-  if (!st_token_cache_start()) st_log_event("oom", "there is no cache of tokens");
+  if (!st_token_cache_start()) {
+    return st_error_set(error, "out of memory for the cache of tokens");
+  }
   http.token_caches = st_token_cache_get();
   share_threads(settings->threads);
   st_connection_setup(settings->threads, report_event);
   st_http_apply(settings);
-  if (!start_listening(settings, error)) return false;
-  mg_init_library(0);
-  http.context = mg_start(&callbacks, NULL, options);
-  if (http.context == NULL) {
-    snprintf(error, ST_ERROR_MAX, "cannot start %s threads: %s", threads, http.problem);
+  if (start_listening(settings, error)) {
+    if (st_threads_start((size_t)settings->threads, http_thread_begin, http_thread_end, error)) {
+      mg_init_library(0);
+      http.context = mg_start(&callbacks, NULL, options);
+      if (http.context != NULL) return true;
+      (void)st_error_set(error, "cannot start the HTTP server: %s", http.problem);
+      st_threads_stop();
+    }
     st_listener_close();
   }
-  return http.context != NULL;
+  st_token_cache_stop();
+  return false;
 }
 
 /* Requests that wait go on for a moment, and are then told that the server is busy. */
@@ -463,6 +464,7 @@ void st_http_stop(void) {
   }
   mg_stop(http.context);
   mg_exit_library();
+  st_threads_stop();
   st_listener_close();
   st_token_cache_stop();
 }

@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "os/thread.h"
 #include "server/listener.h"
 #include "service/accept.h"
 #include "service/request_head.h"
@@ -287,13 +288,15 @@ bool st_metrics_listener_start(const st_listen *listen, st_metrics_listener_fn *
   server.fd = st_listener_open_metrics(listen, name, error);
   if (server.fd < 0) return false;
   server.end = eventfd(0, EFD_CLOEXEC);
-  server.running = server.end >= 0 && pthread_create(&server.thread, NULL, server_run, NULL) == 0;
-  if (server.running) {
+  if (server.end < 0) {
+    (void)st_error_set(error, "cannot make an eventfd: %m");
+  } else if (st_thread_start(&server.thread, server_run, NULL, "the metrics", error)) {
+    server.running = true;
     st_log_event("metrics_listening", name);
     return true;
+  } else {
+    (void)close(server.end);
   }
-  snprintf(error, ST_ERROR_MAX, "cannot start a thread for the metrics: %m");
-  if (server.end >= 0) (void)close(server.end);
   st_listener_close_metrics();
   return false;
 }

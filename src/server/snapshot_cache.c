@@ -22,6 +22,7 @@
 #include "os/error.h"
 #include "os/log.h"
 #include "os/secret_memory.h"
+#include "os/thread.h"
 #include "server/audience_cache.h"
 #include "server/connection.h"
 #include "server/feed_shares.h"
@@ -444,10 +445,15 @@ static st_feed_status cache_whole(void *context, const st_feed_question *questio
 
 /* ---- start and end ---- */
 
+static void cache_stop_parts(void) {
+  st_secret_memory_free(cache.rings, sizeof *cache.rings);
+  (void)pthread_cond_destroy(&cache.asked);
+  (void)pthread_cond_destroy(&cache.answered);
+  st_audience_cache_stop();
+}
+
 bool st_snapshot_cache_start(st_store *store, char *error) {
   (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
-  st_condition_init(&cache.asked);
-  st_condition_init(&cache.answered);
   cache.store = store;
   cache.time = cache.time_us = 0;
   cache.stopping = false;
@@ -455,12 +461,14 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   cache.wanted = cache.begun;
   memset(cache.known, 0, sizeof cache.known);
   cache.rings = st_secret_memory_alloc(sizeof *cache.rings);
+  if (cache.rings == NULL) return st_error_set(error, "out of memory");
+  st_condition_init(&cache.asked);
+  st_condition_init(&cache.answered);
   st_snapshot_source_start(store);
   st_audience_cache_start();
   st_upkeep_purge(store);
-  if (cache.rings != NULL && pthread_create(&cache.thread, NULL, cache_run, NULL) == 0) return true;
-  st_secret_memory_free(cache.rings, sizeof *cache.rings);
-  snprintf(error, ST_ERROR_MAX, "cannot start a thread for the revocation data");
+  if (st_thread_start(&cache.thread, cache_run, NULL, "the revocation data", error)) return true;
+  cache_stop_parts();
   return false;
 }
 
@@ -479,11 +487,8 @@ void st_snapshot_cache_stop(void) {
   st_snapshot_release(cache.sending, 1);
   st_snapshot_release(cache.current, 1);
   cache.sending = cache.current = NULL;
-  st_secret_memory_free(cache.rings, sizeof *cache.rings);
-  (void)pthread_cond_destroy(&cache.asked);
-  (void)pthread_cond_destroy(&cache.answered);
   st_snapshot_changes_stop();
-  st_audience_cache_stop();
+  cache_stop_parts();
 }
 
 void st_snapshot_cache_look(st_snapshot_cache_state *state) {

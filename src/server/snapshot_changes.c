@@ -279,7 +279,8 @@ typedef struct answer {
   bool making;
   int64_t since, until;
   int64_t made_us;
-  void *bytes; /* NULL: the whole is shorter */
+  void *bytes; /* NULL: the whole is shorter, or: */
+  bool failed; /* there was no memory for it */
   size_t len;
 } answer;
 
@@ -294,7 +295,8 @@ static void write_sums(answer *a, const st_snapshot_target *to, const sums *of) 
   size_t size = SUBTOKEN_CHANGES_LEN(of->gone_count, of->fresh_count);
   if (size >= to->len) return;
   a->bytes = malloc(size);
-  if (a->bytes == NULL) return;
+  a->failed = a->bytes == NULL;
+  if (a->failed) return;
   if (subtoken_changes_write(to->bytes, to->len, a->since, of->gone, of->gone_count, of->fresh,
                              of->fresh_count, a->bytes, size, &a->len) == SUBTOKEN_FEED_OK) {
     return;
@@ -305,7 +307,8 @@ static void write_sums(answer *a, const st_snapshot_target *to, const sums *of) 
 
 static void make_answer(answer *a, const st_snapshot_target *to, bool is_long) {
   sums of = {.since = a->since, .until = a->until};
-  if (is_long ? sum_long(&of) : sum_short(&of)) write_sums(a, to, &of);
+  a->failed = !(is_long ? sum_long(&of) : sum_short(&of));
+  if (!a->failed) write_sums(a, to, &of);
   free(of.gone);
 }
 
@@ -387,6 +390,7 @@ static answer *find_or_make_answer(const st_snapshot_target *to, int64_t since) 
     make_answer(a, to, true);
     (void)pthread_mutex_lock(&kept.lock);
     a->making = false;
+    if (a->failed && *slot == a) empty_slot(slot); /* the next one tries again */
     (void)pthread_cond_broadcast(&kept.made);
   }
   (void)pthread_mutex_unlock(&kept.lock);

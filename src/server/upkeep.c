@@ -21,6 +21,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "os/thread.h"
 #include "server/expiring_keys.h"
 #include "server/runtime_config.h"
 
@@ -148,11 +149,10 @@ bool st_upkeep_start(st_store *store, char *error) {
   if (!st_password_start()) return false;
   upkeep.store = store;
   upkeep.end = eventfd(0, EFD_CLOEXEC);
-  upkeep.running = upkeep.end >= 0 && pthread_create(&upkeep.thread, NULL, upkeep_run, NULL) == 0;
-  if (upkeep.running) return true;
-  snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
-  if (upkeep.end >= 0) close(upkeep.end);
-  return false;
+  if (upkeep.end < 0) return st_error_set(error, "cannot make an eventfd: %m");
+  upkeep.running = st_thread_start(&upkeep.thread, upkeep_run, NULL, "the upkeep", error);
+  if (!upkeep.running) close(upkeep.end);
+  return upkeep.running;
 }
 
 void st_upkeep_stop(void) {

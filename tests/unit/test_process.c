@@ -1,9 +1,13 @@
 /* The clocks, randomness, the process itself and its standard input. */
 #include "file_fixture.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "os/clock.h"
@@ -20,6 +24,15 @@ static void clocks_go_forward(void **state) {
   assert_in_range(now, before, time(NULL));
   nanosleep(&pause, NULL);
   assert_in_range(st_clock_monotonic_us() - start, 20000, 10000000);
+}
+
+/* In place of libc's. */
+static bool getrandom_fails;
+
+ssize_t getrandom(void *buffer, size_t len, unsigned flags) {
+  if (!getrandom_fails) return syscall(SYS_getrandom, buffer, len, flags);
+  errno = ENOSYS;
+  return -1;
 }
 
 static void random_bytes_are_other_ones_each_time(void **state) {
@@ -39,6 +52,34 @@ static void random_bytes_are_other_ones_each_time(void **state) {
   b[0] = 7;
   st_random_fill(b, 0);
   assert_int_equal(b[0], 7);
+}
+
+static void without_the_call_random_bytes_come_from_the_device(void **state) {
+  (void)state;
+  static uint8_t a[1000], b[1000];
+  getrandom_fails = true;
+  st_random_fill(a, sizeof a);
+  st_random_fill(b, sizeof b);
+  getrandom_fails = false;
+  assert_memory_not_equal(a, b, sizeof a);
+  assert_memory_not_equal(a + sizeof a - 32, b + sizeof b - 32, 32);
+}
+
+static void without_random_bytes_the_process_ends(void **state) {
+  (void)state;
+  pid_t child = fork();
+  if (child == 0) {
+    const struct rlimit none = {0, 0};
+    uint8_t out[8];
+    getrandom_fails = true;
+    (void)setrlimit(RLIMIT_NOFILE, &none); /* the device cannot be opened */
+    st_random_fill(out, sizeof out);
+    _exit(0);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 3);
 }
 
 static void processors_are_those_that_may_be_used(void **state) {
@@ -101,6 +142,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(clocks_go_forward),
       TEST(random_bytes_are_other_ones_each_time),
+      TEST(without_the_call_random_bytes_come_from_the_device),
+      TEST(without_random_bytes_the_process_ends),
       TEST(processors_are_those_that_may_be_used),
       TEST(a_hardened_process_dumps_no_core),
       TEST(standard_input_is_read_to_its_end),

@@ -17,6 +17,7 @@
 #include "os/clock.h"
 #include "os/condition.h"
 #include "os/log.h"
+#include "os/thread.h"
 #include "store/postgres/postgres.h"
 
 #define GRACE_US INT64_C(10000000)  /* beyond the staleness, while a failover goes on */
@@ -264,7 +265,7 @@ static void *watch_run(void *context) {
 /* At the first question, so that a command that has none starts no thread. Under the lock. */
 static bool watch_begin(st_postgres_watch *w) {
   if (w->running || w->stopping) return w->running;
-  w->running = pthread_create(&w->thread, NULL, watch_run, w) == 0;
+  w->running = st_thread_start(&w->thread, watch_run, w, "the database", w->error);
   return w->running;
 }
 
