@@ -28,8 +28,10 @@ CET := $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full) \
 	$(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard)
 OBJCOPY = objcopy
 # FORTIFY's own checks hide from the sanitizers what they are there to see.
-FORTIFY = $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+FORTIFY = $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
+# The same bits, wherever the tree lies.
+HARDEN += -ffile-prefix-map=$(CURDIR)=.
 
 include third_party/third_party.mk
 
@@ -90,6 +92,7 @@ help:
 ## make apache-module  the module for Apache httpd, build/mod_subtoken.so
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
+## make reproduce      build a second time, elsewhere: are the bits the same?
 ## make install        into PREFIX=/usr/local
 ## make deb            Debian packages in build/deb; `make deb-test` installs them in a fresh Debian
 ## make compile_commands.json   for clangd
@@ -582,6 +585,12 @@ deb-test: deb deps-chromium
 dist:
 	@mkdir -p $(B)
 	git archive --prefix=subtoken-$(VERSION)/ -o $(B)/subtoken-$(VERSION).tar.gz HEAD
+
+# All that users get, built twice.
+.PHONY: reproduce
+reproduce: all nginx-module haproxy-module apache-module wasm
+	@sh src/packaging/reproduce.sh $(B) subtoken libsubtoken.a libsubtoken.so $(NGINX_MODULE:$(B)/%=%) \
+		$(HAPROXY_MODULE:$(B)/%=%) $(APACHE_MODULE:$(B)/%=%) wasm/subtoken.wasm wasm/package/index.inline.js
 
 clean:
 	rm -rf build

@@ -41,20 +41,20 @@ TP_CFLAGS = -std=gnu11 $(OPT) $(if $(filter -g,$(OPT)),-g1) $(HARDEN) $(SAN) -w 
 # No TLS (a proxy's job), no files, no CGI: none of what could be asked of them
 # is wanted. NO_FILESYSTEMS leaves out both logs, the external_*.inl stand in.
 TP_CIVETWEB_FLAGS = -DNO_SSL -DNO_CGI -DNO_FILES -DNO_FILESYSTEMS -DNO_CACHING \
-	-DNO_POPEN -DUSE_IPV6 \
+	-DNO_POPEN -DUSE_IPV6 -DBUILD_DATE='""' \
 	-DMG_EXTERNAL_FUNCTION_mg_cry_internal_impl -DMG_EXTERNAL_FUNCTION_log_access \
 	-include $(TP)/civetweb_net.h -I $(TP)
 
-$(TP_OUT)/sha256.o $(TP_OUT)/platform_util.o: $(TP_OUT)/%.o: $(TP)/mbedtls_config.h $(TP)/third_party.mk $(TP_STAMP)
+$(TP_OUT)/sha256.o $(TP_OUT)/platform_util.o: $(TP_OUT)/%.o: $(TP)/mbedtls_config.h $(TP)/third_party.mk Makefile $(TP_STAMP)
 	@mkdir -p $(@D)
 	@$(CC) $(TP_CFLAGS) -fvisibility=hidden $(TP_INCLUDES) $(TP_DEFINES) \
 		-c -o $@ $(TP_SRC)/mbedtls/library/$*.c
 
-$(TP_OUT)/cJSON.o: $(TP)/third_party.mk $(TP_STAMP)
+$(TP_OUT)/cJSON.o: $(TP)/third_party.mk Makefile $(TP_STAMP)
 	@mkdir -p $(@D)
 	@$(CC) $(TP_CFLAGS) $(TP_DEFINES) -c -o $@ $(TP_SRC)/cjson/cJSON.c
 
-$(TP_OUT)/civetweb.o: $(TP)/civetweb_net.h $(wildcard $(TP)/*.inl) $(TP)/third_party.mk $(TP_STAMP)
+$(TP_OUT)/civetweb.o: $(TP)/civetweb_net.h $(wildcard $(TP)/*.inl) $(TP)/third_party.mk Makefile $(TP_STAMP)
 	@mkdir -p $(@D)
 	@$(CC) $(TP_CFLAGS) $(TP_CIVETWEB_FLAGS) -I $(TP_SRC)/civetweb/include \
 		-c -o $@ $(TP_SRC)/civetweb/src/civetweb.c
