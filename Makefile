@@ -9,6 +9,8 @@ DATA ?= ./var
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
+FUZZ_KEEP ?=
+FUZZ_ONLY ?=
 VERSION := $(shell sed -n 's/^.define SUBTOKEN_VERSION "\(.*\)"/\1/p' include/subtoken/common.h)
 # Until 1.0 a minor version may break what a program relies on: it is part of the SONAME.
 SONAME := libsubtoken.so.$(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
@@ -84,7 +86,7 @@ help:
 ## make coverage       branches and lines of each folder that the unit tests reach (tests/README.md)
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
-## make fuzz           every fuzz target for FUZZ_SECONDS=30
+## make fuzz           every fuzz target for FUZZ_SECONDS=30; FUZZ_KEEP=DIR goes on from what DIR keeps
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
@@ -456,11 +458,14 @@ $(B)/fuzz/%: fuzz/%.c $(ALL_OBJ) $(TP_LIBS)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(SAN) -fsanitize=fuzzer \
 		$(ALL_OBJ) $(TP_LIBS) $(LDLIBS)
 
+# What the system gives is the fuzzer's (fuzz/model_issuer.h).
+$(B)/fuzz/fuzz_model: LDLIBS += -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
+
 fuzz-programs: $(FUZZ_BIN)
 
 fuzz: deps-fuzz
 	@$(MAKE) --no-print-directory $(FUZZ_FLAGS) fuzz-programs
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh build/fuzz/fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_KEEP='$(FUZZ_KEEP)' FUZZ_ONLY='$(FUZZ_ONLY)' sh fuzz/run.sh build/fuzz/fuzz
 
 # ---- benchmarks --------------------------------------------------------------
 
