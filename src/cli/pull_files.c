@@ -1,14 +1,18 @@
 /* The order of writing: first the heartbeat of the new snapshot under a name of its own, then the
- * snapshot, then the heartbeat in its place, then what was seen. The next pull completes what a
- * killed one has left. All of it is synced to the disk when edges can use it already: the power
- * that fails in between costs FILE at most, which its MAC shows and the next pull replaces.
+ * snapshot, then the heartbeat in its place, then what was seen. So FILE has its heartbeat in
+ * FILE.alive or in FILE.next at every moment, and the next pull completes what one that was killed,
+ * or had no room, has left. All of it is synced to the disk when edges can use it already: the
+ * power that fails in between costs FILE at most, which its MAC shows and the next pull replaces.
  */
 #include "cli/pull_files.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base64url.h"
@@ -101,16 +105,22 @@ static int64_t pull_files_read_seen(const st_pull_files *files) {
   return st_file_read(files->seen, text, sizeof text, &len, error) ? st_seen_read(text, len) : 0;
 }
 
-/* T of the heartbeat that a pull before this one has left for FILE; 0: there is none. */
-static int64_t pull_files_read_time(const st_pull_files *files) {
+/* T of the heartbeat for FILE at a path; 0: there is none. */
+static int64_t pull_files_read_time_at(const st_pull_files *files, const char *path) {
   uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
   char error[ST_ERROR_MAX];
   size_t len;
-  bool found = files->have.sequence != 0 &&
-               st_file_read(files->alive, left, sizeof left, &len, error) && len == sizeof left &&
-               st_pull_files_heartbeat_matches(left, &files->have);
+  bool found = files->have.sequence != 0 && st_file_read(path, left, sizeof left, &len, error) &&
+               len == sizeof left && st_pull_files_heartbeat_matches(left, &files->have);
   uint64_t time = found ? st_load64(left + ST_FEED_TIME) : 0;
   return time <= SUBTOKEN_TIME_MAX ? (int64_t)time : 0;
+}
+
+/* T of the heartbeat that a pull before this one has left for FILE; 0: there is none. */
+static int64_t pull_files_read_time(const st_pull_files *files) {
+  int64_t alive = pull_files_read_time_at(files, files->alive);
+  int64_t next = pull_files_read_time_at(files, files->next);
+  return alive > next ? alive : next;
 }
 
 void st_pull_files_refresh(st_pull_files *files) {
@@ -164,30 +174,76 @@ static bool pull_files_write_alive(st_pull_files *files,
   return *written;
 }
 
-/* A pull that was killed between FILE and FILE.alive has left the only heartbeat of FILE in
- * FILE.next: it becomes FILE.alive before FILE.next is needed again.
+/* The sequence and the digest of the file that is FILE now; sequence 0: there is none, or it is no
+ * snapshot. False and an error: it is there, but what it is cannot be found out now.
  */
-static void pull_files_settle_next(const st_pull_files *files) {
+static bool pull_files_identify(const st_pull_files *files, st_pull_snapshot *found, char *error) {
+  struct stat status;
+  uint8_t head[ST_FEED_HEAD_LEN];
+  memset(found, 0, sizeof *found);
+  int fd = st_file_open(files->path, O_RDONLY | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return true;
+  bool told = fd >= 0 && fstat(fd, &status) == 0;
+  if (told && S_ISREG(status.st_mode) && status.st_size >= ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN) {
+    told = pread(fd, head, sizeof head, 0) == sizeof head &&
+           pread(fd, found->digest, sizeof found->digest, status.st_size - SUBTOKEN_MAC_LEN) ==
+               sizeof found->digest;
+    found->sequence = told ? (int64_t)st_load64(head + ST_FEED_SEQUENCE) : 0;
+  }
+  if (!told) (void)st_error_set(error, "cannot read %s: %m", st_error_path(files->path));
+  if (fd >= 0) (void)close(fd);
+  return told;
+}
+
+/* Is the heartbeat in FILE.next that of FILE? False and an error: that cannot be found out now. */
+static bool pull_files_look_at_next(const st_pull_files *files, bool *belongs, char *error) {
+  struct stat status;
   uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
-  char unread[ST_ERROR_MAX];
-  size_t len;
-  if (files->have.sequence == 0 || !st_file_read(files->next, left, sizeof left, &len, unread)) {
-    return;
+  size_t len = 0;
+  st_pull_snapshot there;
+  *belongs = false;
+  if (stat(files->next, &status) != 0) {
+    return errno == ENOENT || st_error_set(error, "cannot read %s: %m", st_error_path(files->next));
   }
-  if (len == sizeof left && st_pull_files_heartbeat_matches(left, &files->have)) {
-    (void)rename(files->next, files->alive);
+  if (!S_ISREG(status.st_mode) || status.st_size != sizeof left) return true;
+  if (!st_file_read(files->next, left, sizeof left, &len, error) ||
+      !pull_files_identify(files, &there, error)) {
+    return false;
   }
+  *belongs =
+      len == sizeof left && there.sequence != 0 && st_pull_files_heartbeat_matches(left, &there);
+  return true;
+}
+
+/* A pull that ended between FILE and FILE.alive has left the only heartbeat of FILE in FILE.next:
+ * it becomes FILE.alive before FILE.next is needed again. While that cannot be done, or it is not
+ * known whether it has to be, nothing may be written to FILE.next.
+ */
+static bool pull_files_settle_next(const st_pull_files *files, char *error) {
+  bool belongs;
+  if (!pull_files_look_at_next(files, &belongs, error)) return false;
+  return !belongs || rename(files->next, files->alive) == 0 ||
+         st_error_set(error, "cannot rename %s: %m", st_error_path(files->next));
+}
+
+/* Of a snapshot that was not put in place. Not when FILE is the new one all the same, as on a file
+ * system that reports a failure of what it has done.
+ */
+static void pull_files_discard_next(const st_pull_files *files) {
+  bool belongs;
+  char unknown[ST_ERROR_MAX];
+  if (pull_files_look_at_next(files, &belongs, unknown) && !belongs) (void)unlink(files->next);
 }
 
 static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fresh,
                                       const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
                                       char *error) {
-  pull_files_settle_next(files);
+  if (!pull_files_settle_next(files, error)) return false;
   bool put =
       st_replace_shared(files->next, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
       st_replace_shared(files->path, NULL, fresh->bytes, fresh->len, error);
   if (!put) {
-    (void)unlink(files->next);
+    pull_files_discard_next(files);
     return false;
   }
   pull_files_take_over(files, fresh);
@@ -203,7 +259,6 @@ bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
   bool alive = false;
   if (!pull_files_write_alive(files, heartbeat, &alive, error)) return false;
   (void)unlink(files->next); /* if it stays, it says the same */
-  return pull_files_write_seen(files, error) &&
-         (fresh == NULL || st_replace_sync(files->path, error)) &&
-         (!alive || st_replace_sync(files->alive, error));
+  return (fresh == NULL || st_replace_sync(files->path, error)) &&
+         (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
 }

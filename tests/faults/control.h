@@ -42,7 +42,7 @@ struct control {
   int32_t error;   /* 0: the one of the kind */
   int32_t pid;     /* 0: in every process */
   uint32_t record; /* collect `sites`: enum record */
-  uint32_t unused;
+  uint32_t spare_stderr; /* what is written to descriptor 2 is let through */
   char object[64]; /* calls from the file whose name contains this; "-": from the program itself */
   char path[128];  /* calls about a file whose name contains this */
 

@@ -27,7 +27,7 @@ with open(os.path.join(HERE, "kinds.def")) as f:
 
 # As in control.h: (name, format, how many).
 FIELDS = (("on", "I", 1), ("action", "I", 1), ("kinds", "Q", 1), ("at", "Q", 1), ("times", "Q", 1), ("error", "i", 1),
-          ("pid", "i", 1), ("record", "I", 1), ("unused", "I", 1), ("object", "64s", 1), ("path", "128s", 1),
+          ("pid", "i", 1), ("record", "I", 1), ("spare_stderr", "I", 1), ("object", "64s", 1), ("path", "128s", 1),
           ("seen", "Q", 1), ("failed", "Q", 1), ("calls", "Q", 64), ("depth", "Q", 1), ("stack", "56sQ", 32),
           ("site_count", "Q", 1), ("sites", "Q", 16384), ("hashes", "Q", 4 * 16384))
 OFFSETS, SIZE = {}, 0
@@ -86,14 +86,16 @@ class Faults:
         end = SIZE if self.get("record") else OFFSETS["sites"][0]
         self.memory[at:end] = bytes(end - at)
 
-    def arm(self, kinds="", at=0, times=1, error=0, action=FAIL, object="", path="", pid=0, record=NONE):
+    def arm(self, kinds="", at=0, times=1, error=0, action=FAIL, object="", path="", pid=0, record=NONE,
+            spare_stderr=False):
         """From now on. kinds: names of kinds.def, with commas between; at 0: count only. error: an errno, 0 the kind's
-        own. object: calls from a file so named, "-" for the program's own; path: calls about a file so named."""
+        own. object: calls from a file so named, "-" for the program's own; path: calls about a file so named.
+        spare_stderr: not what is written to descriptor 2, so that a program can say what is wrong."""
         self.set("on", 0)
         self._forget()
         self.set("kinds", sum(1 << KINDS.index(kind) for kind in kinds.split(",") if kind))
         for name, value in dict(at=at, times=times, error=error, action=action, object=object, path=path, pid=pid,
-                                record=record).items():
+                                record=record, spare_stderr=int(spare_stderr)).items():
             self.set(name, value)
         self.set("on", 1)
 
@@ -153,7 +155,7 @@ class Faults:
     def each_site(self, kinds, attempt, most=None, record=OWN, **options):
         """The same for one N of each way through the code to such a call; of more than `most`, evenly chosen ones. The
         first attempt, attempt(0), is one in which nothing fails."""
-        self.arm(kinds, record=record, **{k: v for k, v in options.items() if k in ("object", "path", "pid")})
+        self.arm(kinds, record=record, **{k: v for k, v in options.items() if k in ("object", "path", "pid", "spare_stderr")})
         try:
             attempt(0)
         finally:

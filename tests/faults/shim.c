@@ -142,8 +142,8 @@ void shim_die(void) {
 enum fate shim_fate(enum kind kind, const char *path, int fd, const void *caller) {
   if (control == NULL || inside || !__atomic_load_n(&control->on, __ATOMIC_SEQ_CST))
     return FATE_PROCEED;
-  if ((control->pid != 0 && control->pid != (int32_t)syscall(SYS_getpid)) || !from_object(caller) ||
-      !about_path(path, fd))
+  if ((control->pid != 0 && control->pid != (int32_t)syscall(SYS_getpid)) ||
+      (control->spare_stderr && fd == 2) || !from_object(caller) || !about_path(path, fd))
     return FATE_PROCEED;
   __atomic_fetch_add(&control->calls[kind], 1, __ATOMIC_SEQ_CST);
   if ((control->kinds >> kind & 1) == 0) return FATE_PROCEED;

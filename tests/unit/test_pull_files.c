@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +81,14 @@ static void spill(const char *path, const void *data, size_t len) {
 static size_t size_of(const char *path) {
   struct stat status;
   return stat(path, &status) == 0 ? (size_t)status.st_size : 0;
+}
+
+static void limit_to(int resource, rlim_t most) {
+  struct rlimit limit;
+  assert_int_equal(getrlimit(resource, &limit), 0);
+  limit.rlim_cur = most;
+  assert_int_equal(setrlimit(resource, &limit), 0);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 /* As a pull finds them that starts now. */
@@ -223,14 +233,38 @@ static void the_heartbeat_of_a_killed_pull_is_kept(void **state) {
   spill(files.path, fresh.bytes, fresh.len);
   st_pull_files_refresh(&files);
   assert_int_equal(files.have.sequence, SEQUENCE + 1);
-  char full[320];
-  snprintf(full, sizeof full, "%s/full", home); /* the new snapshot cannot be put in place */
-  memcpy(files.path, full, strlen(full) + 1);
-  assert_int_equal(mkdir(full, 0700), 0);
+  limit_to(RLIMIT_FSIZE, sizeof beat); /* the new snapshot does not fit */
   assert_false(st_pull_files_write(&files, &next, newer, error));
+  limit_to(RLIMIT_FSIZE, RLIM_INFINITY);
   assert_true(st_file_read(files.alive, there, sizeof there, &len, error));
   assert_int_equal(len, sizeof beat);
   assert_memory_equal(there, beat, sizeof beat);
+  assert_int_equal(access(files.next, F_OK), -1);
+  st_pull_files_free(&fresh);
+  st_pull_files_free(&next);
+}
+
+/* While it is not known whose heartbeat is in FILE.next, it stays. */
+static void the_heartbeat_of_a_killed_pull_is_not_written_over(void **state) {
+  (void)state;
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN], newer[SUBTOKEN_HEARTBEAT_LEN];
+  uint8_t there[SUBTOKEN_HEARTBEAT_LEN + 1];
+  size_t len;
+  put(SEQUENCE, 3);
+  st_pull_snapshot fresh = made(SEQUENCE + 1, 4, beat), next = made(SEQUENCE + 2, 5, newer);
+  spill(files.next, beat, sizeof beat);
+  spill(files.path, fresh.bytes, fresh.len);
+  int unused = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  limit_to(RLIMIT_NOFILE, (rlim_t)unused);
+  (void)close(unused);
+  assert_false(st_pull_files_write(&files, &next, newer, error));
+  limit_to(RLIMIT_NOFILE, 1024);
+  assert_non_null(strstr(error, "Too many open files"));
+  assert_int_equal(found().time, NOW);
+  assert_true(st_file_read(files.next, there, sizeof there, &len, error));
+  assert_memory_equal(there, beat, sizeof beat);
+  assert_true(st_pull_files_write(&files, &next, newer, error));
+  assert_int_equal(found().have.sequence, SEQUENCE + 2);
   assert_int_equal(access(files.next, F_OK), -1);
   st_pull_files_free(&fresh);
   st_pull_files_free(&next);
@@ -248,6 +282,7 @@ int main(void) {
       TEST(what_is_no_snapshot_is_nothing),
       TEST(memory_is_used_again),
       TEST(the_heartbeat_of_a_killed_pull_is_kept),
+      TEST(the_heartbeat_of_a_killed_pull_is_not_written_over),
   };
   return cmocka_run_group_tests_name("pull_files", tests, NULL, NULL);
 }

@@ -1,0 +1,102 @@
+"""Each command with a call of it failing: one call of malloc, open, write, fsync, rename … at a time, or all from there
+on, or the process killed there; and none of it leaves anything half done (faulty.py). SUBTOKEN_FAULTS=all goes through
+every way in the code to such a call, in minutes; else a few of each command."""
+import feed
+from commands import EXAMPLE
+from datadir import *
+from faulty import *
+
+ALL = os.environ.get("SUBTOKEN_FAULTS") == "all"
+
+
+def template():
+    """A site with keys, users, files to import, to copy from, and to verify by."""
+    if "template" not in _made:
+        site = Site(os.path.join(scratch(), "site"))
+        os.mkdir(site.root)
+        ids = {}
+        for name in ("first", "second", "third"):
+            key = make_key(site.data, name=name)
+            ids[name] = key["id"]
+            write(site.path(name), key["key"])
+            write(site.path(name + ".id"), key["id"])
+        make_user(site.data, "alice")
+        make_user(site.data, "bob")
+        write(site.path("token"), issue(site.data, key["key"]))
+        run("secret", "add", "--kid", "winter", data=site.data, check=0)
+        write(site.path("access.json"), json.dumps({"permission_map": [
+            ["carol", dict(EXAMPLE, allowed_apis=["database_api"])], ["dave", dict(EXAMPLE, allowed_apis=[])]]}))
+        os.mkdir(site.path("feed"))
+        feed.FeedFiles(site.path("feed/revoked"), read_ring(secrets_of(site.data))[0]).publish(
+            ["of nobody"], at=time.time() + 30, sequence=int(time.time() * 1e6) + 10 ** 9)
+        write(site.path("policy"), '{"default":"deny","routes":[{"path":"/a","needs":["account"]}]}')
+        _made["template"] = site
+        _made["ids"] = ids
+    return _made["template"]
+
+
+_made = {}
+
+
+def word(name):
+    return _made["ids"][name]
+
+
+def of(name):
+    return lambda site: site.read(name).decode()
+
+
+def cases():
+    template()
+    return [
+        Case("version", reads=True), Case("help", reads=True), Case("completion bash", reads=True),
+        Case("key create --name new --permissions account"),
+        Case("key hash", stdin="a-string-of-my-own-long-enough", reads=True),
+        Case("key list --json", reads=True), Case("key list", reads=True),
+        Case("key show " + word("first"), reads=True),
+        Case("key disable " + word("first")), Case("key rotate " + word("first")),
+        Case("key rotate " + word("first") + " --overlap 24h"),
+        Case("key delete " + word("first"), again=1), Case("key revoke-subtokens " + word("first")),
+        Case("user create carol --permissions account", stdin=PASSWORD + "\n", again=1),
+        Case("user list --json", reads=True), Case("user show alice", reads=True),
+        Case("user permissions alice account"), Case("user passwd alice", stdin="another " + PASSWORD + "\n"),
+        Case("user disable alice"), Case("user delete alice", again=1),
+        Case("issue --permissions account", stdin=of("first")),
+        Case("verify", stdin=of("token"), reads=True), Case("inspect", stdin=of("token"), reads=True),
+        Case("revoke", stdin=of("token")),
+        Case("secret list", reads=True), Case("secret add --kid spring", again=1), Case("secret promote winter"),
+        Case("secret rotate --kid spring", again=1), Case("secret retire winter --force", again=1),
+        Case("secret derive --audience eu", reads=True),
+        Case("policy check @policy", reads=True), Case("saltpass", stdin=PASSWORD + "\n"),
+        Case("store status --json"), Case("backup @copy.db", again=3),
+        Case("store copy --from @var --to @other", again=1),
+        Case("import @access.json"), Case("import @access.json --dry-run", reads=True),
+        Case("feed status @feed/revoked", reads=True), Case("feed restore @feed/revoked"),
+        Case("verify --revocations @feed/revoked", stdin=of("token"), reads=True),
+        Case("audit --json", reads=True),
+    ]
+
+
+def explore(case, kinds, most, note, **options):
+    """Every attempt of a case with one kind of call failing."""
+    expected = Expected(case, template())
+    f = faults.Faults()
+    tried = 0
+    current = {}
+
+    def attempt(n):
+        current["site"] = template().copy()
+        current["result"] = case.run(current["site"], f.env())
+        if n == 0:
+            current["site"].remove()
+
+    for kind in kinds:
+        for n in f.each_site(kind, attempt, most=most, spare_stderr=True, **options):
+            tried += 1
+            problem = None
+            if f.failed():
+                problem = wrong(case, expected, current["site"], current["result"], kind, options.get("action"))
+            if problem:
+                note("%s: %s %d %s: %s\n    at %s" % (case.name, kind, n, options, problem, f.explain(PROGRAM)))
+            current["site"].remove()
+    return tried

@@ -1,0 +1,215 @@
+"""The files that `subtoken pull` keeps for an edge, at every instant: whichever call of it fails, wherever it is killed,
+and while it stands still between any two calls, an edge that starts has data: libsubtoken reads the files, as in nginx,
+HAProxy and Apache httpd (subtoken_feed_file_load). What one fault has left is where the next one begins, until no
+fault leads to files that were not seen before. SUBTOKEN_FAULTS=all takes every way through the code."""
+import ctypes
+from feed import *
+
+sys.path.insert(0, os.path.join(TESTS, "faults"))
+import faults
+
+ALL = os.environ.get("SUBTOKEN_FAULTS") == "all"
+BASE = 1700000000000000
+# What changes a file, or what the next one sees of it.
+CHANGES = "open,write,rename,unlink,truncate,sync,mode,close"
+OTHERS = "memory,read,stat,lock,seek,map,event,socket,connect,resolve,send,recv,poll,random,mutex,thread,limit,flush"
+LEFT = re.compile(r"^revoked(\.alive|\.next|\.seen)?\.new-")
+
+
+class Settings(ctypes.Structure):
+    """subtoken_feed_settings of feed.h."""
+    _fields_ = [("size", ctypes.c_size_t), ("leeway", ctypes.c_int64), ("max_age", ctypes.c_int64),
+                ("allow_old", ctypes.c_bool), ("max_size", ctypes.c_size_t)]
+
+
+class Text(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
+library = ctypes.CDLL(os.path.join(os.path.dirname(TESTS), "build", "libsubtoken.so"))
+library.subtoken_ring_read.argtypes = [ctypes.c_void_p, Text, ctypes.c_void_p]
+library.subtoken_feed_result_name.restype = ctypes.c_char_p
+library.subtoken_feed_file_load.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+ring = (ctypes.c_uint64 * 8192)()
+_line = (":" + b64(SECRET) + "\n").encode()
+assert library.subtoken_ring_read(ring, Text(_line, len(_line)), None) == 1  # SUBTOKEN_OK
+
+
+def loads(path):
+    """What an edge that starts now makes of the files: "ok", or why it has no data."""
+    memory = (ctypes.c_uint64 * 8192)()
+    settings = Settings(ctypes.sizeof(Settings), 60, 300, False, 0)
+    assert library.subtoken_feed_file_start(memory, path.encode(), ctypes.byref(settings)) == 1
+    result = library.subtoken_feed_file_load(memory, ring, int(time.time()), int(time.monotonic()))
+    library.subtoken_feed_file_stop(memory)
+    return library.subtoken_feed_result_name(result).decode()
+
+
+def snap(number):
+    return snapshot(BASE + number, ["%d of %d" % (i, number) for i in range(20 + number)])
+
+
+class Edge:
+    """Where the files are, under the ring and the key of feed.py."""
+
+    def __init__(self, files=None):
+        self.dir = scratch()
+        self.file = os.path.join(self.dir, "revoked")
+        for name, text in (("key", KEY), ("secrets", ":" + b64(SECRET))):
+            with open(os.open(os.path.join(self.dir, name), os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+                f.write(text + "\n")
+        for name, data in (files or {}).items():
+            with open(os.path.join(self.dir, name), "wb") as f:
+                f.write(data)
+
+    def pull(self, url, *more, env=None, **options):
+        words = ["pull", "--from", url, "--to", self.file, "--key-file", os.path.join(self.dir, "key"), *more]
+        return subprocess.Popen([PROGRAM, *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def files(self):
+        found = {}
+        for name in os.listdir(self.dir):
+            if name.startswith("revoked") and name != "revoked.lock":
+                with open(os.path.join(self.dir, name), "rb") as f:
+                    found[name] = f.read()
+        return found
+
+    def starts(self, what):
+        """An edge that starts now can decide."""
+        found = loads(self.file)
+        assert found == "ok", (what, found, sorted(shape(self.files())))
+
+    def remove(self):
+        shutil.rmtree(self.dir)
+
+
+def shape(files):
+    """Which files there are and for which snapshot: what matters to whoever reads them next."""
+    found = set()
+    for name, data in files.items():
+        if LEFT.match(name):
+            continue  # under a name of its own: nobody reads it, and the next pull removes it
+        found.add((name, int(data) if name.endswith(".seen") else sequence_of(data)))
+    return frozenset(found)
+
+
+def ended(p, what):
+    """A pull that is over: documented exit codes, and a word about what is wrong."""
+    try:
+        out, err = p.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.communicate()
+        raise AssertionError("%s: hangs" % what)
+    err = err.decode("utf-8", "replace")
+    assert "Sanitizer" not in err and "runtime error" not in err, (what, err)
+    assert p.returncode in (0, 3, -signal.SIGKILL), (what, p.returncode, err)
+    if p.returncode == 3:
+        assert re.match(r"subtoken pull: .{8}", err), (what, err)
+    return p.returncode
+
+
+class Walk:
+    """From each shape of files that a fault can lead to, every fault again."""
+
+    def __init__(self, kinds, most, **options):
+        self.kinds, self.most, self.options = kinds, most, dict(options, spare_stderr=True)
+        self.faults = faults.Faults("subtoken")
+        self.tried = 0
+
+    def go(self):
+        edge = Edge()
+        with FeedServer(snap(1)) as server:
+            assert ended(edge.pull(server.url, "--once"), "the first") == 0
+        start = {n: d for n, d in edge.files().items()}
+        # The shapes are compared by how far each file is behind the newest.
+        waiting, seen = [(start, 1)], {self.relative(start, 1)}
+        while waiting:
+            files, newest = waiting.pop(0)
+            for left in self.faults_from(files, newest + 1):
+                key = self.relative(left, newest + 1)
+                if key not in seen:
+                    seen.add(key)
+                    waiting.append((left, newest + 1))
+        return seen
+
+    def relative(self, files, newest):
+        known = sorted({n for _, n in shape(files)} | {BASE + newest})
+        return frozenset((name, known.index(BASE + newest) - known.index(n)) for name, n in shape(files))
+
+    def faults_from(self, files, number):
+        """What each fault leaves of a pull that finds these files and is to write snapshot `number`."""
+        found = []
+        for kind in self.kinds.split(","):
+            with FeedServer(snap(number)) as server:
+                def attempt(n):
+                    self.edge = Edge(files)
+                    self.attempt(server, n, "%s %d over %s" % (kind, n, sorted(shape(files))))
+                    left = self.edge.files()
+                    self.finish(server, "%s %d, %s, over %s" % (kind, n, self.options, sorted(shape(files))))
+                    found.append(left)
+                    self.edge.remove()
+                for _ in self.faults.each_site(kind, attempt, most=self.most, **self.options):
+                    self.tried += 1
+        return found
+
+    def attempt(self, server, n, what):
+        p = self.edge.pull(server.url, "--once", env=self.faults.env())
+        if n and self.options.get("action") == faults.STOP_BEFORE:
+            self.stops(p, what)
+        code = ended(p, what)
+        self.edge.starts("%s: exit code %d, %s" % (what, code, self.faults.explain(PROGRAM)))
+        if code == 0:
+            assert self.edge.files()["revoked"] == server.snap, what
+
+    def stops(self, p, what):
+        """It stands still before a call: an edge starts just then."""
+        while True:
+            pid, status = os.waitpid(p.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                p.returncode = os.waitstatus_to_exitcode(status)
+                return
+            self.edge.starts("%s: stopped at %s" % (what, self.faults.explain(PROGRAM)))
+            p.send_signal(signal.SIGCONT)
+
+    def finish(self, server, what):
+        """Without a fault the next one makes all well."""
+        assert ended(self.edge.pull(server.url, "--once"), "after " + what) == 0
+        files = self.edge.files()
+        assert set(files) == {"revoked", "revoked.alive", "revoked.seen"}, (what, sorted(files))
+        assert files["revoked"] == server.snap, what
+        assert int(files["revoked.seen"]) == sequence_of(server.snap), what
+        self.edge.starts("after " + what)
+
+
+@test
+def an_edge_can_start_whatever_fails():
+    walk = Walk(CHANGES, None if ALL else 3)
+    print("# %d shapes, %d faults" % (len(walk.go()), walk.tried))
+
+
+@test
+def an_edge_can_start_when_everything_fails_from_there_on():
+    walk = Walk(CHANGES, None if ALL else 1, times=faults.FOREVER)
+    print("# %d shapes, %d faults" % (len(walk.go()), walk.tried))
+
+
+@test
+def an_edge_can_start_wherever_it_is_killed():
+    walk = Walk("rename,unlink,write,sync", None if ALL else 3, action=faults.KILL_AFTER)
+    print("# %d shapes, %d faults" % (len(walk.go()), walk.tried))
+
+
+@test
+def an_edge_can_start_between_any_two_calls():
+    walk = Walk("rename,unlink,open,write,sync", None if ALL else 2, action=faults.STOP_BEFORE)
+    print("# %d shapes, %d stops" % (len(walk.go()), walk.tried))
+
+
+@test
+def nothing_else_that_fails_costs_the_pair():
+    walk = Walk(OTHERS, None if ALL else 1)
+    print("# %d shapes, %d faults" % (len(walk.go()), walk.tried))
+
+
+main()
