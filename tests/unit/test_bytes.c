@@ -29,12 +29,31 @@ static void a_text_is_compared_with_a_string(void **state) {
       {"X-API", 5, "x-api", false, true},
       {"[", 1, "{", false, false},
       {"@", 1, "`", false, false},
+      {"AZ", 2, "az", false, true},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text text = exact(rows[i].text, rows[i].len);
     CHECK(st_text_is(text, rows[i].string) == rows[i].is, "row %zu", i);
     CHECK(st_text_is_nocase(text, rows[i].string) == rows[i].nocase, "row %zu", i);
     release(text);
+  }
+}
+
+/* Four characters at a time, or one: the same as one after the other. */
+static void classes_of_texts_are_those_of_their_characters(void **state) {
+  (void)state;
+  assert_int_equal(st_text_class(ST_TEXT("")), 0xFF);
+  assert_int_equal(st_text_class(ST_TEXT("a")), st_class_of('a'));
+  assert_int_equal(st_text_class(ST_TEXT("a/")), st_class_of('a') & st_class_of('/'));
+  assert_int_equal(st_text_class(ST_TEXT("a\x01")), 0);
+  for (size_t len = 0; len < 14; len++) {
+    for (size_t odd = 0; odd <= len; odd++) {
+      subtoken_text text = repeated("", 'a', len);
+      if (odd < len) ((char *)(uintptr_t)text.data)[odd] = '"';
+      CHECK(st_text_span(text, ST_CHAR_SEGMENT) == odd, "%zu of %zu", odd, len);
+      CHECK(st_text_span(text, 0) == 0, "%zu of %zu", odd, len);
+      release(text);
+    }
   }
 }
 
@@ -132,6 +151,13 @@ static void a_writer_remembers_an_overflow(void **state) {
   st_write_view(&writer, ST_TEXT(""));
   assert_false(writer.overflow);
   assert_false(st_writer_end(&writer));
+  assert_true(writer.overflow); /* who looks only here is told, too */
+
+  char one[1] = {'x'};
+  writer = st_writer_on(one, sizeof one);
+  st_write_char(&writer, 'a');
+  assert_false(st_writer_end(&writer));
+  assert_int_equal(one[0], 0);
 }
 
 static void a_truncated_text_is_cut_anywhere(void **state) {
@@ -175,6 +201,15 @@ static void secrets_are_compared_and_wiped(void **state) {
     for (unsigned bit = 0; bit < 8; bit++) {
       b[i] = (uint8_t)(b[i] ^ 1U << bit);
       assert_false(st_equal_secret(a, b, sizeof a));
+      b[i] = a[i];
+    }
+  }
+  /* Of any length, whether it is a multiple of a word or not. */
+  for (size_t len = 1; len < sizeof a; len++) {
+    assert_true(st_equal_secret(a, b, len));
+    for (size_t i = 0; i < sizeof a; i++) {
+      b[i] = (uint8_t)~b[i];
+      CHECK(st_equal_secret(a, b, len) == (i >= len), "%zu bytes, byte %zu", len, i);
       b[i] = a[i];
     }
   }
@@ -237,10 +272,73 @@ static void utf8_is_decoded_or_refused(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text text = exact(rows[i].bytes, rows[i].len);
-    uint32_t code = 0;
+    uint32_t code = 'A';
     CHECK(st_utf8_next(text.data, text.len, &code) == rows[i].step, "row %zu", i);
     if (rows[i].step > 0) CHECK(code == rows[i].code, "row %zu", i);
     CHECK(st_utf8_valid(text) == (rows[i].step == text.len), "row %zu", i);
+    release(text);
+  }
+}
+
+static void a_text_is_utf8_when_all_of_it_is(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool valid;
+  } rows[] = {
+      {"", true},
+      {"abc", true},
+      {"\xC3\xA9\xE2\x82\xAC!", true},
+      {"ab\xFF", false},
+      {"\xC3\xA9\xC3", false},
+      {"a\x80z", false},
+      {"ab\xE2\x82", false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    CHECK(st_utf8_valid(text) == rows[i].valid, "row %zu", i);
+    release(text);
+  }
+}
+
+/* Each first and last of a range, and what stands beside it. */
+static void controls_are_told_from_letters(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t first, last;
+  } controls[] = {{0, 0x1F},        {0x7F, 0x9F},     {0x61C, 0x61C},
+                  {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2066, 0x2069}};
+  for (uint32_t code = 0; code <= 0x10FFFF; code++) {
+    bool control = false;
+    for (size_t i = 0; i < COUNT(controls); i++) {
+      control |= code >= controls[i].first && code <= controls[i].last;
+    }
+    CHECK(st_utf8_is_control(code) == control, "U+%04X", code);
+  }
+}
+
+static void what_cannot_be_shown_is_written_escaped(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *want;
+  } rows[] = {
+      {"", ""},
+      {"plain text", "plain text"},
+      {"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80.", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80."},
+      {"a\nb", "a\\x0ab"},
+      {"\x1B[31m", "\\x1b[31m"},
+      {"\x7F", "\\x7f"},
+      {"\xC2\x9Bz", "\\xc2\\x9bz"},          /* C1 */
+      {"\xE2\x80\xAEz", "\\xe2\\x80\\xaez"}, /* right to left from here */
+      {"\xFFz\xC3", "\\xffz\\xc3"},          /* not UTF-8 */
+      {"\xED\xA0\x80", "\\xed\\xa0\\x80"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    char out[64];
+    st_writer writer = st_writer_on(out, sizeof out);
+    st_write_escaped(&writer, text);
+    CHECK(st_writer_end(&writer) && strcmp(out, rows[i].want) == 0, "row %zu: %s", i, out);
     release(text);
   }
 }
@@ -269,6 +367,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(texts_are_equal_byte_for_byte),
       cmocka_unit_test(a_text_is_compared_with_a_string),
+      cmocka_unit_test(classes_of_texts_are_those_of_their_characters),
       cmocka_unit_test(a_list_is_cut_at_its_separators),
       cmocka_unit_test(items_lose_spaces_and_tabs),
       cmocka_unit_test(a_writer_remembers_an_overflow),
@@ -277,6 +376,9 @@ int main(void) {
       cmocka_unit_test(secrets_are_compared_and_wiped),
       cmocka_unit_test(hex_digits_have_their_values),
       cmocka_unit_test(utf8_is_decoded_or_refused),
+      cmocka_unit_test(a_text_is_utf8_when_all_of_it_is),
+      cmocka_unit_test(controls_are_told_from_letters),
+      cmocka_unit_test(what_cannot_be_shown_is_written_escaped),
       cmocka_unit_test(all_of_utf8_agrees_with_a_plain_decoder),
   };
   return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);

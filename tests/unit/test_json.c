@@ -9,6 +9,45 @@ static bool valid(const char *text, size_t len) {
   return good;
 }
 
+/* Reads one value and what is in it as a caller does who knows the types, one call after the other.
+ * Each call says whether it has failed, and the reader says the same. */
+static bool read_in_pieces(st_json *json);
+
+static bool read_members(st_json *json, bool object) {
+  subtoken_text name;
+  while (object ? st_json_member(json, &name) : st_json_element(json)) {
+    assert_false(json->failed);
+    if (!read_in_pieces(json)) return false;
+  }
+  return !json->failed;
+}
+
+static bool read_in_pieces(st_json *json) {
+  subtoken_text value;
+  bool flag, done;
+  char type = st_json_peek(json);
+  if (type == '{' || type == '[') {
+    done = type == '{' ? st_json_object(json) : st_json_array(json);
+    assert_true(done != json->failed);
+    return done && read_members(json, type == '{');
+  }
+  done = type == '"'                  ? st_json_string(json, &value)
+         : type == 't' || type == 'f' ? st_json_bool(json, &flag)
+                                      : st_json_skip(json);
+  assert_true(done != json->failed);
+  return done;
+}
+
+static bool valid_in_pieces(const char *text, size_t len) {
+  subtoken_text copy = exact(text, len);
+  st_json json;
+  st_json_start(&json, (char *)(uintptr_t)copy.data, len);
+  bool good = read_in_pieces(&json) && st_json_end(&json);
+  if (json.failed) assert_false(st_json_end(&json));
+  release(copy);
+  return good;
+}
+
 static void strict_json_is_read(void **state) {
   (void)state;
   static const char *const rows[] = {
@@ -42,7 +81,10 @@ static void strict_json_is_read(void **state) {
       "\"\xEF\xBB\xBF\"",
       "{\"a\":1,\"A\":2}", /* names are told apart by case */
   };
-  for (size_t i = 0; i < COUNT(rows); i++) CHECK(valid(rows[i], strlen(rows[i])), "%s", rows[i]);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(valid(rows[i], strlen(rows[i])), "%s", rows[i]);
+    CHECK(valid_in_pieces(rows[i], strlen(rows[i])), "%s", rows[i]);
+  }
 }
 
 static void all_else_is_refused(void **state) {
@@ -138,6 +180,18 @@ static void all_else_is_refused(void **state) {
       {"\"\\ud800\\u0041\"", 0},
       {"\"\\ud800\\ud800\"", 0},
       {"\"\\udc00\\ud800\"", 0},
+      {"\"\\ud800\\ue000\"", 0},
+      {"\"\\ud800\\udbff\"", 0},
+      {"\"\\udbff\\ue000\"", 0},
+      {"\"\\udfff\"", 0},
+      {"\"\\ud800xudc00\"", 0},
+      {"\"\\ud800\\xdc00\"", 0},
+      {"\"\\ud800\\udc0g\"", 0},
+      {"\"\\ud800\\u", 0}, /* the pair's second half is not there */
+      {"\"\\ud800\\", 0},
+      {"\"\\ud800\\udc00", 0},
+      {"\"\\ud800\\udc0", 0},
+      {"\"\\ud800", 0},
       {"\"\xED\xA0\x80\"", 0},
       {"\"\x80\"", 0}, /* no UTF-8 */
       {"\"\xFF\"", 0},
@@ -158,10 +212,29 @@ static void all_else_is_refused(void **state) {
       {"{\"a\":[{\"q\":1},{\"q\":1}],\"a\":2}", 0},
       {"[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]", 0}, /* 17 */
       {"[[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]]", 0},
+      {"[[[[[[[[[[[[[[[[{", 0},
+      {"[tru]", 0}, /* in an array, where another value may follow */
+      {"[nulx]", 0},
+      {"[trux]", 0},
+      {"[falsx]", 0},
+      {"[1.]", 0},
+      {"[-]", 0},
+      {"[1e]", 0},
+      {"[01]", 0},
+      {"[09]", 0},
+      {"[x]", 0},
+      {"[\"\\x\"]", 0},
+      {"[\"\x01\"]", 0},
+      {"{\"a\":1;\"b\":2}", 0},
+      {"{\"a\\x\":1}", 0},
+      {"{\"a\";1}", 0},
+      {"{x\":1}", 0},
+      {"[1;2]", 0},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     size_t len = rows[i].len > 0 ? rows[i].len : strlen(rows[i].text);
     CHECK(!valid(rows[i].text, len), "row %zu: %s", i, rows[i].text);
+    CHECK(!valid_in_pieces(rows[i].text, len), "row %zu: %s", i, rows[i].text);
   }
 }
 
@@ -225,6 +298,8 @@ static void strings_are_unescaped_in_place(void **state) {
       {"\"\\u0001\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
        "\x01\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF", 12},
       {"\"\\ud800\\udc00\\udbff\\udfff\"", "\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 8},
+      {"\"\\ud800\\udfff\\udbff\\udc00\"", "\xF0\x90\x8F\xBF\xF4\x8F\xB0\x80", 8},
+      {"\"\\ud7ff\\ue000\"", "\xED\x9F\xBF\xEE\x80\x80", 6},
       {"\"a\\u0062c\xC3\xA9\\n.\"", "abc\xC3\xA9\n.", 7},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -348,6 +423,8 @@ static void a_position_has_line_and_column(void **state) {
   size_t line, column;
   st_json_position("ab\ncd\n\nx", 0, &line, &column);
   assert_int_equal(line * 100 + column, 101);
+  st_json_position("\nb", 1, &line, &column);
+  assert_int_equal(line * 100 + column, 201);
   st_json_position("ab\ncd\n\nx", 4, &line, &column);
   assert_int_equal(line * 100 + column, 202);
   st_json_position("ab\ncd\n\nx", 7, &line, &column);
@@ -373,6 +450,10 @@ static void strings_are_written_escaped(void **state) {
   st_json_write_string(&writer, ST_TEXT("\xC2\x80\xC2\x9F\xC2\xA0"));
   assert_true(st_writer_end(&writer));
   assert_string_equal(out, "\"\\u0080\\u009f\xC2\xA0\"");
+  writer = st_writer_on(out, sizeof out);
+  st_json_write_string(&writer, ST_TEXT("\xC3\x80z\xE2\x82\xAC\xC2\xA0\n"));
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out, "\"\xC3\x80z\xE2\x82\xAC\xC2\xA0\\u000a\"");
   writer = st_writer_on(out, sizeof out);
   st_json_write_string(&writer, ST_TEXT("a\xFF\xC3"));
   assert_true(st_writer_end(&writer));
