@@ -87,6 +87,7 @@ help:
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30; FUZZ_KEEP=DIR goes on from what DIR keeps
+## make mutation       which small faults no unit test sees: ONLY='base core/policy', SAMPLE=200 (tests/README.md)
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
@@ -274,7 +275,7 @@ $(APACHE_MODULE): $(APACHE_OBJ) $(B)/libsubtoken.a
 # A unit test that includes nothing beyond the library links what it uses of the library: it needs
 # no package but cmocka and, where no hash is computed, nothing that is fetched. The others link
 # all of the program but main.
-NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims date json narrow result)
+NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims date json json_calls narrow result)
 LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|permissive\.h|plain_path\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
 LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
@@ -407,6 +408,54 @@ aarch64-programs: $(LIB_TESTS) $(B)/tests/vectors $(B)/bench/verify
 test-aarch64: deps-aarch64
 	@$(MAKE) --no-print-directory $(AARCH64) aarch64-programs
 	@bash tests/run.sh aarch64
+
+# ---- mutation ------------------------------------------------------------------
+
+# All mutants of a file in one object, all unit tests in one program, a mutant chosen while it runs:
+# tests/mutation. The files that have no mutants come from the build for the address sanitizer.
+MUTATION = build/mutation
+MUTATION_FOLDERS = base core feed domain service store
+MUTATED ?= $(wildcard $(MUTATION_FOLDERS:%=src/%/*.c))
+MUTATION_TESTS ?= $(filter-out tests/unit/test_postgres_%,$(UNIT_SRC))
+MUTATION_OBJ = $(MUTATED:%.c=$(MUTATION)/%.o) $(MUTATION_TESTS:tests/unit/%.c=$(MUTATION)/tests/%.o)
+.PHONY: mutation deps-mutation
+mutation: deps-mutation
+	+@nice -n 15 /usr/bin/python3 tests/mutation/run.py '$(ONLY)' '$(TESTS)' '$(SAMPLE)' '$(MAKE) --no-print-directory $(subst ','\'',$(ASAN))'
+
+deps-mutation: deps deps-cmocka
+	@sh third_party/apt.sh python3-clang-14 libclang-common-14-dev
+
+.PRECIOUS: $(MUTATION)/%.c $(MUTATION)/%.o
+$(MUTATION)/%.c: %.c tests/mutation/mutate.py
+	@mkdir -p $(@D)
+	@/usr/bin/python3 tests/mutation/mutate.py $< $@ -std=gnu11 $(X86_FLAGS) $(CPPFLAGS)
+
+$(MUTATION)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
+$(MUTATION)/%.o: $(MUTATION)/%.c
+	$(info $()  MUTATED $<)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -g0 -ftrivial-auto-var-init=pattern -MMD -MP -c -o $@ $<
+
+$(MUTATION)/tests/%.o: tests/unit/%.c
+	$(info $()  TEST    $<)
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -g0 -Dmain=st_main_of_$* -MMD -MP -c -o $@ $<
+
+$(MUTATION)/runtime.o: tests/mutation/runtime.c
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
+
+$(MUTATION)/program: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
+	@printf '  LD      %s\n' $@
+	@(echo 'struct program { const char *name; int (*main)(int, char **); };'; \
+		printf 'int st_main_of_%s(int, char **);\n' $(MUTATION_TESTS:tests/unit/%.c=%); \
+		echo 'const struct program st_mutation_programs[] = {'; \
+		for t in $(MUTATION_TESTS:tests/unit/%.c=%); do echo "{\"$$t\", st_main_of_$$t},"; done; \
+		echo '{0}};') >$(MUTATION)/programs.c
+	@$(CC) $(CFLAGS) -w -c -o $(MUTATION)/programs.o $(MUTATION)/programs.c
+	@$(CC) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests,--wrap=mkdtemp,--wrap=mkstemp -o $@ $(MUTATION)/programs.o \
+		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(filter-out $(MUTATED:%.c=$(B)/%.o),$(ALL_OBJ)) $(TP_LIBS) -lcmocka $(LDLIBS)
+
+-include $(wildcard $(MUTATION)/src/*/*.d $(MUTATION)/tests/*.d)
 
 # ---- the machine's own checks ------------------------------------------------
 

@@ -261,6 +261,8 @@ static void utf8_is_decoded_or_refused(void **state) {
       {"\xED\xBF\xBF", 3, 0, 0},
       {"\xF4\x90\x80\x80", 4, 0, 0}, /* past U+10FFFF */
       {"\xF5\x80\x80\x80", 4, 0, 0},
+      {"\xF8\x90\x80\x80", 4, 0, 0},
+      {"\xFC\xBF\x80\x80", 4, 0, 0},
       {"\xFF", 1, 0, 0},
       {"\xFE", 1, 0, 0},
       {"\xC2", 1, 0, 0}, /* cut short */
@@ -278,6 +280,7 @@ static void utf8_is_decoded_or_refused(void **state) {
     CHECK(st_utf8_valid(text) == (rows[i].step == text.len), "row %zu", i);
     release(text);
   }
+  assert_int_equal(st_utf8_next("a", 0, &(uint32_t){0}), 0);
 }
 
 static void a_text_is_utf8_when_all_of_it_is(void **state) {

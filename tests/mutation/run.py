@@ -1,0 +1,171 @@
+"""run.py ONLY TESTS SAMPLE MAKE - builds the mutated program, asks which test each mutant makes a difference
+to, tries each mutant on those tests until one fails, and counts what none of them sees.
+
+ONLY:   words, of the files whose path contains one of them (`base core/policy`); empty: all
+TESTS:  the same of the unit tests (`json vector`); empty: all
+SAMPLE: so many mutants, drawn with SEED (1) and tried on the tests that are named as their file is
+Exit 0: what is not equivalent (equivalent.txt) is killed, to 95 of 100. survivors.txt has the rest.
+"""
+import glob
+import os
+import random
+import shlex
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import report
+
+OUT = "build/mutation"
+LONGEST_MS = 4000       # a test that takes longer is not used
+MUTANT_MS = 15000       # nor are more tests for one mutant, when they take longer together
+FOLDERS = ("base", "core", "feed", "domain", "service", "store")
+# What reads a token once more for each of a million chains, or asks the machine.
+ENVIRONMENT = {"SUBTOKEN_CHAINS": "2000", "ASAN_OPTIONS":
+               "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0",
+               "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+
+
+def chosen(paths, words):
+    return [p for p in paths if not words or any(w in p for w in words)]
+
+
+def own_tests(path, tests):
+    """The tests that are named as the file is, or as the front of its name."""
+    name = os.path.basename(path)[:-2]
+    return [t for t in tests if f"{t}_".startswith((f"test_{name}_", f"test_store_{name}_"))]
+
+
+class Run:
+    def __init__(self, sources, tests, make):
+        self.sources, self.tests, self.make = sources, tests, make
+        self.mutants = {}  # (path, number): what mutate.py says of it
+        self.reach = {}    # (path, number): {(program, test), ...}
+        self.ms = {}       # (program, test): how long it takes
+        self.unsound = []  # tests that fail without a mutant
+
+    def build(self):
+        began = time.monotonic()
+        program = os.path.join(OUT, "program")
+        if os.path.exists(program):
+            os.unlink(program)
+        command = shlex.split(self.make)
+        result = subprocess.run(command + [f"MUTATED={' '.join(self.sources)}",
+                                           f"MUTATION_TESTS={' '.join(f'tests/unit/{t}.c' for t in self.tests)}", program],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if result.returncode != 0:
+            sys.exit(f"run.py: the mutated program does not build:\n{result.stdout[-4000:]}")
+        self.mutants = report.load(OUT, self.sources)
+        print(f"{len(self.mutants)} mutants in {len(self.sources)} files, {len(self.tests)} test programs; "
+              f"built in {time.monotonic() - began:.0f} s", flush=True)
+
+    def program(self, *arguments, leaks=False, **more):
+        environment = dict(os.environ, **ENVIRONMENT)
+        if leaks:
+            environment["SUBTOKEN_MUTATION_LEAKS"] = "1"
+        environment.pop("SUBTOKEN_TEST_POSTGRES", None)
+        return subprocess.Popen([os.path.join(OUT, "program"), *arguments], stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True, env=environment, **more)
+
+    def record(self):
+        began = time.monotonic()
+        child = self.program("record", stdin=subprocess.DEVNULL)
+        program = test = None
+        for line in child.stdout:
+            word, *rest = line.split()
+            if word == "program" and len(rest) == 1:
+                program = rest[0]
+            elif word == "test":
+                test = (program, int(rest[0]))
+                if rest[1] == "p" and int(rest[2]) <= LONGEST_MS:
+                    self.ms[test] = int(rest[2])
+                else:
+                    self.unsound.append(f"{program} {rest[3]}: {'fails' if rest[1] != 'p' else 'takes long'}")
+                    test = None
+            elif word == "seen" and test is not None:
+                for number in rest[1].split(","):
+                    self.reach.setdefault((rest[0], int(number)), set()).add(test)
+        child.wait()
+        for each in self.unsound:
+            print(f"  not used: {each}")
+        print(f"{len(self.ms)} tests recorded in {time.monotonic() - began:.0f} s; they make a difference for "
+              f"{sum(1 for m in self.mutants if m in self.reach)} mutants", flush=True)
+
+    def plan(self, mutants):
+        """[(program, [(mutant, tests)])]: own tests first, then from what is quick to what is slow."""
+        own, others = {}, {}
+        for mutant in mutants:
+            mine = own_tests(mutant[0], self.tests)
+            left = MUTANT_MS
+            for test in sorted(self.reach.get(mutant, ()), key=lambda t: (t[0] not in mine, self.ms[t], t)):
+                left -= self.ms[test]
+                if left < 0:
+                    break
+                where = own if test[0] in mine else others
+                where.setdefault(test[0], {}).setdefault(mutant, []).append(test)
+        cost = {}
+        for program, test in self.ms:
+            cost[program] = cost.get(program, 0) + self.ms[program, test]
+        order = [(p, own[p]) for p in sorted(own)]
+        return order + [(p, others[p]) for p in sorted(others, key=lambda p: (cost[p], p))]
+
+    def kill(self, mutants, leaks=False):
+        """{mutant: how}, of those that a test sees; leaks: look for leaks when a test has passed."""
+        killed = {}
+        for program, lines in self.plan(mutants):
+            live = [m for m in lines if m not in killed]
+            if not live:
+                continue
+            began = time.monotonic()
+            child = self.program("run", program, leaks=leaks, stdin=subprocess.PIPE)
+            child.stdout.readline()
+            count = 0
+            for mutant in live:
+                # On a machine that does much else a test may take many times as long.
+                tests = " ".join(f"{number}:{3000 + 20 * self.ms[program, number]}"
+                                 for _, number in sorted(lines[mutant], key=lambda t: self.ms[t]))
+                child.stdin.write(f"{mutant[0]} {mutant[1]} {tests}\n")
+                child.stdin.flush()
+                answer = child.stdout.readline().split()
+                if not answer:
+                    sys.exit(f"run.py: {program} ended at mutant {mutant}")
+                if answer[0] != "p":
+                    killed[mutant] = answer[0]
+                    count += 1
+            child.stdin.close()
+            child.wait()
+            print(f"  {program}: {count} of {len(live)} killed in {time.monotonic() - began:.0f} s", flush=True)
+        return killed
+
+
+def main():
+    only, tests, sample, make = sys.argv[1:5]
+    began = time.monotonic()
+    sources = chosen(sorted(s for f in FOLDERS for s in glob.glob(f"src/{f}/*.c")), only.split())
+    names = sorted(os.path.basename(t)[:-2] for t in glob.glob("tests/unit/test_*.c") if "/test_postgres_" not in t)
+    names = chosen(names, tests.split())
+    drawn = random.Random(int(os.environ.get("SEED", "1")))
+    if sample:
+        # Three files that have tests of their own name, for the rest would be built for nothing.
+        mine = [s for s in sources if own_tests(s, names)]
+        sources = sorted(drawn.sample(mine, min(3, len(mine))))
+        names = sorted({t for s in sources for t in own_tests(s, names)})
+        print(f"seed {os.environ.get('SEED', '1')}: {', '.join(sources)}")
+    run = Run(sources, names, make)
+    run.build()
+    run.record()
+    equivalent = report.Equivalent(os.path.join(os.path.dirname(__file__), "equivalent.txt"), run.mutants)
+    mutants = sorted(m for m in run.mutants if m not in equivalent.mutants)
+    if sample:
+        mutants = sorted(drawn.sample(mutants, min(int(sample), len(mutants))))
+    killed = run.kill(mutants)
+    # What is left out may have released something.
+    print("Once more, with an eye on leaks")
+    killed.update(run.kill([m for m in mutants if m not in killed and run.mutants[m]["change"].endswith("-> nothing")],
+                           leaks=True))
+    done = report.tell(run, mutants, killed, equivalent, OUT, time.monotonic() - began)
+    sys.exit(0 if done else 1)
+
+
+main()
