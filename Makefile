@@ -88,6 +88,7 @@ help:
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30; FUZZ_KEEP=DIR goes on from what DIR keeps
 ## make mutation       which small faults no unit test sees: ONLY='base core/policy', SAMPLE=200 (tests/README.md)
+## make soak SOAK_HOURS=8   hours of work with all that happens in them
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
@@ -456,6 +457,12 @@ $(MUTATION)/program: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
 		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(filter-out $(MUTATED:%.c=$(B)/%.o),$(ALL_OBJ)) $(TP_LIBS) -lcmocka $(LDLIBS)
 
 -include $(wildcard $(MUTATION)/src/*/*.d $(MUTATION)/tests/*.d)
+
+# Hours of ordinary work with all that happens in them (tests/e2e/test_soak.py). It takes a third of the machine.
+SOAK_HOURS ?= 8
+.PHONY: soak
+soak: all nginx-module | deps-test
+	@SUBTOKEN_SOAK=$$(awk 'BEGIN { print $(SOAK_HOURS) * 3600 }') /usr/bin/python3 tests/e2e/test_soak.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 # ---- the machine's own checks ------------------------------------------------
 
