@@ -15,10 +15,12 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/ring_lines.h"
 #include "core/ring.h"
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
+#include "operations/last_signed.h"
 #include "operations/vouched_files.h"
 #include "os/clock.h"
 #include "os/directory.h"
@@ -27,71 +29,6 @@
 #include "os/lock.h"
 #include "os/random.h"
 #include "os/replace.h"
-
-#define LINES_MAX SUBTOKEN_RING_MAX
-
-/* The file, line by line, with room for one more. */
-typedef struct secret_ring {
-  char text[ST_KEYRING_FILE_MAX];
-  size_t count;
-  subtoken_text lines[LINES_MAX + 1];
-  char added[160];
-} secret_ring;
-
-static subtoken_text secret_kid_of(subtoken_text line) {
-  st_cutter cutter = {line, false};
-  subtoken_text kid;
-  (void)st_cut(&cutter, ':', &kid);
-  return kid;
-}
-
-/* The name as commands print and read it: `-` for the one without a name. */
-static subtoken_text secret_display_name(subtoken_text kid) {
-  return kid.len == 0 ? ST_TEXT("-") : kid;
-}
-
-static bool secret_load(const char *path, secret_ring *file, char *error) {
-  size_t len = 0;
-  static subtoken_ring ring;
-  bool good = st_keyring_file_read(path, file->text, &len, &ring, error) == NULL;
-  subtoken_wipe(&ring, sizeof ring);
-  if (!good) return false;
-  if (len > 0 && file->text[len - 1] == '\n') len--;
-  st_cutter cutter = {{file->text, len}, false};
-  for (file->count = 0; st_cut(&cutter, '\n', &file->lines[file->count]);) file->count++;
-  return true;
-}
-
-static bool secret_save(const char *path, const secret_ring *file, char *error) {
-  char text[ST_KEYRING_FILE_MAX + sizeof file->added];
-  size_t line;
-  static subtoken_ring ring;
-  st_writer writer = st_writer_on(text, sizeof text);
-  for (size_t i = 0; i < file->count; i++) {
-    st_write_view(&writer, file->lines[i]);
-    st_write_char(&writer, '\n');
-  }
-  bool good = !writer.overflow &&
-              subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, &line) == SUBTOKEN_OK;
-  if (!good) snprintf(error, ST_ERROR_MAX, "the ring would not be valid; nothing was changed");
-  if (good) good = st_replace_file(path, text, writer.len, error);
-  subtoken_wipe(text, sizeof text);
-  subtoken_wipe(&ring, sizeof ring);
-  return good;
-}
-
-static size_t secret_find(const secret_ring *file, subtoken_text kid) {
-  if (st_text_is(kid, "-")) kid = (subtoken_text){NULL, 0};
-  size_t i = 0;
-  while (i < file->count && !st_text_equal(secret_kid_of(file->lines[i]), kid)) i++;
-  return i;
-}
-
-static void secret_move_to_front(secret_ring *file, size_t at) {
-  subtoken_text line = file->lines[at];
-  for (; at > 0; at--) file->lines[at] = file->lines[at - 1];
-  file->lines[0] = line;
-}
 
 /* A name with the date, and random, so that it is not taken: 20261123-1f2e3d. */
 static void secret_draw_kid(char kid[16]) {
@@ -104,7 +41,7 @@ static void secret_draw_kid(char kid[16]) {
            random[2]);
 }
 
-static void secret_append(secret_ring *file, const char *kid) {
+static void secret_append(st_ring_lines *file, const char *kid) {
   uint8_t secret[32];
   st_random_fill(secret, sizeof secret);
   st_writer writer = st_writer_on(file->added, sizeof file->added);
@@ -115,34 +52,6 @@ static void secret_append(secret_ring *file, const char *kid) {
   subtoken_wipe(secret, sizeof secret);
 }
 
-/* ---- when a secret last signed ---- */
-
-static void secret_setting_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
-  kid = secret_display_name(kid);
-  snprintf(name, SUBTOKEN_KID_MAX + 16, "signed:%.*s", (int)kid.len, kid.data);
-}
-
-static bool secret_set_last_signed(st_store *store, subtoken_text kid, int64_t when, char *error) {
-  char name[SUBTOKEN_KID_MAX + 16];
-  secret_setting_name(kid, name);
-  return st_store_set_setting(store, name, when, error) == ST_STORE_OK;
-}
-
-/* Until when tokens that it signed may be valid; ST_NEVER when that is not known. */
-static int64_t secret_valid_until(st_store *store, subtoken_text kid, char *error) {
-  char name[SUBTOKEN_KID_MAX + 16];
-  int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
-  secret_setting_name(kid, name);
-  if (st_store_get_setting(store, name, &last, error) != ST_STORE_OK || last == ST_NEVER) {
-    return ST_NEVER;
-  }
-  if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORE_OK &&
-      configured > life) {
-    life = configured;
-  }
-  return last == 0 ? 0 : last + life + INT64_C(2) * SUBTOKEN_LEEWAY_MAX;
-}
-
 /* ---- the commands ---- */
 
 /* What the commands share. */
@@ -151,12 +60,20 @@ typedef struct secret_command {
   st_store *store;
   bool made; /* DATA was not there before */
   int lock;
-  secret_ring file;
+  st_ring_lines file;
   char error[ST_ERROR_MAX];
 } secret_command;
 
 static int secret_fail(secret_command *s) {
   return st_print_error(ST_EXIT_FAILED, "secret: %s", s->error);
+}
+
+static int secret_finish(secret_command *s, int code) {
+  if (s->store != NULL) st_store_close(s->store);
+  if (s->made && code != ST_EXIT_DONE) st_directory_remove(s->data.dir);
+  if (s->lock >= 0) st_lock_release(s->lock);
+  subtoken_wipe(&s->file, sizeof s->file);
+  return code;
 }
 
 static bool secret_file_may_exist(const char *path) {
@@ -173,7 +90,7 @@ static int secret_start(secret_command *s, const st_data_options *data_options, 
   s->made = make && !secret_file_may_exist(s->data.dir);
   bool good = make ? st_directory_check(s->data.dir, true, s->error)
                    : st_data_dir_check(&s->data, s->error);
-  return good ? ST_EXIT_DONE : secret_fail(s);
+  return good ? ST_EXIT_DONE : secret_finish(s, secret_fail(s));
 }
 
 /* The same for a command that changes the ring: it takes the lock. */
@@ -181,7 +98,7 @@ static int secret_start_change(secret_command *s, const st_data_options *data_op
   int begun = secret_start(s, data_options, make);
   if (begun != ST_EXIT_DONE) return begun;
   s->lock = st_lock_data_dir(s->data.dir, s->error);
-  if (s->lock < 0) return secret_fail(s);
+  if (s->lock < 0) return secret_finish(s, secret_fail(s));
   st_replace_sweep(s->data.secrets);
   return ST_EXIT_DONE;
 }
@@ -189,14 +106,6 @@ static int secret_start_change(secret_command *s, const st_data_options *data_op
 /* Made when it is not there: the ring may be older than the database. */
 static bool secret_open_store(secret_command *s) {
   return st_store_open(st_data_dir_location(&s->data), true, &s->store, s->error) == ST_STORE_OK;
-}
-
-static int secret_finish(secret_command *s, int code) {
-  if (s->store != NULL) st_store_close(s->store);
-  if (s->made && code != ST_EXIT_DONE) st_directory_remove(s->data.dir);
-  if (s->lock >= 0) st_lock_release(s->lock);
-  subtoken_wipe(&s->file, sizeof s->file);
-  return code;
 }
 
 static int secret_list(int argc, char **argv) {
@@ -212,10 +121,10 @@ static int secret_list(int argc, char **argv) {
   static secret_command s;
   int begun = secret_start(&s, &data_options, false);
   if (begun != ST_EXIT_DONE) return begun;
-  if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_fail(&s);
+  if (!st_ring_lines_load(s.data.secrets, &s.file, s.error)) return secret_fail(&s);
   if (json) fputc('[', stdout);
   for (size_t i = 0; i < s.file.count; i++) {
-    subtoken_text kid = secret_display_name(secret_kid_of(s.file.lines[i]));
+    subtoken_text kid = st_ring_lines_display_name(st_ring_lines_kid(s.file.lines[i]));
     if (json) {
       printf("%s{\"kid\":\"%.*s\",\"signs\":%s}", i > 0 ? "," : "", (int)kid.len, kid.data,
              i == 0 ? "true" : "false");
@@ -229,32 +138,62 @@ static int secret_list(int argc, char **argv) {
 }
 
 static int secret_print_kid(secret_command *s, subtoken_text kid, bool json) {
-  printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)secret_display_name(kid).len,
-         secret_display_name(kid).data);
+  printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)st_ring_lines_display_name(kid).len,
+         st_ring_lines_display_name(kid).data);
   return secret_finish(s, st_print_flush(ST_EXIT_DONE));
 }
 
-/* Written to the audit log before the change: what cannot be logged is not done. */
-static bool secret_audit(secret_command *s, const char *action, subtoken_text kid) {
+static bool secret_audit(secret_command *s, const char *action, subtoken_text kid,
+                         const char *detail) {
   char who[ST_WHO_MAX], name[SUBTOKEN_KID_MAX + 1];
   st_audit_context context = st_input_audit_context(who);
-  kid = secret_display_name(kid);
+  kid = st_ring_lines_display_name(kid);
   snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
-  return st_store_audit_add(s->store, &context, action, name, "", s->error) == ST_STORE_OK;
+  return st_store_audit_add(s->store, &context, action, name, detail, s->error) == ST_STORE_OK;
 }
 
-/* Moves the secret at `at` to the front, and keeps when the one before it last signed. */
-static bool secret_promote_line(secret_command *s, size_t at, const char *action) {
-  char old[SUBTOKEN_KID_MAX + 1];
-  subtoken_text before = secret_kid_of(s->file.lines[0]);
-  snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
-  if (!secret_set_last_signed(s->store, secret_kid_of(s->file.lines[at]), ST_NEVER, s->error) ||
-      !secret_audit(s, action, secret_kid_of(s->file.lines[at]))) {
+/* Replaces the ring. The audit log has its line before: what cannot be logged is not done. Where it
+ * is then not done, another line says so, if the store can still be written.
+ */
+static bool secret_replace(secret_command *s, const char *action, subtoken_text kid) {
+  char error[ST_ERROR_MAX];
+  bool placed;
+  if (!secret_audit(s, action, kid, "")) return false;
+  if (st_ring_lines_save(s->data.secrets, &s->file, &placed, s->error)) return true;
+  memcpy(error, s->error, sizeof error);
+  if (!placed) (void)!secret_audit(s, action, kid, "not done: the ring could not be written");
+  memcpy(s->error, error, sizeof error);
+  return false;
+}
+
+/* Every secret but the first: one that is still said to sign did so until now. */
+static bool secret_note_ends(secret_command *s) {
+  char error[ST_ERROR_MAX];
+  for (size_t i = 1; i < s->file.count; i++) {
+    subtoken_text kid = st_ring_lines_kid(s->file.lines[i]);
+    if (st_last_signed_end(s->store, kid, st_clock_now(), error)) continue;
+    kid = st_ring_lines_display_name(kid);
+    snprintf(s->error, sizeof s->error,
+             "the ring is changed, but it could not be noted when %.*s signed last: promote the "
+             "secret again that signs now: %.300s",
+             (int)kid.len, kid.data, error);
     return false;
   }
-  secret_move_to_front(&s->file, at);
-  return secret_save(s->data.secrets, &s->file, s->error) &&
-         (at == 0 || secret_set_last_signed(s->store, st_text(old), st_clock_now(), s->error));
+  return true;
+}
+
+/* Moves the secret at `at` to the front, and keeps when the one before it last signed: that it
+ * signs, until the other one does.
+ */
+static bool secret_promote_line(secret_command *s, size_t at, const char *action) {
+  subtoken_text kid = st_ring_lines_kid(s->file.lines[at]);
+  if (!st_last_signed_set(s->store, kid, ST_NEVER, s->error) ||
+      (at > 0 &&
+       !st_last_signed_set(s->store, st_ring_lines_kid(s->file.lines[0]), ST_NEVER, s->error))) {
+    return false;
+  }
+  st_ring_lines_move_to_front(&s->file, at);
+  return secret_replace(s, action, kid) && secret_note_ends(s);
 }
 
 /* With a dot and the longest audience (32 characters) such a name fits. */
@@ -325,8 +264,9 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
   int begun = secret_start_change(&s, &data_options, !promote);
   if (begun != ST_EXIT_DONE) return begun;
   if (!promote && !secret_file_may_exist(s.data.secrets)) return secret_make_ring(&s, kid, json);
-  if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_finish(&s, secret_fail(&s));
-  if (s.file.count == LINES_MAX) {
+  if (!st_ring_lines_load(s.data.secrets, &s.file, s.error))
+    return secret_finish(&s, secret_fail(&s));
+  if (s.file.count == ST_RING_LINES_MAX) {
     return secret_finish(
         &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring is full: retire a secret first"));
   }
@@ -334,7 +274,7 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
     secret_draw_kid(drawn);
     kid = drawn;
   }
-  if (secret_find(&s.file, st_text(kid)) < s.file.count) {
+  if (st_ring_lines_find(&s.file, st_text(kid)) < s.file.count) {
     return secret_finish(
         &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has a secret of this name already"));
   }
@@ -343,9 +283,8 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
   if (begun != ST_EXIT_DONE) return secret_finish(&s, begun);
   secret_append(&s.file, kid);
   bool done = promote ? secret_promote_line(&s, s.file.count - 1, "secret.rotate")
-                      : secret_set_last_signed(s.store, st_text(kid), 0, s.error) &&
-                            secret_audit(&s, "secret.add", st_text(kid)) &&
-                            secret_save(s.data.secrets, &s.file, s.error);
+                      : st_last_signed_set(s.store, st_text(kid), 0, s.error) &&
+                            secret_replace(&s, "secret.add", st_text(kid));
   return done ? secret_print_kid(&s, st_text(kid), json) : secret_finish(&s, secret_fail(&s));
 }
 
@@ -389,8 +328,8 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
   }
   arguments->code = secret_start_change(s, &given->data, false);
   if (arguments->code != ST_EXIT_DONE) return false;
-  bool loaded = secret_load(s->data.secrets, &s->file, s->error);
-  if (loaded && secret_find(&s->file, st_text(given->kid)) == s->file.count) {
+  bool loaded = st_ring_lines_load(s->data.secrets, &s->file, s->error);
+  if (loaded && st_ring_lines_find(&s->file, st_text(given->kid)) == s->file.count) {
     arguments->code = secret_finish(
         s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has no secret of this name"));
   } else if (!loaded || !secret_open_store(s)) {
@@ -417,7 +356,7 @@ static int secret_promote(int argc, char **argv) {
   if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
   int room = secret_check_room(&s, st_text(given.kid), given.force);
   if (room != ST_EXIT_DONE) return secret_finish(&s, room);
-  if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote")) {
+  if (!secret_promote_line(&s, st_ring_lines_find(&s.file, st_text(given.kid)), "secret.promote")) {
     return secret_finish(&s, secret_fail(&s));
   }
   return secret_print_kid(&s, st_text(given.kid), given.json);
@@ -458,13 +397,16 @@ static int secret_retire(int argc, char **argv) {
           "while such tokens may still be valid, or when that is not known.",
       .options = options};
   if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  size_t at = secret_find(&s.file, st_text(given.kid));
+  size_t at = st_ring_lines_find(&s.file, st_text(given.kid));
   if (at == 0) {
     return secret_finish(
         &s,
         st_print_error(ST_EXIT_REFUSED, "secret: this secret signs: promote another one first"));
   }
-  int64_t until = secret_valid_until(s.store, secret_kid_of(s.file.lines[at]), s.error);
+  int64_t until;
+  if (!st_last_signed_valid_until(s.store, st_ring_lines_kid(s.file.lines[at]), &until, s.error)) {
+    return secret_finish(&s, secret_fail(&s));
+  }
   if (!given.force && until > st_clock_now()) {
     return secret_finish(
         &s,
@@ -472,12 +414,11 @@ static int secret_retire(int argc, char **argv) {
             ST_EXIT_REFUSED,
             "secret: tokens that it signed may still be valid: --force refuses them from now on"));
   }
-  if (!secret_sign_again(&s, secret_kid_of(s.file.lines[at])) ||
-      !secret_audit(&s, "secret.retire", secret_kid_of(s.file.lines[at]))) {
+  subtoken_text kid = st_ring_lines_kid(s.file.lines[at]);
+  for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
+  if (!secret_sign_again(&s, kid) || !secret_replace(&s, "secret.retire", kid)) {
     return secret_finish(&s, secret_fail(&s));
   }
-  for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
-  if (!secret_save(s.data.secrets, &s.file, s.error)) return secret_finish(&s, secret_fail(&s));
   return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 

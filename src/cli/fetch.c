@@ -63,7 +63,7 @@ typedef struct fetch_transfer {
   st_fetch_response *response;
   size_t room, dropped;
   size_t length; /* what the body is to be, once its head was seen */
-  bool too_long;
+  bool too_long, no_memory;
   bool begun; /* something of the response has come */
 } fetch_transfer;
 
@@ -98,60 +98,88 @@ static bool fetch_is_loopback(const char *host) {
   return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127;
 }
 
+static st_fetch_status fetch_no_memory(char *error) {
+  snprintf(error, ST_ERROR_MAX, "out of memory");
+  return ST_FETCH_FAILED;
+}
+
+static st_fetch_status fetch_refuse_url(char *error, const char *text) {
+  snprintf(error, ST_ERROR_MAX, "%s", text);
+  return ST_FETCH_BAD_URL;
+}
+
+/* A part of the URL, NULL where it has none; false: out of memory. */
+static bool fetch_get_part(CURLU *url, CURLUPart part, char **text) {
+  *text = NULL;
+  return curl.url_get(url, part, text, 0) != CURLUE_OUT_OF_MEMORY;
+}
+
+static st_fetch_status fetch_check_scheme(const char *scheme, const char *host, bool local,
+                                          char *error) {
+  if (scheme == NULL || host == NULL ||
+      (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)) {
+    return fetch_refuse_url(
+        error, "the URL must start with https://, or with http:// for a server on this machine");
+  }
+  if (strcmp(scheme, "http") == 0 && !local) {
+    return fetch_refuse_url(error,
+                            "http:// is for a server on this machine only, because it would send "
+                            "the key unencrypted: use https://");
+  }
+  return ST_FETCH_DONE;
+}
+
 /* The same parser that connects, so that both see the same host. */
-static bool fetch_check_parts(CURLU *url, bool *local, char *error) {
+static st_fetch_status fetch_check_parts(CURLU *url, bool *local, char *error) {
   char *scheme = NULL, *host = NULL, *user = NULL, *password = NULL;
-  bool good = false;
-  (void)curl.url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  (void)curl.url_get(url, CURLUPART_HOST, &host, 0);
-  (void)curl.url_get(url, CURLUPART_USER, &user, 0);
-  (void)curl.url_get(url, CURLUPART_PASSWORD, &password, 0);
+  st_fetch_status checked;
+  bool got = fetch_get_part(url, CURLUPART_SCHEME, &scheme) &&
+             fetch_get_part(url, CURLUPART_HOST, &host) &&
+             fetch_get_part(url, CURLUPART_USER, &user) &&
+             fetch_get_part(url, CURLUPART_PASSWORD, &password);
   *local = host != NULL && fetch_is_loopback(host);
-  if (user != NULL || password != NULL) {
-    snprintf(error, ST_ERROR_MAX,
-             "the URL must not have a user or a password: every user of this machine can see it");
-  } else if (scheme == NULL || host == NULL ||
-             (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)) {
-    snprintf(error, ST_ERROR_MAX,
-             "the URL must start with https://, or with http:// for a server on this machine");
-  } else if (strcmp(scheme, "http") == 0 && !*local) {
-    snprintf(error, ST_ERROR_MAX,
-             "http:// is for a server on this machine only, because it would send the key "
-             "unencrypted: use https://");
+  if (!got) {
+    checked = fetch_no_memory(error);
+  } else if (user != NULL || password != NULL) {
+    checked = fetch_refuse_url(
+        error, "the URL must not have a user or a password: every user of this machine can see it");
   } else {
-    good = true;
+    checked = fetch_check_scheme(scheme, host, *local, error);
   }
   curl.free(scheme);
   curl.free(host);
   curl.free(user);
   curl.free(password);
-  return good;
+  return checked;
 }
 
 /* A URL without a path means the feed there. */
-static bool fetch_complete_path(CURLU *url, char *error) {
-  char *path = NULL;
-  (void)curl.url_get(url, CURLUPART_PATH, &path, 0);
+static st_fetch_status fetch_complete_path(CURLU *url, char *error) {
+  char *path;
+  if (!fetch_get_part(url, CURLUPART_PATH, &path)) return fetch_no_memory(error);
   bool named = path != NULL && path[0] != '\0' && strcmp(path, "/") != 0;
   curl.free(path);
-  if (named || curl.url_set(url, CURLUPART_PATH, "/v2/revocations", 0) == CURLUE_OK) return true;
-  snprintf(error, ST_ERROR_MAX, "out of memory");
-  return false;
+  if (named || curl.url_set(url, CURLUPART_PATH, "/v2/revocations", 0) == CURLUE_OK) {
+    return ST_FETCH_DONE;
+  }
+  return fetch_no_memory(error);
 }
 
-static CURLU *fetch_read_url(const char *text, bool *local, char *error) {
+static st_fetch_status fetch_parse_url(CURLU *url, const char *text, bool *local, char *error) {
+  CURLUcode code = curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+  if (code == CURLUE_OUT_OF_MEMORY) return fetch_no_memory(error);
+  if (code != CURLUE_OK) return fetch_refuse_url(error, "the URL is not valid");
+  st_fetch_status checked = fetch_check_parts(url, local, error);
+  return checked == ST_FETCH_DONE ? fetch_complete_path(url, error) : checked;
+}
+
+static st_fetch_status fetch_read_url(const char *text, fetch_server *server, char *error) {
   CURLU *url = curl.url();
-  if (url == NULL) {
-    snprintf(error, ST_ERROR_MAX, "out of memory");
-    return NULL;
-  }
-  if (curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
-    snprintf(error, ST_ERROR_MAX, "the URL is not valid");
-  } else if (fetch_check_parts(url, local, error) && fetch_complete_path(url, error)) {
-    return url;
-  }
-  curl.url_cleanup(url);
-  return NULL;
+  if (url == NULL) return fetch_no_memory(error);
+  st_fetch_status status = fetch_parse_url(url, text, &server->local, error);
+  if (status == ST_FETCH_DONE) server->url = url;
+  if (status != ST_FETCH_DONE) curl.url_cleanup(url);
+  return status;
 }
 
 /* ---- what arrives ---- */
@@ -209,6 +237,7 @@ static bool fetch_make_room(fetch_transfer *to, size_t more) {
   while (room - response->len < more) room *= 2;
   if (to->length > 0 && room > to->length) room = to->length;
   uint8_t *body = realloc(response->body, room);
+  to->no_memory = body == NULL;
   if (body == NULL) return false;
   response->body = body;
   to->room = room;
@@ -353,6 +382,7 @@ static st_fetch_status fetch_status_of(st_fetch *fetch, const fetch_transfer *to
         "the response is not a snapshot, is longer than it says, or is larger than --max-size");
     return ST_FETCH_UNFIT;
   }
+  if (to->no_memory) return fetch_no_memory(error);
   if (code == CURLE_OPERATION_TIMEDOUT) {
     snprintf(error, ST_ERROR_MAX,
              "the server cannot be reached, or did not send the whole response, in time");
@@ -421,40 +451,36 @@ void st_fetch_response_free(st_fetch_response *response) {
 }
 
 /* With several, the error says which one. */
-static bool fetch_read_urls(st_fetch *fetch, char *error) {
+static st_fetch_status fetch_read_urls(st_fetch *fetch, char *error) {
   for (size_t i = 0; i < fetch->settings.url_count; i++) {
     char wrong[ST_ERROR_MAX - 32]; /* beside the number */
-    fetch_server *server = &fetch->servers[i];
-    server->url = fetch_read_url(fetch->settings.urls[i], &server->local, error);
-    if (server->url != NULL) continue;
+    st_fetch_status status = fetch_read_url(fetch->settings.urls[i], &fetch->servers[i], error);
+    if (status == ST_FETCH_DONE) continue;
     if (fetch->settings.url_count > 1) {
       snprintf(wrong, sizeof wrong, "%s", error);
       snprintf(error, ST_ERROR_MAX, "number %zu: %s", i + 1, wrong);
     }
-    return false;
+    return status;
   }
-  return true;
+  return ST_FETCH_DONE;
 }
 
 st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error) {
   *fetch = NULL;
   if (!fetch_load_library(error)) return ST_FETCH_FAILED;
   st_fetch *made = calloc(1, sizeof *made);
-  if (made == NULL) {
-    snprintf(error, ST_ERROR_MAX, "out of memory");
-    return ST_FETCH_FAILED;
-  }
+  if (made == NULL) return fetch_no_memory(error);
   made->settings = *settings;
-  if (!fetch_read_urls(made, error)) {
+  st_fetch_status read = fetch_read_urls(made, error);
+  if (read != ST_FETCH_DONE) {
     st_fetch_stop(made);
-    return ST_FETCH_BAD_URL;
+    return read;
   }
   made->multi = curl.multi_init();
   made->easy = curl.easy_init();
   if (made->multi == NULL || made->easy == NULL) {
-    snprintf(error, ST_ERROR_MAX, "out of memory");
     st_fetch_stop(made);
-    return ST_FETCH_FAILED;
+    return fetch_no_memory(error);
   }
   *fetch = made;
   return ST_FETCH_DONE;

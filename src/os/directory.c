@@ -29,11 +29,11 @@ bool st_directory_sync_of(const char *path) {
   return ok;
 }
 
-static bool directory_make(const char *path, char *error) {
-  if (mkdir(path, 0700) != 0) {
-    return errno == EEXIST || st_error_set(error, "cannot create %s: %m", st_error_path(path));
-  }
-  return st_directory_sync_of(path) ||
+/* *made: it was not there before. */
+static bool directory_make(const char *path, bool *made, char *error) {
+  *made = mkdir(path, 0700) == 0;
+  if (!*made && errno == EEXIST) return true;
+  return (*made && st_directory_sync_of(path)) ||
          st_error_set(error, "cannot create %s: %m", st_error_path(path));
 }
 
@@ -59,8 +59,7 @@ static bool directory_check_open(int fd, const char *path, char *error) {
   return true;
 }
 
-bool st_directory_check(const char *path, bool make, char *error) {
-  if (make && !directory_make(path, error)) return false;
+static bool directory_check(const char *path, char *error) {
   int fd = st_file_open(path, O_RDONLY | O_DIRECTORY);
   if (fd < 0) {
     return errno == ENOTDIR ? st_error_set(error, "%s is not a directory", st_error_path(path))
@@ -68,6 +67,13 @@ bool st_directory_check(const char *path, bool make, char *error) {
   }
   bool ok = directory_check_open(fd, path, error);
   (void)close(fd);
+  return ok;
+}
+
+bool st_directory_check(const char *path, bool make, char *error) {
+  bool made = false;
+  bool ok = (!make || directory_make(path, &made, error)) && directory_check(path, error);
+  if (!ok && made) (void)rmdir(path); /* as it was */
   return ok;
 }
 

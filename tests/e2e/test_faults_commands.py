@@ -64,8 +64,8 @@ def cases():
         Case("issue --permissions account", stdin=of("first")),
         Case("verify", stdin=of("token"), reads=True), Case("inspect", stdin=of("token"), reads=True),
         Case("revoke", stdin=of("token")),
-        Case("secret list", reads=True), Case("secret add --kid spring", again=1), Case("secret promote winter"),
-        Case("secret rotate --kid spring", again=1), Case("secret retire winter --force", again=1),
+        Case("secret list", reads=True), Case("secret add --kid spring", again=1, apart=("facts", "audit")), Case("secret promote winter", apart=("facts", "audit")),
+        Case("secret rotate --kid spring", again=1, apart=("facts", "audit")), Case("secret retire winter --force", again=1, apart=("facts", "audit")),
         Case("secret derive --audience eu", reads=True),
         Case("policy check @policy", reads=True), Case("saltpass", stdin=PASSWORD + "\n"),
         Case("store status --json"), Case("backup @copy.db", again=3),
@@ -91,7 +91,9 @@ def explore(case, kinds, most, note, **options):
             current["site"].remove()
 
     for kind in kinds:
-        for n in f.each_site(kind, attempt, most=most, spare_stderr=True, **options):
+        # libsqlite3 does not look at what pthread_mutex_init says; glibc's never fails like this.
+        own = {"object": "-"} if kind == "mutex" else {}
+        for n in f.each_site(kind, attempt, most=most, spare_stderr=True, **own, **options):
             tried += 1
             problem = None
             if f.failed():

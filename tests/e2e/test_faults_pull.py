@@ -212,4 +212,49 @@ def nothing_else_that_fails_costs_the_pair():
     print("# %d shapes, %d faults" % (len(walk.go()), walk.tried))
 
 
+def until(condition, p, what):
+    """As long as the pull runs; says what it has written when it ends."""
+    wait(lambda: condition() or p.poll() is not None, what, 60)
+    assert p.poll() is None, (what, p.returncode, p.communicate()[1][-2000:])
+
+
+@test
+def a_pull_that_runs_is_well_again_once_the_fault_is_over():
+    edge, f = Edge(), faults.Faults("subtoken")
+    with FeedServer(snap(1)) as server:
+        p = edge.pull(server.url, env=f.env())
+        until(lambda: loads(edge.file) == "ok", p, "the first snapshot")
+        for number, kind in enumerate((CHANGES + "," + OTHERS).split(",") if ALL else
+                                      ("open", "rename", "memory", "connect,recv"), 2):
+            server.put(snap(number))
+            # Until that is there something of it fails, or nothing of this kind has to do with it.
+            f.arm(kind, at=1, times=faults.FOREVER, spare_stderr=True)
+            until(lambda: f.failed() > 3 or edge.files()["revoked"] == server.snap, p, kind + " fails")
+            edge.starts(kind)
+            f.disarm()
+            until(lambda: edge.files().get("revoked") == server.snap and set(edge.files()) == {
+                "revoked", "revoked.alive", "revoked.seen"}, p, kind + " no longer fails")
+            edge.starts("after " + kind)
+        p.send_signal(signal.SIGTERM)
+        assert ended(p, "SIGTERM") == 0
+
+
+@test
+def a_pull_that_is_to_run_starts_or_says_why_not():
+    f = faults.Faults("subtoken")
+    with FeedServer(snap(1)) as server:
+        def attempt(n):
+            edge = Edge()
+            p = edge.pull(server.url, "--metrics-listen", "127.0.0.1:0", env=f.env())
+            wait(lambda: p.poll() is not None or loads(edge.file) == "ok", "%s %d: an end, or a pair" % (kind, n), 60)
+            if p.poll() is None:
+                p.send_signal(signal.SIGTERM)
+            code = ended(p, "%s %d at %s" % (kind, n, f.explain(PROGRAM)))
+            assert code == 3 or loads(edge.file) == "ok", (kind, n, code, f.explain(PROGRAM))
+            assert n or code == 0, (kind, n, code)
+        for kind in ("thread,event,socket,bind,lock", "memory") + tuple((CHANGES + "," + OTHERS).split(",") if ALL else ()):
+            for _ in f.each_site(kind, attempt, most=None if ALL else 3, spare_stderr=True):
+                pass
+
+
 main()
