@@ -514,8 +514,10 @@ $(B)/fuzz/%: fuzz/%.c $(ALL_OBJ) $(TP_LIBS)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(SAN) -fsanitize=fuzzer \
 		$(ALL_OBJ) $(TP_LIBS) $(LDLIBS)
 
-# What the system gives is the fuzzer's (fuzz/model_issuer.h).
-$(B)/fuzz/fuzz_model: LDLIBS += -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
+# What the system gives is the fuzzer's (fuzz/virtual_clock.h, fuzz/lying_server.h).
+FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
+$(B)/fuzz/fuzz_model: LDLIBS += $(FUZZ_CLOCK)
+$(B)/fuzz/fuzz_postgres: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=nanosleep,--wrap=st_condition_wait
 
 fuzz-programs: $(FUZZ_BIN)
 

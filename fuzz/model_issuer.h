@@ -1,11 +1,9 @@
 /* model_issuer - an issuer without sockets and threads, for fuzz_model.c: the service over a real
- * store in a file, whose clock and randomness are the fuzzer's; and three edges that hold what it
- * tells them. The linker puts the functions __wrap_* here in the place of those of src/os.
+ * store in a file, with the clock of virtual_clock.h; and three edges that hold what it tells them.
  */
 #ifndef FUZZ_MODEL_ISSUER_H
 #define FUZZ_MODEL_ISSUER_H
 
-#include <stdarg.h>
 #include <unistd.h>
 
 #include "model.h"
@@ -19,42 +17,7 @@
 #include "service/throttle.h"
 #include "subtoken/revocations.h"
 #include "subtoken/verify.h"
-
-/* ---- the clock and randomness ---- */
-
-static int64_t clock_us = INT64_C(1700000000000000);
-
-int64_t __wrap_st_clock_now(void);
-int64_t __wrap_st_clock_now(void) {
-  return clock_us / 1000000;
-}
-
-int64_t __wrap_st_clock_now_us(void);
-int64_t __wrap_st_clock_now_us(void) {
-  return clock_us;
-}
-
-int64_t __wrap_st_clock_monotonic_us(void);
-int64_t __wrap_st_clock_monotonic_us(void) {
-  return clock_us;
-}
-
-/* splitmix64: never the same twice, and the same in each run. */
-void __wrap_st_random_fill(void *out, size_t len);
-void __wrap_st_random_fill(void *out, size_t len) {
-  static uint64_t state;
-  uint8_t *bytes = out;
-  for (size_t i = 0; i < len; i++) {
-    uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    bytes[i] = (uint8_t)(z >> 56);
-  }
-}
-
-static int64_t now(void) {
-  return clock_us / 1000000;
-}
+#include "virtual_clock.h"
 
 /* ---- the store ---- */
 

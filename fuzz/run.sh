@@ -15,7 +15,7 @@ here=$(dirname "$0")
 limit() {
 	case $1 in
 	fuzz_date) echo 64 ;;
-	fuzz_model) echo 256 ;;
+	fuzz_model | fuzz_postgres) echo 256 ;;
 	fuzz_base64url) echo 512 ;;
 	fuzz_token | fuzz_service | fuzz_request_head) echo 9000 ;;
 	*) echo 2048 ;;
@@ -30,9 +30,10 @@ one() {
 	set -- -max_total_time="${FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=2048 -max_len="$(limit "$name")" \
 		-print_final_stats=1 -verbosity=1 -artifact_prefix="$keep/$name-"
 	case $name in
-	# What a store remembers grows on purpose: leaks are looked for at the end. Its features are so
+	# What a store remembers grows on purpose: leaks are looked for at the end. The features are so
 	# many that weighing them takes longer than the input.
 	fuzz_model) set -- "$@" -detect_leaks=0 -entropic=0 ;;
+	fuzz_postgres | fuzz_service) set -- "$@" -entropic=0 ;;
 	esac
 	[ ! -f "$here/$name.dict" ] || set -- "$@" -dict="$here/$name.dict"
 	seeds=$here/corpus/$name

@@ -123,7 +123,8 @@ static st_store_status run_once(st_store *store, st_change_fn *make, const st_ch
 static bool pause_before(int tries, int64_t until_us) {
   int64_t now = st_clock_monotonic_us();
   int64_t most = INT64_C(1000) << (tries < 5 ? tries : 5);
-  int64_t rest = most / 4 + (now * INT64_C(7919) + (int64_t)(uintptr_t)&now) % (most * 3 / 4);
+  uint64_t draw = (uint64_t)now * 7919 + (uintptr_t)&now;
+  int64_t rest = most / 4 + (int64_t)(draw % ((uint64_t)most * 3 / 4));
   if (now + rest >= until_us) return false;
   (void)nanosleep(&(struct timespec){.tv_nsec = rest * 1000}, NULL);
   return true;

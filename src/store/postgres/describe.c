@@ -6,9 +6,10 @@
 #include "os/clock.h"
 #include "store/postgres/postgres.h"
 
-/* What fits of a text; a NULL is nothing. */
+/* What fits of a text; a NULL is nothing, and so is what the result does not have. */
 static void describe_text(const PGresult *rows, int row, int column, char *out, size_t size) {
-  (void)snprintf(out, size, "%s", PQgetvalue(rows, row, column));
+  bool there = PQgetisnull(rows, row, column) == 0;
+  (void)snprintf(out, size, "%s", there ? PQgetvalue(rows, row, column) : "");
 }
 
 static bool describe_server(st_postgres_connection *c, st_store_description *d, int64_t until_us) {

@@ -29,7 +29,8 @@ int64_t st_postgres_hash(const st_postgres_db *db, const st_value *sub) {
 
 /* ---- another hash key ---- */
 
-/* Up to so many rows of a table: their names, the hashes of their subs, and the last name. */
+/* Up to so many rows of a table: their names, the hashes of their subs, and the last name. Names
+ * come in their order, from the last one on: else this could go on without end. */
 typedef struct anew {
   st_postgres_list names, hashes;
   char last[ST_SUB_LEN + 1];
@@ -39,14 +40,17 @@ static bool anew_take(st_postgres_db *db, anew *all, const PGresult *rows) {
   int count = PQntuples(rows);
   all->names.count = all->hashes.count = 0;
   for (int i = 0; i < count; i++) {
+    char before[sizeof all->last];
+    memcpy(before, all->last, sizeof before);
     st_value sub = st_db_bytes(PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1));
-    if ((size_t)PQgetlength(rows, i, 0) != all->names.len ||
-        !st_postgres_list_add(&all->names, PQgetvalue(rows, i, 0)) ||
+    if (!st_postgres_text(rows, i, 0, all->last, sizeof all->last) ||
+        strlen(all->last) != all->names.len || strcmp(all->last, before) <= 0 ||
+        !st_postgres_list_add(&all->names, all->last) ||
         !st_postgres_list_add_number(&all->hashes, st_postgres_hash(db, &sub))) {
       return false;
     }
   }
-  return count == 0 || st_postgres_text(rows, count - 1, 0, all->last, sizeof all->last);
+  return true;
 }
 
 static bool anew_table(st_postgres_db *db, int read, int write, size_t len) {

@@ -50,7 +50,9 @@ static st_store_status state_take(const state_question *q, int64_t *from, bool *
     *synchronous = st_postgres_number(row, 0, 5) != 0;
   }
   PQclear(row);
-  if (state->sequence >= 1 && *from >= 1 && state->time >= 1) return ST_STORE_OK;
+  if (state->sequence >= 1 && *from >= 1 && state->time >= 1 && state->time <= SUBTOKEN_TIME_MAX) {
+    return ST_STORE_OK;
+  }
   return st_db_fail(q->error, "%s is damaged: it has no sequence", st_db_name(&q->store->base));
 }
 
@@ -187,12 +189,31 @@ static uint64_t state_number(const uint8_t *bytes) {
   return be64toh(number);
 }
 
+static st_store_status state_damaged(const state_question *q) {
+  return st_db_fail(q->error, "%s is damaged: what it lists is not as it was written",
+                    st_db_name(&q->store->base));
+}
+
 /* Column `column` of the only row is numbers of eight bytes, one behind the other. */
 static bool state_numbers(const PGresult *row, int column, const uint8_t **numbers, size_t *count) {
-  if (PQntuples(row) != 1) return false;
+  if (PQntuples(row) != 1 || PQgetisnull(row, 0, column) == 1) return false;
   *numbers = (const uint8_t *)PQgetvalue(row, 0, column);
   *count = (size_t)PQgetlength(row, 0, column) / 8;
   return PQgetlength(row, 0, column) % 8 == 0;
+}
+
+/* The same of hashes, each once and in their order, none below the first. Were they not, parts
+ * could go on without end.
+ */
+static bool state_hashes(const PGresult *row, int column, int64_t first, const uint8_t **hashes,
+                         size_t *count) {
+  if (!state_numbers(row, column, hashes, count)) return false;
+  for (size_t i = 0; i < *count; i++) {
+    int64_t hash = (int64_t)state_number(*hashes + 8 * i);
+    if (hash < first || (i > 0 && hash == first)) return false;
+    first = hash;
+  }
+  return true;
 }
 
 /* In parts of the order of the hashes, so that neither side holds all of them twice. *next: where
@@ -205,11 +226,12 @@ static st_store_status state_read_part(const state_question *q, state_items *all
       st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_HASHES,
                       ST_VALUES(st_db_number(*next), st_db_number(STEP_HASHES)), q->until_us);
   if (row == NULL) return state_fails(q);
-  bool ok = state_numbers(row, 0, &numbers, &count) && state_make_room(all, count);
-  uint64_t *hashes = (uint64_t *)all->items + all->count;
+  bool read = state_hashes(row, 0, *next, &numbers, &count),
+       ok = read && state_make_room(all, count);
+  uint64_t *hashes = ok ? (uint64_t *)all->items + all->count : NULL;
   for (size_t i = 0; ok && i < count; i++) hashes[i] = state_number(numbers + 8 * i);
   PQclear(row);
-  if (!ok) return no_memory(q);
+  if (!ok) return read ? no_memory(q) : state_damaged(q);
   all->count += count;
   *more = count == STEP_HASHES && hashes[count - 1] != (uint64_t)INT64_MAX;
   if (*more) *next = (int64_t)hashes[count - 1] + 1;
@@ -258,11 +280,12 @@ static st_store_status state_read_pending(const state_question *q, state_items *
   PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_PENDING,
                                   ST_NO_VALUES, q->until_us);
   if (row == NULL) return state_fails(q);
-  bool ok = state_numbers(row, 0, &added.at, &added.left) &&
-            state_numbers(row, 1, &dropped.at, &dropped.left);
-  if (ok && added.left + dropped.left > 0) ok = state_merge(all, added, dropped);
+  bool read = state_hashes(row, 0, INT64_MIN, &added.at, &added.left) &&
+              state_hashes(row, 1, INT64_MIN, &dropped.at, &dropped.left);
+  bool ok = read && (added.left + dropped.left == 0 || state_merge(all, added, dropped));
   PQclear(row);
-  return ok ? ST_STORE_OK : no_memory(q);
+  if (ok) return ST_STORE_OK;
+  return read ? no_memory(q) : state_damaged(q);
 }
 
 static st_store_status state_read_hashes(const state_question *q, state_items *all) {
@@ -282,8 +305,8 @@ static st_store_status state_read_changes(const state_question *q, state_items *
                                   ST_VALUES(st_db_number(all->since)), q->until_us);
   if (row == NULL) return state_fails(q);
   all->count = 0;
-  bool ok =
-      state_numbers(row, 0, &numbers, &count) && count % 3 == 0 && state_make_room(all, count / 3);
+  bool read = state_numbers(row, 0, &numbers, &count) && count % 3 == 0;
+  bool ok = read && state_make_room(all, count / 3);
   st_revocation_change *changes = all->items;
   for (size_t i = 0; ok && i < count / 3; i++, numbers += 24) {
     changes[i] = (st_revocation_change){.hash = state_number(numbers),
@@ -291,7 +314,7 @@ static st_store_status state_read_changes(const state_question *q, state_items *
                                         .sequence = (int64_t)state_number(numbers + 16)};
   }
   PQclear(row);
-  if (!ok) return no_memory(q);
+  if (!ok) return read ? no_memory(q) : state_damaged(q);
   all->count = count / 3;
   return ST_STORE_OK;
 }

@@ -119,8 +119,9 @@ static void watch_forget(st_postgres_watch *w, const PGresult *written) {
 
 /* Takes in the answer: what was written is forgotten before the question counts as answered. */
 static bool watch_take(st_postgres_watch *w, const PGresult *moment, const PGresult *written) {
-  char *snapshot =
-      PQntuples(moment) == 1 ? strdup(PQgetvalue(moment, 0, ST_POSTGRES_COL_POLL_SNAPSHOT)) : NULL;
+  char *snapshot = PQgetisnull(moment, 0, ST_POSTGRES_COL_POLL_SNAPSHOT) == 0
+                       ? strdup(PQgetvalue(moment, 0, ST_POSTGRES_COL_POLL_SNAPSHOT))
+                       : NULL;
   if (snapshot == NULL) return false;
   watch_forget(w, written);
   free(w->snapshot);
