@@ -97,6 +97,7 @@ help:
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
 ## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
 ## make reproduce      build a second time, elsewhere: are the bits the same?
+## make release TAG=v1.2.3   the files of a release, of a signed tag, in build/release
 ## make install        into PREFIX=/usr/local
 ## make deb            Debian packages in build/deb; `make deb-test` installs them in a fresh Debian
 ## make compile_commands.json   for clangd
@@ -297,7 +298,7 @@ TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt pytho
 	valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:apache2=apache2 apache2-dev cmd:go=golang-go cmd:openssl=openssl
 # Clients of OAuth (tests/clients), and what runs them.
-TEST_PACKAGES += python3-requests-oauthlib python3-authlib golang-golang-x-oauth2-dev ruby-oauth2
+TEST_PACKAGES += cmd:git=git cmd:ssh-keygen=openssh-client python3-requests-oauthlib python3-authlib golang-golang-x-oauth2-dev ruby-oauth2
 deps-test: deps deps-deb
 	@sh third_party/apt.sh $(TEST_PACKAGES)
 	@sh third_party/node.sh $(NODE)
@@ -649,8 +650,13 @@ dist:
 	@mkdir -p $(B)
 	git archive --prefix=subtoken-$(VERSION)/ -o $(B)/subtoken-$(VERSION).tar.gz HEAD
 
+# .github/CONTRIBUTING.md says what comes before and after.
+.PHONY: release reproduce
+release:
+	@sh third_party/apt.sh cmd:git=git python3
+	@sh src/packaging/release.sh '$(TAG)' $(B)/release
+
 # All that users get, built twice.
-.PHONY: reproduce
 reproduce: all nginx-module haproxy-module apache-module wasm
 	@sh src/packaging/reproduce.sh $(B) subtoken libsubtoken.a libsubtoken.so $(NGINX_MODULE:$(B)/%=%) \
 		$(HAPROXY_MODULE:$(B)/%=%) $(APACHE_MODULE:$(B)/%=%) wasm/subtoken.wasm wasm/package/index.inline.js
