@@ -180,6 +180,8 @@ all)
 	# them that these and load do not.
 	end_to_end build/tsan held_requests
 	on_aarch64 $aarch64
+	program "proofs, the brief form" make --no-print-directory proofs-brief
+	program "secrets, under valgrind" valgrind -q --error-limit=no build/constant_time/constant_time/secrets
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what all need.
 	for t in tests/oracles/{jose,oauth,oauth_clients}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done

@@ -18,8 +18,7 @@ unset CDPATH
 here=$(cd "$(dirname "$0")" && pwd)
 src=$here/src
 tmp=$src/tmp
-suite=trixie
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+. "$here/trixie.sh"
 
 # glob: versions our flags and rules were written for. min: the oldest without
 # known holes. Not one exact version, because mirrors drop superseded ones.
@@ -38,9 +37,6 @@ pin() {
 		keep='LICENSE.md include/civetweb.h src/civetweb.c src/*.inl' ;;
 	esac
 }
-
-say() { echo "third_party: $*"; }
-die() { echo "third_party: $*" >&2; exit 1; }
 
 # Does version $1 satisfy the pin last read?
 fits() {
@@ -66,71 +62,9 @@ settle() {
 	mv "$1" "$3"
 }
 
-# The machine's own mirrors: $main and $security, or empty.
-find_mirrors() {
-	rows=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
-		'Created-By: Packages' | grep -v '|cdrom:') || true
-	main=$(echo "$rows" | sed -n 's/^Debian|Debian|//p' | head -n 1)
-	security=$(echo "$rows" | sed -n 's/^Debian|Debian-Security|//p' | head -n 1)
-	[ -z "$main" ] || return 0
-
-	# Where apt-get update never ran, as in a fresh container image, apt knows
-	# no origins yet: go by the suites' names. The signature decides anyway.
-	code=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-	rows=$(apt-get --print-uris update |
-		sed -n "s|^'\(.*\)/dists/\([^/']*\)/InRelease'.*|\2 \1|p" | grep -v ' cdrom:') || true
-	main=$(echo "$rows" | sed -n -E "s/^($code|oldstable|stable) //p" | head -n 1)
-	security=$(echo "$rows" | sed -n -E "s/^($code|oldstable|stable)-security //p" | head -n 1)
-}
-
-# An apt root of our own, so that /etc/apt stays as it is and root is not needed.
-# The machine's proxies and passwords for mirrors still hold.
-open_apt() {
-	[ ! -e "$tmp/apt.conf" ] || return 0
-	[ -r $keyring ] || die "$keyring is missing (package debian-archive-keyring)"
-	find_mirrors
-	[ -n "$main" ] || die "no Debian mirror found in the machine's apt sources"
-	mkdir -p "$tmp/sources" "$tmp/lists/partial" "$tmp/cache"
-	: >"$tmp/status"
-	{
-		echo "deb-src [signed-by=$keyring] $main $suite main"
-		echo "deb-src [signed-by=$keyring] $main $suite-updates main"
-		# Fixes move to the main archive at each point release; the pins
-		# say whether they are there.
-		[ -z "$security" ] ||
-			echo "deb-src [signed-by=$keyring] $security $suite-security main"
-	} >"$tmp/sources/debian.list"
-	[ -n "$security" ] || say "no mirror of Debian-Security here, going on without"
-	cat >"$tmp/apt.conf.new" <<-EOF
-		Dir::Etc::sourcelist "/dev/null";
-		Dir::Etc::sourceparts "$tmp/sources";
-		Dir::Etc::preferences "/dev/null";
-		Dir::Etc::preferencesparts "/dev/null";
-		Dir::State::lists "$tmp/lists";
-		Dir::State::status "$tmp/status";
-		Dir::Cache "$tmp/cache";
-		Acquire::Languages "none";
-		Acquire::AllowInsecureRepositories "false";
-		Acquire::AllowWeakRepositories "false";
-		Acquire::AllowDowngradeToInsecureRepositories "false";
-		APT::Get::AllowUnauthenticated "false";
-		APT::Update::Error-Mode "any";
-		// The user _apt may not enter our directory.
-		APT::Sandbox::User "root";
-		// Hooks that are meant for the machine's own lists.
-		#clear APT::Update::Pre-Invoke;
-		#clear APT::Update::Post-Invoke;
-		#clear APT::Update::Post-Invoke-Success;
-	EOF
-	say "reading the index of Debian $suite"
-	apt-get -c "$tmp/apt.conf.new" -qq update ||
-		die "cannot get Debian's signed index (is there a network?), and the sources are not here yet"
-	mv "$tmp/apt.conf.new" "$tmp/apt.conf"
-}
-
 # Fetches the tarballs of package $1.
 download() {
-	open_apt
+	open_apt deb-src
 	offered=$(apt-cache -c "$tmp/apt.conf" showsrc --only-source "$1" |
 		sed -n 's/^Version: //p' | sort -u)
 	version=

@@ -1,5 +1,6 @@
-/* base64url and base64, strict and without allocation. The fast versions of the inner loops are in
- * base/vector.h; this file has the plain ones and decides which to use.
+/* base64url and base64, strict and without allocation. The functions ..._by are for tokens: they
+ * read tables, and the fast versions of their inner loops are in base/vector.h. All others compute
+ * each character, so that no branch and no address depends on what they read: it may be a secret.
  */
 #include "base/base64url.h"
 
@@ -56,8 +57,42 @@ bool st_base64url_decode_by(uint8_t cpu, subtoken_text text, void *out, size_t o
   return true;
 }
 
+/* ---- without a trace ---- */
+
+/* The value of a character, or one with bits above the low six. In each of the ranges, (c below its
+ * least, as a number below 0) and (c above its most) have the bits that are shifted down. */
+static inline uint8_t value_computed(uint8_t character) {
+  uint32_t c = character, next = 0;
+  next |= ((64 - c) & (c - 91)) >> 8 & (c - 64);
+  next |= ((96 - c) & (c - 123)) >> 8 & (c - 70);
+  next |= ((47 - c) & (c - 58)) >> 8 & (c + 5);
+  next |= ((44 - c) & (c - 46)) >> 8 & 63;
+  next |= ((94 - c) & (c - 96)) >> 8 & 64;
+  return (uint8_t)(next - 1);
+}
+
+/* Decodes 2 to 4 characters. What is not 0 in the answer is wrong with them. */
+static inline uint8_t group_computed(const uint8_t *in, size_t len, uint8_t *out) {
+  uint8_t a = value_computed(in[0]), b = value_computed(in[1]);
+  uint8_t c = len > 2 ? value_computed(in[2]) : 0, d = len > 3 ? value_computed(in[3]) : 0;
+  uint8_t unused = len == 2 ? b & 0x0F : len == 3 ? c & 0x03 : 0;
+  out[0] = (uint8_t)(a << 2 | b >> 4);
+  if (len > 2) out[1] = (uint8_t)(b << 4 | c >> 2);
+  if (len > 3) out[2] = (uint8_t)(c << 6 | d);
+  return ((a | b | c | d) & 0xC0) | unused;
+}
+
 bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len) {
-  return st_base64url_decode_by(0, text, out, out_size, out_len);
+  if (ST_BASE64URL_BYTES(text.len) > out_size || text.len % 4 == 1) return false;
+  uint8_t wrong = 0;
+  for (size_t at = 0; at < text.len; at += 4) {
+    size_t len = text.len - at < 4 ? text.len - at : 4;
+    wrong |= group_computed((const uint8_t *)text.data + at, len, (uint8_t *)out + at / 4 * 3);
+  }
+  bool good = wrong == 0;
+  ST_VERDICT(good);
+  if (good) *out_len = ST_BASE64URL_BYTES(text.len);
+  return good;
 }
 
 bool st_base64url_valid(subtoken_text text) {
@@ -71,19 +106,22 @@ bool st_base64url_valid(subtoken_text text) {
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-void st_base64url_write(st_writer *writer, const void *data, size_t len) {
-  st_base64url_write_by(0, writer, data, len);
-}
-
-void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len) {
+/* Where so many characters go; NULL when they do not fit. */
+static char *base64url_room(st_writer *writer, size_t len) {
   size_t need = ST_BASE64URL_LEN(len);
   if (writer->overflow || need > writer->size - writer->len) {
     writer->overflow = true;
-    return;
+    return NULL;
   }
-  const uint8_t *in = data;
   char *to = writer->out + writer->len;
   writer->len += need;
+  return to;
+}
+
+void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len) {
+  char *to = base64url_room(writer, len);
+  const uint8_t *in = data;
+  if (to == NULL) return;
   if ((cpu & ST_CPU_VECTOR) != 0) {
     size_t done = st_vector_base64url_encode(in, len, to);
     in += done;
@@ -102,16 +140,48 @@ void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, siz
   if (len == 2) *to++ = alphabet[(in[1] & 15) << 2];
 }
 
+/* The character of the low six bits: a step up or down at the end of each range. */
+static inline char character_computed(uint32_t bits) {
+  uint32_t value = bits & 63, c = value + 'A';
+  c += (25 - value) >> 8 & ('a' - 'Z' - 1);
+  c -= (51 - value) >> 8 & ('z' + 1 - '0');
+  c -= (61 - value) >> 8 & ('9' + 1 - '-');
+  c += (62 - value) >> 8 & ('_' - '-' - 1);
+  return (char)c;
+}
+
+void st_base64url_write(st_writer *writer, const void *data, size_t len) {
+  char *to = base64url_room(writer, len);
+  const uint8_t *in = data;
+  if (to == NULL) return;
+  for (size_t at = 0; at < len; at += 3) {
+    size_t left = len - at;
+    uint32_t bits = (uint32_t)in[at] << 16;
+    if (left > 1) bits |= (uint32_t)in[at + 1] << 8;
+    if (left > 2) bits |= in[at + 2];
+    *to++ = character_computed(bits >> 18);
+    *to++ = character_computed(bits >> 12);
+    if (left > 1) *to++ = character_computed(bits >> 6);
+    if (left > 2) *to++ = character_computed(bits);
+  }
+}
+
 /* ---- the standard alphabet, by way of base64url ---- */
 
+/* All bits, or none: is c this character? */
+static inline uint8_t is_character(char c, char wanted) {
+  return (uint8_t)(((uint32_t)(uint8_t)(c ^ wanted) - 1) >> 24);
+}
+
+/* c, or what stands for it in the other alphabet. */
+static inline char exchange(char c, char from, char to) {
+  return (char)(c ^ (is_character(c, from) & (from ^ to)));
+}
+
+/* What is not in the standard alphabet becomes a star, which is in neither. */
 static char to_url(char c) {
-  switch (c) {
-    case '+': return '-';
-    case '/': return '_';
-    case '-':
-    case '_': return '*'; /* not in the standard alphabet */
-    default: return c;
-  }
+  c = exchange(exchange(c, '-', '*'), '_', '*');
+  return exchange(exchange(c, '+', '-'), '/', '_');
 }
 
 static size_t padding_of(subtoken_text text) {
@@ -134,6 +204,7 @@ bool st_base64_read(subtoken_text text, st_padding padding, void *out, size_t ou
     size_t len = text.len - at < 4 ? text.len - at : 4, got = 0;
     for (size_t i = 0; i < len; i++) group[i] = to_url(text.data[at + i]);
     good = st_base64url_decode((subtoken_text){group, len}, to, ST_BASE64URL_BYTES(len), &got);
+    subtoken_wipe(group, sizeof group);
     to += got;
   }
   size_t len = ST_BASE64URL_BYTES(text.len);
@@ -150,7 +221,7 @@ void st_base64_write(st_writer *writer, st_padding padding, const void *data, si
   st_base64url_write(writer, data, len);
   for (size_t i = start; i < writer->len; i++) {
     char *c = &writer->out[i];
-    *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
+    *c = exchange(exchange(*c, '-', '+'), '_', '/');
   }
   for (size_t i = len; padding == ST_PADDED && i % 3 != 0; i++) st_write_char(writer, '=');
 }

@@ -138,7 +138,9 @@ bool st_equal_secret(const void *a, const void *b, size_t len) {
     differ |= (uint64_t)(*x ^ *y);
     __asm__ __volatile__("" : "+r"(differ));
   }
-  return differ == 0;
+  bool equal = differ == 0;
+  ST_VERDICT(equal);
+  return equal;
 }
 
 void subtoken_wipe(void *memory, size_t len) {

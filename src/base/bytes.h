@@ -116,6 +116,16 @@ static inline void st_store64(uint8_t *p, uint64_t value) {
   st_store32(p + 4, (uint32_t)(value >> 32));
 }
 
+/* What secrets were found to be, as far as everybody may know it and a branch may depend on it. In
+ * the build of tests/constant_time valgrind takes secrets for undefined, and only this makes
+ * defined what came of them; in all others it is nothing. */
+#ifdef ST_CONSTANT_TIME
+#include <valgrind/memcheck.h>
+#define ST_VERDICT(value) ((void)VALGRIND_MAKE_MEM_DEFINED(&(value), sizeof(value)))
+#else
+#define ST_VERDICT(value) ((void)0)
+#endif
+
 /* Are the bytes equal? The time does not depend on where they differ. */
 bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
 

@@ -64,7 +64,7 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
   key_states(0, pads, plain);
   key_states(secret->cpu, pads, fast);
   /* When the processor and mbedTLS differ, use mbedTLS. */
-  if (memcmp(plain, fast, sizeof plain) != 0) secret->cpu = 0;
+  if (!st_equal_secret(plain, fast, sizeof plain)) secret->cpu = 0;
   memcpy(secret->inner, plain[0], sizeof secret->inner);
   memcpy(secret->outer, plain[1], sizeof secret->outer);
   subtoken_wipe(padded, sizeof padded);

@@ -53,10 +53,10 @@ static const struct {
 bool st_ring_secret_weak(const void *secret, size_t len) {
   const uint8_t *bytes = secret;
   for (size_t period = 1; period <= len / 2; period++) {
-    if (memcmp(bytes, bytes + period, len - period) == 0) return true;
+    if (st_equal_secret(bytes, bytes + period, len - period)) return true;
   }
   for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
-    if (len == published[i].len && memcmp(secret, published[i].bytes, len) == 0) return true;
+    if (len == published[i].len && st_equal_secret(secret, published[i].bytes, len)) return true;
   }
   return false;
 }

@@ -18,9 +18,13 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   if (!st_writer_end(&writer)) abort();
 }
 
+/* A digit of upper-case hex, without a table in which a secret would be looked up. */
+static char hex_digit(unsigned value) {
+  return (char)('0' + value + ((9 - value) >> 8 & ('A' - '9' - 1)));
+}
+
 /* All characters of a whole key, from 256 random bits. */
 static void draw_whole(char key[ST_KEY_LEN + 1]) {
-  static const char hex[] = "0123456789ABCDEF";
   static const char shape[] =
       "00000000-0000-0000-0000-00000000000000000000-0000-0000-0000-000000000000";
   uint8_t random[32];
@@ -29,7 +33,7 @@ static void draw_whole(char key[ST_KEY_LEN + 1]) {
   for (size_t i = 0; i < ST_KEY_LEN; i++) {
     key[i] = '-';
     if (shape[i] == '-') continue;
-    key[i] = hex[random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15];
+    key[i] = hex_digit(random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15U);
     digit++;
   }
   key[ST_KEY_LEN] = '\0';

@@ -143,7 +143,7 @@ static bool password_take_number(subtoken_text *rest, uint32_t max, uint32_t *va
 }
 
 static bool password_read_phc(subtoken_text text, password_stored *s) {
-  subtoken_text salt, hash;
+  subtoken_text salt;
   if (!password_take(&text, "$argon2id$v=19$m=") ||
       !password_take_number(&text, MEMORY_MAX, &s->cost.memory_kib) ||
       !password_take(&text, ",t=") || !password_take_number(&text, PASSES_MAX, &s->cost.passes) ||
@@ -152,9 +152,10 @@ static bool password_read_phc(subtoken_text text, password_stored *s) {
     return false;
   }
   st_cutter cutter = {text, false};
-  return st_cut(&cutter, '$', &salt) && st_cut(&cutter, '$', &hash) && cutter.done &&
+  /* What follows is the hash alone: it is not searched for an end, and a dollar is no base64. */
+  return st_cut(&cutter, '$', &salt) && !cutter.done &&
          st_base64_read(salt, ST_UNPADDED, s->salt, sizeof s->salt, &s->salt_len) &&
-         st_base64_read(hash, ST_UNPADDED, s->hash, sizeof s->hash, &s->hash_len) &&
+         st_base64_read(cutter.rest, ST_UNPADDED, s->hash, sizeof s->hash, &s->hash_len) &&
          s->cost.memory_kib >= 8 * s->cost.lanes && s->salt_len >= SALT_MIN &&
          s->hash_len >= HASH_MIN;
 }

@@ -19,8 +19,11 @@ bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32], st_basic_l
 
 /* ---- the cache ---- */
 
+/* Where a credential lies may show in the time: without the key it says nothing of it. */
 static size_t basic_slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
-  return (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
+  size_t at = (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
+  ST_VERDICT(at);
+  return at;
 }
 
 /* *left: microseconds for which it is still good; 0 when there is none. */
