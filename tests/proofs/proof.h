@@ -1,0 +1,55 @@
+/* proof.h - what a proof is written with (tests/README.md, "Write a proof"). CBMC runs the function
+ * with every value of every nondet_… at once; what HOLDS is shown for all of them, and with it that
+ * no access is out of bounds, no pointer is wrong, nothing overflows and no shift is undefined.
+ */
+#ifndef PROOF_H
+#define PROOF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASSUME(condition) __CPROVER_assume(condition)
+#define HOLDS(condition) __CPROVER_assert(condition, #condition)
+
+/* Any value: CBMC knows functions of such names. */
+bool nondet_bool(void);
+uint8_t nondet_byte(void);
+uint32_t nondet_u32(void);
+uint64_t nondet_u64(void);
+int64_t nondet_i64(void);
+size_t nondet_size(void);
+
+/* A block of exactly this size, of any content: one byte more or less that is read is a fault. */
+static inline void *proof_block(size_t len) {
+  void *block = malloc(len);
+  ASSUME(block != NULL);
+  return block;
+}
+
+/* A copy of it. */
+static inline void *proof_copy(const void *from, size_t len) {
+  void *block = proof_block(len);
+  if (len > 0) memcpy(block, from, len);
+  return block;
+}
+
+/* CBMC has no body of its own for it. */
+void *memchr(const void *memory, int c, size_t len) {
+  const unsigned char *at = memory;
+  for (size_t i = 0; i < len; i++) {
+    if (at[i] == (unsigned char)c) return (void *)(at + i);
+  }
+  return NULL;
+}
+
+/* The body for each length from `low` to `high`, as if each were a proof of its own: the length is
+ * then a constant, and so is each index that depends on it alone. */
+#define FOR_EACH_LENGTH(len, low, high)          \
+  size_t chosen_##len = nondet_size();           \
+  for (size_t len = (low); len <= (high); len++) \
+    if (chosen_##len == len)
+
+#endif

@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""run.py CBMC [brief|faults] [NAME] - runs the proofs of tests/proofs, one after the other, as TAP.
+
+Each stands in a prove_*.c behind a comment that begins with "proof:" and says, a line each:
+
+  bound:  N=n (of what), brief N=n                the macro N in the whole form and in the brief one; a
+                                                  proof without a brief bound is left out of that form
+  small:  N=n                                     the bound at which faults are looked for, if not the brief one
+  unwind: 4*N+2                                   passes of a loop; N+3 if not told
+  loops:  f.0:20 g.1:N+1                          other numbers for loops of their own
+  limit:  FILE: text -> text                      the file is proved with this limit in place of its own
+  checks: conversion unsigned-char                what CBMC checks or supposes beyond what it always does
+  fault:  FILE: text -> text                      seeded in a copy: the brief form has to find it
+
+The first text of a limit or a fault stands in the file exactly once: else the proof fails, for it
+would show nothing. A fault that is not found fails, too; the brief form leaves them out, and `faults`
+is them alone. NAME: a pattern of the names of proofs. The seconds are those of a processor.
+"""
+import fnmatch
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.join(ROOT, 'tests', 'proofs')
+ALWAYS = ['--unwinding-assertions', '--pointer-overflow-check', '--drop-unused-functions', '--slice-formula']
+SECONDS = 3600  # a proof that takes longer has hung
+
+
+class Wrong(Exception):
+    """What keeps a proof from being run, or from showing anything."""
+
+
+class Proof:
+    def __init__(self, file, name, lines):
+        self.file, self.name = file, name
+        self.tags = {}
+        for line in lines:
+            key, _, value = line.partition(': ')
+            self.tags.setdefault(key, []).append(value)
+        bound = self.tags.get('bound', [''])[0]
+        numbers = [int(n) for n in re.findall(r'\bN=(\d+)', bound)] or [8]
+        self.whole, self.brief = numbers[0], numbers[-1]
+        small = [int(n) for n in re.findall(r'\bN=(\d+)', ' '.join(self.tags.get('small', [])))]
+        self.small = (small or [self.brief])[0]
+        self.has_brief = 'brief' in bound
+
+    def changes(self, tag):
+        """(file, from, to) of each limit or fault."""
+        found = []
+        for line in self.tags.get(tag, []):
+            file, _, rest = line.partition(': ')
+            old, _, new = rest.partition(' -> ')
+            found.append((file, old, new))
+        return found
+
+    def command(self, cbmc, n, include):
+        def number(text):
+            return str(eval(text, {'__builtins__': {}}, {'N': n}))
+        unwind = number(self.tags.get('unwind', ['N+3'])[0])
+        command = [cbmc, '--function', self.name, *ALWAYS, '--unwind', unwind]
+        loops = [loop.partition(':') for loop in ' '.join(self.tags.get('loops', [])).split()]
+        if loops:
+            command += ['--unwindset', ','.join(f'{loop}:{number(value)}' for loop, _, value in loops)]
+        for check in ' '.join(self.tags.get('checks', [])).split():
+            command.append('--unsigned-char' if check == 'unsigned-char' else f'--{check}-check')
+        for folder in [*include, 'tests/proofs', 'src', 'include']:
+            command += ['-I', folder]
+        return command + ['-D_GNU_SOURCE', f'-DN={n}', self.file]
+
+
+def read_proofs():
+    found = []
+    for file in sorted(f for f in os.listdir(HERE) if f.startswith('prove_') and f.endswith('.c')):
+        with open(os.path.join(HERE, file)) as f:
+            text = f.read()
+        for comment in re.findall(r'/\* proof: (.*?)\*/', text, re.S):
+            lines = [re.sub(r'^ \* ?', '', line).strip() for line in comment.splitlines()]
+            name = lines[0]
+            if not re.search(rf'^void {name}\(void\)', text, re.M):
+                raise Wrong(f'{file}: {name} has no function void {name}(void)')
+            found.append(Proof(f'tests/proofs/{file}', name, [line for line in lines[1:] if line]))
+    return found
+
+
+def overlay(folder, changes):
+    """Writes the changed files, which are found before those of src."""
+    texts = {}
+    for file, old, new in changes:
+        if file not in texts:
+            with open(os.path.join(ROOT, file)) as f:
+                texts[file] = f.read()
+        if texts[file].count(old) != 1:
+            raise Wrong(f'{file} has {texts[file].count(old)} times, not once: {old}')
+        texts[file] = texts[file].replace(old, new)
+    for file, text in texts.items():
+        path = os.path.join(folder, file)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w') as f:
+            f.write(text)
+
+
+def run(proof, cbmc, n, changes, work, more=()):
+    """True when CBMC shows it, and its output."""
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        overlay(folder, changes)
+        include = [os.path.join(folder, 'src'), os.path.join(folder, 'include')] if changes else []
+        done = subprocess.run([*proof.command(cbmc, n, include), *more], cwd=ROOT, capture_output=True, text=True,
+                              timeout=SECONDS)
+    output = done.stdout + done.stderr
+    if done.returncode not in (0, 10):
+        raise Wrong(output)
+    missing = re.findall('no body for callee .*', output)
+    if missing:
+        raise Wrong('\n'.join(missing))
+    return done.returncode == 0, output
+
+
+def failures(output):
+    return '\n'.join(line for line in output.splitlines() if line.endswith(': FAILURE'))
+
+
+def prove(proof, cbmc, form, work):
+    """What is wrong, or None."""
+    limits = proof.changes('limit')
+    if form != 'faults':
+        holds, output = run(proof, cbmc, proof.brief if form == 'brief' else proof.whole, limits, work)
+        if not holds:
+            return failures(output)
+    faults = proof.changes('fault')
+    if not faults:
+        return 'no fault is seeded: who says that this proof can fail?'
+    for fault in faults:
+        overlay(work, limits + [fault])
+        if form == 'brief':
+            continue
+        holds, output = run(proof, cbmc, proof.small, limits + [fault], work, ['--stop-on-fail'])
+        if holds:
+            return f'did not find the fault {fault[1]} -> {fault[2]} in {fault[0]}'
+    return None
+
+
+def processor_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main():
+    cbmc, arguments = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    form = arguments.pop(0) if arguments[:1] in (['brief'], ['faults']) else 'whole'
+    pattern = (arguments or ['*'])[0]
+    proofs = [proof for proof in read_proofs() if fnmatch.fnmatch(proof.name, pattern) and
+              (proof.has_brief or form != 'brief')]
+    failed = not proofs
+    print(f'1..{len(proofs)}')
+    with tempfile.TemporaryDirectory() as work:
+        for number, proof in enumerate(proofs, 1):
+            began = processor_seconds()
+            try:
+                wrong = prove(proof, cbmc, form, work)
+            except (Wrong, subprocess.TimeoutExpired) as error:
+                wrong = str(error)
+            took = processor_seconds() - began
+            n = {'whole': proof.whole, 'brief': proof.brief, 'faults': proof.small}[form]
+            bound = f' N={n}' if 'N=' in proof.tags['bound'][0] else ''
+            print(f"{'not ok' if wrong else 'ok'} {number} - {proof.name}{bound}, {took:.1f} s", flush=True)
+            if wrong:
+                failed = True
+                print('\n'.join('# ' + line for line in wrong.splitlines()), flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
