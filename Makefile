@@ -504,7 +504,7 @@ layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ) $(HAPROXY_OBJ) $(APACHE_OBJ)
 	@python3 tests/layers.py $(B)
 
 LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/*/*/*.c src/*/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h tests/faults/*.c tests/faults/*.h \
-	tests/bench/*.c fuzz/*.c fuzz/*.h)
+	tests/bench/*.c tests/proofs/*.c tests/proofs/*.h tests/constant_time/*.c fuzz/*.c fuzz/*.h)
 TIDY_SRC := $(wildcard src/*/*.c src/store/*/*.c)
 .PHONY: deps-lint
 deps-lint: deps deps-test

@@ -29,7 +29,9 @@ static bool proof_canonical(const uint8_t *text, size_t len) {
 /* proof: decoding_accepts_canonical_text_alone
  * bound: N=40 (characters), brief N=5
  * fault: src/base/base64url.c: (b & 0x0F) != 0 -> (b & 0x07) != 0
- * fault: src/base/base64url.c: if (left == 1) return false -> if (left == 1) return true
+ * fault: src/base/base64url.c: next |= ((44 - c) & (c - 46)) -> next |= ((43 - c) & (c - 46))
+ * fault: src/base/base64url.c: (61 - value) >> 8 -> (60 - value) >> 8
+ * fault: src/base/base64url.c: text.len % 4 == 1) return false -> text.len % 4 > 4) return false
  * fault: src/base/base64url.c: for (; left >= 4; left -= 4, in += 4, to += 3) -> for (; left >= 3;
  * left -= 4, in += 4, to += 3)
  */
@@ -42,6 +44,10 @@ void decoding_accepts_canonical_text_alone(void) {
     bool good = st_base64url_decode(view, out, size, &got);
     HOLDS(good == proof_canonical(text, len));
     HOLDS(good == st_base64url_valid(view));
+    uint8_t *by_table = proof_block(size);
+    size_t len_by_table = before;
+    HOLDS(st_base64url_decode_by(0, view, by_table, size, &len_by_table) == good);
+    HOLDS(len_by_table == got && (!good || size == 0 || memcmp(out, by_table, size) == 0));
     HOLDS(got == (good ? size : before));
     if (size > 0) HOLDS(!st_base64url_decode(view, out, size - 1, &got));
     if (!good) return;
@@ -50,6 +56,9 @@ void decoding_accepts_canonical_text_alone(void) {
     st_base64url_write(&writer, out, size);
     HOLDS(!writer.overflow && writer.len == len);
     HOLDS(len == 0 || memcmp(again, text, len) == 0);
+    writer = st_writer_on(again, len);
+    st_base64url_write_by(0, &writer, out, size);
+    HOLDS(!writer.overflow && (len == 0 || memcmp(again, text, len) == 0));
     return;
   }
 }
