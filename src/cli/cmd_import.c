@@ -371,11 +371,19 @@ static bool import_find_missing(import_job *job) {
   return true;
 }
 
+/* What fclose has no memory for it leaves NULL, and says nothing. */
+static bool import_end_report(import_job *job) {
+  bool good = ferror(job->report) == 0;
+  good = fclose(job->report) == 0 && good && job->report_text != NULL;
+  job->report = NULL;
+  return good;
+}
+
 /* The report is complete before anything is changed. */
 static int import_store(import_job *job) {
   char who[ST_WHO_MAX];
   int64_t sequence;
-  if (fflush(job->report) != 0) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
+  if (!import_end_report(job)) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
   st_audit_context context = st_input_audit_context(who);
   if (job->dry_run || job->count == 0) return ST_EXIT_DONE;
   st_store_status status =

@@ -105,7 +105,11 @@ static subtoken_result verify_decide(const subtoken_verifier *verifier,
   } else {
     result = subtoken_verify(verifier, asked->token, &request, claims);
   }
-  if (result != SUBTOKEN_OK || asked->store == NULL) return result;
+  if (asked->store == NULL) return result;
+  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
+    st_print_error(0, "verify: no revocation data: %s", asked->store->error);
+  }
+  if (result != SUBTOKEN_OK) return result;
   return verify_against_store(asked, decision);
 }
 

@@ -5,7 +5,6 @@
 #include "cli/verify_store.h"
 
 #include "core/claims.h"
-#include "operations/keys.h"
 
 static const char *verify_store_reason(const st_verify_store *source, st_store_status found) {
   if (found == ST_STORE_NOT_FOUND) return "the database has no key with this sub";
@@ -20,14 +19,14 @@ static subtoken_result verify_store_revoked(void *context, const subtoken_text *
                                             size_t count) {
   st_verify_store *source = context;
   bool revoked = false;
-  st_store_status found = source->keys.by_sub(source->keys.store, names[0], &source->key);
+  st_store_status found = st_store_by_sub(source->store, names[0], &source->key, source->error);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   source->reason = verify_store_reason(source, found);
   if (source->reason != NULL) return SUBTOKEN_REVOKED;
   if (source->key.tokens_revoked == 0 || count < 2) return SUBTOKEN_OK;
-  if (source->keys.tokens_revoked(source->keys.store, names + 1, count - 1, &revoked) !=
+  if (st_store_tokens_revoked(source->store, names + 1, count - 1, &revoked, source->error) !=
       ST_STORE_OK) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
@@ -35,7 +34,7 @@ static subtoken_result verify_store_revoked(void *context, const subtoken_text *
 }
 
 void st_verify_store_start(st_verify_store *source, st_store *store, subtoken_verifier *verifier) {
-  *source = (st_verify_store){.keys = st_keys_of(store)};
+  *source = (st_verify_store){.store = store};
   verifier->revoked = verify_store_revoked;
   verifier->revoked_context = source;
 }

@@ -4,15 +4,17 @@
 
 #include "domain/key.h"
 #include "domain/store.h"
+#include "os/error.h"
 #include "subtoken/verify.h"
 
 /* The store, and what it said of the last sub. */
 typedef struct st_verify_store {
-  st_keys keys;
+  st_store *store;
   st_key key;
-  int64_t now;         /* the caller sets it before each token */
-  const char *reason;  /* why it is revoked, or NULL */
-  subtoken_text lacks; /* the permission that its key does not have, though the token may */
+  int64_t now;              /* the caller sets it before each token */
+  const char *reason;       /* why it is revoked, or NULL */
+  char error[ST_ERROR_MAX]; /* why that is not known */
+  subtoken_text lacks;      /* the permission that its key does not have, though the token may */
 } st_verify_store;
 
 /* The verifier asks the store from now on; source must live as long as it does. */

@@ -275,8 +275,8 @@ static int replace_enter_directory(const char *path, const char *const *suffixes
   return fd;
 }
 
-static void replace_remove_temporary(const char *temporary, const char *const *suffixes) {
-  (void)unlink(temporary);
+/* What fill has left beside the temporary file. */
+static void replace_remove_beside(const char *temporary, const char *const *suffixes) {
   for (; *suffixes != NULL; suffixes++) {
     char *name = NULL;
     if (asprintf(&name, "%s%s", temporary, *suffixes) < 0) continue;
@@ -308,7 +308,8 @@ bool st_replace_fill_new(const char *path, const char *const *suffixes, st_repla
   if (!ok) (void)st_error_set(error, "cannot create %s: %m", st_error_path(path));
   if (fd >= 0) (void)close(fd);
   if (ok) ok = replace_fill_temporary(temporary, path, fill, context, exists, error);
-  if (!ok && temporary != NULL) replace_remove_temporary(temporary, suffixes);
+  if (!ok && temporary != NULL) (void)unlink(temporary);
+  if (temporary != NULL) replace_remove_beside(temporary, suffixes);
   if (directory >= 0) (void)close(directory);
   free(temporary);
   return ok;

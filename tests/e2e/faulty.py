@@ -220,9 +220,14 @@ def told(text):
     return bool(lines) and all(re.match(r"(subtoken [^:]+: .{8}|  |.*: .{8})", line) for line in lines)
 
 
-def wrong(case, expected, site, result, kind, action):
-    """What is not as it should be of an attempt, or None. Runs what comes next."""
-    killed = action in (faults.KILL_BEFORE, faults.KILL_AFTER) and result.code == -9
+def libc_ends(result, where):
+    """glibc 2.36 does not look at one malloc in its first look-up of a user; nothing has been changed then."""
+    return result.code == -signal.SIGSEGV and re.match(r"(libc\.so\.6\+\w+ < )+st_input_audit_context ", where)
+
+
+def wrong(case, expected, site, result, kind, action, where):
+    """What is not as it should be of an attempt, or None. Runs what comes next. where: the call that failed."""
+    killed = (action in (faults.KILL_BEFORE, faults.KILL_AFTER) and result.code == -9) or libc_ends(result, where)
     if "Sanitizer" in result.err or "runtime error" in result.err:
         return "sanitizer: " + result.err[-3000:]
     if result.code is None:

@@ -2,6 +2,7 @@
 on, or the process killed there; and none of it leaves anything half done (faulty.py). SUBTOKEN_FAULTS=all goes through
 every way in the code to such a call, in minutes; else a few of each command."""
 import feed
+import postgres
 from commands import EXAMPLE
 from datadir import *
 from faulty import *
@@ -12,8 +13,13 @@ ALL = os.environ.get("SUBTOKEN_FAULTS") == "all"
 def template():
     """A site with keys, users, files to import, to copy from, and to verify by."""
     if "template" not in _made:
-        site = Site(os.path.join(scratch(), "site"))
-        os.mkdir(site.root)
+        root = os.path.join(scratch(), "site")
+        os.mkdir(root)
+        site = Site(root)
+        if STORE == "postgres":
+            cluster = postgres.shared()
+            site = PostgresSite(root, cluster, cluster.database())
+            on_store(site.data, cluster.uri(site.database))
         ids = {}
         for name in ("first", "second", "third"):
             key = make_key(site.data, name=name)
@@ -77,28 +83,62 @@ def cases():
     ]
 
 
-def explore(case, kinds, most, note, **options):
-    """Every attempt of a case with one kind of call failing."""
-    expected = Expected(case, template())
-    f = faults.Faults()
-    tried = 0
-    current = {}
+def explore(case, kinds, most, **options):
+    """Attempts of a case with a call of these kinds failing, of each kind at most so many: how many there were."""
+    expected, tried = Expected(case, template()), 0
+    f = faults.Faults("subtoken")
 
     def attempt(n):
-        current["site"] = template().copy()
-        current["result"] = case.run(current["site"], f.env())
-        if n == 0:
-            current["site"].remove()
+        site = template().copy()
+        result = case.run(site, f.env())
+        f.disarm()
+        if n and f.failed():
+            where = f.explain(PROGRAM, 32)
+            problem = wrong(case, expected, site, result, kind, options.get("action"), where)
+            assert not problem, "%s: %s %d %s: %s\n    at %s" % (case.name, kind, n, options, problem, where)
+        site.remove()
 
     for kind in kinds:
         # libsqlite3 does not look at what pthread_mutex_init says; glibc's never fails like this.
         own = {"object": "-"} if kind == "mutex" else {}
-        for n in f.each_site(kind, attempt, most=most, spare_stderr=True, **own, **options):
-            tried += 1
-            problem = None
-            if f.failed():
-                problem = wrong(case, expected, current["site"], current["result"], kind, options.get("action"))
-            if problem:
-                note("%s: %s %d %s: %s\n    at %s" % (case.name, kind, n, options, problem, f.explain(PROGRAM)))
-            current["site"].remove()
+        tried += sum(1 for _ in f.each_site(kind, attempt, most=most, spare_stderr=True, **own, **options))
     return tried
+
+
+# In CI: a command of each sort, and a few calls of each sort in it.
+FEW = ("key create", "key list --json", "user delete", "secret rotate", "backup", "import @access.json", "issue")
+NETWORK = "socket,connect,resolve,send,recv,poll"
+SORTS = ["memory", NETWORK] if STORE else ["memory", "open,read,stat,map,lock,seek,close,mode", "write,sync,truncate,rename,unlink,mkdir,flush,random"]
+EVERY = [k for k in faults.KINDS if k not in ("accept", "bind", "fork", "exec")]
+
+
+def over_all(kinds, most, **options):
+    tried = 0
+    for case in cases():
+        if ALL or (case.words.startswith(FEW) and "--dry-run" not in case.words):
+            tried += explore(case, EVERY if ALL and kinds is SORTS else kinds, 40 if ALL else most, **options)
+    print("# %d faults" % tried)
+    assert tried >= len(FEW)
+
+
+@test
+def one_call_that_fails_leaves_nothing_half_done():
+    over_all(SORTS, 2)
+
+
+@test
+def nor_do_all_from_there_on():
+    over_all(SORTS[1:], 1, times=faults.FOREVER)
+
+
+@test
+def nor_does_a_short_read_or_write():
+    over_all(["send,recv" if STORE else "read,write"], 1, action=faults.SHORT)
+
+
+@test
+def nor_does_a_death():
+    over_all(["send,recv" if STORE else "write,sync,truncate,rename,unlink"], 2, action=faults.KILL_AFTER)
+
+
+main()

@@ -45,7 +45,8 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
       return st_db_fail(error, "cannot open %s: its journal cannot be %s there",
                         st_error_path(path), mode);
     }
-    (void)sqlite3_finalize(statement);
+    int ended = sqlite3_finalize(statement); /* only now the file says which journal it has */
+    if (code == SQLITE_ROW && ended != SQLITE_OK) code = ended;
     if ((code & 0xff) == SQLITE_BUSY) (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
   }
   return code == SQLITE_ROW ? ST_STORE_OK : st_sqlite_fail_db(error, path, db, "open");
