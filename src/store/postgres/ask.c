@@ -170,6 +170,9 @@ static void drop_kept(st_postgres_connection *c) {
   }
 }
 
+/* Without memory libpq loses an answer, and tells a failure that is none of the server's: what was
+ * done, prepared or committed there nobody knows here, and this connection is used no more.
+ */
 bool st_postgres_sync(st_postgres_connection *c, int64_t until_us) {
   bool ok = true, connected = c->pg != NULL;
   if (!connected) return false;
@@ -180,6 +183,7 @@ bool st_postgres_sync(st_postgres_connection *c, int64_t until_us) {
     connected = take_answer(c, &c->sent[i], until_us, &ok);
   }
   if (connected) connected = take_sync(c, until_us);
+  if (connected && !ok && c->sqlstate[0] == '\0') st_postgres_disconnect(c);
   if (!connected || !ok) drop_kept(c);
   c->sent_count = 0;
   return connected && ok;

@@ -47,6 +47,13 @@ static st_store_status db_failed(st_postgres_db *d) {
   return ST_STORE_FAILED;
 }
 
+/* A failure of this process: explain tells it. */
+bool st_postgres_no_memory(st_postgres_db *d) {
+  st_postgres_note_failure(&d->connection, "", "no memory");
+  d->failed = true;
+  return false;
+}
+
 static bool db_again(st_db *db) {
   return postgres_db(db)->again;
 }
@@ -176,7 +183,10 @@ static st_store_status db_query(st_db *db, st_sql which, const st_value *values,
   *out = NULL;
   if (!is_askable(values)) return ST_STORE_NOT_FOUND;
   rows *r = calloc(1, sizeof *r);
-  if (r == NULL) return ST_STORE_FAILED;
+  if (r == NULL) {
+    (void)st_postgres_no_memory(d);
+    return ST_STORE_FAILED;
+  }
   r->result = ask(d, (int)which, values);
   if (r->result == NULL) r->result = ask_again(d, (int)which, values);
   *out = r;

@@ -44,10 +44,13 @@ static bool anew_take(st_postgres_db *db, anew *all, const PGresult *rows) {
     memcpy(before, all->last, sizeof before);
     st_value sub = st_db_bytes(PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1));
     if (!st_postgres_text(rows, i, 0, all->last, sizeof all->last) ||
-        strlen(all->last) != all->names.len || strcmp(all->last, before) <= 0 ||
-        !st_postgres_list_add(&all->names, all->last) ||
-        !st_postgres_list_add_number(&all->hashes, st_postgres_hash(db, &sub))) {
+        strlen(all->last) != all->names.len || strcmp(all->last, before) <= 0) {
+      st_postgres_note_failure(&db->connection, "", "a row is not as it was written");
       return false;
+    }
+    if (!st_postgres_list_add(&all->names, all->last) ||
+        !st_postgres_list_add_number(&all->hashes, st_postgres_hash(db, &sub))) {
+      return st_postgres_no_memory(db);
     }
   }
   return true;

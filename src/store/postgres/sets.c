@@ -14,14 +14,14 @@
 /* ---- rows of a statement ---- */
 
 /* without (may be NULL): a settled list of those that are not added. */
-static bool take_items(st_postgres_list *list, const st_postgres_list *without,
+static bool take_items(st_postgres_db *db, st_postgres_list *list, const st_postgres_list *without,
                        const PGresult *result) {
   int rows = PQntuples(result);
   for (int i = 0; i < rows; i++) {
     const char *item = PQgetvalue(result, i, 0);
     if ((size_t)PQgetlength(result, i, 0) != list->len) return false;
     if (without != NULL && st_postgres_list_holds(without, item)) continue;
-    if (!st_postgres_list_add(list, item)) return false;
+    if (!st_postgres_list_add(list, item)) return st_postgres_no_memory(db);
   }
   st_postgres_list_settle(list);
   return true;
@@ -30,7 +30,7 @@ static bool take_items(st_postgres_list *list, const st_postgres_list *without,
 static bool grow_written(st_postgres_db *db) {
   size_t room = db->written_room * 2 + 16;
   uint64_t *grown = realloc(db->written, room * sizeof *grown);
-  if (grown == NULL) return false;
+  if (grown == NULL) return st_postgres_no_memory(db);
   db->written = grown;
   db->written_room = room;
   return true;
@@ -75,7 +75,7 @@ bool st_postgres_sets_take(st_postgres_db *db, uint32_t flags, const PGresult *r
   st_postgres_list *into = list_of(db, flags);
   if (into == NULL) return true;
   if ((flags & ST_POSTGRES_REPLACES) != 0) into->count = 0;
-  return take_items(into, into == &db->derived ? &db->base_rows : NULL, result);
+  return take_items(db, into, into == &db->derived ? &db->base_rows : NULL, result);
 }
 
 void st_postgres_sets_forget(st_postgres_db *db) {
@@ -89,10 +89,13 @@ void st_postgres_sets_forget(st_postgres_db *db) {
 /* ---- statements that are done here ---- */
 
 static bool add_row(st_postgres_db *db, const st_value *id) {
-  bool ok = id->type == ST_VALUE_TEXT && id->len == db->set.len &&
-            st_postgres_list_add(&db->set, id->data);
-  if (ok) st_postgres_list_settle(&db->set);
-  return ok;
+  if (id->len != db->set.len) {
+    st_postgres_note_failure(&db->connection, "", "an id has another length");
+    return false;
+  }
+  if (!st_postgres_list_add(&db->set, id->data)) return st_postgres_no_memory(db);
+  st_postgres_list_settle(&db->set);
+  return true;
 }
 
 bool st_postgres_sets_here(st_postgres_db *db, int which, const st_value *values) {
@@ -101,7 +104,9 @@ bool st_postgres_sets_here(st_postgres_db *db, int which, const st_value *values
     case ST_SQL_SET_ADD_ROW: return add_row(db, values);
     case ST_SQL_DERIVED_CLEAR: db->base_rows.count = db->derived.count = 0; return true;
     case ST_SQL_SNAPSHOT_CLEAR: db->snapshot.count = 0; return true;
-    case ST_SQL_SNAPSHOT_ADD: return st_postgres_list_add_number(&db->snapshot, values->number);
+    case ST_SQL_SNAPSHOT_ADD:
+      return st_postgres_list_add_number(&db->snapshot, values->number) ||
+             st_postgres_no_memory(db);
     case ST_SQL_COPY_HASH_KEY: return st_postgres_hash_key_anew(db);
     case ST_SQL_LISTED_HASH_ANEW: return st_postgres_hash_anew(db);
     default: return false;

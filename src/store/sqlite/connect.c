@@ -40,13 +40,15 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
     sqlite3_stmt *statement = NULL;
     code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (code == SQLITE_OK) code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), mode) != 0) {
-      (void)sqlite3_finalize(statement);
+    const char *is = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
+    if (is == NULL) code = SQLITE_NOMEM;
+    bool other = code == SQLITE_ROW && strcmp(is, mode) != 0;
+    int ended = sqlite3_finalize(statement); /* only now the file says which journal it has */
+    if (code == SQLITE_ROW && ended != SQLITE_OK) code = ended;
+    if (other) {
       return st_db_fail(error, "cannot open %s: its journal cannot be %s there",
                         st_error_path(path), mode);
     }
-    int ended = sqlite3_finalize(statement); /* only now the file says which journal it has */
-    if (code == SQLITE_ROW && ended != SQLITE_OK) code = ended;
     if ((code & 0xff) == SQLITE_BUSY) (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
   }
   return code == SQLITE_ROW ? ST_STORE_OK : st_sqlite_fail_db(error, path, db, "open");

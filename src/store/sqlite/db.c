@@ -5,6 +5,8 @@
 
 #include "store/sqlite/sqlite.h"
 
+#define END_TRIES 3
+
 /* ---- any statement ---- */
 
 /* Step a statement that gives no rows. */
@@ -18,6 +20,15 @@ int st_sqlite_run(sqlite3_stmt *statement) {
 void st_sqlite_finish(sqlite3_stmt *statement) {
   (void)sqlite3_reset(statement);
   (void)sqlite3_clear_bindings(statement);
+}
+
+/* Without memory even a ROLLBACK may fail. A transaction that stays open keeps the lock, or the
+ * moment in which it reads: whoever is next on this connection ends it before anything else.
+ */
+bool st_sqlite_end_transaction(sqlite3_stmt *end) {
+  sqlite3 *db = sqlite3_db_handle(end);
+  for (int i = 0; i < END_TRIES && sqlite3_get_autocommit(db) == 0; i++) (void)st_sqlite_run(end);
+  return sqlite3_get_autocommit(db) != 0;
 }
 
 bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count) {
@@ -149,14 +160,18 @@ static st_store_status db_explain(st_db *db, const char *verb, char *error) {
 /* ---- a change ---- */
 
 static st_store_status db_begin(st_db *db, int64_t until_us) {
+  st_sqlite_db *d = sqlite_db(db);
   sqlite_store(db)->until_us = until_us;
-  return st_sqlite_run(sqlite_db(db)->control[ST_SQLITE_BEGIN]) == SQLITE_OK ? ST_STORE_OK
-                                                                             : ST_STORE_FAILED;
+  return st_sqlite_end_transaction(d->control[ST_SQLITE_ROLLBACK]) &&
+                 st_sqlite_run(d->control[ST_SQLITE_BEGIN]) == SQLITE_OK
+             ? ST_STORE_OK
+             : ST_STORE_FAILED;
 }
 
 /* What is acknowledged was in the files at the path after its commit. If they are replaced between
- * the first look and the commit, the change fails, because it is not in the new ones. If they are
- * replaced later, that is a restored backup, which may be older.
+ * the first look and the commit, or cannot be looked at after it, nobody knows whether it is in
+ * those that will be used. If they are replaced later, that is a restored backup, which may be
+ * older.
  */
 static st_store_status db_commit(st_db *db, char *error) {
   st_sqlite_db *d = sqlite_db(db);
@@ -164,7 +179,7 @@ static st_store_status db_commit(st_db *db, char *error) {
   if (st_sqlite_run(d->control[ST_SQLITE_COMMIT]) != SQLITE_OK) {
     return db_explain(db, "write", error);
   }
-  if (!st_sqlite_in_place(sqlite_store(db), d->connection, error)) return ST_STORE_FAILED;
+  if (!st_sqlite_in_place(sqlite_store(db), d->connection, error)) return ST_STORE_IN_DOUBT;
   if (db->sequence != 0) st_sqlite_watch_committed(sqlite_store(db), db->sequence);
   return ST_STORE_OK;
 }
@@ -173,10 +188,7 @@ static st_store_status db_commit(st_db *db, char *error) {
  * leave it open, and must not.
  */
 static void db_rollback(st_db *db) {
-  st_sqlite_db *d = sqlite_db(db);
-  if (sqlite3_get_autocommit(d->connection) == 0) {
-    (void)st_sqlite_run(d->control[ST_SQLITE_ROLLBACK]);
-  }
+  (void)st_sqlite_end_transaction(sqlite_db(db)->control[ST_SQLITE_ROLLBACK]);
 }
 
 const st_db_ops st_sqlite_db_ops = {
@@ -207,7 +219,12 @@ st_db *st_sqlite_acquire_query_db(st_store *store, char *error) {
     (void)st_db_fail(error, "cannot read %s: no turn", st_db_name(store));
     return NULL;
   }
-  if (st_sqlite_in_place(sqlite, sqlite->queries.connection, error)) return &sqlite->queries.base;
+  st_sqlite_db *d = &sqlite->queries;
+  if (!st_sqlite_end_transaction(d->statements[ST_SQL_COPY_END])) {
+    (void)db_explain(&d->base, "read", error);
+  } else if (st_sqlite_in_place(sqlite, d->connection, error)) {
+    return &d->base;
+  }
   st_semaphore_leave(&sqlite->querying);
   return NULL;
 }
@@ -226,6 +243,6 @@ st_db *st_sqlite_begin_read(st_store *store, char *error) {
 }
 
 void st_sqlite_end_read(st_db *db) {
-  (void)st_sqlite_run(sqlite_db(db)->statements[ST_SQL_COPY_END]); /* it only read */
+  (void)st_sqlite_end_transaction(sqlite_db(db)->statements[ST_SQL_COPY_END]); /* it only read */
   st_sqlite_release_query_db(db);
 }

@@ -10,6 +10,11 @@ st_store_status st_sqlite_fail_damaged(char *error, const char *path, const char
                     st_error_path(path), what);
 }
 
+/* A column that is there and has no text: its memory is missing, and not the row damaged. */
+bool st_sqlite_is_without_memory(sqlite3 *db) {
+  return (sqlite3_errcode(db) & 0xff) == SQLITE_NOMEM;
+}
+
 /* What SQLite last complained of, before another call on db makes it forget. */
 st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb) {
   int code = db == NULL ? SQLITE_NOMEM : sqlite3_errcode(db) & 0xff;

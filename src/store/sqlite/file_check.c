@@ -113,8 +113,9 @@ st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error
     status = st_sqlite_fail_db(error, path, db, "check");
   } else {
     const char *found = (const char *)sqlite3_column_text(statement, 0);
-    bool ok = found != NULL && strcmp(found, "ok") == 0;
-    status = ok ? ST_STORE_OK : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
+    status = found == NULL              ? st_sqlite_fail_db(error, path, db, "check")
+             : strcmp(found, "ok") == 0 ? ST_STORE_OK
+                                        : st_sqlite_fail_damaged(error, path, found);
   }
   (void)sqlite3_finalize(statement);
   return status;

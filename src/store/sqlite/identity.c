@@ -10,6 +10,7 @@
  * A look costs five system calls and no lock. The main file is read through SQLite's own handle:
  * see sqlite.h.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,15 @@ bool st_sqlite_remember_files(st_sqlite *store) {
   return ok;
 }
 
+/* errno: 0, or why it cannot be told; a file that is not there is another one. */
 static bool is_same_file(const st_sqlite_file *file) {
   struct stat now;
-  return stat(file->name, &now) == 0 && now.st_dev == file->opened.st_dev &&
-         now.st_ino == file->opened.st_ino;
+  errno = 0;
+  if (stat(file->name, &now) == 0) {
+    return now.st_dev == file->opened.st_dev && now.st_ino == file->opened.st_ino;
+  }
+  if (errno == ENOENT || errno == ENOTDIR) errno = 0;
+  return false;
 }
 
 static uint32_t number_at(const uint8_t *bytes) {
@@ -67,16 +73,12 @@ static uint32_t number_at(const uint8_t *bytes) {
  */
 static bool read_start(sqlite3 *db, uint8_t header[ST_SQLITE_HEADER_LEN], sqlite3_int64 *size) {
   sqlite3_file *file = NULL;
-  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
-      file == NULL || file->pMethods == NULL) {
-    return false;
-  }
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return false;
   for (int i = 0; i < TORN_MAX; i++) {
     int code = file->pMethods->xRead(file, header, ST_SQLITE_HEADER_LEN, 0);
-    if ((code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) ||
-        file->pMethods->xFileSize(file, size) != SQLITE_OK) {
-      return false;
-    }
+    if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_OK;
+    if (code == SQLITE_OK) code = file->pMethods->xFileSize(file, size);
+    if (code != SQLITE_OK) return false;
     if (memcmp(header + HEADER_CHANGES, header + HEADER_VALID_FOR, 4) == 0) return true;
     (void)sqlite3_sleep(1);
   }
@@ -85,6 +87,7 @@ static bool read_start(sqlite3 *db, uint8_t header[ST_SQLITE_HEADER_LEN], sqlite
 
 /* What one look finds in the file. */
 typedef struct content {
+  bool read; /* false: it cannot be */
   bool ours; /* a database of ours, in the mode in which it is used */
   uint32_t changes;
   int64_t size, expected; /* in bytes: as it is, and as it says */
@@ -93,8 +96,9 @@ typedef struct content {
 static content read_content(sqlite3 *db) {
   uint8_t header[ST_SQLITE_HEADER_LEN] = {0};
   sqlite3_int64 size = 0;
-  content c = {.ours = read_start(db, header, &size) && st_sqlite_is_ours(header) &&
-                       header[HEADER_WRITE_VERSION] == 2 && header[HEADER_READ_VERSION] == 2};
+  content c = {.read = read_start(db, header, &size)};
+  c.ours = c.read && st_sqlite_is_ours(header) && header[HEADER_WRITE_VERSION] == 2 &&
+           header[HEADER_READ_VERSION] == 2;
   int64_t page = header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
   c.changes = number_at(header + HEADER_CHANGES);
   c.size = size;
@@ -135,21 +139,25 @@ static bool is_same_content(st_sqlite *store, sqlite3 *db) {
   return same;
 }
 
-/* What is wrong, or NULL. */
+/* What is wrong, or NULL. errno: 0, or why it cannot be told. */
 static const char *fault_of(st_sqlite *store, sqlite3 *db, st_sqlite_file_state *state) {
   int moved = 1;
   *state = ST_SQLITE_REPLACED;
-  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0 ||
-      !is_same_file(&store->files[0])) {
-    return "was replaced while it was in use: restart";
+  if (!is_same_file(&store->files[0]) ||
+      sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
+    return errno != 0 ? "cannot be looked at" : "was replaced while it was in use: restart";
   }
   *state = ST_SQLITE_OVERWRITTEN;
   if (!is_same_content(store, db)) {
+    bool read = read_content(db).read;
+    errno = 0;
+    if (!read) return "cannot be read";
     return "was overwritten or cut short while it was in use: stop this, then restore a backup";
   }
   *state = ST_SQLITE_REPLACED;
   for (size_t i = 1; i < ST_SQLITE_FILES; i++) {
     if (!is_same_file(&store->files[i])) {
+      if (errno != 0) return "cannot be looked at";
       return "has lost its -wal or -shm while it was in use: stop this, which saves what they "
              "held, and start again";
     }
@@ -162,7 +170,11 @@ st_sqlite_file_state st_sqlite_look(st_sqlite *store, sqlite3 *db, char *error) 
   st_sqlite_file_state state;
   const char *fault = fault_of(store, db, &state);
   atomic_store(&store->displaced, fault != NULL);
-  if (fault != NULL) (void)st_db_fail(error, "%s %s", st_error_path(store->base.name), fault);
+  if (fault != NULL) {
+    const char *path = st_error_path(store->base.name);
+    (void)(errno != 0 ? st_db_fail(error, "%s %s: %m", path, fault)
+                      : st_db_fail(error, "%s %s", path, fault));
+  }
   return state;
 }
 

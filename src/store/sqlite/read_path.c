@@ -159,6 +159,7 @@ static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const qu
   if (code != SQLITE_ROW) return read_failed(r, error);
   if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) return ST_STORE_REVOKED;
   if (!st_sqlite_take_key(row, key) || !take_digest(row, digest) || !is_answer(digest, key, ask)) {
+    if (st_sqlite_is_without_memory(r->connection)) return read_failed(r, error);
     (void)st_sqlite_fail_damaged(error, r->store->base.name,
                                  "the row of a key is not as it was written");
     return ST_STORE_FAILED;

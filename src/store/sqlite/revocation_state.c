@@ -59,13 +59,15 @@ static st_store_status ask(st_sqlite *store, st_revocation_state *state, state_f
   (void)pthread_mutex_lock(&store->reading_state);
   st_store_status status = open_state(store, error);
   if (status == ST_STORE_OK &&
-      st_sqlite_run(store->state_statements[ST_SQLITE_STATE_BEGIN]) != SQLITE_OK) {
+      (!st_sqlite_end_transaction(store->state_statements[ST_SQLITE_STATE_END]) ||
+       st_sqlite_run(store->state_statements[ST_SQLITE_STATE_BEGIN]) != SQLITE_OK)) {
     status = state_failed(store, error);
   }
   if (status == ST_STORE_OK) {
     status = read_state(store, state, &from, error);
     if (status == ST_STORE_OK && read != NULL) status = read(store, context, state, from, error);
-    (void)st_sqlite_run(store->state_statements[ST_SQLITE_STATE_END]); /* nothing was written */
+    /* Nothing was written. */
+    (void)st_sqlite_end_transaction(store->state_statements[ST_SQLITE_STATE_END]);
   }
   (void)pthread_mutex_unlock(&store->reading_state);
   return status;

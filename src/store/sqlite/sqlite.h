@@ -185,6 +185,8 @@ void st_sqlite_end_read(st_db *db);
 /* SQLITE_OK, or the failure. */
 int st_sqlite_run(sqlite3_stmt *statement);
 void st_sqlite_finish(sqlite3_stmt *statement);
+/* The transaction on its connection, if there is one, with a statement that ends it. */
+bool st_sqlite_end_transaction(sqlite3_stmt *end);
 bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count)
     __attribute__((warn_unused_result));
 bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value)
@@ -195,6 +197,7 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value)
 /* These answer ST_STORE_FAILED. */
 st_store_status st_sqlite_fail_damaged(char *error, const char *path, const char *what);
 /* What SQLite last complained of, before another call on db makes it forget. */
+bool st_sqlite_is_without_memory(sqlite3 *db);
 st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
 
 /* ---- wal_index.c: has anything been committed? ---- */

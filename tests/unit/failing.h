@@ -1,0 +1,366 @@
+/* failing - what our own code asks of others fails when a test wants it to: memory, files, threads,
+ * SQLite, libpq. The linker sends these calls to the functions here (--wrap, for every name below:
+ * Makefile); calls inside of libraries are not touched. A test lets the first call fail, then the
+ * second, and so on until nothing fails any more (FAILING_EACH), and says what must hold each time.
+ *
+ * What fails tells why as the real one does: errno, the error of the connection.
+ */
+#ifndef ST_TESTS_FAILING_H
+#define ST_TESTS_FAILING_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+  FAIL_MEMORY = 1,
+  FAIL_FILES = 2,
+  FAIL_THREADS = 4,
+  FAIL_PREPARE = 8, /* statements of SQLite */
+  FAIL_SQLITE = 16, /* all else of it */
+  FAIL_ROWS = 32,   /* its columns, as without memory */
+  FAIL_LIBPQ = 64,
+  FAIL_ALL = 127,
+};
+
+static struct {
+  _Atomic unsigned kinds;
+  _Atomic long left;   /* calls up to the one that fails */
+  _Atomic long failed; /* calls that did */
+  _Atomic long burst;  /* and so many behind it */
+  _Atomic bool everywhere;
+} failing;
+static _Thread_local bool failing_here;
+static _Thread_local const void *failing_of; /* whose last call failed: a connection */
+static _Thread_local const void *failing_pg; /* whose calls have failed: libpq goes on telling it */
+static int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
+static _Thread_local int failing_with;       /* what that one did */
+
+/* Of this thread, the call number `nth` of these kinds. */
+static inline void failing_begin(unsigned kinds, long nth) {
+  atomic_store(&failing.left, nth);
+  atomic_store(&failing.failed, 0);
+  atomic_store(&failing.kinds, kinds);
+  failing_here = true;
+  failing_pg = NULL;
+}
+
+/* Every call, or the brief form of a long test. */
+static inline long failing_step(long brief) {
+  return getenv("SUBTOKEN_FAILING_ALL") != NULL ? 1 : brief;
+}
+
+/* Did something fail? */
+static inline bool failing_end(void) {
+  atomic_store(&failing.kinds, 0);
+  failing_here = false;
+  atomic_store(&failing.burst, 0);
+  atomic_store(&failing.everywhere, false);
+  return atomic_load(&failing.failed) > 0;
+}
+
+static inline bool failing_now(unsigned what) {
+  if ((atomic_load(&failing.kinds) & what) == 0) return false;
+  if (!failing_here && !atomic_load(&failing.everywhere)) return false;
+  long left = atomic_fetch_sub(&failing.left, 1);
+  if (left > 1 || left <= -atomic_load(&failing.burst)) return false;
+  atomic_fetch_add(&failing.failed, 1);
+  return true;
+}
+
+static inline bool failing_errno(unsigned what, int code) {
+  if (!failing_now(what)) return false;
+  errno = code;
+  return true;
+}
+
+static inline bool failing_connection(unsigned what, const void *of) {
+  bool fails = failing_now(what);
+  if (fails) failing_of = of;
+  if (fails && what == FAIL_LIBPQ) failing_pg = of;
+  if (fails) failing_with = failing_code;
+  if (!fails && failing_of == of) failing_of = NULL;
+  return fails;
+}
+
+/* One call after the other fails, until a run in which none did. `nth` and `failed` are the body's
+ * to look at; a body that is long takes steps.
+ */
+#define FAILING_EACH(kinds, step, run, check)                   \
+  do {                                                          \
+    bool failed = true;                                         \
+    for (long nth = 1; failed && nth < 100000; nth += (step)) { \
+      failing_begin((kinds), nth);                              \
+      run;                                                      \
+      failed = failing_end();                                   \
+      check;                                                    \
+    }                                                           \
+    assert_false(failed);                                       \
+  } while (0)
+
+/* ---- memory ---- */
+
+#define FAILING(kind, code, type, name, parameters, arguments, failure)     \
+  type __real_##name parameters;                                            \
+  type __wrap_##name parameters;                                            \
+  type __wrap_##name parameters {                                           \
+    return failing_errno(kind, code) ? (failure) : __real_##name arguments; \
+  }
+
+FAILING(FAIL_MEMORY, ENOMEM, void *, malloc, (size_t n), (n), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, void *, calloc, (size_t n, size_t of), (n, of), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, void *, realloc, (void *old, size_t n), (old, n), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, void *, aligned_alloc, (size_t at, size_t n), (at, n), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, char *, strdup, (const char *text), (text), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, char *, strndup, (const char *text, size_t n), (text, n), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, char *, realpath, (const char *path, char *out), (path, out), NULL)
+
+int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **out, const char *format, ...) {
+  va_list list;
+  if (failing_errno(FAIL_MEMORY, ENOMEM)) return -1;
+  va_start(list, format);
+  int len = vasprintf(out, format, list);
+  va_end(list);
+  return len;
+}
+
+/* ---- files and threads ---- */
+
+FAILING(FAIL_FILES, EIO, int, stat, (const char *path, struct stat *to), (path, to), -1)
+FAILING(FAIL_FILES, EIO, int, lstat, (const char *path, struct stat *to), (path, to), -1)
+FAILING(FAIL_FILES, EIO, int, fstat, (int fd, struct stat *to), (fd, to), -1)
+FAILING(FAIL_FILES, EIO, int, statvfs, (const char *path, struct statvfs *to), (path, to), -1)
+FAILING(FAIL_FILES, EACCES, int, faccessat, (int fd, const char *path, int mode, int flags),
+        (fd, path, mode, flags), -1)
+FAILING(FAIL_FILES, EMFILE, int, eventfd, (unsigned value, int flags), (value, flags), -1)
+FAILING(FAIL_FILES, ENOMEM, int, poll, (struct pollfd * of, nfds_t count, int ms), (of, count, ms),
+        -1)
+FAILING(FAIL_FILES, EIO, ssize_t, read, (int fd, void *to, size_t n), (fd, to, n), -1)
+FAILING(FAIL_FILES, ENOSPC, ssize_t, write, (int fd, const void *of, size_t n), (fd, of, n), -1)
+FAILING(FAIL_FILES, EIO, int, fsync, (int fd), (fd), -1)
+FAILING(FAIL_FILES, EIO, int, rename, (const char *from, const char *to), (from, to), -1)
+FAILING(FAIL_FILES, EIO, int, link, (const char *from, const char *to), (from, to), -1)
+
+typedef void *failing_thread(void *);
+FAILING(FAIL_THREADS, EAGAIN, int, pthread_create,
+        (pthread_t * thread, const pthread_attr_t *with, failing_thread *run, void *context),
+        (thread, with, run, context), EAGAIN)
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) {
+  va_list list;
+  if (failing_errno(FAIL_FILES, EMFILE)) return -1;
+  va_start(list, flags);
+  mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(list, mode_t) : 0;
+  va_end(list);
+  return __real_open(path, flags, mode);
+}
+
+/* ---- SQLite ---- */
+
+#define FAILING_SQLITE(kind, of, name, parameters, arguments)                     \
+  int __real_##name parameters;                                                   \
+  int __wrap_##name parameters;                                                   \
+  int __wrap_##name parameters {                                                  \
+    return failing_connection(kind, of) ? failing_code : __real_##name arguments; \
+  }
+#define FAILING_STATEMENT(name, parameters, arguments) \
+  FAILING_SQLITE(FAIL_SQLITE, sqlite3_db_handle(s), name, parameters, arguments)
+
+int __real_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs) {
+  if (!failing_now(FAIL_SQLITE)) return __real_sqlite3_open_v2(path, db, flags, vfs);
+  *db = NULL;
+  return SQLITE_NOMEM;
+}
+
+int __real_sqlite3_prepare_v2(sqlite3 *db, const char *sql, int n, sqlite3_stmt **out,
+                              const char **tail);
+int __wrap_sqlite3_prepare_v2(sqlite3 *db, const char *sql, int n, sqlite3_stmt **out,
+                              const char **tail);
+int __wrap_sqlite3_prepare_v2(sqlite3 *db, const char *sql, int n, sqlite3_stmt **out,
+                              const char **tail) {
+  *out = NULL;
+  return failing_connection(FAIL_PREPARE, db) ? failing_code
+                                              : __real_sqlite3_prepare_v2(db, sql, n, out, tail);
+}
+
+int __real_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int n, unsigned flags,
+                              sqlite3_stmt **out, const char **tail);
+int __wrap_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int n, unsigned flags,
+                              sqlite3_stmt **out, const char **tail);
+int __wrap_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int n, unsigned flags,
+                              sqlite3_stmt **out, const char **tail) {
+  *out = NULL;
+  return failing_connection(FAIL_PREPARE, db)
+             ? failing_code
+             : __real_sqlite3_prepare_v3(db, sql, n, flags, out, tail);
+}
+
+typedef int failing_exec(void *, int, char **, char **);
+FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_exec,
+               (sqlite3 * db, const char *sql, failing_exec *each, void *context, char **problem),
+               (db, sql, each, context, problem))
+FAILING_STATEMENT(sqlite3_step, (sqlite3_stmt * s), (s))
+FAILING_STATEMENT(sqlite3_bind_int64, (sqlite3_stmt * s, int at, sqlite3_int64 n), (s, at, n))
+FAILING_STATEMENT(sqlite3_bind_text,
+                  (sqlite3_stmt * s, int at, const char *text, int len, void (*end)(void *)),
+                  (s, at, text, len, end))
+FAILING_STATEMENT(sqlite3_bind_blob,
+                  (sqlite3_stmt * s, int at, const void *bytes, int len, void (*end)(void *)),
+                  (s, at, bytes, len, end))
+FAILING_STATEMENT(sqlite3_bind_text64,
+                  (sqlite3_stmt * s, int at, const char *text, sqlite3_uint64 len,
+                   void (*end)(void *), unsigned char encoding),
+                  (s, at, text, len, end, encoding))
+FAILING_STATEMENT(sqlite3_bind_blob64,
+                  (sqlite3_stmt * s, int at, const void *bytes, sqlite3_uint64 len,
+                   void (*end)(void *)),
+                  (s, at, bytes, len, end))
+FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_busy_timeout, (sqlite3 * db, int ms), (db, ms))
+FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_busy_handler,
+               (sqlite3 * db, int (*wait)(void *, int), void *context), (db, wait, context))
+FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_file_control,
+               (sqlite3 * db, const char *name, int what, void *out), (db, name, what, out))
+static sqlite3 *failing_copy; /* that a backup writes to */
+FAILING_SQLITE(FAIL_SQLITE, failing_copy, sqlite3_backup_step, (sqlite3_backup * to, int pages),
+               (to, pages))
+FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_create_function_v2,
+               (sqlite3 * db, const char *name, int count, int flags, void *context,
+                void (*run)(sqlite3_context *, int, sqlite3_value **),
+                void (*step)(sqlite3_context *, int, sqlite3_value **),
+                void (*end)(sqlite3_context *), void (*destroy)(void *)),
+               (db, name, count, flags, context, run, step, end, destroy))
+
+int __real_sqlite3_db_config(sqlite3 *db, int what, ...);
+int __wrap_sqlite3_db_config(sqlite3 *db, int what, ...);
+int __wrap_sqlite3_db_config(sqlite3 *db, int what, ...) {
+  va_list list;
+  if (failing_connection(FAIL_SQLITE, db)) return failing_code;
+  va_start(list, what);
+  int on = va_arg(list, int);
+  int *is = va_arg(list, int *);
+  va_end(list);
+  return __real_sqlite3_db_config(db, what, on, is);
+}
+
+sqlite3_backup *__real_sqlite3_backup_init(sqlite3 *to, const char *name, sqlite3 *from,
+                                           const char *other);
+sqlite3_backup *__wrap_sqlite3_backup_init(sqlite3 *to, const char *name, sqlite3 *from,
+                                           const char *other);
+sqlite3_backup *__wrap_sqlite3_backup_init(sqlite3 *to, const char *name, sqlite3 *from,
+                                           const char *other) {
+  failing_copy = to;
+  return failing_connection(FAIL_SQLITE, to) ? NULL
+                                             : __real_sqlite3_backup_init(to, name, from, other);
+}
+
+/* It frees what it has, and says what went wrong before or now. */
+int __real_sqlite3_close(sqlite3 *db);
+int __wrap_sqlite3_close(sqlite3 *db);
+int __wrap_sqlite3_close(sqlite3 *db) {
+  int code = __real_sqlite3_close(db);
+  return failing_now(FAIL_SQLITE) ? failing_code : code;
+}
+
+#define FAILING_COLUMN(type, name)                            \
+  type __real_##name(sqlite3_stmt *s, int at);                \
+  type __wrap_##name(sqlite3_stmt *s, int at);                \
+  type __wrap_##name(sqlite3_stmt *s, int at) {               \
+    if (!failing_now(FAIL_ROWS)) return __real_##name(s, at); \
+    failing_of = sqlite3_db_handle(s);                        \
+    failing_with = SQLITE_NOMEM;                              \
+    return NULL;                                              \
+  }
+FAILING_COLUMN(const unsigned char *, sqlite3_column_text)
+FAILING_COLUMN(const void *, sqlite3_column_blob)
+
+int __real_sqlite3_errcode(sqlite3 *db);
+int __wrap_sqlite3_errcode(sqlite3 *db);
+int __wrap_sqlite3_errcode(sqlite3 *db) {
+  return failing_of == db && db != NULL ? failing_with : __real_sqlite3_errcode(db);
+}
+
+const char *__real_sqlite3_errmsg(sqlite3 *db);
+const char *__wrap_sqlite3_errmsg(sqlite3 *db);
+const char *__wrap_sqlite3_errmsg(sqlite3 *db) {
+  return failing_of == db ? sqlite3_errstr(failing_with) : __real_sqlite3_errmsg(db);
+}
+
+/* ---- libpq ---- */
+
+#define FAILING_PG(type, name, parameters, arguments, failure)                       \
+  type __real_##name parameters;                                                     \
+  type __wrap_##name parameters;                                                     \
+  type __wrap_##name parameters {                                                    \
+    return failing_connection(FAIL_LIBPQ, pg) ? (failure) : __real_##name arguments; \
+  }
+FAILING_PG(int, PQsendQuery, (PGconn * pg, const char *sql), (pg, sql), 0)
+FAILING_PG(int, PQsendPrepare,
+           (PGconn * pg, const char *name, const char *sql, int count, const Oid *types),
+           (pg, name, sql, count, types), 0)
+FAILING_PG(int, PQsendQueryPrepared,
+           (PGconn * pg, const char *name, int count, const char *const *values, const int *lengths,
+            const int *formats, int format),
+           (pg, name, count, values, lengths, formats, format), 0)
+FAILING_PG(int, PQpipelineSync, (PGconn * pg), (pg), 0)
+FAILING_PG(int, PQflush, (PGconn * pg), (pg), -1)
+FAILING_PG(int, PQconsumeInput, (PGconn * pg), (pg), 0)
+FAILING_PG(int, PQsetnonblocking, (PGconn * pg, int on), (pg, on), -1)
+FAILING_PG(int, PQenterPipelineMode, (PGconn * pg), (pg), 0)
+FAILING_PG(int, PQexitPipelineMode, (PGconn * pg), (pg), 0)
+FAILING_PG(PostgresPollingStatusType, PQconnectPoll, (PGconn * pg), (pg), PGRES_POLLING_FAILED)
+FAILING_PG(const char *, PQparameterStatus, (const PGconn *pg, const char *name), (pg, name), NULL)
+
+FAILING(FAIL_LIBPQ, ENOMEM, PGconn *, PQconnectStartParams,
+        (const char *const *names, const char *const *values, int expand), (names, values, expand),
+        NULL)
+FAILING(FAIL_LIBPQ, ENOMEM, PQconninfoOption *, PQconninfoParse, (const char *text, char **problem),
+        (text, problem), NULL)
+
+/* As without memory for what the server has answered: it has done it all the same. */
+PGresult *__real_PQgetResult(PGconn *pg);
+PGresult *__wrap_PQgetResult(PGconn *pg);
+PGresult *__wrap_PQgetResult(PGconn *pg) {
+  PGresult *result = __real_PQgetResult(pg);
+  ExecStatusType status = PQresultStatus(result);
+  if (result == NULL || status == PGRES_PIPELINE_SYNC || status == PGRES_PIPELINE_ABORTED ||
+      !failing_connection(FAIL_LIBPQ, pg)) {
+    return result;
+  }
+  PQclear(result);
+  return PQmakeEmptyPGresult(pg, PGRES_FATAL_ERROR);
+}
+
+char *__real_PQerrorMessage(const PGconn *pg);
+char *__wrap_PQerrorMessage(const PGconn *pg);
+char *__wrap_PQerrorMessage(const PGconn *pg) {
+  static char text[] = "it was made to fail\n";
+  return failing_pg == pg && pg != NULL ? text : __real_PQerrorMessage(pg);
+}
+
+char *__real_PQresultErrorMessage(const PGresult *result);
+char *__wrap_PQresultErrorMessage(const PGresult *result);
+char *__wrap_PQresultErrorMessage(const PGresult *result) {
+  static char text[] = "out of memory\n";
+  char *real = __real_PQresultErrorMessage(result);
+  return failing_pg != NULL && real[0] == '\0' ? text : real;
+}
+
+#endif

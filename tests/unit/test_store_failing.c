@@ -1,0 +1,402 @@
+/* What happens when something fails that the store asks of others: memory, files, threads, SQLite,
+ * the connection to PostgreSQL. Each change and each question is made to fail at its first call, at
+ * its second and so on (failing.h). Whatever was answered holds: a change that was acknowledged is
+ * there, one that was refused is not; a question is answered rightly or not at all; an error says
+ * what happened, never that the database is damaged; and afterwards the same store works.
+ */
+#include "store_contract.h"
+
+#include "failing.h"
+
+/* Of SQLite what it is itself, of PostgreSQL its connection. */
+static unsigned kinds_of_store(void) {
+  return kind->make == make_folder ? FAIL_ALL & ~(unsigned)FAIL_LIBPQ
+                                   : FAIL_MEMORY | FAIL_FILES | FAIL_THREADS | FAIL_LIBPQ;
+}
+
+static void assert_told(void) {
+  size_t len = strlen(error);
+  if (len == 0 || error[len - 1] == ' ' || strstr(error, "damaged") != NULL ||
+      strstr(error, "not an error") != NULL) {
+    fail_msg("the error says: \"%s\"", error);
+  }
+}
+
+/* A short time for all of it: what goes on failing is not waited for. */
+static const st_audit_context *soon(void) {
+  static st_audit_context context;
+  context = *CONTEXT;
+  context.until_us = st_clock_monotonic_us() + 300000;
+  return &context;
+}
+
+/* ---- changes ---- */
+
+/* Each run has rows of its own: prepare makes what the change of number n is about. On PostgreSQL,
+ * where a lost connection is made anew each time, some of them show it for all.
+ */
+typedef struct change {
+  const char *name;
+  bool brief; /* on PostgreSQL */
+  void (*prepare)(unsigned n);
+  st_store_status (*run)(unsigned n);
+  bool (*is_done)(unsigned n);
+} change;
+
+static void prepare_nothing(unsigned n) {
+  (void)n;
+}
+
+static void prepare_key(unsigned n) {
+  make_key(n, "ann", "a,b");
+}
+
+static void prepare_disabled(unsigned n) {
+  make_key(n, "ann", "a,b");
+  assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(n), true, NULL, error));
+}
+
+static const char *name_of(unsigned n) {
+  static char name[32];
+  snprintf(name, sizeof name, "user%u", n);
+  return name;
+}
+
+static void prepare_user(unsigned n) {
+  make_user(n, name_of(n), "a,b,keys");
+  make_key(n + 1, name_of(n), "a,b");
+  make_key(n + 2, name_of(n), "a");
+  assert_ok(begin_session(n + 3, grantor_of(n), NOW + 1000));
+}
+
+static st_key found(unsigned n) {
+  st_key key;
+  st_store_status status = st_store_key_find(store, id_of(n), &key, error);
+  if (status != ST_STORE_NOT_FOUND) assert_ok(status);
+  return key;
+}
+
+static bool is_there(unsigned n) {
+  return found(n).id[0] != '\0';
+}
+
+static bool is_gone(unsigned n) {
+  return !is_there(n);
+}
+
+static st_store_status create(unsigned n) {
+  st_key key = row_of(n, "ann", "a,b");
+  return st_store_key_create(store, soon(), NULL, &key, digest_of(n), error);
+}
+
+static st_store_status rename_key(unsigned n) {
+  return st_store_key_rename(store, soon(), id_of(n), "anew", error);
+}
+
+static bool is_renamed(unsigned n) {
+  return strcmp(found(n).name, "anew") == 0;
+}
+
+static st_store_status disable(unsigned n) {
+  int64_t sequence;
+  return st_store_key_set_disabled(store, soon(), id_of(n), true, &sequence, error);
+}
+
+static bool is_disabled(unsigned n) {
+  bool disabled = found(n).disabled;
+  assert_true(listed(n) == disabled);
+  return disabled;
+}
+
+static st_store_status enable(unsigned n) {
+  return st_store_key_set_disabled(store, soon(), id_of(n), false, NULL, error);
+}
+
+static bool is_enabled(unsigned n) {
+  return !is_disabled(n);
+}
+
+static st_store_status delete_key(unsigned n) {
+  st_derived derived = {.end = true};
+  st_audit_context context = *soon();
+  context.made = &derived;
+  return st_store_key_delete(store, &context, id_of(n), NULL, error);
+}
+
+static bool is_deleted(unsigned n) {
+  bool gone = is_gone(n);
+  assert_true(listed(n) == gone);
+  return gone;
+}
+
+static st_store_status rotate(unsigned n) {
+  st_key key;
+  return st_store_key_rotate(store, soon(), NULL, id_of(n), digest_of(n + 3), NOW + 100, &key,
+                             error);
+}
+
+static bool is_rotated(unsigned n) {
+  st_key key;
+  st_store_status status = ST_STORE_FAILED;
+  SEEN((status = st_store_by_digest(store, digest_of(n + 3), &key, error)) == ST_STORE_OK ||
+       status == ST_STORE_NOT_FOUND);
+  return status == ST_STORE_OK;
+}
+
+static st_store_status replace_sub(unsigned n) {
+  return st_store_key_replace_sub(store, soon(), id_of(n), sub_of(n + 3), NULL, error);
+}
+
+static bool has_other_sub(unsigned n) {
+  bool other = strcmp(found(n).sub, sub_of(n + 3)) == 0;
+  assert_true(listed(n) == other);
+  return other;
+}
+
+static st_store_status create_user(unsigned n) {
+  st_user user = user_of(n, name_of(n), "a");
+  return st_store_user_create(store, soon(), NULL, false, &user, digest_of(n), error);
+}
+
+static st_user found_user(unsigned n) {
+  st_user user;
+  st_store_status status = st_store_user_find(store, st_text(name_of(n)), &user, error);
+  if (status != ST_STORE_NOT_FOUND) assert_ok(status);
+  return user;
+}
+
+static bool user_is_there(unsigned n) {
+  return found_user(n).key.id[0] != '\0';
+}
+
+static st_store_status take_permissions(unsigned n) {
+  return st_store_user_set_permissions(store, soon(), name_of(n), "a", sub_of(n + 4), NULL, error);
+}
+
+/* With them go the keys that hold more, and the sessions. */
+static bool has_fewer(unsigned n) {
+  bool fewer = strcmp(found_user(n).key.permissions, "a") == 0;
+  assert_true(listed(n) == fewer && listed(n + 1) == fewer && listed(n + 3) == fewer);
+  return fewer;
+}
+
+static st_store_status disable_user(unsigned n) {
+  return st_store_user_set_disabled(store, soon(), name_of(n), true, NULL, error);
+}
+
+static bool user_is_disabled(unsigned n) {
+  bool disabled = found_user(n).key.disabled;
+  assert_true(listed(n) == disabled && listed(n + 1) == disabled);
+  return disabled;
+}
+
+static st_store_status delete_user(unsigned n) {
+  return st_store_user_delete(store, soon(), name_of(n), NULL, error);
+}
+
+static bool user_is_deleted(unsigned n) {
+  bool gone = !user_is_there(n);
+  assert_true(listed(n) == gone && listed(n + 1) == gone && is_gone(n + 2) == gone);
+  return gone;
+}
+
+static st_store_status set_password(unsigned n) {
+  return st_store_user_set_password(store, soon(), name_of(n), "$other", sub_of(n + 4), NULL,
+                                    error);
+}
+
+static bool has_other_password(unsigned n) {
+  return strcmp(found_user(n).password, "$other") == 0;
+}
+
+static st_store_status import_user(unsigned n) {
+  st_user_import users[2] = {{.user = user_of(n, name_of(n), "a"), .mode = ST_IMPORT_CREATE},
+                             {.user = user_of(n + 1, "", "a"), .mode = ST_IMPORT_CREATE}};
+  st_user second = user_of(n + 1, name_of(n + 1), "a");
+  users[1].user = second;
+  memcpy(users[0].digest, digest_of(n), 32);
+  memcpy(users[1].digest, digest_of(n + 1), 32);
+  return st_store_user_import(store, soon(), users, 2, NULL, error);
+}
+
+static bool both_are_there(unsigned n) {
+  bool there = user_is_there(n);
+  assert_true(user_is_there(n + 1) == there);
+  return there;
+}
+
+static st_store_status begin(unsigned n) {
+  st_key session = row_of(n + 3, "", "");
+  uint8_t seed[32] = {8};
+  session.expires_at = NOW + 1000;
+  return st_store_session_begin(store, soon(), grantor_of(n), 1, &session, digest_of(n + 3), seed,
+                                refresh_of(n + 3), error);
+}
+
+static bool has_session(unsigned n) {
+  st_key session;
+  st_store_status status =
+      st_store_session_of_refresh(store, st_text(refresh_of(n + 3)), NOW, &session, error);
+  if (status != ST_STORE_NOT_FOUND) assert_ok(status);
+  return status == ST_STORE_OK;
+}
+
+static void prepare_session(unsigned n) {
+  make_key(n, "ann", "a,b");
+  assert_ok(begin_session(n + 3, grantor_of(n), NOW + 1000));
+}
+
+static st_store_status end_session(unsigned n) {
+  return st_store_session_end(store, soon(), id_of(n + 3), NULL, error);
+}
+
+static bool has_no_session(unsigned n) {
+  bool ended = !has_session(n);
+  assert_true(listed(n + 3) == ended);
+  return ended;
+}
+
+static char successor[ST_REFRESH_LEN + 1];
+
+/* Again with the same one would be refused, and end the session. */
+static st_store_status refresh(unsigned n) {
+  st_key session;
+  successor[0] = '\0';
+  return st_store_session_refresh(store, soon(), st_text(refresh_of(n + 3)), NOW + 2000, 0,
+                                  &session, successor, error);
+}
+
+static bool is_refreshed(unsigned n) {
+  st_key session;
+  assert_true(has_session(n));
+  return successor[0] != '\0' && st_store_session_of_refresh(store, st_text(successor), NOW,
+                                                             &session, error) == ST_STORE_OK;
+}
+
+static st_store_status use(unsigned n) {
+  st_key_use used = {.at = NOW + 7};
+  memcpy(used.id, id_of(n), sizeof used.id);
+  return st_store_key_mark_used(store, &used, 1, error);
+}
+
+static bool is_used(unsigned n) {
+  st_key key;
+  size_t count = 0;
+  assert_ok(st_store_key_list(store, "ann", id_of(n - 1), 1, &key, &count, error));
+  assert_int_equal(count, 1);
+  return key.used_at == NOW + 7;
+}
+
+static const char *setting_of(unsigned n) {
+  static char name[32];
+  snprintf(name, sizeof name, "setting:%u", n);
+  return name;
+}
+
+static st_store_status set_setting(unsigned n) {
+  return st_store_set_setting(store, setting_of(n), 7, error);
+}
+
+static bool is_set(unsigned n) {
+  int64_t value = 0;
+  st_store_status status = st_store_get_setting(store, setting_of(n), &value, error);
+  if (status != ST_STORE_NOT_FOUND) assert_ok(status);
+  return value == 7;
+}
+
+static const char *tid_of(unsigned n) {
+  static char tid[ST_TID_LEN + 1];
+  snprintf(tid, sizeof tid, "%0*u", ST_TID_LEN, n);
+  return tid;
+}
+
+static st_store_status revoke_token(unsigned n) {
+  st_key_token token = {.sub = st_text(sub_of(n)), .tid = st_text(tid_of(n)), .exp = NOW + 1000};
+  return st_store_token_revoke(store, soon(), &token, 100, NULL, error);
+}
+
+static bool token_is_revoked(unsigned n) {
+  subtoken_text tid = st_text(tid_of(n));
+  bool revoked = false;
+  assert_ok(st_store_tokens_revoked(store, &tid, 1, &revoked, error));
+  return revoked;
+}
+
+static const change changes[] = {
+    {"create", true, prepare_nothing, create, is_there},
+    {"rename", false, prepare_key, rename_key, is_renamed},
+    {"disable", false, prepare_key, disable, is_disabled},
+    {"enable", false, prepare_disabled, enable, is_enabled},
+    {"delete", true, prepare_key, delete_key, is_deleted},
+    {"rotate", false, prepare_key, rotate, is_rotated},
+    {"replace the sub", false, prepare_key, replace_sub, has_other_sub},
+    {"use", false, prepare_key, use, is_used},
+    {"create a user", false, prepare_nothing, create_user, user_is_there},
+    {"take permissions", false, prepare_user, take_permissions, has_fewer},
+    {"disable a user", false, prepare_user, disable_user, user_is_disabled},
+    {"delete a user", false, prepare_user, delete_user, user_is_deleted},
+    {"set a password", false, prepare_user, set_password, has_other_password},
+    {"import", false, prepare_nothing, import_user, both_are_there},
+    {"begin a session", true, prepare_key, begin, has_session},
+    {"end a session", false, prepare_session, end_session, has_no_session},
+    {"refresh", false, prepare_session, refresh, is_refreshed},
+    {"set a setting", true, prepare_nothing, set_setting, is_set},
+    {"revoke a token", true, prepare_key, revoke_token, token_is_revoked},
+};
+
+/* What a refused change leaves is as it was; it can be made again. */
+static void assert_holds(const change *c, unsigned n, long nth, st_store_status status,
+                         bool failed) {
+  bool done = c->is_done(n);
+  bool known = status == ST_STORE_OK || status == ST_STORE_FAILED || status == ST_STORE_BUSY ||
+               status == ST_STORE_IN_DOUBT;
+  if (!known || (!failed && status != ST_STORE_OK) ||
+      (status != ST_STORE_IN_DOUBT && done != (status == ST_STORE_OK))) {
+    fail_msg("%s, call %ld: %s, answered %d (%s), %s", c->name, nth, failed ? "failed" : "unhurt",
+             (int)status, error, done ? "done" : "not done");
+  }
+  if (status != ST_STORE_OK) assert_told();
+  if (status == ST_STORE_IN_DOUBT) return;
+  if (!done) assert_ok(c->run(n));
+  if (!c->is_done(n)) fail_msg("%s, call %ld: not done when it is made again", c->name, nth);
+}
+
+static void fail_changes(unsigned kinds, long burst) {
+  unsigned n = 0;
+  bool all = kind->make == make_folder || failing_step(2) == 1;
+  long step = failing_step(kind->make == make_folder ? 3 : 5);
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    const change *c = &changes[i];
+    if (!all && !c->brief) continue;
+    st_store_status status = ST_STORE_FAILED;
+    FAILING_EACH(
+        kinds, step,
+        {
+          failing_end();
+          c->prepare(n += 8);
+          error[0] = '\0';
+          failing_begin(kinds, nth);
+          atomic_store(&failing.burst, burst);
+          status = c->run(n);
+        },
+        assert_holds(c, n, nth, status, failed));
+  }
+}
+
+static void a_change_holds_as_it_was_answered(void **state) {
+  (void)state;
+  fail_changes(kinds_of_store(), 0);
+}
+
+static void a_change_holds_when_more_calls_fail(void **state) {
+  (void)state;
+  fail_changes(kinds_of_store(), 6);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_change_holds_as_it_was_answered),
+      TEST(a_change_holds_when_more_calls_fail),
+  };
+  return RUN_ON_EVERY_STORE(tests);
+}
