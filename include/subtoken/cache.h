@@ -16,12 +16,11 @@
  *                   was refused. A token of 360 characters needs about 720 bytes, so that 1 MiB
  *                   keeps about 1,400. A token that needs more than a quarter of the memory is
  *                   not kept.
- * What is found     An entry is found by the last 8 characters of the token, which are of its
- *                   signature, and taken only when all bytes of the token are equal. The time of
- *                   that comparison depends on the length of the token and not on its bytes. Which
- *                   entries are compared depends on a hash of those 8 characters: whoever measures
- *                   it learns whether a token is kept that ends in the same 8 characters, which are
- *                   48 of the 256 bits of a signature.
+ * What is found     An entry is found by a hash of the signature of the token, and taken only when
+ *                   all bytes of the token are equal. The time of that comparison depends on the
+ *                   length of the token and not on its bytes. Which entries are compared depends on
+ *                   the whole signature: whoever measures it learns of a signature that is wrong in
+ *                   any character nothing but that.
  * The ring          The cache has a copy of the ring that the entries were good under. When the
  *                   ring of a call differs from it in any way, all entries are wiped first.
  * What is replaced  The oldest entry, unless it was used since it was last looked at: tokens that

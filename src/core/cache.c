@@ -1,7 +1,7 @@
 /* A cache of authenticated tokens in memory of the caller's: a table of sets of eight slots, which
- * a hash of the token's last characters chooses, and a log of entries of any length. New entries
- * go where the log was written last; what lies ahead is replaced, the oldest first, but an entry
- * that was used since then is moved to the front once. So tokens that come once pass through.
+ * a hash of the token's signature chooses, and a log of entries of any length. New entries go where
+ * the log was written last; what lies ahead is replaced, the oldest first, but an entry that was
+ * used since then is moved to the front once. So tokens that come once pass through.
  *
  * Positions and sizes in the log are counted in units of 16 bytes. Zeroed memory is an empty cache.
  */
@@ -13,7 +13,7 @@
 #define WAYS 8U
 #define LOG_UNITS_MAX (UINT32_MAX / 2) /* of a log: sums of two positions fit */
 #define MOVES_MAX 8                    /* entries that are moved for one that is kept */
-#define TAIL 8U                        /* characters of a token that are hashed */
+#define TAIL 43U                       /* characters of a token that are hashed: its signature */
 
 typedef struct cache_slot {
   uint32_t tag;   /* of the hash; bit 0: used since it was kept or moved */
@@ -161,10 +161,17 @@ static __attribute__((noinline)) bool take_ring(const subtoken_cache *cache, con
 
 /* ---- the table ---- */
 
-/* Where a token lies shows in the time that finding it takes. It is of the last characters alone,
- * so that whoever guesses these has the greater part of the signature still to guess. */
+/* Where a token lies shows in the time that finding it takes. So all of its signature says where:
+ * the time tells whether that is right as a whole, and of one that is wrong nothing. */
 static inline uint64_t hash_of(subtoken_text token) {
-  uint64_t hash = st_load64((const uint8_t *)token.data + token.len - TAIL);
+  const char *end = token.data + token.len;
+  uint64_t words[6];
+  memcpy(words, end - TAIL, 8);
+  memcpy(words + 1, end - 40, 40);
+  uint64_t hash = words[0] + words[1] * UINT64_C(0xBF58476D1CE4E5B9) +
+                  words[2] * UINT64_C(0x94D049BB133111EB) +
+                  words[3] * UINT64_C(0x9FB21C651E98DF25) +
+                  words[4] * UINT64_C(0xA0761D6478BD642F) + words[5] * UINT64_C(0xE7037ED1A0B428DB);
   hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15);
   hash = (hash ^ hash >> 32) * UINT64_C(0xD6E8FEB86659FD93);
   ST_VERDICT(hash);
@@ -252,7 +259,7 @@ bool st_cache_find(const subtoken_cache *cache, const subtoken_ring *ring, subto
   cache_view view = view_of(cache);
   st_vector_clean(ring->secrets[0].cpu);
   if (!ring_is_same(view.state, ring) && !take_ring(cache, &view, ring)) return false;
-  if (token.len < UNIT || token.len > SUBTOKEN_TOKEN_MAX) return false;
+  if (token.len < TAIL || token.len > SUBTOKEN_TOKEN_MAX) return false;
   uint64_t hash = hash_of(token);
   cache_set *set = set_of(&view, hash);
   for (size_t i = 0; i < WAYS; i++) {
@@ -329,7 +336,7 @@ void st_cache_keep(const subtoken_cache *cache, subtoken_text token,
   size_t len = entry_len(
       token.len, claims->text_len, claims->permission_count * sizeof(subtoken_slice),
       claims->url_count * sizeof(subtoken_slice), claims->via_count * sizeof(subtoken_slice));
-  if (token.len < UNIT || token.len > SUBTOKEN_TOKEN_MAX || view.state->ring_count == 0) return;
+  if (token.len < TAIL || token.len > SUBTOKEN_TOKEN_MAX || view.state->ring_count == 0) return;
   if (len / UNIT > view.log_units / 4) return;
   uint32_t units = (uint32_t)(len / UNIT);
   if (!make_room(&view, units)) {

@@ -28,12 +28,16 @@ static bool proof_canonical(const uint8_t *text, size_t len) {
 
 /* proof: decoding_accepts_canonical_text_alone
  * bound: N=40 (characters), brief N=5
- * fault: src/base/base64url.c: (b & 0x0F) != 0 -> (b & 0x07) != 0
- * fault: src/base/base64url.c: next |= ((44 - c) & (c - 46)) -> next |= ((43 - c) & (c - 46))
- * fault: src/base/base64url.c: (61 - value) >> 8 -> (60 - value) >> 8
- * fault: src/base/base64url.c: text.len % 4 == 1) return false -> text.len % 4 > 4) return false
- * fault: src/base/base64url.c: for (; left >= 4; left -= 4, in += 4, to += 3) -> for (; left >= 3;
- * left -= 4, in += 4, to += 3)
+ * fault: src/base/base64url.c: (b & 0x0F) != 0
+ * with: (b & 0x07) != 0
+ * fault: src/base/base64url.c: next |= ((44 - c) & (c - 46))
+ * with: next |= ((43 - c) & (c - 46))
+ * fault: src/base/base64url.c: (61 - value) >> 8
+ * with: (60 - value) >> 8
+ * fault: src/base/base64url.c: text.len % 4 == 1) return false
+ * with: text.len % 4 > 4) return false
+ * fault: src/base/base64url.c: for (; left >= 4; left -= 4, in += 4, to += 3)
+ * with: for (; left >= 3; left -= 4, in += 4, to += 3)
  */
 void decoding_accepts_canonical_text_alone(void) {
   FOR_EACH_LENGTH(len, 0, N) {

@@ -25,8 +25,10 @@ static void proof_write(st_writer *writer, const char *text, size_t len) {
 
 /* proof: a_writer_stays_in_its_buffer
  * bound: N=12 (bytes of the buffer, from any state on; so of any sequence of calls), brief N=5
- * fault: src/base/bytes.c: len > writer->size - writer->len -> len > writer->size - writer->len + 1
- * fault: src/base/bytes.h: writer->len >= writer->size) { -> writer->len > writer->size) {
+ * fault: src/base/bytes.c: len > writer->size - writer->len
+ * with: len > writer->size - writer->len + 1
+ * fault: src/base/bytes.h: writer->len >= writer->size) {
+ * with: writer->len > writer->size) {
  */
 void a_writer_stays_in_its_buffer(void) {
   size_t size = nondet_size(), len = nondet_size(), at = nondet_size();
@@ -43,7 +45,8 @@ void a_writer_stays_in_its_buffer(void) {
 
 /* proof: the_end_of_a_writer_is_a_nul
  * bound: N=12 (bytes of the buffer), brief N=5
- * fault: src/base/bytes.c: writer->len >= writer->size) { -> writer->len > writer->size) {
+ * fault: src/base/bytes.c: writer->len >= writer->size) {
+ * with: writer->len > writer->size) {
  */
 void the_end_of_a_writer_is_a_nul(void) {
   size_t size = nondet_size();
@@ -57,8 +60,10 @@ void the_end_of_a_writer_is_a_nul(void) {
 
 /* proof: a_number_is_written_in_decimal
  * bound: N=20 (numbers of so many bits, and a sign), brief N=6
+ * small: N=10
  * unwind: 21
- * fault: src/base/bytes.c: (char)('0' + pair / 10) -> (char)('0' + pair % 9)
+ * fault: src/base/bytes.c: (char)('0' + pair / 10)
+ * with: (char)('0' + pair % 9)
  */
 void a_number_is_written_in_decimal(void) {
   int64_t value = nondet_i64(), sum = 0;
@@ -80,7 +85,8 @@ void a_number_is_written_in_decimal(void) {
 /* proof: the_largest_numbers_are_written
  * bound: none: the four at the ends of the type
  * unwind: 22
- * fault: src/base/bytes.c: char digits[20]; -> char digits[18];
+ * fault: src/base/bytes.c: char digits[20];
+ * with: char digits[18];
  */
 void the_largest_numbers_are_written(void) {
   char text[21];
@@ -115,10 +121,14 @@ static size_t proof_utf8(const uint8_t *b, size_t len) {
 
 /* proof: a_character_is_that_of_rfc_3629
  * bound: none: a character has at most four bytes, and N=5 are looked at; brief N=5
- * fault: src/base/bytes.c: first > 0xF4 -> first > 0xF8
- * fault: src/base/bytes.c: code > 0x10FFFF -> code > 0x110FFF
- * fault: src/base/bytes.c: code >= 0xD800 && -> code > 0xD800 &&
- * fault: src/base/bytes.c: need > len) return 0 -> need > len + 1) return 0
+ * fault: src/base/bytes.c: first > 0xF4
+ * with: first > 0xF8
+ * fault: src/base/bytes.c: code > 0x10FFFF
+ * with: code > 0x110FFF
+ * fault: src/base/bytes.c: code >= 0xD800 &&
+ * with: code > 0xD800 &&
+ * fault: src/base/bytes.c: need > len) return 0
+ * with: need > len + 1) return 0
  */
 void a_character_is_that_of_rfc_3629(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -141,7 +151,8 @@ void a_character_is_that_of_rfc_3629(void) {
  * bound: N=6 (bytes of the text)
  * small: N=2
  * unwind: 4*N+2
- * fault: src/base/bytes.c: step > 0 && !st_utf8_is_control(code) -> step > 0
+ * fault: src/base/bytes.c: step > 0 && !st_utf8_is_control(code)
+ * with: step > 0
  */
 void what_is_shown_holds_no_control_character(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -159,8 +170,10 @@ void what_is_shown_holds_no_control_character(void) {
 
 /* proof: pieces_are_the_whole_text
  * bound: N=12 (characters), brief N=3
- * fault: src/base/bytes.c: rest.data + i + 1, rest.len - i - 1 -> rest.data + i + 1, rest.len - i
- * fault: src/base/bytes.c: cutter->done = i == rest.len -> cutter->done = i + 1 >= rest.len
+ * fault: src/base/bytes.c: rest.data + i + 1, rest.len - i - 1
+ * with: rest.data + i + 1, rest.len - i
+ * fault: src/base/bytes.c: cutter->done = i == rest.len
+ * with: cutter->done = i + 1 >= rest.len
  */
 void pieces_are_the_whole_text(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -183,7 +196,8 @@ void pieces_are_the_whole_text(void) {
 
 /* proof: trimming_takes_blanks_alone
  * bound: N=16 (characters), brief N=4
- * fault: src/base/bytes.c: text.len > 0 && is_blank(text.data[0]) -> is_blank(text.data[0])
+ * fault: src/base/bytes.c: text.len > 0 && is_blank(text.data[0])
+ * with: is_blank(text.data[0])
  */
 void trimming_takes_blanks_alone(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -200,7 +214,8 @@ void trimming_takes_blanks_alone(void) {
 
 /* proof: a_span_is_as_long_as_it_can_be
  * bound: N=16 (characters, all classes), brief N=4
- * fault: src/base/bytes.c: if ((all & class) == 0) break; -> if (all == 0) break;
+ * fault: src/base/bytes.c: if ((all & class) == 0) break;
+ * with: if (all == 0) break;
  */
 void a_span_is_as_long_as_it_can_be(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -218,8 +233,11 @@ void a_span_is_as_long_as_it_can_be(void) {
 
 /* proof: secrets_are_equal_when_all_bytes_are
  * bound: N=64 (bytes), brief N=9
- * fault: src/base/bytes.c: differ |= p ^ q -> differ = p ^ q
- * fault: src/base/bytes.c: for (; len > 0; len--, x++, y++) -> for (; len > 1; len--, x++, y++)
+ * small: N=17
+ * fault: src/base/bytes.c: differ |= p ^ q
+ * with: differ = p ^ q
+ * fault: src/base/bytes.c: for (; len > 0; len--, x++, y++)
+ * with: for (; len > 1; len--, x++, y++)
  */
 void secrets_are_equal_when_all_bytes_are(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -233,7 +251,8 @@ void secrets_are_equal_when_all_bytes_are(void) {
 
 /* proof: hexadecimal_digits_have_their_values
  * bound: none: all characters
- * fault: src/base/bytes.h: c - 'a' + 10 : -1 -> c - 'a' + 9 : -1
+ * fault: src/base/bytes.h: c - 'a' + 10 : -1
+ * with: c - 'a' + 9 : -1
  */
 void hexadecimal_digits_have_their_values(void) {
   static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";

@@ -24,8 +24,10 @@ static civil proof_day(void) {
  * bound: N=9999 (all days of the years from 0000 to N, by induction from 1970-01-01)
  * small: N=30
  * checks: conversion
- * fault: src/base/date.c: year_of_era * 365 + year_of_era / 4 -> year_of_era * 365 + year_of_era /
- * 5 fault: src/base/date.c: (153 * (month > 2 -> (152 * (month > 2
+ * fault: src/base/date.c: year_of_era * 365 + year_of_era / 4
+ * with: year_of_era * 365 + year_of_era / 5
+ * fault: src/base/date.c: (153 * (month > 2
+ * with: (152 * (month > 2
  */
 void a_day_comes_after_the_day_before(void) {
   civil day = proof_day(), next = day;
@@ -41,8 +43,10 @@ void a_day_comes_after_the_day_before(void) {
  * bound: N=14 (all seconds of so many days, in bits, after 2000-01-01)
  * small: N=4
  * checks: conversion
- * fault: src/base/date.c: rest / 60 % 60 -> rest / 61 % 60
- * fault: src/base/date.c: month < 10 ? month + 3 -> month < 9 ? month + 3
+ * fault: src/base/date.c: rest / 60 % 60
+ * with: rest / 61 % 60
+ * fault: src/base/date.c: day_of_year - (153 * month + 2) / 5 + 1
+ * with: day_of_year - (152 * month + 2) / 5 + 1
  */
 void seconds_become_the_date_that_they_are(void) {
   int64_t days = nondet_i64(), rest = nondet_i64();
@@ -69,9 +73,10 @@ static bool proof_digits(const char *text, size_t from, size_t count) {
  * small: N=24
  * unwind: N+3
  * checks: conversion
- * fault: src/base/date.c: if (text->len < count) return false -> if (text->len + 1 < count) return
- * false fault: src/base/date.c: minute * 60) * (minus ? -1 : 1) -> minute * 6000000) * (minus ? -1
- * : 1)
+ * fault: src/base/date.c: if (text->len < count) return false
+ * with: if (text->len + 1 < count) return false
+ * fault: src/base/date.c: minute * 60) * (minus ? -1 : 1)
+ * with: minute * 6000000) * (minus ? -1 : 1)
  */
 void a_text_that_is_read_is_a_date(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -92,8 +97,10 @@ void a_text_that_is_read_is_a_date(void) {
  * bound: N=19 (characters), brief N=4
  * small: N=19
  * checks: conversion
- * fault: src/base/date.c: SUBTOKEN_TIME_MAX / scale -> SUBTOKEN_TIME_MAX
- * fault: src/base/date.c: text.len > 16 -> text.len > 20
+ * fault: src/base/date.c: SUBTOKEN_TIME_MAX / scale
+ * with: SUBTOKEN_TIME_MAX
+ * fault: src/base/date.c: text.len > 16
+ * with: text.len > 20
  */
 void a_duration_is_at_most_the_largest_time(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -110,8 +117,8 @@ void a_duration_is_at_most_the_largest_time(void) {
  * bound: none: all numbers
  * unwind: 32
  * checks: conversion
- * fault: src/base/date.c: if (seconds > YEAR_9999_END) return YEAR_9999_END; -> if (seconds >
- * INT64_MAX - 9) return 0;
+ * fault: src/base/date.c: if (seconds > YEAR_9999_END) return YEAR_9999_END;
+ * with: if (seconds > INT64_MAX - 9) return 0;
  */
 void every_time_is_written(void) {
   char out[ST_DATE_LEN];
@@ -124,8 +131,10 @@ void every_time_is_written(void) {
 /* proof: every_time_has_a_line_of_http
  * bound: none: all numbers
  * unwind: 36
- * fault: src/base/date.c: days + day % 7 * 3, 3 -> days + day % 8 * 3, 3
- * fault: src/base/date.c: months + (at.month - 1) * 3 -> months + at.month * 3
+ * fault: src/base/date.c: days + day % 7 * 3, 3
+ * with: days + day % 8 * 3, 3
+ * fault: src/base/date.c: months + (at.month - 1) * 3
+ * with: months + at.month * 3
  */
 void every_time_has_a_line_of_http(void) {
   char out[29];

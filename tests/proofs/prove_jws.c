@@ -35,8 +35,10 @@ static void proof_split(const char *text, size_t len, const subtoken_ring *ring)
 
 /* proof: a_token_is_split_into_its_parts
  * bound: N=64 (characters, of which 43 may be a signature), brief N=12
- * fault: src/core/jws.c: if (first == 0 || last <= first + 1) -> if (first == 0)
- * fault: src/core/jws.c: token.len - last - 1}; -> token.len - last};
+ * fault: src/core/jws.c: if (first == 0 || last <= first + 1)
+ * with: if (first == 0)
+ * fault: src/core/jws.c: token.len - last - 1};
+ * with: token.len - last};
  */
 void a_token_is_split_into_its_parts(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -47,7 +49,8 @@ void a_token_is_split_into_its_parts(void) {
 
 /* proof: a_known_header_is_the_first_part
  * bound: N=16 (characters; headers of up to N, of a ring of two secrets), brief N=4
- * fault: src/core/jws.c: len < token.len && token.data[len] == '.' && -> token.data[len] == '.' &&
+ * fault: src/core/jws.c: len < token.len && token.data[len] == '.' &&
+ * with: token.data[len] == '.' &&
  */
 void a_known_header_is_the_first_part(void) {
   static subtoken_ring ring;

@@ -8,9 +8,10 @@ Each stands in a prove_*.c behind a comment that begins with "proof:" and says, 
   small:  N=n                                     the bound at which faults are looked for, if not the brief one
   unwind: 4*N+2                                   passes of a loop; N+3 if not told
   loops:  f.0:20 g.1:N+1                          other numbers for loops of their own
-  limit:  FILE: text -> text                      the file is proved with this limit in place of its own
   checks: conversion unsigned-char                what CBMC checks or supposes beyond what it always does
-  fault:  FILE: text -> text                      seeded in a copy: the brief form has to find it
+  limit:  FILE: text                              the file is proved with another text in place of this one,
+  with:   text                                    which is the next line
+  fault:  FILE: text                              the same in a copy: CBMC has to find that it is wrong
 
 The first text of a limit or a fault stands in the file exactly once: else the proof fails, for it
 would show nothing. A fault that is not found fails, too; the brief form leaves them out, and `faults`
@@ -40,7 +41,11 @@ class Proof:
         self.tags = {}
         for line in lines:
             key, _, value = line.partition(': ')
-            self.tags.setdefault(key, []).append(value)
+            if key == 'with':
+                self.tags[last][-1] += ' -> ' + value
+            else:
+                self.tags.setdefault(key, []).append(value)
+            last = key
         bound = self.tags.get('bound', [''])[0]
         numbers = [int(n) for n in re.findall(r'\bN=(\d+)', bound)] or [8]
         self.whole, self.brief = numbers[0], numbers[-1]
@@ -78,7 +83,8 @@ def read_proofs():
         with open(os.path.join(HERE, file)) as f:
             text = f.read()
         for comment in re.findall(r'/\* proof: (.*?)\*/', text, re.S):
-            lines = [re.sub(r'^ \* ?', '', line).strip() for line in comment.splitlines()]
+            lines = [re.sub(r'^ \* ', '', line) for line in re.sub(r'\n \*   ', ' ', comment).splitlines()]
+            lines = [line.strip() for line in lines]
             name = lines[0]
             if not re.search(rf'^void {name}\(void\)', text, re.M):
                 raise Wrong(f'{file}: {name} has no function void {name}(void)')
