@@ -153,7 +153,8 @@ run: all
 
 # ---- the HAProxy module ------------------------------------------------------
 
-# A module for Lua 5.3, which Debian's HAProxy has in it: Lua's own names stay open.
+# A module for Lua 5.3, which Debian's HAProxy has in it: Lua's own names stay open. It is never unloaded:
+# Lua does so when its state is closed, and frees the rest of its memory behind that, by our function.
 HAPROXY_SRC := $(wildcard src/edge/haproxy/*.c)
 HAPROXY_OBJ := $(HAPROXY_SRC:%.c=$(B)/%.o)
 HAPROXY_INCLUDES = -isystem /usr/include/lua5.3
@@ -170,7 +171,7 @@ $(HAPROXY_OBJ) $(B)/fuzz/fuzz_haproxy_head: | deps-haproxy
 $(HAPROXY_MODULE): $(HAPROXY_OBJ) $(B)/libsubtoken.a
 	@mkdir -p $(@D)
 	@printf '  LD      %s\n' $@
-	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $(HAPROXY_OBJ) \
+	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -o $@ $(HAPROXY_OBJ) \
 		-Wl,--exclude-libs,ALL $(B)/libsubtoken.a
 
 # ---- the nginx module --------------------------------------------------------

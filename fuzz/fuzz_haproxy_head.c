@@ -43,6 +43,10 @@ static void check_headers(subtoken_text text) {
   const char *length = memmem(text.data, text.len, "content-length:", 15);
   HOLD(!head.has_length || length != NULL);
   HOLD(head.has_length || head.content_length == 0);
+  /* What is not odd has one coding at most, and that is chunked. */
+  HOLD(head.odd || memchr(text.data, '\0', text.len) == NULL);
+  HOLD(!head.coded || head.chunked);
+  HOLD(!head.coded || head.odd || memmem(text.data, text.len, "transfer-encoding:", 18) != NULL);
   HOLD(!head.encoded || memmem(text.data, text.len, "content-", 8) != NULL);
   HOLD(head.mcp_name_count == 0 || memmem(text.data, text.len, "mcp-name:", 9) != NULL);
   HOLD(head.authorization_count == 0 || memmem(text.data, text.len, "authorization:", 14) != NULL);

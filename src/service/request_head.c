@@ -19,7 +19,7 @@ enum {
   HEAD_TOKEN = 1,  /* RFC 9110 section 5.6.2 */
   HEAD_TARGET = 2, /* visible ASCII but # */
   HEAD_LINE = 4,   /* no control but the tab */
-  HEAD_HOST = 8,   /* a name or an address and a port */
+  HEAD_HOST = 8,   /* a name, or an address with dots */
 };
 #define VISIBLE (HEAD_TARGET | HEAD_LINE)
 #define PUNCTUATION (HEAD_TOKEN | VISIBLE)
@@ -43,12 +43,12 @@ static const uint8_t head_classes[256] = {
     ['.'] = NAME_CHAR,
     ['/'] = VISIBLE,
     ['0' ... '9'] = NAME_CHAR,
-    [':'] = VISIBLE | HEAD_HOST,
+    [':'] = VISIBLE,
     [';' ... '@'] = VISIBLE,
     ['A' ... 'Z'] = NAME_CHAR,
-    ['['] = VISIBLE | HEAD_HOST,
+    ['['] = VISIBLE,
     ['\\'] = VISIBLE,
-    [']'] = VISIBLE | HEAD_HOST,
+    [']'] = VISIBLE,
     ['^'] = PUNCTUATION,
     ['_'] = NAME_CHAR,
     ['`'] = PUNCTUATION,
@@ -146,9 +146,24 @@ typedef struct framing {
   const char *default_port; /* of its scheme */
 } framing;
 
-/* No user in front of it (RFC 9110 section 4.2.4). */
+/* The length of `[address]` at the front, or 0. */
+static size_t bracketed_len(subtoken_text text) {
+  static const char in[] = "0123456789abcdefABCDEF:.";
+  size_t len = 1;
+  while (len < text.len && memchr(in, text.data[len], sizeof in - 1) != NULL) len++;
+  return len > 1 && len < text.len && text.data[len] == ']' ? len + 1 : 0;
+}
+
+/* A name or an address, and digits behind a colon (RFC 9110 section 7.2); no user in front of it
+ * (section 4.2.4).
+ */
 static bool is_host(subtoken_text text) {
-  return is_all(text, HEAD_HOST);
+  size_t len = span_of(text.data, text.len, HEAD_HOST);
+  if (len == 0 && text.len > 0 && text.data[0] == '[') len = bracketed_len(text);
+  if (len < text.len && text.data[len] == ':') {
+    for (len++; len < text.len && text.data[len] >= '0' && text.data[len] <= '9';) len++;
+  }
+  return len == text.len;
 }
 
 /* The length of `http://` or `https://` at the front of the target, or 0. */
@@ -300,14 +315,13 @@ static subtoken_text bare_host(subtoken_text host, const char *default_port) {
   return host;
 }
 
+/* In any case: of what is_host takes, letters alone differ in that bit. */
 static bool same_host(const framing *seen) {
   subtoken_text one = bare_host(seen->authority, seen->default_port);
   subtoken_text other = bare_host(seen->host, seen->default_port);
   if (one.len != other.len) return false;
   for (size_t i = 0; i < one.len; i++) {
-    char a = one.data[i], b = other.data[i];
-    if (a != b && (a | 0x20) != (b | 0x20)) return false;
-    if (a != b && !((a | 0x20) >= 'a' && (a | 0x20) <= 'z')) return false;
+    if ((one.data[i] | 0x20) != (other.data[i] | 0x20)) return false;
   }
   return one.len > 0;
 }

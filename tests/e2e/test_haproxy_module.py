@@ -423,6 +423,30 @@ def memory_does_not_grow_with_requests():
         assert after - before < 4096, (before, after)
 
 
+def reload(h):
+    """HAProxy's master loses a signal that comes while it begins: it gets another. It has begun when it sees that a
+    worker has ended."""
+    begun, told = h.text().count("Reloading HAProxy"), 0
+    while h.text().count("Reloading HAProxy") == begun:
+        if time.time() - told > 2:
+            h.process.send_signal(signal.SIGUSR2)
+            told = time.time()
+        time.sleep(0.02)
+    wait(lambda: h.text().count("Former worker") >= h.text().count("Reloading HAProxy"), "the old worker has ended", 60)
+
+
+@test
+def it_ends_well_when_it_is_told_to_serve_what_it_has():
+    """As the workers before a reload: Lua's state is closed then."""
+    for rules in (ACTION, quick()):
+        with Haproxy(rules, policy={"default": "token"}) as h:
+            for asked in (0, 3):
+                assert [h.status("/x", token=h.token()) for _ in range(asked)] == [200] * asked
+                h.process.send_signal(signal.SIGUSR1)
+                assert h.process.wait(timeout=60) == 0, h.text()[-2000:]
+                h.launch([HAPROXY, "-db", "-f", h.conf])
+
+
 @test
 def a_reload_takes_up_settings_and_loses_no_decision():
     with Haproxy(quick(), settings="require=account") as h:
@@ -435,7 +459,7 @@ def a_reload_takes_up_settings_and_loses_no_decision():
         assert h.status("/x", token=token) == 403
         h.write(open(h.conf).read().replace("require=account", "require=inventories"))
         for _ in range(3):
-            h.process.send_signal(signal.SIGUSR2)
+            reload(h)
             wait(lambda: h.answers() and h.status("/x", token=token) == 200, "the new worker answers")
             assert h.status("/x") == 401
 

@@ -23,6 +23,8 @@ local DENIALS = { [400] = true, [401] = true, [403] = true, [429] = true, [503] 
 local UNDECIDED =
 	'{"text":"this cannot be decided now; try again later"}'
 
+local ODD = '{"text":"the request can be read in more than one way"}'
+
 -- The values of a header: HAProxy counts them from 0, its httpclient from 1.
 local function values(list)
 	local out, i = {}, 0
@@ -54,6 +56,22 @@ local function delete_upgrade(txn, given)
 	for _, protocol in ipairs(given["upgrade"] and values(given["upgrade"]) or {}) do
 		if protocol:lower() ~= "websocket" then txn.http:req_del_header("upgrade") end
 	end
+end
+
+-- Where the body ends must be the same to whoever gets the request. HAProxy 2.6 passes on a list of codings with empty
+-- members, several lines, codings in HTTP/1.0, a length of 2^64, and NUL in a value.
+local function is_odd(txn, given)
+	local codings = given["transfer-encoding"] and values(given["transfer-encoding"]) or {}
+	local lengths = given["content-length"] and values(given["content-length"]) or {}
+	if #codings + #lengths > 1 then return true end
+	if codings[1] and (codings[1]:lower() ~= "chunked" or txn.sf:req_ver() ~= "1.1") then return true end
+	if lengths[1] and (#lengths[1] > 18 or not lengths[1]:match("^%d+$")) then return true end
+	for _, list in pairs(given) do
+		for _, value in ipairs(values(list)) do
+			if value:find("\0", 1, true) then return true end
+		end
+	end
+	return false
 end
 
 -- %XX and + decoded as in a form: access_token may be written in many ways.
@@ -163,6 +181,8 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	local given = txn.http:req_get_headers()
 	-- The target as on the request line; of an absolute form, pathq leaves the host out.
 	local method, target = txn.sf:method(), txn.sf:pathq()
+	-- Nobody decides about what goes through a tunnel.
+	if method == "CONNECT" or is_odd(txn, given) then return deny(txn, 400, { connection = "close" }, ODD) end
 	delete_identity(txn, given)
 	delete_connection(txn, given)
 	delete_upgrade(txn, given)

@@ -140,6 +140,8 @@ typedef struct st_haproxy_head {
   size_t mcp_method_count, mcp_name_count, mcp_version_count; /* of all that came */
   uint64_t content_length;
   bool has_length, chunked, typed;
+  bool coded;   /* it has Transfer-Encoding: read strictly in HTTP/1.1 alone, the caller's to say */
+  bool odd;     /* another reader could take it for another request */
   bool open;    /* neither, and it may have a body all the same; the caller's to say */
   bool encoded; /* the body is not to be read as it is, in UTF-8 */
   bool origin, request_method;
@@ -156,7 +158,7 @@ bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head);
 subtoken_text st_haproxy_head_identity(subtoken_text text, size_t *at);
 
 /* The target that HAProxy sends on, of its `url`: HTTP/2 has scheme and authority before it. One of
- * HTTP/1 stays as it is. */
+ * HTTP/1 stays as it is, and so does what has another scheme or no authority. */
 subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version);
 
 /* May a request without Content-Length and Transfer-Encoding have a body all the same? In HTTP/2

@@ -124,11 +124,21 @@ static int st_haproxy_action_push_reply(lua_State *L, const subtoken_edge_reply 
   return (int)(2 + 2 * count);
 }
 
+/* Nobody can say what follows a request whose end is not sure: the connection is over. */
+static int st_haproxy_action_push_close(st_haproxy_call *c) {
+  if (!c->head.odd) return 0;
+  luaL_checkstack(c->L, 2, "the reply");
+  lua_pushstring(c->L, "connection");
+  lua_pushstring(c->L, "close");
+  return 2;
+}
+
 static int st_haproxy_action_refuse(st_haproxy_call *c) {
   lua_pushfstring(c->L, "deny %s", c->reply.name);
   subtoken_text verdict = st_haproxy_call_text(c->L, -1);
   st_haproxy_action_set_variable(c, verdict.data, verdict.len);
-  return st_haproxy_action_push_reply(c->L, &c->reply);
+  int count = st_haproxy_action_push_reply(c->L, &c->reply);
+  return count + st_haproxy_action_push_close(c);
 }
 
 /* ---- the metadata that a 401 names (RFC 9728) ---- */

@@ -98,12 +98,36 @@ static void st_haproxy_call_fill(st_haproxy_call *c, const st_haproxy_log *log) 
   request->mcp_version_count = st_haproxy_call_count_mcp(c->head.mcp_version_count);
 }
 
+/* Where the body ends must be the same to whoever gets the request: a coding is chunked, once, and
+ * of HTTP/1.1 (RFC 9112 section 6.1). The action asks for the version where it matters.
+ */
+static bool st_haproxy_call_note_odd(st_haproxy_call *c) {
+  if (c->head.coded && c->version.len == 0 && c->txn != 0) {
+    c->version = st_haproxy_call_fetch_seldom(c, "req_ver");
+  }
+  if (c->head.coded && !(c->version.len == 3 && memcmp(c->version.data, "1.1", 3) == 0)) {
+    c->head.odd = true;
+  }
+  return c->head.odd;
+}
+
+static subtoken_edge_step st_haproxy_call_refuse_odd(st_haproxy_call *c) {
+  static const char text[] = "{\"text\":\"the request can be read in more than one way\"}";
+  c->reply.status = 400;
+  c->reply.result = SUBTOKEN_MALFORMED;
+  c->reply.name = "bad_request";
+  c->reply.body_len = sizeof text - 1;
+  memcpy(c->reply.body, text, sizeof text);
+  return SUBTOKEN_EDGE_REFUSE;
+}
+
 /* Headers that are not whole were too long for HAProxy to hand them over. */
 subtoken_edge_step st_haproxy_call_decide(st_haproxy_call *c, const st_haproxy_log *log) {
   c->reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
   if (!st_haproxy_head_read(c->headers, &c->head)) {
     return subtoken_edge_refuse(SUBTOKEN_REVOCATION_UNKNOWN, &c->reply);
   }
+  if (st_haproxy_call_note_odd(c)) return st_haproxy_call_refuse_odd(c);
   c->head.open = !c->head.has_length && !c->head.chunked && st_haproxy_head_is_open(c->version);
   st_haproxy_call_fill(c, log);
   return subtoken_edge_decide(&c->edge->edge, &c->request, &c->claims, &c->reply);

@@ -81,8 +81,8 @@ static void st_haproxy_head_keep(subtoken_text *values, size_t max, size_t *coun
   (*count)++;
 }
 
-/* HAProxy has made one of several. Whatever is no number, or a second one, is as if it were not
- * known.
+/* HAProxy has made one of several. Whatever is no number of at most 18 digits, a second one, or one
+ * beside a coding, is odd: 2.6 takes 2^64, and loses count.
  */
 static void st_haproxy_head_note_length(st_haproxy_head *head, subtoken_text value) {
   uint64_t length = 0;
@@ -94,7 +94,7 @@ static void st_haproxy_head_note_length(st_haproxy_head *head, subtoken_text val
   }
   head->has_length = number;
   head->content_length = number ? length : 0;
-  if (!number) head->chunked = true;
+  if (!number) head->chunked = head->odd = true;
 }
 
 static void st_haproxy_head_note_content(st_haproxy_head *head, subtoken_text name,
@@ -110,6 +110,14 @@ static void st_haproxy_head_note_content(st_haproxy_head *head, subtoken_text na
     if (head->typed || !st_haproxy_head_is_utf8(value)) head->encoded = true;
     head->typed = true;
   }
+}
+
+/* HAProxy 2.6 passes on a list with empty members, and several lines, as they came. */
+static void st_haproxy_head_note_coding(st_haproxy_head *head, subtoken_text value) {
+  if (head->coded || head->has_length || !st_haproxy_head_is_word(value, "chunked")) {
+    head->odd = true;
+  }
+  head->coded = head->chunked = true;
 }
 
 static void st_haproxy_head_note_mcp(st_haproxy_head *head, subtoken_text name,
@@ -138,7 +146,7 @@ static void st_haproxy_head_note(st_haproxy_head *head, subtoken_text name, subt
     case 'm': st_haproxy_head_note_mcp(head, name, value); break;
     case 'o': head->origin = head->origin || ST_HAPROXY_HEAD_IS(name, "origin"); break;
     case 't':
-      if (ST_HAPROXY_HEAD_IS(name, "transfer-encoding")) head->chunked = true;
+      if (ST_HAPROXY_HEAD_IS(name, "transfer-encoding")) st_haproxy_head_note_coding(head, value);
       break;
     case 'u':
       if (ST_HAPROXY_HEAD_IS(name, "upgrade") && !st_haproxy_head_is_websocket(value)) {
@@ -163,6 +171,9 @@ bool st_haproxy_head_read(subtoken_text text, st_haproxy_head *head) {
   head->content_length = 0;
   head->has_length = head->chunked = head->open = head->encoded = head->typed = false;
   head->origin = head->request_method = head->identity = head->upgrade = head->named = false;
+  head->coded = false;
+  head->odd =
+      text.len > 0 && memchr(text.data, '\0', text.len) != NULL; /* HAProxy takes one in a value */
   for (size_t at = 0; at < text.len;) {
     if (!st_haproxy_head_line(text, &at, &name, &value)) return false;
     if (name.data == NULL) return at == text.len; /* nothing is behind the empty line */
@@ -179,14 +190,25 @@ subtoken_text st_haproxy_head_identity(subtoken_text text, size_t *at) {
   return (subtoken_text){NULL, 0};
 }
 
-/* HAProxy makes `https://authority/path` of what HTTP/2 sends in pieces, and sends the path on. */
+static size_t st_haproxy_head_scheme(subtoken_text url) {
+  static const char *const schemes[] = {"https://", "http://"};
+  for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    size_t len = strlen(schemes[i]);
+    if (url.len >= len && memcmp(url.data, schemes[i], len) == 0) return len;
+  }
+  return 0;
+}
+
+/* HAProxy makes `https://authority/path` of what HTTP/2 sends in pieces, and sends the path on. But
+ * a client of HTTP/1 may call itself HTTP/2.0: then its target is sent on as it came.
+ */
 subtoken_text st_haproxy_head_target(subtoken_text url, subtoken_text version) {
   if (url.len == 0 || url.data[0] == '/' || version.len == 0 || version.data[0] < '2') return url;
-  const char *scheme = memmem(url.data, url.len, "://", 3);
-  if (scheme == NULL) return url;
-  const char *authority = scheme + 3, *end = url.data + url.len;
-  const char *path = memchr(authority, '/', (size_t)(end - authority));
-  return path == NULL ? url : (subtoken_text){path, (size_t)(end - path)};
+  size_t at = st_haproxy_head_scheme(url);
+  if (at == 0) return url;
+  while (at < url.len && strchr("/?#@\\", url.data[at]) == NULL) at++;
+  if (at == url.len || url.data[at] != '/') return url;
+  return (subtoken_text){url.data + at, url.len - at};
 }
 
 bool st_haproxy_head_is_open(subtoken_text version) {
