@@ -33,7 +33,7 @@ static void draw_whole(char key[ST_KEY_LEN + 1]) {
   for (size_t i = 0; i < ST_KEY_LEN; i++) {
     key[i] = '-';
     if (shape[i] == '-') continue;
-    key[i] = hex_digit(random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15U);
+    key[i] = hex_digit((unsigned)random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15U);
     digit++;
   }
   key[ST_KEY_LEN] = '\0';

@@ -7,6 +7,7 @@
 #include "store_contract.h"
 
 #include "failing.h"
+#include "store/db.h"
 
 /* Of SQLite what it is itself, of PostgreSQL its connection. */
 static unsigned kinds_of_store(void) {
@@ -322,6 +323,116 @@ static bool token_is_revoked(unsigned n) {
   return revoked;
 }
 
+static st_store_status rehash(unsigned n) {
+  char before[32];
+  snprintf(before, sizeof before, "$hash$%u", n);
+  return st_store_user_rehash(store, name_of(n), before, "$anew", error);
+}
+
+static bool is_rehashed(unsigned n) {
+  return strcmp(found_user(n).password, "$anew") == 0;
+}
+
+static st_store_status raise_setting(unsigned n) {
+  return st_store_raise_setting(store, setting_of(n), 7, error);
+}
+
+static st_store_status add_line(unsigned n) {
+  return st_store_audit_add(store, soon(), "secret.rotate", name_of(n), "", error);
+}
+
+static bool has_line(unsigned n) {
+  return strcmp(last_line().target, name_of(n)) == 0;
+}
+
+static st_store_status revoke_sub(unsigned n) {
+  char id[ST_KEY_ID_LEN + 1];
+  return st_store_revoke_sub(store, soon(), (subtoken_text){sub_of(n), ST_SUB_LEN}, NOW, 3600, id,
+                             NULL, error);
+}
+
+/* A snapshot of another issuer of this store, in which the key had ended. */
+static st_revocation_state before;
+static uint64_t ended;
+static void prepare_snapshot(unsigned n) {
+  make_key(n, "ann", "a,b");
+  ended = hash_of(n);
+  assert_ok(st_store_revocation_state(store, &before, error));
+}
+
+static st_store_status restore(unsigned n) {
+  st_restore_report report;
+  st_revocation_snapshot snapshot = {
+      .sequence = before.sequence, .hashes = &ended, .count = 1, .life = 3600};
+  (void)n;
+  memcpy(snapshot.hash_key, before.hash_key, sizeof snapshot.hash_key);
+  return st_store_restore_revocations(store, soon(), &snapshot, &report, error);
+}
+
+/* One with so many keys that steps are left over; the steps, too, may fail, and go on. */
+static void prepare_large(unsigned n) {
+  make_user(n, name_of(n), "a,b");
+  for (unsigned i = 1; i < 5; i++) make_key(n + i, name_of(n), "a,b");
+  store->large_change = 2;
+  store->change_step = 2;
+}
+
+static st_store_status end_large(unsigned n) {
+  bool left = true;
+  st_store_status status =
+      st_store_user_set_permissions(store, soon(), name_of(n), "a", sub_of(n + 7), NULL, error);
+  if (status != ST_STORE_OK) return status;
+  for (int i = 0; i < 20 && left; i++) {
+    status = st_store_continue(store, INT64_MAX, &left, error);
+    if (status != ST_STORE_OK) assert_told();
+  }
+  assert_false(left);
+  store->large_change = ST_DB_LARGE_CHANGE;
+  store->change_step = ST_DB_CHANGE_STEP;
+  return ST_STORE_OK;
+}
+
+static bool all_have_ended(unsigned n) {
+  bool fewer = strcmp(found_user(n).key.permissions, "a") == 0;
+  for (unsigned i = 0; i < 5; i++) assert_true(listed(n + i) == fewer);
+  for (unsigned i = 1; i < 5; i++) assert_true(is_gone(n + i) == fewer);
+  return fewer;
+}
+
+/* Old lines go in one step, and the line that says so comes with it. */
+static int64_t uptime_us;
+static void prepare_old_line(unsigned n) {
+  st_audit_context then = *CONTEXT;
+  then.now_us -= 100 * DAY * US;
+  assert_ok(st_store_audit_add(store, &then, "secret.rotate", name_of(n), "", error));
+  for (int i = 0; i < 3; i++) {
+    assert_ok(st_store_count_uptime(store, uptime_us += 50 * DAY * US, error));
+    assert_ok(st_store_audit_add(store, CONTEXT, "secret.rotate", "later", "", error));
+    st_audit_cut marks = {.keep = 2000 * DAY};
+    assert_ok(st_store_audit_cut(store, CONTEXT, &marks, error));
+  }
+}
+
+static st_store_status cut_lines(unsigned n) {
+  (void)n;
+  st_audit_cut cut = {.keep = 50 * DAY};
+  st_store_status status = st_store_audit_cut(store, soon(), &cut, error);
+  assert_true(status == ST_STORE_OK || (cut.removed == 0 && !cut.more));
+  return status;
+}
+
+static bool has_no_old_line(unsigned n) {
+  static st_audit_line page[50];
+  size_t count = 0;
+  (void)n;
+  assert_ok(st_store_audit_list(store, 0, 50, page, &count, error));
+  assert_true(count > 0);
+  for (size_t i = 0; i < count; i++) {
+    if (page[i].at < NOW - 60 * DAY) return false;
+  }
+  return true;
+}
+
 static const change changes[] = {
     {"create", true, prepare_nothing, create, is_there},
     {"rename", false, prepare_key, rename_key, is_renamed},
@@ -341,6 +452,13 @@ static const change changes[] = {
     {"end a session", false, prepare_session, end_session, has_no_session},
     {"refresh", false, prepare_session, refresh, is_refreshed},
     {"set a setting", true, prepare_nothing, set_setting, is_set},
+    {"rehash", false, prepare_user, rehash, is_rehashed},
+    {"raise a setting", false, prepare_nothing, raise_setting, is_set},
+    {"add a line", false, prepare_nothing, add_line, has_line},
+    {"revoke a sub", false, prepare_nothing, revoke_sub, listed},
+    {"restore", false, prepare_snapshot, restore, listed},
+    {"end many", false, prepare_large, end_large, all_have_ended},
+    {"cut old lines", false, prepare_old_line, cut_lines, has_no_old_line},
     {"revoke a token", true, prepare_key, revoke_token, token_is_revoked},
 };
 
