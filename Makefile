@@ -554,7 +554,7 @@ format:
 FUZZ_SRC := $(wildcard fuzz/fuzz_*.c)
 .PHONY: deps-fuzz fuzz-programs
 deps-fuzz: deps
-	@sh third_party/apt.sh clang libclang-rt-14-dev
+	@sh third_party/apt.sh clang libclang-rt-14-dev nginx-light nginx-dev
 FUZZ_FLAGS = B=build/fuzz CC=clang OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
 FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
@@ -569,6 +569,29 @@ $(B)/fuzz/%: fuzz/%.c $(ALL_OBJ) $(TP_LIBS)
 FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
 $(B)/fuzz/fuzz_model: LDLIBS += $(FUZZ_CLOCK)
 $(B)/fuzz/fuzz_postgres: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=nanosleep,--wrap=st_condition_wait
+
+# nginx with the module and with libFuzzer in it.
+# Its ngx_modules is not nginx's own, which has that name, too.
+ifneq ($(findstring fuzzer,$(SAN)),)
+$(B)/src/edge/nginx/ngx_http_subtoken_module.o $(B)/fuzz/nginx_driver.so: CFLAGS += -mllvm -asan-use-private-alias=1
+endif
+CLANG_LIB = $(shell $(lastword $(CC)) -print-file-name=lib/linux)
+$(B)/fuzz/fuzz_nginx: fuzz/fuzz_nginx.c fuzz/nginx_driver.h $(B)/fuzz/nginx_driver.so $(B)/fuzz/nginx_module.so $(LIB_OBJ) $(TP_MBEDTLS)
+	@printf '  FUZZ    %s\n' $@
+	@$(CC) $(CPPFLAGS) -DFUZZ_ASAN='"$(CLANG_LIB)/libclang_rt.asan-$(firstword $(subst -, ,$(MACHINE))).so"' $(CFLAGS) -MMD -MP \
+		-o $@ $< $(SAN) $(LIB_OBJ) $(TP_MBEDTLS)
+
+$(B)/fuzz/nginx_module.so: fuzz/nginx_pool.c $(NGINX_OBJ) $(B)/libsubtoken.a
+	@mkdir -p $(@D)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(CPPFLAGS) $(NGINX_INCLUDES) $(CFLAGS) -shared -Wl,--wrap=ngx_palloc,--wrap=ngx_pnalloc,--wrap=ngx_pcalloc \
+		-o $@ $< $(NGINX_OBJ) -Wl,--exclude-libs,ALL $(B)/libsubtoken.a
+
+$(B)/fuzz/nginx_driver.so: fuzz/nginx_driver.c fuzz/nginx_driver.h $(LIB_OBJ) $(TP_MBEDTLS) | $(NGINX_CONF)
+	@mkdir -p $(@D)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(CPPFLAGS) $(NGINX_INCLUDES) $(CFLAGS) $(SAN) -shared-libasan -shared -o $@ $< $(LIB_OBJ) $(TP_MBEDTLS) \
+		-Wl,--whole-archive $(CLANG_LIB)/libclang_rt.fuzzer_no_main-$(firstword $(subst -, ,$(MACHINE))).a -Wl,--no-whole-archive -lstdc++ -lm
 
 fuzz-programs: $(FUZZ_BIN)
 

@@ -17,7 +17,7 @@ limit() {
 	fuzz_date) echo 64 ;;
 	fuzz_model | fuzz_postgres) echo 256 ;;
 	fuzz_base64url) echo 512 ;;
-	fuzz_token | fuzz_service | fuzz_request_head) echo 9000 ;;
+	fuzz_token | fuzz_service | fuzz_request_head | fuzz_nginx) echo 9000 ;;
 	*) echo 2048 ;;
 	esac
 }
@@ -33,7 +33,7 @@ one() {
 	# What a store remembers grows on purpose: leaks are looked for at the end. The features are so
 	# many that weighing them takes longer than the input.
 	fuzz_model) set -- "$@" -detect_leaks=0 -entropic=0 ;;
-	fuzz_postgres | fuzz_service) set -- "$@" -entropic=0 ;;
+	fuzz_postgres | fuzz_service | fuzz_nginx) set -- "$@" -entropic=0 ;;
 	esac
 	[ ! -f "$here/$name.dict" ] || set -- "$@" -dict="$here/$name.dict"
 	seeds=$here/corpus/$name

@@ -37,8 +37,8 @@ bool ngx_http_subtoken_headers_is_identity(const ngx_str_t *name) {
 
 bool ngx_http_subtoken_headers_have_identity(const ngx_list_t *headers) {
   for (const ngx_list_part_t *part = &headers->part; part != NULL; part = part->next) {
-    const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
-    for (; each < end; each++) {
+    const ngx_table_elt_t *each = part->elts; /* NULL in a request of HTTP/0.9 */
+    for (ngx_uint_t left = part->nelts; left > 0; left--, each++) {
       if (ngx_http_subtoken_headers_is_own(&each->key)) return true;
     }
   }
@@ -112,8 +112,8 @@ void ngx_http_subtoken_headers_read(ngx_http_request_t *r, const ngx_http_subtok
   headers->identity = false;
   const ngx_list_part_t *part = first;
   do {
-    const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
-    for (; each < end; each++) {
+    const ngx_table_elt_t *each = part->elts; /* NULL in a request of HTTP/0.9 */
+    for (ngx_uint_t left = part->nelts; left > 0; left--, each++) {
       if (ngx_http_subtoken_headers_is_candidate(each->key.len)) {
         ngx_http_subtoken_headers_take(headers, each, forms, &count);
       }

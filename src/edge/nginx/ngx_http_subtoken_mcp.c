@@ -28,8 +28,8 @@ static void ngx_http_subtoken_mcp_read_headers(const ngx_http_request_t *r,
                                                ngx_http_subtoken_mcp_headers_t *headers) {
   headers->method.count = headers->name.count = headers->version.count = 0;
   for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
-    const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
-    for (; each < end; each++) {
+    const ngx_table_elt_t *each = part->elts; /* NULL in a request of HTTP/0.9 */
+    for (ngx_uint_t left = part->nelts; left > 0; left--, each++) {
       if (ngx_http_subtoken_credential_is_word(each->key, "mcp-method")) {
         ngx_http_subtoken_mcp_add(&headers->method, each->value);
       } else if (ngx_http_subtoken_credential_is_word(each->key, "mcp-name")) {

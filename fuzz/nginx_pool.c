@@ -1,0 +1,30 @@
+/* What the module takes from nginx's pools, each piece as a block of its own and of its exact size,
+ * so that the address sanitizer sees a byte too many; a pool gives out pieces of one large block.
+ * It is linked into the module that fuzz_nginx.c loads, in the place of nginx's functions.
+ */
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "fuzz.h"
+
+void *__wrap_ngx_palloc(ngx_pool_t *pool, size_t size);
+void *__wrap_ngx_pnalloc(ngx_pool_t *pool, size_t size);
+void *__wrap_ngx_pcalloc(ngx_pool_t *pool, size_t size);
+
+void *__wrap_ngx_palloc(ngx_pool_t *pool, size_t size) {
+  ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(pool, 0);
+  if (cleanup == NULL) return NULL;
+  cleanup->data = malloc(size > 0 ? size : 1);
+  cleanup->handler = free;
+  return cleanup->data;
+}
+
+void *__wrap_ngx_pnalloc(ngx_pool_t *pool, size_t size) {
+  return __wrap_ngx_palloc(pool, size);
+}
+
+void *__wrap_ngx_pcalloc(ngx_pool_t *pool, size_t size) {
+  void *made = __wrap_ngx_palloc(pool, size);
+  if (made != NULL) memset(made, 0, size);
+  return made;
+}
