@@ -462,16 +462,17 @@ $(MUTATION)/runtime.o: tests/mutation/runtime.c
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
 
-$(MUTATION)/program: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
+$(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
 	@(echo 'struct program { const char *name; int (*main)(int, char **); };'; \
 		printf 'int st_main_of_%s(int, char **);\n' $(MUTATION_TESTS:tests/unit/%.c=%); \
 		echo 'const struct program st_mutation_programs[] = {'; \
 		for t in $(MUTATION_TESTS:tests/unit/%.c=%); do echo "{\"$$t\", st_main_of_$$t},"; done; \
-		echo '{0}};') >$(MUTATION)/programs.c
-	@$(CC) $(CFLAGS) -w -c -o $(MUTATION)/programs.o $(MUTATION)/programs.c
-	@$(CC) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests,--wrap=mkdtemp,--wrap=mkstemp -o $@ $(MUTATION)/programs.o \
+		echo '{0}};') >$@.c
+	@$(CC) $(CFLAGS) -w -c -o $@.o $@.c
+	@$(CC) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests,--wrap=mkdtemp,--wrap=mkstemp -o $@ $@.o \
 		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(filter-out $(MUTATED:%.c=$(B)/%.o),$(ALL_OBJ)) $(TP_LIBS) -lcmocka $(LDLIBS)
+	@rm -f $@.c $@.o
 
 -include $(wildcard $(MUTATION)/src/*/*.d $(MUTATION)/tests/*.d)
 

@@ -65,7 +65,7 @@ def tell(run, mutants, killed, equivalent, out, seconds):
         rest = row[0] - row[4]
         print(f"{name:10} {row[0]:7} {row[1]:7} {row[2]:7} {row[3]:11} {row[4]:10} {row[5]:8} "
               f"{100 * (row[2] + row[3]) / max(rest, 1):6.1f} %")
-    with open(os.path.join(out, "survivors.txt"), "w", encoding="utf-8") as file:
+    with open(os.path.join(out, os.environ.get("SURVIVORS", "survivors.txt")), "w", encoding="utf-8") as file:
         for m in survivors:
             mutant = run.mutants[m]
             seen = "" if m in run.reach else " (no test makes a difference)"

@@ -7,6 +7,7 @@ SAMPLE: so many mutants, drawn with SEED (1) and tried on the tests that are nam
 Exit 0: what is not equivalent (equivalent.txt) is killed, to 95 of 100. survivors.txt has the rest.
 """
 import glob
+import hashlib
 import os
 import random
 import shlex
@@ -18,13 +19,18 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import report
 
 OUT = "build/mutation"
-LONGEST_MS = 4000       # a test that takes longer is not used
-MUTANT_MS = 15000       # nor are more tests for one mutant, when they take longer together
+LONGEST_MS = 1000       # of the processor's time: a test that takes longer is not used
+MUTANT_MS = 150         # nor are more tests of other names for one mutant, when they take longer together
 FOLDERS = ("base", "core", "feed", "domain", "service", "store")
 # What reads a token once more for each of a million chains, or asks the machine.
 ENVIRONMENT = {"SUBTOKEN_CHAINS": "2000", "ASAN_OPTIONS":
                "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0",
                "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def chosen(paths, words):
@@ -40,16 +46,17 @@ def own_tests(path, tests):
 class Run:
     def __init__(self, sources, tests, make):
         self.sources, self.tests, self.make = sources, tests, make
+        self.path = None   # of the program
         self.mutants = {}  # (path, number): what mutate.py says of it
         self.reach = {}    # (path, number): {(program, test), ...}
-        self.ms = {}       # (program, test): how long it takes
+        self.ms = {}       # (program, test): what it takes of the processor
+        self.wall = {}     # and how long it took
         self.unsound = []  # tests that fail without a mutant
 
     def build(self):
         began = time.monotonic()
-        program = os.path.join(OUT, "program")
-        if os.path.exists(program):
-            os.unlink(program)
+        # Of its own, for another run may be under way.
+        program = self.path = os.path.join(OUT, f"program-{os.getpid()}")
         command = shlex.split(self.make)
         result = subprocess.run(command + [f"MUTATED={' '.join(self.sources)}",
                                            f"MUTATION_TESTS={' '.join(f'tests/unit/{t}.c' for t in self.tests)}", program],
@@ -65,28 +72,47 @@ class Run:
         if leaks:
             environment["SUBTOKEN_MUTATION_LEAKS"] = "1"
         environment.pop("SUBTOKEN_TEST_POSTGRES", None)
-        return subprocess.Popen([os.path.join(OUT, "program"), *arguments], stdout=subprocess.PIPE,
+        return subprocess.Popen([self.path, *arguments], stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL, text=True, env=environment, **more)
+
+    def recorded(self):
+        """The lines that the program prints; kept for each test program as long as it and what is mutated are the same."""
+        mutated = hashlib.sha256()
+        for path in self.sources:
+            mutated.update(read(os.path.join(OUT, path)))
+        lines = []
+        for test in self.tests:
+            digest = mutated.copy()
+            digest.update(read(os.path.join(OUT, "tests", test + ".o")))
+            kept = os.path.join(OUT, "record", f"{test}-{digest.hexdigest()[:16]}")
+            text = read(kept).decode() if os.path.exists(kept) else ""
+            if text == "":
+                text = self.program("record", test, stdin=subprocess.DEVNULL).communicate()[0]
+                os.makedirs(os.path.dirname(kept), exist_ok=True)
+                with open(kept, "w", encoding="utf-8") as file:
+                    file.write(text)
+            lines += text.splitlines()
+        return lines
 
     def record(self):
         began = time.monotonic()
-        child = self.program("record", stdin=subprocess.DEVNULL)
         program = test = None
-        for line in child.stdout:
+        for line in self.recorded():
             word, *rest = line.split()
             if word == "program" and len(rest) == 1:
                 program = rest[0]
             elif word == "test":
                 test = (program, int(rest[0]))
-                if rest[1] == "p" and int(rest[2]) <= LONGEST_MS:
-                    self.ms[test] = int(rest[2])
+                used = max(int(rest[2]), 1)
+                # One that waits for a clock keeps the machine waiting, too.
+                if rest[1] == "p" and used <= LONGEST_MS and int(rest[3]) < 5 * LONGEST_MS:
+                    self.ms[test], self.wall[test] = used, int(rest[3])
                 else:
-                    self.unsound.append(f"{program} {rest[3]}: {'fails' if rest[1] != 'p' else 'takes long'}")
+                    self.unsound.append(f"{program} {rest[4]}: {'fails' if rest[1] == 'f' else 'takes long'}")
                     test = None
             elif word == "seen" and test is not None:
                 for number in rest[1].split(","):
                     self.reach.setdefault((rest[0], int(number)), set()).add(test)
-        child.wait()
         for each in self.unsound:
             print(f"  not used: {each}")
         print(f"{len(self.ms)} tests recorded in {time.monotonic() - began:.0f} s; they make a difference for "
@@ -99,7 +125,7 @@ class Run:
             mine = own_tests(mutant[0], self.tests)
             left = MUTANT_MS
             for test in sorted(self.reach.get(mutant, ()), key=lambda t: (t[0] not in mine, self.ms[t], t)):
-                left -= self.ms[test]
+                left -= 0 if test[0] in mine else self.ms[test]
                 if left < 0:
                     break
                 where = own if test[0] in mine else others
@@ -123,7 +149,7 @@ class Run:
             count = 0
             for mutant in live:
                 # On a machine that does much else a test may take many times as long.
-                tests = " ".join(f"{number}:{3000 + 20 * self.ms[program, number]}"
+                tests = " ".join(f"{number}:{3000 + 20 * self.ms[program, number] + 3 * self.wall[program, number]}"
                                  for _, number in sorted(lines[mutant], key=lambda t: self.ms[t]))
                 child.stdin.write(f"{mutant[0]} {mutant[1]} {tests}\n")
                 child.stdin.flush()
@@ -164,6 +190,7 @@ def main():
     print("Once more, with an eye on leaks")
     killed.update(run.kill([m for m in mutants if m not in killed and run.mutants[m]["change"].endswith("-> nothing")],
                            leaks=True))
+    os.unlink(run.path)
     done = report.tell(run, mutants, killed, equivalent, OUT, time.monotonic() - began)
     sys.exit(0 if done else 1)
 

@@ -193,6 +193,24 @@ static void bad_arguments_are_invalid(void **state) {
       {0, 1, NOW},         {1, 0, NOW}, {-1, 1, NOW},      {1, -1, NOW},      {INT64_MAX, 1, NOW},
       {1, INT64_MAX, NOW}, {1, 1, -1},  {1, 1, INT64_MAX}, {1, 1, INT64_MIN},
   };
+  static const int64_t most = SUBTOKEN_TIME_MAX / 2;
+  const struct {
+    int64_t life, now;
+    subtoken_result result;
+  } ends[] = {
+      {1, 0, SUBTOKEN_OK},
+      {most, 0, SUBTOKEN_OK},
+      {most + 1, 0, SUBTOKEN_INVALID_ARGUMENT},
+      {1, most, SUBTOKEN_OK},
+      {1, most + 1, SUBTOKEN_INVALID_ARGUMENT},
+  };
+  for (size_t i = 0; i < COUNT(ends); i++) {
+    subtoken_claims forever = grant_of("a", NULL);
+    subtoken_limits at_end = {sizeof at_end, ends[i].life, ends[i].life};
+    forever.exp = SUBTOKEN_TIME_MAX;
+    CHECK(subtoken_narrow(&forever, &request, &at_end, ends[i].now, &child, NULL) == ends[i].result,
+          "end %zu", i);
+  }
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_limits wrong = {sizeof wrong, rows[i].default_life, rows[i].max_life};
     memset(&child, 0x55, sizeof child);
@@ -203,6 +221,30 @@ static void bad_arguments_are_invalid(void **state) {
   }
   assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, &parent, &report),
                    SUBTOKEN_INVALID_ARGUMENT);
+  const subtoken_result invalid = SUBTOKEN_INVALID_ARGUMENT;
+  assert_int_equal(subtoken_narrow(&parent, NULL, &limits, NOW, &child, NULL), invalid);
+  assert_int_equal(subtoken_narrow(&parent, &request, NULL, NOW, &child, NULL), invalid);
+  assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, NULL, NULL), invalid);
+  subtoken_issue_request wrong_request = request;
+  wrong_request.permission_count = 1;
+  assert_int_equal(subtoken_narrow(&parent, &wrong_request, &limits, NOW, &child, NULL), invalid);
+  wrong_request = request;
+  wrong_request.has_urls = true;
+  wrong_request.url_count = 1;
+  assert_int_equal(subtoken_narrow(&parent, &wrong_request, &limits, NOW, &child, NULL), invalid);
+  subtoken_claims outside = parent;
+  outside.sub.len = UINT16_MAX;
+  assert_int_equal(subtoken_narrow(&outside, &request, &limits, NOW, &child, NULL), invalid);
+  /* A caller of a version that is not known. */
+  subtoken_narrow_report small = {.size = 1};
+  assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, &child, &small), invalid);
+  assert_int_equal(small.size, 1);
+  wrong_request = request;
+  wrong_request.size = 1;
+  assert_int_equal(subtoken_narrow(&parent, &wrong_request, &limits, NOW, &child, NULL), invalid);
+  subtoken_limits wrong_limits = limits;
+  wrong_limits.size = 1;
+  assert_int_equal(subtoken_narrow(&parent, &request, &wrong_limits, NOW, &child, NULL), invalid);
   static subtoken_claims zero;
   assert_int_not_equal(subtoken_narrow(&zero, &request, &limits, NOW, &child, &report),
                        SUBTOKEN_OK);
@@ -250,10 +292,74 @@ static void a_sid_is_not_inherited(void **state) {
   }
 }
 
+/* The audience of a child is that of its parent, or the one that is asked for where it has none. */
+static void an_audience_is_kept_or_chosen_once(void **state) {
+  (void)state;
+  static const struct {
+    const char *held, *asked, *got; /* NULL: none */
+    subtoken_result result;
+  } rows[] = {
+      {NULL, NULL, NULL, SUBTOKEN_OK},
+      {NULL, "eu", "eu", SUBTOKEN_OK},
+      {"eu", NULL, "eu", SUBTOKEN_OK},
+      {"eu", "eu", "eu", SUBTOKEN_OK},
+      {"eu", "us", NULL, SUBTOKEN_AUD_WIDER},
+      {NULL, "not one", NULL, SUBTOKEN_BAD_AUD},
+      {NULL, "", NULL, SUBTOKEN_BAD_AUD},
+      {"eu", "not one", NULL, SUBTOKEN_BAD_AUD},
+      {"not one", NULL, NULL, SUBTOKEN_AUD_WIDER},
+      {"not one", "eu", NULL, SUBTOKEN_AUD_WIDER},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims parent = grant_of("a", NULL);
+    subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
+    if (rows[i].held != NULL) assert_true(st_claims_set_aud(&parent, st_text(rows[i].held)));
+    if (rows[i].asked != NULL) request.audience = st_text(rows[i].asked);
+    memset(&child, 0x55, sizeof child);
+    CHECK(subtoken_narrow(&parent, &request, &limits, NOW, &child, NULL) == rows[i].result,
+          "row %zu", i);
+    if (rows[i].result != SUBTOKEN_OK) {
+      assert_true(claims_are_zero(&child));
+    } else if (rows[i].got == NULL) {
+      assert_int_equal(child.aud.len, 0);
+    } else {
+      CHECK(st_claims_only_audience(&child, st_text(rows[i].got)), "row %zu", i);
+    }
+  }
+}
+
+/* A child names the token that it was made from, and all that this one names. */
+static void a_child_names_what_it_was_made_from(void **state) {
+  (void)state;
+  subtoken_claims parent = grant_of("a", NULL);
+  assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_OK);
+  assert_int_equal(child.via_count, 0);
+  for (size_t depth = 0; depth < SUBTOKEN_VIA_MAX; depth++) {
+    char token[ST_CLAIMS_MAC_CHARS + 1];
+    snprintf(token, sizeof token, "%0*zu", ST_CLAIMS_MAC_CHARS, depth);
+    memset(token, 'A' + (int)depth, SUBTOKEN_TID_LEN);
+    assert_true(st_claims_set_tid(&parent, (subtoken_text){token, ST_CLAIMS_MAC_CHARS}));
+    assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_OK);
+    assert_int_equal(child.via_count, depth + 1);
+    for (size_t i = 0; i <= depth; i++) {
+      subtoken_text name = subtoken_claims_text(&child, child.via[i]);
+      CHECK(name.len == SUBTOKEN_TID_LEN && name.data[0] == (char)('A' + i), "%zu of %zu", i,
+            depth);
+    }
+    parent = child;
+  }
+  char last[ST_CLAIMS_MAC_CHARS];
+  memset(last, 'Z', sizeof last);
+  assert_true(st_claims_set_tid(&parent, (subtoken_text){last, sizeof last}));
+  assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_TOO_DEEP);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_parent_that_is_not_yet_good_makes_no_child),
       cmocka_unit_test(a_sid_is_not_inherited),
+      cmocka_unit_test(an_audience_is_kept_or_chosen_once),
+      cmocka_unit_test(a_child_names_what_it_was_made_from),
       cmocka_unit_test(permissions_are_those_of_both),
       cmocka_unit_test(a_child_ends_with_its_parent),
       cmocka_unit_test(urls_must_be_allowed_to_the_parent),
