@@ -57,6 +57,7 @@ def cases():
     return [
         Case("version", reads=True), Case("help", reads=True), Case("completion bash", reads=True),
         Case("key create --name new --permissions account"),
+        Case("key create --name first-of-all --permissions account", fresh=True),
         Case("key hash", stdin="a-string-of-my-own-long-enough", reads=True),
         Case("key list --json", reads=True), Case("key list", reads=True),
         Case("key show " + word("first"), reads=True),
@@ -89,7 +90,7 @@ def explore(case, kinds, most, **options):
     f = faults.Faults("subtoken")
 
     def attempt(n):
-        site = template().copy()
+        site = case.start(template())
         result = case.run(site, f.env())
         f.disarm()
         if n and f.failed():
