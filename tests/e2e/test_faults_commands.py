@@ -41,7 +41,7 @@ def template():
     return _made["template"]
 
 
-_made = {}
+_made, _expected = {}, {}
 
 
 def word(name):
@@ -86,7 +86,9 @@ def cases():
 
 def explore(case, kinds, most, **options):
     """Attempts of a case with a call of these kinds failing, of each kind at most so many: how many there were."""
-    expected, tried = Expected(case, template()), 0
+    if case.name not in _expected:
+        _expected[case.name] = Expected(case, template())
+    expected, tried = _expected[case.name], 0
     f = faults.Faults("subtoken")
 
     def attempt(n):
@@ -107,7 +109,7 @@ def explore(case, kinds, most, **options):
 
 
 # In CI: a command of each sort, and a few calls of each sort in it.
-FEW = ("key create", "key list --json", "user delete", "secret rotate", "backup", "import @access.json", "issue")
+FEW = ("key create --name new", "user delete") if STORE else ("key create", "key list --json", "secret rotate", "backup")
 NETWORK = "socket,connect,resolve,send,recv,poll"
 SORTS = ["memory", NETWORK] if STORE else ["memory", "open,read,stat,map,lock,seek,close,mode", "write,sync,truncate,rename,unlink,mkdir,flush,random"]
 EVERY = [k for k in faults.KINDS if k not in ("accept", "bind", "fork", "exec")]
@@ -116,7 +118,7 @@ EVERY = [k for k in faults.KINDS if k not in ("accept", "bind", "fork", "exec")]
 def over_all(kinds, most, **options):
     tried = 0
     for case in cases():
-        if ALL or (case.words.startswith(FEW) and "--dry-run" not in case.words):
+        if ALL or case.words.startswith(FEW):
             tried += explore(case, EVERY if ALL and kinds is SORTS else kinds, 40 if ALL else most, **options)
     print("# %d faults" % tried)
     assert tried >= len(FEW)
@@ -124,12 +126,14 @@ def over_all(kinds, most, **options):
 
 @test
 def one_call_that_fails_leaves_nothing_half_done():
-    over_all(SORTS, 2)
+    over_all(SORTS, 1 if STORE else 2)
 
 
 @test
 def nor_do_all_from_there_on():
-    over_all(SORTS[1:], 1, times=faults.FOREVER)
+    # Without any lock SQLite waits for as long as for another process, twice.
+    kinds = [sort.replace(",lock", "") for sort in SORTS[1:]]
+    over_all([k for k in EVERY if k != "lock"] if ALL else kinds, 1, times=faults.FOREVER)
 
 
 @test
@@ -139,7 +143,7 @@ def nor_does_a_short_read_or_write():
 
 @test
 def nor_does_a_death():
-    over_all(["send,recv" if STORE else "write,sync,truncate,rename,unlink"], 2, action=faults.KILL_AFTER)
+    over_all(["send,recv" if STORE else "write,sync,truncate,rename,unlink"], 1 if STORE else 2, action=faults.KILL_AFTER)
 
 
 main()
