@@ -215,6 +215,14 @@ def nothing_else_that_fails_costs_the_pair():
     Walk(OTHERS, 5).go()
 
 
+@test
+def the_only_heartbeat_of_a_snapshot_is_not_lost():
+    for times in (1, faults.FOREVER):
+        walk = Walk("open,read,write,stat,rename", 6, path="revoked.next", times=times)
+        walk.faults_from(interrupted(), 3)
+        assert walk.tried > 3, walk.tried
+
+
 def until(condition, p, what):
     """As long as the pull runs; says what it has written when it ends."""
     wait(lambda: condition() or p.poll() is not None, what, 60)
