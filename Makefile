@@ -332,9 +332,9 @@ FAILING_CALLS = malloc calloc realloc aligned_alloc strdup strndup realpath aspr
 	connectStartParams conninfoParse getResult errorMessage resultErrorMessage)
 $(FAILING_TESTS:tests/unit/%.c=$(B)/tests/%): LDFLAGS += $(FAILING_CALLS:%=-Wl,--wrap=%)
 
-ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
+ASAN = B=build/asan OPT='-O1 -g1 -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
-TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
+TSAN = B=build/tsan OPT='-O1 -g1 -fno-omit-frame-pointer' SAN=-fsanitize=thread
 
 # NAME: a pattern with * and ?, of the tests to run.
 NAME ?=
