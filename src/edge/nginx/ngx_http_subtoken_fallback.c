@@ -77,15 +77,15 @@ static ngx_int_t ngx_http_subtoken_fallback_conclude(ngx_http_subtoken_fallback_
 /* ---- the headers of the request ---- */
 
 /* proxy_set_header finds a header that it replaces by its hash. */
-static ngx_int_t ngx_http_subtoken_fallback_add_header(ngx_http_request_t *sr, const char *name,
+static ngx_int_t ngx_http_subtoken_fallback_add_header(ngx_list_t *headers, const char *name,
                                                        ngx_str_t value) {
   size_t len = ngx_strlen(name);
-  ngx_table_elt_t *header = ngx_list_push(&sr->headers_in.headers);
+  ngx_table_elt_t *header = ngx_list_push(headers);
   if (header == NULL) return NGX_ERROR;
   ngx_memzero(header, sizeof *header);
   header->key = (ngx_str_t){len, (u_char *)name};
   header->value = value;
-  header->lowcase_key = ngx_pnalloc(sr->pool, len);
+  header->lowcase_key = ngx_pnalloc(headers->pool, len);
   if (header->lowcase_key == NULL) return NGX_ERROR;
   header->hash = ngx_hash_strlow(header->lowcase_key, header->key.data, len);
   return NGX_OK;
@@ -95,22 +95,22 @@ static ngx_int_t ngx_http_subtoken_fallback_add_header(ngx_http_request_t *sr, c
  * is not passed on, becomes a header as well.
  */
 static ngx_int_t ngx_http_subtoken_fallback_add_credential(
-    ngx_http_request_t *sr, const ngx_http_subtoken_credential_t *credential) {
+    ngx_list_t *headers, const ngx_http_subtoken_credential_t *credential) {
   ngx_str_t text = ngx_http_subtoken_string(credential->text), bearer;
   if (credential->forms & NGX_HTTP_SUBTOKEN_IN_BASIC) {
-    return ngx_http_subtoken_fallback_add_header(sr, "Authorization", text);
+    return ngx_http_subtoken_fallback_add_header(headers, "Authorization", text);
   }
   if ((credential->forms & NGX_HTTP_SUBTOKEN_IN_KEY_HEADER) &&
-      ngx_http_subtoken_fallback_add_header(sr, "X-API-Key", text) != NGX_OK) {
+      ngx_http_subtoken_fallback_add_header(headers, "X-API-Key", text) != NGX_OK) {
     return NGX_ERROR;
   }
   if (!(credential->forms & (NGX_HTTP_SUBTOKEN_IN_BEARER | NGX_HTTP_SUBTOKEN_IN_QUERY))) {
     return NGX_OK;
   }
-  bearer.data = ngx_pnalloc(sr->pool, sizeof "Bearer " + text.len);
+  bearer.data = ngx_pnalloc(headers->pool, sizeof "Bearer " + text.len);
   if (bearer.data == NULL) return NGX_ERROR;
   bearer.len = (size_t)(ngx_sprintf(bearer.data, "Bearer %V", &text) - bearer.data);
-  return ngx_http_subtoken_fallback_add_header(sr, "Authorization", bearer);
+  return ngx_http_subtoken_fallback_add_header(headers, "Authorization", bearer);
 }
 
 #define NGX_HTTP_SUBTOKEN_FALLBACK_ADDRESSES_MAX 1024
@@ -132,11 +132,11 @@ static u_char *ngx_http_subtoken_fallback_append_addresses(u_char *start, u_char
  * $proxy_add_x_forwarded_for has them.
  */
 static ngx_int_t ngx_http_subtoken_fallback_add_addresses(ngx_http_request_t *r,
-                                                          ngx_http_request_t *sr) {
+                                                          ngx_list_t *headers) {
   static const char name[] = "X-Forwarded-For";
   ngx_str_t client = r->connection->addr_text, chain;
   u_char *end = chain.data =
-      ngx_pnalloc(sr->pool, NGX_HTTP_SUBTOKEN_FALLBACK_ADDRESSES_MAX + client.len);
+      ngx_pnalloc(headers->pool, NGX_HTTP_SUBTOKEN_FALLBACK_ADDRESSES_MAX + client.len);
   if (chain.data == NULL) return NGX_ERROR;
   for (ngx_list_part_t *part = &r->main->headers_in.headers.part; part != NULL; part = part->next) {
     const ngx_table_elt_t *each = part->elts;
@@ -150,15 +150,14 @@ static ngx_int_t ngx_http_subtoken_fallback_add_addresses(ngx_http_request_t *r,
   }
   end = ngx_cpymem(end, client.data, client.len);
   chain.len = (size_t)(end - chain.data);
-  return ngx_http_subtoken_fallback_add_header(sr, name, chain);
+  return ngx_http_subtoken_fallback_add_header(headers, name, chain);
 }
 
 /* Of the request's trace the server's log tells, and its answer does not depend on it. */
-static ngx_int_t ngx_http_subtoken_fallback_add_trace(ngx_http_request_t *r,
-                                                      ngx_http_request_t *sr) {
+static ngx_int_t ngx_http_subtoken_fallback_add_trace(ngx_http_request_t *r, ngx_list_t *headers) {
   ngx_str_t trace = ngx_http_subtoken_trace_find(r);
   if (trace.len == 0) return NGX_OK;
-  return ngx_http_subtoken_fallback_add_header(sr, "traceparent", trace);
+  return ngx_http_subtoken_fallback_add_header(headers, "traceparent", trace);
 }
 
 /* The subrequest gets a list of headers of its own, and no body. Without a credential nothing is
@@ -166,50 +165,68 @@ static ngx_int_t ngx_http_subtoken_fallback_add_trace(ngx_http_request_t *r,
  * for all of them. The target goes without access_token=, which the server would read even where
  * subtoken_credentials leaves it alone.
  */
-static ngx_int_t ngx_http_subtoken_fallback_set_headers(
-    ngx_http_request_t *r, ngx_http_request_t *sr, const ngx_http_subtoken_ctx_t *ctx,
+static ngx_int_t ngx_http_subtoken_fallback_write_headers(
+    ngx_http_request_t *r, ngx_list_t *headers, const ngx_http_subtoken_ctx_t *ctx,
     const ngx_http_subtoken_credential_t *credential, ngx_http_subtoken_fallback_t *fallback) {
   ngx_str_t nonce = {NGX_HTTP_SUBTOKEN_NONCE_LEN, fallback->nonce}, target;
   ngx_str_t method = ngx_http_subtoken_string(ctx->original.method);
-  if (ngx_list_init(&sr->headers_in.headers, sr->pool, 8, sizeof(ngx_table_elt_t)) != NGX_OK) {
-    return NGX_ERROR;
-  }
-  sr->headers_in.content_length = NULL;
-  sr->headers_in.content_length_n = -1;
-  sr->headers_in.chunked = 0;
-  sr->headers_in.authorization = NULL;
-  sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
   ngx_str_t audience = ngx_http_subtoken_string(fallback->audience);
-  if (sr->request_body == NULL ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Nonce", nonce) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Original-Method", method) != NGX_OK ||
+  if (ngx_http_subtoken_fallback_add_header(headers, "X-Subtoken-Nonce", nonce) != NGX_OK ||
+      ngx_http_subtoken_fallback_add_header(headers, "X-Original-Method", method) != NGX_OK ||
       ngx_http_subtoken_query_clean_target(r->pool, r->unparsed_uri, &target) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Original-URI", target) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_header(sr, "X-Subtoken-Audience", audience) != NGX_OK ||
-      ngx_http_subtoken_fallback_add_trace(r, sr) != NGX_OK) {
+      ngx_http_subtoken_fallback_add_header(headers, "X-Original-URI", target) != NGX_OK ||
+      ngx_http_subtoken_fallback_add_header(headers, "X-Subtoken-Audience", audience) != NGX_OK ||
+      ngx_http_subtoken_fallback_add_trace(r, headers) != NGX_OK) {
     return NGX_ERROR;
   }
   if (fallback->anonymous) return NGX_OK;
-  if (ngx_http_subtoken_fallback_add_credential(sr, credential) != NGX_OK) return NGX_ERROR;
-  return ngx_http_subtoken_fallback_add_addresses(r, sr);
+  if (ngx_http_subtoken_fallback_add_credential(headers, credential) != NGX_OK) return NGX_ERROR;
+  return ngx_http_subtoken_fallback_add_addresses(r, headers);
 }
 
 /* ---- the subrequest ---- */
 
+/* What a subrequest of ours has of its own, made before there is one: nginx runs a subrequest that
+ * was begun, and one of which a part is missing would ask something else, in the caller's words.
+ */
+typedef struct {
+  ngx_http_post_subrequest_t post;
+  ngx_list_t headers;
+  ngx_http_request_body_t body;
+  ngx_http_variable_value_t *variables;
+} ngx_http_subtoken_fallback_question_t;
+
 /* nginx lets a subrequest share the variables of its parent. This one has other headers and another
  * path, so what it reads of them must not be seen by the parent.
  */
-static ngx_int_t ngx_http_subtoken_fallback_copy_variables(ngx_http_request_t *sr) {
-  ngx_http_core_main_conf_t *core = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
-  size_t size = core->variables.nelts * sizeof(ngx_http_variable_value_t);
-  ngx_http_variable_value_t *own = ngx_palloc(sr->pool, size);
-  if (own == NULL) return NGX_ERROR;
-  ngx_memcpy(own, sr->variables, size);
-  sr->variables = own;
-  return NGX_OK;
+static ngx_http_subtoken_fallback_question_t *ngx_http_subtoken_fallback_prepare(
+    ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+    const ngx_http_subtoken_credential_t *credential, ngx_http_subtoken_fallback_t *fallback) {
+  ngx_http_core_main_conf_t *core = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+  ngx_http_subtoken_fallback_question_t *question = ngx_pcalloc(r->pool, sizeof *question);
+  uint8_t random[NGX_HTTP_SUBTOKEN_NONCE_LEN / 2];
+  if (question == NULL || getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+    return NULL;
+  }
+  (void)ngx_hex_dump(fallback->nonce, random, sizeof random);
+  question->post.handler = ngx_http_subtoken_fallback_done;
+  question->post.data = fallback;
+  question->variables =
+      ngx_palloc(r->pool, core->variables.nelts * sizeof(ngx_http_variable_value_t));
+  if (question->variables == NULL ||
+      ngx_list_init(&question->headers, r->pool, 8, sizeof(ngx_table_elt_t)) != NGX_OK ||
+      ngx_http_subtoken_fallback_write_headers(r, &question->headers, ctx, credential, fallback) !=
+          NGX_OK) {
+    return NULL;
+  }
+  return question;
 }
 
-/* HEAD, because the headers say it all, and because nginx keeps the connection only when no body
+/* nginx counts a subrequest, and lets it alone send to the client, before it may fail for want of
+ * memory, and then waits for what does not run: NGX_ERROR, which ends the request with all that
+ * belongs to it. NGX_DECLINED: none was begun.
+ *
+ * HEAD, because the headers say it all, and because nginx keeps the connection only when no body
  * comes. For another subrequest it runs in the background: it is no part of the page that is put
  * together, and does not wait for its turn there. A subrequest whose response is kept in memory
  * (SSI's `set`, njs) may not have subrequests, but its parent may.
@@ -218,25 +235,34 @@ static ngx_int_t ngx_http_subtoken_fallback_start(ngx_http_request_t *r, ngx_str
                                                   const ngx_http_subtoken_ctx_t *ctx,
                                                   const ngx_http_subtoken_credential_t *credential,
                                                   ngx_http_subtoken_fallback_t *fallback) {
+  ngx_http_core_main_conf_t *core = ngx_http_get_module_main_conf(r, ngx_http_core_module);
   ngx_http_request_t *sr, *parent = r;
   ngx_uint_t flags = r == r->main ? NGX_HTTP_SUBREQUEST_WAITED : NGX_HTTP_SUBREQUEST_BACKGROUND;
-  uint8_t random[NGX_HTTP_SUBTOKEN_NONCE_LEN / 2];
-  ngx_http_post_subrequest_t *post = ngx_palloc(r->pool, sizeof *post);
-  if (post == NULL || getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-    return NGX_ERROR;
-  }
-  (void)ngx_hex_dump(fallback->nonce, random, sizeof random);
-  post->handler = ngx_http_subtoken_fallback_done;
-  post->data = fallback;
+  ngx_http_subtoken_fallback_question_t *question =
+      ngx_http_subtoken_fallback_prepare(r, ctx, credential, fallback);
+  if (question == NULL) return NGX_DECLINED;
   while (parent->subrequest_in_memory) parent = parent->parent;
-  if (ngx_http_subrequest(parent, endpoint, NULL, &sr, post, flags) != NGX_OK) return NGX_ERROR;
+  ngx_uint_t count = r->main->count;
+  void *active = r->connection->data;
+  if (ngx_http_subrequest(parent, endpoint, NULL, &sr, &question->post, flags) != NGX_OK) {
+    bool begun = r->main->count != count || r->connection->data != active;
+    return begun ? NGX_ERROR : NGX_DECLINED;
+  }
   sr->method = NGX_HTTP_HEAD;
   ngx_str_set(&sr->method_name, "HEAD");
   sr->header_only = 1;
-  if (ngx_http_subtoken_fallback_copy_variables(sr) != NGX_OK ||
-      ngx_http_subtoken_fallback_set_headers(r, sr, ctx, credential, fallback) != NGX_OK) {
-    return NGX_ERROR;
+  ngx_memcpy(question->variables, sr->variables,
+             core->variables.nelts * sizeof(ngx_http_variable_value_t));
+  sr->variables = question->variables;
+  sr->headers_in.headers = question->headers;
+  if (question->headers.last == &question->headers.part) {
+    sr->headers_in.headers.last = &sr->headers_in.headers.part;
   }
+  sr->headers_in.content_length = NULL;
+  sr->headers_in.content_length_n = -1;
+  sr->headers_in.chunked = 0;
+  sr->headers_in.authorization = NULL;
+  sr->request_body = &question->body;
   fallback->asked = ngx_current_msec;
   fallback->waiting = 1;
   return NGX_OK;
@@ -329,11 +355,13 @@ ngx_int_t ngx_http_subtoken_fallback_ask(ngx_http_request_t *r, ngx_http_subtoke
   if (fallback == NULL) {
     fallback = ngx_http_subtoken_fallback_add(r, ctx, endpoint, audience, credential);
     if (fallback == NULL) return NGX_ERROR;
-    if (fallback->identity == NULL &&
-        ngx_http_subtoken_fallback_start(r, endpoint, ctx, credential, fallback) != NGX_OK) {
-      ctx->fallbacks = fallback->next; /* not asked: others must not wait for it */
-      return ngx_http_subtoken_fallback_reject_undecided(rejection);
+    ngx_int_t rc = NGX_OK;
+    if (fallback->identity == NULL) {
+      rc = ngx_http_subtoken_fallback_start(r, endpoint, ctx, credential, fallback);
     }
+    if (rc != NGX_OK) ctx->fallbacks = fallback->next; /* not asked: others must not wait for it */
+    if (rc == NGX_ERROR) return NGX_ERROR;
+    if (rc != NGX_OK) return ngx_http_subtoken_fallback_reject_undecided(rejection);
   }
   if (fallback->waiting) return NGX_AGAIN;
   *identity = fallback->identity;

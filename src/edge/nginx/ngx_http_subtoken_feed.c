@@ -169,11 +169,10 @@ static void ngx_http_subtoken_feed_log_mount(ngx_http_subtoken_feed_t *feed, ngx
 
 /* ---- in a worker ---- */
 
-void ngx_http_subtoken_feed_start(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
-  int64_t now = ngx_time(), monotonic = ngx_http_subtoken_feed_monotonic();
+/* Without memory there is none yet: each poll tries again. */
+static void ngx_http_subtoken_feed_open(ngx_http_subtoken_feed_t *feed) {
   subtoken_feed_settings settings = {sizeof settings, feed->leeway, feed->max_age, false,
                                      feed->max_size};
-  subtoken_ring *ring = feed->secrets->ring;
   feed->file = malloc(sizeof *feed->file);
   if (feed->file == NULL) return;
   if (subtoken_feed_file_start(feed->file, (const char *)feed->path.data, &settings) !=
@@ -183,6 +182,13 @@ void ngx_http_subtoken_feed_start(ngx_http_subtoken_feed_t *feed, ngx_log_t *log
     return;
   }
   feed->logged = SUBTOKEN_FEED_OK;
+}
+
+void ngx_http_subtoken_feed_start(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
+  int64_t now = ngx_time(), monotonic = ngx_http_subtoken_feed_monotonic();
+  subtoken_ring *ring = feed->secrets->ring;
+  ngx_http_subtoken_feed_open(feed);
+  if (feed->file == NULL) return;
   if (ring == NULL || ring->count == 0) return;
   ngx_http_subtoken_feed_log_result(feed, subtoken_feed_file_load(feed->file, ring, now, monotonic),
                                     log);
@@ -192,6 +198,7 @@ void ngx_http_subtoken_feed_start(ngx_http_subtoken_feed_t *feed, ngx_log_t *log
 ngx_flag_t ngx_http_subtoken_feed_poll(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_feed_monotonic();
   subtoken_ring *ring = feed->secrets->ring;
+  if (feed->file == NULL) ngx_http_subtoken_feed_open(feed);
   if (feed->file == NULL || ring == NULL || ring->count == 0) return 0;
   subtoken_feed_result result = subtoken_feed_file_poll(feed->file, ring, now, monotonic);
   if (result == SUBTOKEN_FEED_MORE) return 1;
