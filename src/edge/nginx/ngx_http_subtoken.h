@@ -783,8 +783,12 @@ ngx_int_t ngx_http_subtoken_access_handler(ngx_http_request_t *r);
 
 /* ---- worker ---- */
 
-/* Load everything, and poll for changes from now on. */
-ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main);
+/* While the configuration is read: what a worker loads is freed with the pool of its cycle. */
+ngx_int_t ngx_http_subtoken_worker_add(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *main);
+/* Load everything, and poll for changes from now on: what cannot be loaded yet, too. It does not
+ * fail, because nginx never starts a worker again that could not begin.
+ */
+void ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main);
 
 /* ---- variables ---- */
 

@@ -337,7 +337,7 @@ static void *ngx_http_subtoken_create_main_conf(ngx_conf_t *cf) {
       ngx_array_init(&main->own_variables, cf->pool, 8, sizeof(ngx_uint_t)) != NGX_OK) {
     return NULL;
   }
-  return main;
+  return ngx_http_subtoken_worker_add(cf, main) == NGX_OK ? main : NULL;
 }
 
 static void *ngx_http_subtoken_create_loc_conf(ngx_conf_t *cf) {
@@ -491,5 +491,6 @@ static ngx_int_t ngx_http_subtoken_init_process(ngx_cycle_t *cycle) {
   if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
   ngx_http_subtoken_main_conf_t *main =
       ngx_http_cycle_get_module_main_conf(cycle, ngx_http_subtoken_module);
-  return main == NULL ? NGX_OK : ngx_http_subtoken_worker_start(cycle, main);
+  if (main != NULL) ngx_http_subtoken_worker_start(cycle, main);
+  return NGX_OK;
 }

@@ -70,14 +70,18 @@ static void ngx_http_subtoken_worker_start_timer(ngx_cycle_t *cycle,
   ngx_add_timer(&main->timer, NGX_HTTP_SUBTOKEN_WORKER_POLL_MS);
 }
 
-ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main) {
-  ngx_http_subtoken_secrets_t **secrets = main->secrets.elts;
-  ngx_http_subtoken_feed_t **feeds = main->feeds.elts;
-  if (main->secrets.nelts + main->policies.nelts == 0) return NGX_OK;
-  ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
+ngx_int_t ngx_http_subtoken_worker_add(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *main) {
+  ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool, 0);
   if (cleanup == NULL) return NGX_ERROR;
   cleanup->handler = ngx_http_subtoken_worker_cleanup;
   cleanup->data = main;
+  return NGX_OK;
+}
+
+void ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main) {
+  ngx_http_subtoken_secrets_t **secrets = main->secrets.elts;
+  ngx_http_subtoken_feed_t **feeds = main->feeds.elts;
+  if (main->secrets.nelts + main->policies.nelts == 0) return;
   if (main->fallback) main->cache = ngx_http_subtoken_cache_create(cycle->pool);
   for (ngx_uint_t i = 0; i < main->secrets.nelts; i++) {
     ngx_http_subtoken_tokens_create(&secrets[i]->tokens, cycle->log);
@@ -89,5 +93,4 @@ ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_m
   ngx_http_subtoken_counters_start(main);
   ngx_http_subtoken_counters_publish(main);
   ngx_http_subtoken_worker_start_timer(cycle, main);
-  return NGX_OK;
 }
