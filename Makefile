@@ -571,6 +571,8 @@ FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_mono
 $(B)/fuzz/fuzz_model: LDLIBS += $(FUZZ_CLOCK)
 $(B)/fuzz/fuzz_postgres: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=nanosleep,--wrap=st_condition_wait
 
+$(B)/fuzz/fuzz_connection: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=recv,--wrap=send,--wrap=poll
+
 # nginx with the module and with libFuzzer in it.
 # Its ngx_modules is not nginx's own, which has that name, too.
 ifneq ($(findstring fuzzer,$(SAN)),)
