@@ -31,6 +31,8 @@ CET := $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full) \
 OBJCOPY = objcopy
 # FORTIFY's own checks hide from the sanitizers what they are there to see.
 FORTIFY = $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+# Builds for tests end where something is that cannot be (src/base/impossible.h).
+CHECKED = $(if $(SAN),-DST_CHECKED)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
 # The same bits, wherever the tree lies.
 HARDEN += -ffile-prefix-map=$(CURDIR)=.
@@ -44,7 +46,7 @@ export PATH := $(CURDIR)/$(NODE)/bin:$(PATH)
 # Where libpq's headers are; before its package is installed, where Debian puts them.
 PQ_INCLUDE := $(or $(shell pg_config --includedir 2>/dev/null),/usr/include/postgresql)
 
-CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) -isystem $(PQ_INCLUDE) $(TP_DEFINES)
+CPPFLAGS = -D_GNU_SOURCE $(CHECKED) -Iinclude -Isrc $(TP_INCLUDES) -isystem $(PQ_INCLUDE) $(TP_DEFINES)
 CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
 # Only what hmac.c calls after it has asked the processor.
 X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
@@ -380,7 +382,7 @@ build/faults/shim.so: $(wildcard tests/faults/*.c tests/faults/*.h tests/faults/
 # make coverage E2E='keys users'   then these end-to-end files, too; E2E_STORES='sqlite postgres' on both stores
 # make coverage MORE=1        adds to what earlier runs have counted
 # make coverage-report LIST='store cli/main.c'   the table again, and what nothing reached of these
-COVERAGE = B=build/coverage OPT='-O0 -g -DST_COVERAGE --param=logical-op-non-short-circuit=0' \
+COVERAGE = B=build/coverage OPT='-O0 -g --param=logical-op-non-short-circuit=0' \
 	SAN='--coverage -fprofile-update=atomic'
 E2E ?=
 E2E_STORES ?= sqlite
@@ -390,7 +392,7 @@ MORE ?=
 coverage-programs: $(UNIT_BIN) $(if $(E2E),all nginx-module haproxy-module apache-module $(B)/bench/verify)
 coverage: deps-cmocka deps-postgres $(if $(E2E),deps-test)
 	@$(MAKE) --no-print-directory $(COVERAGE) coverage-programs
-	@$(if $(MORE),,/usr/bin/python3 tests/coverage.py clear build/coverage)
+	@/usr/bin/python3 tests/coverage.py clear build/coverage $(if $(MORE),--more)
 	@$(WITH_POSTGRES) bash tests/run.sh unit build/coverage
 	@for store in $(if $(E2E),$(E2E_STORES)); do for name in $(E2E); do SUBTOKEN_TEST_STORE=$${store#sqlite} \
 		/usr/bin/python3 tests/e2e/test_$$name.py build/coverage/subtoken || exit 1; done; done

@@ -14,16 +14,23 @@ static bool system_keeps_avx(void) {
   return (low & 6) == 6;
 }
 
-uint8_t st_cpu_features(void) {
-  unsigned a, b, c, d;
+uint8_t st_cpu_features_of(uint32_t leaf_1, uint32_t leaf_7, bool (*keeps_avx)(void)) {
   const unsigned sse = 1U << 9 | 1U << 19;  /* SSSE3, SSE4.1 */
   const unsigned avx = 1U << 27 | 1U << 28; /* OSXSAVE, AVX */
   const unsigned sha = 1U << 29;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & sse) != sse) return 0;
+  if ((leaf_1 & sse) != sse) return 0;
   uint8_t cpu = ST_CPU_VECTOR;
-  if ((c & avx) == avx && system_keeps_avx()) cpu |= ST_CPU_AVX;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & sha) != 0) cpu |= ST_CPU_SHA;
+  if ((leaf_1 & avx) == avx && keeps_avx()) cpu |= ST_CPU_AVX;
+  if ((leaf_7 & sha) != 0) cpu |= ST_CPU_SHA;
   return cpu;
+}
+
+/* A leaf that the processor does not have leaves its words as they are. */
+uint8_t st_cpu_features(void) {
+  unsigned a, b7 = 0, c1 = 0, other, d;
+  (void)__get_cpuid(1, &a, &other, &c1, &d);
+  (void)__get_cpuid_count(7, 0, &a, &b7, &other, &d);
+  return st_cpu_features_of(c1, b7, system_keeps_avx);
 }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>

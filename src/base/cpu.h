@@ -17,4 +17,10 @@ enum {
  * token. */
 uint8_t st_cpu_features(void);
 
+#if defined(__x86_64__)
+/* What follows from CPUID's ECX of leaf 1 and EBX of leaf 7, and from whether the system keeps AVX
+ * registers, which may be asked only where leaf 1 has OSXSAVE. */
+uint8_t st_cpu_features_of(uint32_t leaf_1, uint32_t leaf_7, bool (*keeps_avx)(void));
+#endif
+
 #endif

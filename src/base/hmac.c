@@ -6,14 +6,11 @@
 #include "base/hmac.h"
 
 #include "base/cpu.h"
+#include "base/impossible.h"
 #include "base/vector.h"
 #include "mbedtls/sha256.h"
 
 #define BLOCK 64
-
-bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
-  return mbedtls_sha256(data, len, out, 0) == 0;
-}
 
 static void plain_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   mbedtls_sha256_context context;
@@ -48,11 +45,11 @@ static void key_states(uint8_t cpu, const uint8_t pads[2 * BLOCK], uint32_t stat
   st_hmac_blocks(cpu, states[2], pads, 2);
 }
 
-bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
+void st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
   uint8_t padded[BLOCK] = {0}, pads[2 * BLOCK];
   uint32_t plain[3][8], fast[3][8];
   if (len > BLOCK) {
-    if (!st_sha256(key, len, padded)) return false;
+    st_sha256(key, len, padded);
   } else if (len > 0) {
     memcpy(padded, key, len);
   }
@@ -64,14 +61,14 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
   key_states(0, pads, plain);
   key_states(secret->cpu, pads, fast);
   /* When the processor and mbedTLS differ, use mbedTLS. */
-  if (!st_equal_secret(plain, fast, sizeof plain)) secret->cpu = 0;
+  bool differ = !st_equal_secret(plain, fast, sizeof plain);
+  if (st_impossible(differ, "a processor's SHA hashes as mbedTLS does")) secret->cpu = 0;
   memcpy(secret->inner, plain[0], sizeof secret->inner);
   memcpy(secret->outer, plain[1], sizeof secret->outer);
   subtoken_wipe(padded, sizeof padded);
   subtoken_wipe(pads, sizeof pads);
   subtoken_wipe(plain, sizeof plain);
   subtoken_wipe(fast, sizeof fast);
-  return true;
 }
 
 /* ---- the MAC ---- */
@@ -150,6 +147,12 @@ void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH
   if (used > 0) memcpy(block, (const uint8_t *)data + len - used, used);
   end_block(cpu, state, block, used, len);
   put_words(out, state, 8);
+  subtoken_wipe(block, sizeof block);
+  subtoken_wipe(state, sizeof state);
+}
+
+void st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
+  st_sha256_on(0, data, len, out);
 }
 
 void st_sha256_pieces(uint8_t cpu, const subtoken_text *pieces, size_t count,

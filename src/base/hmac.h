@@ -9,8 +9,7 @@
 
 #define ST_HASH_LEN SUBTOKEN_MAC_LEN
 
-bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN])
-    __attribute__((warn_unused_result));
+void st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]);
 
 /* The same for large data, with the instructions that a secret uses (subtoken_secret.cpu). */
 void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH_LEN]);
@@ -20,8 +19,7 @@ void st_sha256_pieces(uint8_t cpu, const subtoken_text *pieces, size_t count,
                       uint8_t out[ST_HASH_LEN]);
 
 /* Fill secret->inner, ->outer and ->cpu from a key of any length. */
-bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len)
-    __attribute__((warn_unused_result));
+void st_hmac_key(subtoken_secret *secret, const void *key, size_t len);
 
 /* Hash whole blocks of 64 bytes into a state. */
 void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);

@@ -4,6 +4,7 @@
  */
 #include "core/claims.h"
 
+#include "base/impossible.h"
 #include "base/json.h"
 #include "core/claims_fast.h"
 #include "core/paths.h"
@@ -198,7 +199,9 @@ static void pack_audience(subtoken_claims *claims, subtoken_text text) {
 static bool read_aud(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
   bool array = st_json_peek(json) == '[';
-  if (array && !st_json_array(json)) return false;
+  if (array && st_impossible(!st_json_array(json), "its bracket was seen, in the first object")) {
+    return false;
+  }
   claims->aud = (subtoken_slice){(uint16_t)json->at, 0};
   while (!array || st_json_element(json)) {
     if (!st_json_string(json, &text)) return false;
@@ -308,14 +311,17 @@ static bool claims_append(subtoken_claims *claims, subtoken_text text, subtoken_
 }
 
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
-  return claims->permission_count < SUBTOKEN_PERMISSIONS_MAX &&
-         claims_append(claims, permission, &claims->permissions[claims->permission_count]) &&
-         ++claims->permission_count > 0;
+  if (claims->permission_count >= SUBTOKEN_PERMISSIONS_MAX) return false;
+  bool fits = claims_append(claims, permission, &claims->permissions[claims->permission_count]);
+  claims->permission_count = (uint16_t)(claims->permission_count + fits);
+  return fits;
 }
 
 bool st_claims_add_url(subtoken_claims *claims, subtoken_text url) {
-  return claims->url_count < SUBTOKEN_URLS_MAX &&
-         claims_append(claims, url, &claims->urls[claims->url_count]) && ++claims->url_count > 0;
+  if (claims->url_count >= SUBTOKEN_URLS_MAX) return false;
+  bool fits = claims_append(claims, url, &claims->urls[claims->url_count]);
+  claims->url_count = (uint16_t)(claims->url_count + fits);
+  return fits;
 }
 
 bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
@@ -327,8 +333,10 @@ bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
 }
 
 bool st_claims_add_via(subtoken_claims *claims, subtoken_text tid) {
-  return claims->via_count < SUBTOKEN_VIA_MAX &&
-         claims_append(claims, tid, &claims->via[claims->via_count]) && ++claims->via_count > 0;
+  if (claims->via_count >= SUBTOKEN_VIA_MAX) return false;
+  bool fits = claims_append(claims, tid, &claims->via[claims->via_count]);
+  claims->via_count = (uint16_t)(claims->via_count + fits);
+  return fits;
 }
 
 bool st_claims_set_aud(subtoken_claims *claims, subtoken_text audience) {
@@ -390,7 +398,8 @@ static subtoken_result read_identity_headers(subtoken_claims *claims, subtoken_t
                                              subtoken_text permissions) {
   subtoken_text permission;
   st_cutter cutter = {permissions, permissions.len == 0};
-  if (sub.len > 0 && (!subtoken_sub_valid(sub) || !st_claims_set_sub(claims, sub))) {
+  if (sub.len > 0 && !subtoken_sub_valid(sub)) return SUBTOKEN_CLAIMS;
+  if (st_impossible(!st_claims_set_sub(claims, sub), "these claims are empty")) {
     return SUBTOKEN_CLAIMS;
   }
   while (st_cut(&cutter, ',', &permission)) {

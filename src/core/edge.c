@@ -3,6 +3,7 @@
  * what the server said of it, edge_reply.c writes what is answered. Nothing is kept between the
  * steps: each starts anew from the request, so that what holds then decides.
  */
+#include "base/impossible.h"
 #include "core/edge_answer.h"
 #include "core/edge_body.h"
 #include "core/edge_credential.h"
@@ -80,7 +81,9 @@ static subtoken_edge_step edge_refuse(const edge_evaluation *e, subtoken_result 
 static subtoken_edge_step edge_refuse_needs(const edge_evaluation *e) {
   subtoken_text lacking;
   st_edge_reply_result(e->reply, SUBTOKEN_PERM);
-  if (edge_check_needs(e, &lacking) == SUBTOKEN_PERM) st_edge_reply_scope(e->reply, lacking);
+  bool none = edge_check_needs(e, &lacking) != SUBTOKEN_PERM;
+  if (st_impossible(none, "a need that was lacking is lacking")) return SUBTOKEN_EDGE_REFUSE;
+  st_edge_reply_scope(e->reply, lacking);
   return SUBTOKEN_EDGE_REFUSE;
 }
 
@@ -248,6 +251,7 @@ static subtoken_edge_step edge_evaluate(const subtoken_edge *edge,
   e.answer = answer;
   e.nonce = nonce;
   e.claims = claims;
+  memset(claims, 0, offsetof(subtoken_claims, permissions));
   e.reply = reply;
   e.request = (subtoken_request){sizeof e.request, asked->now,  asked->method,
                                  asked->target,    edge->needs, edge->needs_count};
@@ -266,12 +270,16 @@ static bool edge_args_valid(const subtoken_edge *edge, const subtoken_edge_reque
          (edge->needs != NULL || edge->needs_count == 0);
 }
 
+static subtoken_edge_step edge_refuse_args(subtoken_claims *claims, subtoken_edge_reply *reply) {
+  if (claims != NULL) memset(claims, 0, sizeof *claims);
+  return subtoken_edge_refuse(SUBTOKEN_INVALID_ARGUMENT, reply);
+}
+
 subtoken_edge_step subtoken_edge_decide(const subtoken_edge *edge,
                                         const subtoken_edge_request *request,
                                         subtoken_claims *claims, subtoken_edge_reply *reply) {
-  if (claims != NULL) memset(claims, 0, offsetof(subtoken_claims, permissions));
   if (!edge_args_valid(edge, request) || claims == NULL || !st_edge_reply_fits(reply)) {
-    return subtoken_edge_refuse(SUBTOKEN_INVALID_ARGUMENT, reply);
+    return edge_refuse_args(claims, reply);
   }
   return edge_evaluate(edge, request, (subtoken_text){NULL, 0}, NULL, claims, reply);
 }
@@ -279,10 +287,9 @@ subtoken_edge_step subtoken_edge_decide(const subtoken_edge *edge,
 subtoken_edge_step subtoken_edge_decide_answer(
     const subtoken_edge *edge, const subtoken_edge_request *request, subtoken_text nonce,
     const subtoken_edge_answer *answer, subtoken_claims *claims, subtoken_edge_reply *reply) {
-  if (claims != NULL) memset(claims, 0, offsetof(subtoken_claims, permissions));
   if (!edge_args_valid(edge, request) || answer == NULL || answer->size != sizeof *answer ||
       claims == NULL || !st_edge_reply_fits(reply)) {
-    return subtoken_edge_refuse(SUBTOKEN_INVALID_ARGUMENT, reply);
+    return edge_refuse_args(claims, reply);
   }
   return edge_evaluate(edge, request, nonce, answer, claims, reply);
 }

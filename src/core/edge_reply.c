@@ -3,6 +3,8 @@
  */
 #include "core/edge_reply.h"
 
+#include "base/impossible.h"
+
 #define EDGE_REPLY_RETRY_AFTER 5 /* seconds, where the server said nothing else */
 
 bool st_edge_reply_fits(const subtoken_edge_reply *reply) {
@@ -14,14 +16,16 @@ bool st_edge_reply_fits(const subtoken_edge_reply *reply) {
 static void edge_reply_write_retry(subtoken_edge_reply *reply, uint32_t seconds) {
   st_writer writer = st_writer_on(reply->retry_text, sizeof reply->retry_text);
   if (seconds > 0) st_write_int(&writer, seconds);
-  reply->retry_len = st_writer_end(&writer) ? (uint32_t)writer.len : 0;
+  bool cut = !st_writer_end(&writer);
+  reply->retry_len = st_impossible(cut, "ten digits fit") ? 0 : (uint32_t)writer.len;
   reply->retry_after = seconds;
 }
 
 static void edge_reply_write_challenge(subtoken_edge_reply *reply, subtoken_text challenge) {
   st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
   st_write_view(&writer, challenge);
-  reply->challenge_len = st_writer_end(&writer) ? (uint32_t)writer.len : 0;
+  bool cut = !st_writer_end(&writer);
+  reply->challenge_len = st_impossible(cut, "it has its size") ? 0 : (uint32_t)writer.len;
 }
 
 /* Neither the texts here nor the characters of a permission need an escape in JSON. */
@@ -37,7 +41,8 @@ static void edge_reply_write(subtoken_edge_reply *reply, int status, subtoken_re
   reply->result = result;
   reply->name = name;
   edge_reply_write_challenge(reply, challenge);
-  reply->body_len = st_writer_end(&writer) ? (uint32_t)writer.len : 0;
+  bool cut = !st_writer_end(&writer);
+  reply->body_len = st_impossible(cut, "the longest text fits") ? 0 : (uint32_t)writer.len;
   edge_reply_write_retry(reply, status == 503 || status == 429 ? EDGE_REPLY_RETRY_AFTER : 0);
 }
 

@@ -2,6 +2,7 @@
  * body, so a body that one of them could read differently is refused; subtoken/policy.h lists the
  * cases.
  */
+#include "base/impossible.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "subtoken/policy.h"
@@ -140,7 +141,7 @@ static bool read_call(st_json *json, subtoken_rpc *rpc) {
 
 static bool read_body(st_json *json, subtoken_rpc *rpc) {
   if (st_json_peek(json) != '[') return read_call(json, rpc) && st_json_end(json);
-  if (!st_json_array(json)) return false;
+  if (st_impossible(!st_json_array(json), "its bracket was seen, first of all")) return false;
   while (st_json_element(json)) {
     if (!read_call(json, rpc)) return false;
   }

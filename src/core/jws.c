@@ -3,6 +3,7 @@
  */
 #include "core/jws.h"
 
+#include "base/impossible.h"
 #include "base/json.h"
 #include "base/vector.h"
 #include "core/ring.h"
@@ -125,7 +126,9 @@ static const subtoken_secret *secret_of_kid(const subtoken_ring *ring, subtoken_
   st_ring_split_kid(kid, &plain, &audience);
   if (found != NULL || audience.data == NULL || derived == NULL) return found;
   found = st_ring_find(ring, plain);
-  return found != NULL && st_ring_derive_secret(found, audience, derived) ? derived : NULL;
+  if (found == NULL) return NULL;
+  bool made = st_ring_derive_secret(found, audience, derived);
+  return st_impossible(!made, "the kid that it gets was read") ? NULL : derived;
 }
 
 /* The payload is decoded before the MAC is checked, because text that is not canonical base64url is
@@ -230,8 +233,9 @@ subtoken_result st_jws_seal(const subtoken_secret *secret, subtoken_text payload
   ST_VERDICT(mac); /* the token is for whoever has asked for it */
   st_write_char(&writer, '.');
   st_base64url_write_by(secret->cpu, &writer, mac, sizeof mac);
-  if (!st_writer_end(&writer))
-    return SUBTOKEN_BUFFER_TOO_SMALL; /* cannot happen: it was counted above */
+  if (st_impossible(!st_writer_end(&writer), "it was counted above")) {
+    return SUBTOKEN_BUFFER_TOO_SMALL;
+  }
   *out_len = writer.len;
   return SUBTOKEN_OK;
 }

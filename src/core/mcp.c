@@ -4,6 +4,7 @@
  */
 #include "core/mcp_find.h"
 
+#include "base/impossible.h"
 #include "core/claims.h"
 #include "core/mcp_header.h"
 #include "core/mcp_message.h"
@@ -86,7 +87,7 @@ static bool mcp_read_body(mcp_evaluation *e, st_json *json) {
     return good && mcp_take_message(e, &message, &told) && mcp_ends(json);
   }
   size_t count = 0;
-  if (!st_json_array(json)) return false;
+  if (st_impossible(!st_json_array(json), "its bracket was seen, first of all")) return false;
   while (st_json_element(json)) {
     if (count++ == SUBTOKEN_MCP_BATCH_MAX) return false;
     if (!st_mcp_message_read(json, &message) || !mcp_take_message(e, &message, &told)) return false;

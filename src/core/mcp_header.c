@@ -45,7 +45,7 @@ bool st_mcp_header_read_name(subtoken_text value, char decoded[ST_MCP_HEADER_NAM
                              subtoken_text *name) {
   size_t front = sizeof MCP_FRONT - 1, end = sizeof MCP_END - 1, len = 0;
   *name = value;
-  if (!mcp_header_starts(value, ST_TEXT(MCP_FRONT)) || !mcp_header_ends(value, ST_TEXT(MCP_END))) {
+  if (!mcp_header_ends(value, ST_TEXT(MCP_END)) || !mcp_header_starts(value, ST_TEXT(MCP_FRONT))) {
     return mcp_header_is_plain(value);
   }
   if (value.len < front + end) return false; /* the two share a question mark */

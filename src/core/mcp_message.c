@@ -4,6 +4,7 @@
  */
 #include "core/mcp_message.h"
 
+#include "base/impossible.h"
 #include "core/mcp_name.h"
 
 #define MCP_ID_BYTES 64 /* of a string that is repeated */
@@ -38,7 +39,7 @@ static bool mcp_param_misleads(subtoken_text name) {
 static bool mcp_read_params(st_json *json, mcp_draft *draft) {
   subtoken_text name;
   if (st_json_peek(json) != '{') return st_json_skip(json);
-  if (!st_json_object(json)) return false;
+  if (st_impossible(!st_json_object(json), "its brace was seen, in the third level")) return false;
   while (st_json_member(json, &name)) {
     bool good;
     if (st_text_is(name, "name")) {

@@ -1,6 +1,7 @@
 /* subtoken_narrow: the claims of a child, which never allow more than those of the parent. issue.c
  * signs them. tests/unit/test_property.c tries random chains of it.
  */
+#include "base/impossible.h"
 #include "core/claims.h"
 #include "core/paths.h"
 #include "core/sized.h"
@@ -89,7 +90,7 @@ static bool add_entry(subtoken_claims *child, const st_entry *entry) {
   char canonical[SUBTOKEN_URL_MAX + 1];
   st_writer writer = st_writer_on(canonical, sizeof canonical);
   st_paths_write_entry(&writer, entry);
-  if (!st_writer_end(&writer)) return false;
+  if (st_impossible(!st_writer_end(&writer), "it is read only if its text fits")) return false;
   subtoken_text url = {canonical, writer.len};
   return st_claims_has_url(child, url) || st_claims_add_url(child, url);
 }
@@ -136,10 +137,8 @@ static subtoken_result narrow_claims(const subtoken_claims *parent,
                                      subtoken_claims *child, subtoken_narrow_report *report) {
   memset(child, 0, offsetof(subtoken_claims, text));
   subtoken_result result = narrow_life(parent, request, limits, now, child, report);
-  if (result == SUBTOKEN_OK &&
-      !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {
-    result = SUBTOKEN_TOO_LARGE;
-  }
+  bool fits = st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub));
+  if (st_impossible(!fits, "the sub of a parent fits an empty child")) return SUBTOKEN_TOO_LARGE;
   if (result == SUBTOKEN_OK) result = narrow_permissions(parent, request, child, report);
   if (result == SUBTOKEN_OK) result = narrow_urls(parent, request, child, report);
   if (result == SUBTOKEN_OK) result = narrow_audience(parent, request, child);

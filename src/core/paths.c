@@ -5,6 +5,7 @@
  */
 #include "core/paths.h"
 
+#include "base/impossible.h"
 #include "base/vector.h"
 
 /* What is wrong with this byte when it is escaped. */
@@ -259,10 +260,10 @@ static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
   subtoken_fault fault = stars_read(&text, entry);
   if (fault == SUBTOKEN_FAULT_NONE) fault = method_read(&text, &entry->method);
   if (fault == SUBTOKEN_FAULT_NONE) fault = path_decode(text, ST_PATH_ANY, &entry->path);
-  if (fault == SUBTOKEN_FAULT_NONE && canonical_len(entry) > SUBTOKEN_URL_MAX) {
-    fault = SUBTOKEN_FAULT_TOO_LONG;
-  }
-  return fault;
+  if (fault != SUBTOKEN_FAULT_NONE) return fault;
+  bool longer = canonical_len(entry) > SUBTOKEN_URL_MAX;
+  return st_impossible(longer, "each escape stands for itself or less") ? SUBTOKEN_FAULT_TOO_LONG
+                                                                        : SUBTOKEN_FAULT_NONE;
 }
 
 /* Scans on from a star that is a whole segment. Not inline, because few entries have one. */

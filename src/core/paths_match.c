@@ -3,6 +3,8 @@
  */
 #include "core/paths.h"
 
+#include "base/impossible.h"
+
 /* The end of the segment that starts at `at`. */
 static inline size_t segment_end(const st_path *path, size_t at) {
   while (at < path->len && path->bytes[at] != '/') at++;
@@ -85,8 +87,8 @@ static __attribute__((noinline)) size_t match_text_rest(subtoken_text text, cons
 static inline size_t match_text(subtoken_text text, const st_path *path) {
   size_t to = shared_len(text, path);
   if (to == text.len) return to;
-  if (to > 0 && text.data[to - 1] == '*')
-    to--; /* the segment of the path only starts with a star */
+  if (st_impossible(to == 0, "both begin with a slash")) return path->len + 1;
+  if (text.data[to - 1] == '*') to--; /* the segment of the path only starts with a star */
   if (text.data[to] != '*' && text.data[to] != '%') return path->len + 1;
   return match_text_rest(text, path, to);
 }

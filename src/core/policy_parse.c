@@ -4,6 +4,7 @@
  */
 #include "core/policy_parse.h"
 
+#include "base/impossible.h"
 #include "core/policy_parse_mcp.h"
 
 static bool parse_refuse(st_policy_reader *r, size_t at, const char *problem) {
@@ -53,8 +54,8 @@ static bool parse_members(st_policy_reader *r, const member *table, st_policy_dr
 }
 
 static bool parse_bool(st_policy_reader *r, bool *value) {
-  return st_json_bool(&r->json, value) ||
-         st_policy_reader_refuse_syntax(r, "must be true or false");
+  if (st_json_bool(&r->json, value)) return true;
+  return st_policy_reader_refuse_syntax(r, "must be true or false");
 }
 
 static const char *method_problem(subtoken_text method) {
@@ -145,14 +146,14 @@ static bool check_route(st_policy_reader *r, const st_policy_draft *read, size_t
          check_pair(r, json_rpc, read->mcp, "a route must not have both json_rpc and mcp");
 }
 
-static bool keep_extra(st_policy_reader *r, st_policy_draft *read, size_t at) {
-  if (read->mcp == ST_POLICY_NONE && read->resource == ST_POLICY_NONE) return true;
-  if (r->slice_capacity - r->slice_count < ST_POLICY_EXTRA) {
-    return parse_refuse(r, at, "too many entries");
-  }
+/* Has an entry of its own for what few routes have: its slices. */
+static bool has_extra(const st_policy_draft *read) {
+  return read->mcp != ST_POLICY_NONE || read->resource != ST_POLICY_NONE;
+}
+
+static void keep_extra(st_policy_reader *r, st_policy_draft *read) {
   read->route.extra = (uint32_t)r->slice_count + 1;
   for (size_t i = 0; i < ST_POLICY_EXTRA; i++) r->slices[r->slice_count++] = read->extra[i];
-  return true;
 }
 
 static bool parse_route(st_policy_reader *r) {
@@ -176,8 +177,13 @@ static bool parse_route(st_policy_reader *r) {
   r->member = (subtoken_text){NULL, 0};
   if (!st_json_object(&r->json)) return st_policy_reader_refuse_syntax(r, "must be an object");
   if (!parse_members(r, members, &read) || !check_route(r, &read, at)) return false;
-  if (r->policy->route_count == r->route_capacity) return parse_refuse(r, at, "too many entries");
-  if (!keep_extra(r, &read, at)) return false;
+  bool full = r->policy->route_count == r->route_capacity;
+  if (st_impossible(full, "each takes a brace")) return parse_refuse(r, at, "too many entries");
+  full = r->slice_capacity - r->slice_count < ST_POLICY_EXTRA;
+  if (has_extra(&read)) {
+    if (st_impossible(full, "its text has more quotes")) return false;
+    keep_extra(r, &read);
+  }
   r->routes[r->policy->route_count++] = read.route;
   return true;
 }
@@ -222,8 +228,8 @@ static bool parse_routes(st_policy_reader *r, st_policy_draft *into, size_t name
   if (r->json.failed) return st_policy_reader_refuse_syntax(r, "not strict JSON");
   r->route = ST_POLICY_NONE;
   r->member = ST_TEXT("routes");
-  return r->policy->route_count > 0 ||
-         parse_refuse(r, at, "must not be empty: remove it or add an entry");
+  if (r->policy->route_count > 0) return true;
+  return parse_refuse(r, at, "must not be empty: remove it or add an entry");
 }
 
 bool st_policy_parse(st_policy_reader *r) {

@@ -3,6 +3,7 @@
  */
 #include "core/policy_parse_mcp.h"
 
+#include "base/impossible.h"
 #include "core/mcp_find.h"
 #include "core/mcp_name.h"
 #include "core/resource.h"
@@ -110,7 +111,9 @@ static bool parse_mcp_call(st_policy_reader *r, size_t first, subtoken_text memb
   if (r->call_count - first == SUBTOKEN_POLICY_MCP_MAX) {
     return parse_mcp_refuse(r, at, "too many entries (maximum 1024)");
   }
-  if (r->call_count == r->call_capacity) return parse_mcp_refuse(r, at, "too many entries");
+  bool full = r->call_count == r->call_capacity;
+  if (st_impossible(full, "each takes a bracket"))
+    return parse_mcp_refuse(r, at, "too many entries");
   call.line = (uint32_t)st_policy_reader_line(r, at);
   call.member = (uint32_t)(member.data - r->json.text);
   r->call = member;
@@ -162,8 +165,8 @@ bool st_policy_parse_mcp_headers(st_policy_reader *r, st_policy_draft *into, siz
   if (!st_json_string(&r->json, &value)) {
     return st_policy_reader_refuse_syntax(r, "must be \"" MCP_REVISION "\"");
   }
-  return st_text_is(value, MCP_REVISION) ||
-         st_policy_reader_refuse_value(r, at, value, "must be \"" MCP_REVISION "\"", 0);
+  if (st_text_is(value, MCP_REVISION)) return true;
+  return st_policy_reader_refuse_value(r, at, value, "must be \"" MCP_REVISION "\"", 0);
 }
 
 /* ---- resource ---- */
@@ -208,12 +211,14 @@ bool st_policy_parse_mcp_list_resources(st_policy_reader *r) {
     if (st_policy_resource(policy, &r->routes[i]).len == 0) continue;
     if (!parse_resource_enter(r, i, &known)) return false;
     if (known) continue;
-    if (policy->resource_count == ST_POLICY_RESOURCES_MAX || r->slice_count == r->slice_capacity) {
+    if (policy->resource_count == ST_POLICY_RESOURCES_MAX) {
       r->route = i;
       r->member = ST_TEXT("resource");
       return st_policy_reader_refuse(r, r->routes[i].path - 1,
                                      "too many different resources (maximum 256)", 0);
     }
+    if (st_impossible(r->slice_count == r->slice_capacity, "its text has more quotes"))
+      return false;
     r->slices[r->slice_count++] = (st_policy_slice){(uint32_t)i, 0};
     policy->resource_count++;
   }

@@ -3,6 +3,8 @@
  */
 #include "core/policy_parse.h"
 
+#include "base/impossible.h"
+
 /* ---- the table ---- */
 
 static bool methods_meet(const subtoken_policy *policy, const st_policy_route *a,
@@ -103,8 +105,9 @@ static bool enter_route(st_policy_reader *r, uint32_t number) {
   st_policy_slot *slot;
   st_policy_sums sums;
   size_t at, count = st_policy_shape_of(path, route->wild, &shape) - route->wild;
-  if (!st_policy_shape_find(r->shapes, r->policy->shape_count, &shape, &at)) return false;
-  route->shape = (uint16_t)at; /* measure_route has put it there */
+  bool found = st_policy_shape_find(r->shapes, r->policy->shape_count, &shape, &at);
+  if (st_impossible(!found, "measure_route has put it there")) return false;
+  route->shape = (uint16_t)at;
   st_policy_sum(r->policy, path, &sums);
   uint32_t hash = st_policy_hash_end(sums.sum[count], route->wild);
   uint32_t first = find_path(r, route, hash, &slot);
@@ -201,7 +204,7 @@ static void place_parts(st_policy_reader *r, void *memory, const plan *p) {
 static void write_error(subtoken_policy_error *error, const char *text) {
   st_writer writer = st_writer_on(error->text, sizeof error->text);
   st_write_truncated(&writer, text);
-  if (!st_writer_end(&writer)) error->text[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "the texts below fit")) error->text[0] = '\0';
 }
 
 static subtoken_result read_policy(void *memory, size_t size, subtoken_text text,

@@ -3,6 +3,7 @@
  */
 #include "core/policy_reader.h"
 
+#include "base/impossible.h"
 #include "core/claims.h"
 
 #define VALUE_MAX 48 /* bytes of a value that an error repeats */
@@ -53,8 +54,8 @@ bool st_policy_reader_refuse_value(st_policy_reader *r, size_t at, subtoken_text
   }
   st_write_truncated(&writer, problem);
   if (line > 0) st_write_int(&writer, (int64_t)line);
-  /* The longest error fits; tests/unit/test_policy.c checks that. */
-  if (!st_writer_end(&writer)) error->text[0] = '\0';
+  bool cut = !st_writer_end(&writer);
+  if (st_impossible(cut, "the longest error fits")) error->text[0] = '\0';
   return false;
 }
 
@@ -104,8 +105,9 @@ static bool parse_item(st_policy_reader *r, const char *(*problem_of)(subtoken_t
   if (problem != NULL) return st_policy_reader_refuse_value(r, at, item, problem, 0);
   if (r->slice_count - first == most)
     return st_policy_reader_refuse(r, at, "too many entries (maximum 64)", 0);
-  if (r->slice_count == r->slice_capacity)
+  if (st_impossible(r->slice_count == r->slice_capacity, "each takes two quotes")) {
     return st_policy_reader_refuse(r, at, "too many entries", 0);
+  }
   r->slices[r->slice_count++] =
       (st_policy_slice){(uint32_t)(item.data - r->json.text), (uint32_t)item.len};
   return true;
@@ -123,8 +125,8 @@ bool st_policy_reader_list(st_policy_reader *r, const char *(*problem_of)(subtok
   if (r->json.failed) return st_policy_reader_refuse_syntax(r, "not strict JSON");
   r->item = ST_POLICY_NONE;
   *count = (uint8_t)(r->slice_count - *first);
-  return *count > 0 ||
-         st_policy_reader_refuse(r, at, "must not be empty: remove it or add an entry", 0);
+  if (*count > 0) return true;
+  return st_policy_reader_refuse(r, at, "must not be empty: remove it or add an entry", 0);
 }
 
 static const char *need_problem(subtoken_text need) {

@@ -4,6 +4,7 @@
  */
 #include "core/resource.h"
 
+#include "base/impossible.h"
 #include "base/json.h"
 #include "core/paths.h"
 #include "core/policy.h"
@@ -107,12 +108,14 @@ static bool resource_has_issuer(subtoken_text issuer) {
 
 size_t subtoken_resource_challenge(subtoken_text challenge, subtoken_text resource,
                                    subtoken_text issuer, char *out, size_t out_size) {
-  subtoken_text host, path;
+  subtoken_text host = {NULL, 0}, path = {NULL, 0};
   if (challenge.data == NULL || out == NULL || out_size == 0) return 0;
   st_writer writer = st_writer_on(out, out_size);
   st_write_view(&writer, challenge);
   if (resource.data != NULL && resource_has_issuer(issuer) &&
-      st_resource_problem(resource) == NULL && resource_cut(resource, &host, &path)) {
+      st_resource_problem(resource) == NULL) {
+    bool cut = resource_cut(resource, &host, &path);
+    if (st_impossible(!cut, "a good resource has a host")) return 0;
     if (st_text_is(path, "/")) path.len = 0;
     bool bare = st_text_find(challenge, ' ') == challenge.len;
     st_write_literal(&writer, bare ? " " : ", ");
@@ -144,18 +147,19 @@ static const st_policy_route *resource_find(const subtoken_policy *policy, const
   for (size_t i = 0; i < policy->resource_count; i++) {
     const st_policy_route *route = &st_policy_routes(policy)[listed[i].at];
     st_path path;
-    if (resource_read_path(st_policy_resource(policy, route), &path) &&
-        resource_same_path(&path, asked)) {
-      return route;
-    }
+    bool read = resource_read_path(st_policy_resource(policy, route), &path);
+    if (st_impossible(!read, "the resources of a policy are good")) return NULL;
+    if (resource_same_path(&path, asked)) return route;
   }
   return NULL;
 }
 
 static bool resource_equal(subtoken_text one, subtoken_text other) {
   subtoken_text host, path, other_host, other_path;
-  return resource_cut(one, &host, &path) && resource_cut(other, &other_host, &other_path) &&
-         st_text_equal(host, other_host) &&
+  if (st_impossible(!resource_cut(one, &host, &path), "the resources of a policy are good")) {
+    return false;
+  }
+  return resource_cut(other, &other_host, &other_path) && st_text_equal(host, other_host) &&
          (st_text_equal(path, other_path) || (path.len <= 1 && other_path.len <= 1));
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 #include "core/revocations_format.h"
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
@@ -184,8 +185,10 @@ subtoken_feed_result subtoken_revocations_start(subtoken_revocations_opening *op
   }
   opening->bytes = bytes;
   opening->signed_len = len - SUBTOKEN_MAC_LEN;
-  opening->open = subtoken_mac_start(&opening->mac, head.secret) == SUBTOKEN_OK;
-  return opening->open ? SUBTOKEN_FEED_MORE : SUBTOKEN_FEED_KID;
+  bool set = subtoken_mac_start(&opening->mac, head.secret) == SUBTOKEN_OK;
+  if (st_impossible(!set, "a secret that is found is set")) return SUBTOKEN_FEED_KID;
+  opening->open = true;
+  return SUBTOKEN_FEED_MORE;
 }
 
 /* The number of whole items of this size, from offset `at` on, in the bytes that were processed. */

@@ -6,6 +6,7 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
+#include "base/impossible.h"
 #include "core/revocations_format.h"
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
@@ -64,7 +65,9 @@ subtoken_feed_result subtoken_heartbeat_encode(const uint8_t bytes[SUBTOKEN_HEAR
   if (bytes == NULL || out == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   st_writer writer = st_writer_on(out, SUBTOKEN_HEARTBEAT_TEXT_LEN + 1);
   st_base64url_write(&writer, bytes, SUBTOKEN_HEARTBEAT_LEN);
-  return st_writer_end(&writer) ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_BUFFER_TOO_SMALL;
+  bool cut = !st_writer_end(&writer);
+  return st_impossible(cut, "it has its length") ? SUBTOKEN_FEED_BUFFER_TOO_SMALL
+                                                 : SUBTOKEN_FEED_OK;
 }
 
 subtoken_feed_result subtoken_heartbeat_decode(subtoken_text text,

@@ -23,8 +23,8 @@ subtoken_feed_result subtoken_revocations_filter_build(subtoken_revocations *vie
                                                        size_t size, uint32_t *done,
                                                        uint32_t at_most) {
   if (!can_build(view, memory, done)) return SUBTOKEN_FEED_INVALID_ARGUMENT;
-  size_t needed = subtoken_revocations_filter_size(view->count);
-  if (needed == 0 || size < needed) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
+  size_t needed = subtoken_revocations_filter_size(view->count); /* 0: no memory is large enough */
+  if (needed - 1 >= size) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
   uint64_t *filter = memory;
   uint32_t words = words_for(view->count), left = view->count - *done;
   uint32_t slice = at_most > 0 ? at_most : SUBTOKEN_REVOCATIONS_SLICE / 8;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 #include "core/revocations_format.h"
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
@@ -87,8 +88,8 @@ static subtoken_feed_result write_check(const subtoken_ring *ring,
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_FEED_NO_SECRET;
-  size_t size = subtoken_revocations_size(count);
-  if (size == 0 || out_size < size) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
+  size_t size = subtoken_revocations_size(count); /* 0: no memory is large enough */
+  if (size - 1 >= out_size) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
   for (uint32_t i = 1; i < count; i++) {
     if (hashes[i] <= hashes[i - 1]) return SUBTOKEN_FEED_ORDER;
   }
@@ -124,7 +125,8 @@ subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
   memcpy(bytes + ST_SNAPSHOT_KEY, header->hash_key, SUBTOKEN_HASH_KEY_LEN);
   write_lists(hashes, count, bits, bytes);
   subtoken_mac mac;
-  if (subtoken_mac_start(&mac, secret) != SUBTOKEN_OK) return SUBTOKEN_FEED_NO_SECRET;
+  bool set = subtoken_mac_start(&mac, secret) == SUBTOKEN_OK;
+  if (st_impossible(!set, "write_check has seen that it is")) return SUBTOKEN_FEED_NO_SECRET;
   subtoken_mac_update(&mac, bytes, signed_len);
   subtoken_mac_finish(&mac, bytes + signed_len);
   if (digest != NULL) memcpy(digest, bytes + signed_len, SUBTOKEN_MAC_LEN);

@@ -84,20 +84,17 @@ _Static_assert(sizeof(((subtoken_secret *)0)->header) >= ST_BASE64URL_LEN(36 + S
 
 /* Section 2.2: the key is HMAC under zeros over the secret, which begins it anew as a key of HMAC.
  * Its states stand in the secret. */
-static bool set_pseudorandom_key(subtoken_secret *secret, const void *bytes, size_t len) {
+static void set_pseudorandom_key(subtoken_secret *secret, const void *bytes, size_t len) {
   static const uint8_t salt[ST_HASH_LEN];
   subtoken_secret key = {0};
   uint8_t pseudorandom[ST_HASH_LEN];
-  bool good = st_hmac_key(&key, salt, sizeof salt);
-  if (good) {
-    st_hmac(&key, bytes, len, pseudorandom);
-    good = st_hmac_key(&key, pseudorandom, sizeof pseudorandom);
-    memcpy(secret->derive_inner, key.inner, sizeof key.inner);
-    memcpy(secret->derive_outer, key.outer, sizeof key.outer);
-  }
+  st_hmac_key(&key, salt, sizeof salt);
+  st_hmac(&key, bytes, len, pseudorandom);
+  st_hmac_key(&key, pseudorandom, sizeof pseudorandom);
+  memcpy(secret->derive_inner, key.inner, sizeof key.inner);
+  memcpy(secret->derive_outer, key.outer, sizeof key.outer);
   subtoken_wipe(pseudorandom, sizeof pseudorandom);
   subtoken_wipe(&key, sizeof key);
-  return good;
 }
 
 /* Section 2.3, the first and only block. */
@@ -113,20 +110,16 @@ static void expand(const subtoken_secret *secret, subtoken_text audience,
   subtoken_mac_finish(&mac, out);
 }
 
-bool st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
+void st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
   subtoken_text plain, audience;
   st_ring_split_kid(kid, &plain, &audience);
   memset(secret, 0, sizeof *secret);
-  if (!st_hmac_key(secret, key, len) ||
-      (audience.data == NULL && !set_pseudorandom_key(secret, key, len))) {
-    subtoken_wipe(secret, sizeof *secret);
-    return false;
-  }
+  st_hmac_key(secret, key, len);
+  if (audience.data == NULL) set_pseudorandom_key(secret, key, len);
   secret->kid_len = (uint8_t)kid.len;
   secret->audience_len = (uint8_t)audience.len;
   if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
   set_header(secret);
-  return true;
 }
 
 bool st_ring_derive_secret(const subtoken_secret *secret, subtoken_text audience,
@@ -139,9 +132,9 @@ bool st_ring_derive_secret(const subtoken_secret *secret, subtoken_text audience
   st_write(&kid, audience.data, audience.len);
   if (kid.overflow) return false;
   expand(secret, audience, key);
-  bool good = st_ring_fill_secret(out, (subtoken_text){text, kid.len}, key, sizeof key);
+  st_ring_fill_secret(out, (subtoken_text){text, kid.len}, key, sizeof key);
   subtoken_wipe(key, sizeof key);
-  return good;
+  return true;
 }
 
 subtoken_result subtoken_secret_derive(const void *secret, size_t len, subtoken_text audience,
@@ -209,7 +202,8 @@ subtoken_result subtoken_secret_set(subtoken_secret *secret, subtoken_text kid, 
   subtoken_text plain, audience;
   st_ring_split_kid(kid, &plain, &audience);
   if (audience.data != NULL && len != ST_HASH_LEN) return SUBTOKEN_BAD_SECRET;
-  return st_ring_fill_secret(secret, kid, bytes, len) ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
+  st_ring_fill_secret(secret, kid, bytes, len);
+  return SUBTOKEN_OK;
 }
 
 subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,
@@ -231,7 +225,8 @@ static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {
   uint8_t secret[SUBTOKEN_SECRET_MAX];
   size_t len;
   subtoken_result result = SUBTOKEN_MALFORMED;
-  if (st_cut(&cutter, ':', &kid) && st_cut(&cutter, ':', &encoded) && cutter.done &&
+  (void)st_cut(&cutter, ':', &kid); /* of a line that was cut off there is always a piece */
+  if (st_cut(&cutter, ':', &encoded) && cutter.done &&
       st_base64url_decode(encoded, secret, sizeof secret, &len)) {
     result = subtoken_ring_add(ring, kid, secret, len);
   }

@@ -9,8 +9,7 @@
 const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid);
 
 /* Set a secret from a key of any length and quality. The kid is valid. */
-bool st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len)
-    __attribute__((warn_unused_result));
+void st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len);
 
 /* The secret that is derived of a plain one for an audience, which is valid. False when its kid
  * would be too long. */

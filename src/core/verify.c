@@ -4,6 +4,7 @@
  */
 #include "subtoken/verify.h"
 
+#include "base/impossible.h"
 #include "core/cache.h"
 #include "core/claims.h"
 #include "core/decide.h"
@@ -35,7 +36,9 @@ static __attribute__((noinline)) subtoken_result open_token(const subtoken_ring 
   claims->text_len = (uint16_t)len;
   result = st_claims_read(ring->secrets[0].cpu, claims, NULL);
   if (result != SUBTOKEN_OK) return result;
-  if (!st_claims_set_tid(claims, token)) return SUBTOKEN_TOO_LARGE; /* cannot happen: it fits */
+  if (st_impossible(!st_claims_set_tid(claims, token), "a payload leaves room for it")) {
+    return SUBTOKEN_TOO_LARGE;
+  }
   if (audience.len == 0) return SUBTOKEN_OK;
   claims->aud_derived = true;
   return st_claims_only_audience(claims, (subtoken_text){audience.text, audience.len})
@@ -139,11 +142,9 @@ static subtoken_result inspect_token(subtoken_text token, char *header, size_t h
   }
   claims->text_len = (uint16_t)len;
   result = st_claims_read(0, claims, NULL);
-  bool whole = jws.mac.len == ST_CLAIMS_MAC_CHARS;
-  if (result == SUBTOKEN_OK && whole && !st_claims_set_tid(claims, token)) {
-    result = SUBTOKEN_TOO_LARGE;
-  }
-  return result;
+  if (result != SUBTOKEN_OK || jws.mac.len != ST_CLAIMS_MAC_CHARS) return result;
+  bool fits = st_claims_set_tid(claims, token);
+  return st_impossible(!fits, "a payload leaves room for it") ? SUBTOKEN_TOO_LARGE : SUBTOKEN_OK;
 }
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,

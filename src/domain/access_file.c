@@ -9,6 +9,7 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
+#include "base/impossible.h"
 #include "base/json.h"
 #include "domain/key.h"
 #include "domain/names.h"
@@ -106,7 +107,8 @@ static bool access_refuse(reader *r, size_t at, const char *problem) {
   st_writer writer = st_writer_on(r->file->error, sizeof r->file->error);
   if (r->login.data != NULL) access_write_where(&writer, r);
   st_write_literal(&writer, problem);
-  if (!st_writer_end(&writer)) r->file->error[sizeof r->file->error - 1] = '\0';
+  bool cut = !st_writer_end(&writer);
+  if (st_impossible(cut, "the longest error fits")) r->file->error[0] = '\0';
   return false;
 }
 
@@ -139,23 +141,22 @@ static subtoken_text login_of(const char *text, uint32_t entry) {
   return (subtoken_text){text + entry + 1, (size_t)(uint8_t)text[entry] + 1};
 }
 
-static bool key_of(const reader *r, subtoken_text login, uint64_t *key) {
+static uint64_t key_of(const reader *r, subtoken_text login) {
   uint8_t hash[ST_HASH_LEN], salted[ST_HASH_LEN + ST_NAME_MAX];
   memcpy(salted, r->salt, ST_HASH_LEN);
   memcpy(salted + ST_HASH_LEN, login.data, login.len);
-  if (!st_sha256(salted, ST_HASH_LEN + login.len, hash)) return false;
-  *key = st_load64(hash);
-  return true;
+  st_sha256(salted, ST_HASH_LEN + login.len, hash);
+  return st_load64(hash);
 }
 
 /* Finds the place of a login, valid and so not too long, that is not there yet. */
 static bool find_place(reader *r, subtoken_text login) {
-  if (!key_of(r, login, &r->key)) return access_refuse(r, r->json.at, "it cannot be hashed");
+  r->key = key_of(r, login);
   r->link = r->root;
   for (uint32_t entry = st_load32(r->link); entry != 0; entry = st_load32(r->link)) {
     uint8_t *note = (uint8_t *)r->json.text + note_of(r, entry);
     uint64_t key = st_load64(note + NOTE_KEY);
-    if (r->key == key && st_text_equal(login, login_of(r->json.text, entry))) return false;
+    if (st_text_equal(login, login_of(r->json.text, entry))) return false;
     r->link = note + (r->key < key ? NOTE_LESS : NOTE_MORE);
   }
   return true;
@@ -179,7 +180,7 @@ static size_t write_note(const reader *r, const st_access_entry *entry, char not
     st_write_char(&writer, (char)entry->permissions[i].len);
     st_write_view(&writer, entry->permissions[i]);
   }
-  return writer.overflow ? SIZE_MAX : writer.len;
+  return st_impossible(writer.overflow, "a note has its largest size") ? SIZE_MAX : writer.len;
 }
 
 static bool note_entry(reader *r, const st_access_entry *entry) {
@@ -187,7 +188,10 @@ static bool note_entry(reader *r, const st_access_entry *entry) {
   size_t len = write_note(r, entry, note);
   size_t quote = (size_t)(entry->login.data - r->json.text) - 1;
   size_t at = quote + 1 + entry->login.len;
-  if (len > r->json.at - at) return access_refuse(r, r->json.at, "it does not fit");
+  bool longer = len > r->json.at - at;
+  if (st_impossible(longer, "a note is shorter than its JSON")) {
+    return access_refuse(r, r->json.at, "it does not fit");
+  }
   count_up_to(r, r->json.at);
   r->json.text[quote] = (char)(entry->login.len - 1);
   memcpy(r->json.text + at, note, len);
@@ -219,7 +223,8 @@ static bool read_hash(reader *r, draft *into) {
   uint8_t *hash = into->entry.hash;
   bool good =
       star || (st_base64_read(text, ST_PADDED, hash, ST_HASH_LEN, &len) && len == ST_HASH_LEN);
-  return good || access_refuse(r, at, "must be 32 bytes in base64, with padding");
+  if (good) return true;
+  return access_refuse(r, at, "must be 32 bytes in base64, with padding");
 }
 
 static bool read_salt(reader *r, draft *into) {
@@ -230,7 +235,8 @@ static bool read_salt(reader *r, draft *into) {
   if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be a string");
   bool good = entry->anonymous ||
               st_base64_read(text, ST_PADDED, entry->salt, sizeof entry->salt, &entry->salt_len);
-  return good || access_refuse(r, at, "must be at most 64 bytes in base64, with padding");
+  if (good) return true;
+  return access_refuse(r, at, "must be at most 64 bytes in base64, with padding");
 }
 
 static bool has_permission(const st_access_entry *entry, subtoken_text permission) {
@@ -259,7 +265,8 @@ static bool access_read_permissions(reader *r, draft *into) {
   while (st_json_element(&r->json)) {
     if (!read_permission(r, &into->entry)) return false;
   }
-  return !r->json.failed || access_refuse_json(r, "must be an array of strings");
+  if (!r->json.failed) return true;
+  return access_refuse_json(r, "must be an array of strings");
 }
 
 static bool access_read_member(reader *r, subtoken_text name, draft *into) {
@@ -276,7 +283,8 @@ static bool access_read_member(reader *r, subtoken_text name, draft *into) {
     r->member.data = NULL;
     return good;
   }
-  return st_json_skip(&r->json) || access_refuse_json(r, "");
+  if (st_json_skip(&r->json)) return true;
+  return access_refuse_json(r, "");
 }
 
 /* ---- an entry ---- */
@@ -295,7 +303,8 @@ static bool access_read_members(reader *r, draft *into) {
   }
   if (r->json.failed) return access_refuse_json(r, "");
   const char *lacks = missing(into);
-  return lacks == NULL || access_refuse(r, r->json.at - 1, lacks);
+  if (lacks == NULL) return true;
+  return access_refuse(r, r->json.at - 1, lacks);
 }
 
 /* The login has just been read, as a name or a string. */
@@ -305,13 +314,15 @@ static bool check_login(reader *r, subtoken_text login) {
     return access_refuse(
         r, quote, "a login is 1 to 256 bytes without control characters and colons, not . or ..");
   }
-  return find_place(r, login) || access_refuse(r, quote, "duplicate login");
+  if (find_place(r, login)) return true;
+  return access_refuse(r, quote, "duplicate login");
 }
 
 static bool read_entry(reader *r, subtoken_text login) {
   draft into = {.entry = {.login = login, .anonymous = st_text_is(login, "*")}};
   r->login = login;
-  bool good = check_login(r, login) && access_read_members(r, &into) && note_entry(r, &into.entry);
+  bool good = check_login(r, login) && access_read_members(r, &into);
+  if (good) good = note_entry(r, &into.entry);
   r->login.data = NULL;
   subtoken_wipe(&into, sizeof into);
   return good;
@@ -332,7 +343,8 @@ static bool read_pair(reader *r) {
   if (!st_json_string(&r->json, &login)) return access_refuse_json(r, "a login must be a string");
   if (!next_of_pair(r) || !read_entry(r, login)) return false;
   if (st_json_element(&r->json)) return access_refuse(r, access_here(r), pair_wanted);
-  return !r->json.failed || access_refuse_json(r, "");
+  if (!r->json.failed) return true;
+  return access_refuse_json(r, "");
 }
 
 static bool read_map(reader *r) {
@@ -350,7 +362,8 @@ static bool read_map(reader *r) {
       if (!read_pair(r)) return false;
     }
   }
-  return !r->json.failed || access_refuse_json(r, "");
+  if (!r->json.failed) return true;
+  return access_refuse_json(r, "");
 }
 
 /* ---- the file ---- */
@@ -366,7 +379,20 @@ static bool read_file(reader *r) {
   }
   if (r->json.failed) return access_refuse_json(r, "");
   if (!map) return access_refuse(r, r->json.at - 1, "permission_map is missing");
-  return st_json_end(&r->json) || access_refuse(r, r->json.at, "unexpected text after the object");
+  if (st_json_end(&r->json)) return true;
+  return access_refuse(r, r->json.at, "unexpected text after the object");
+}
+
+/* Places in the text, and of the lines in it, fit 32 bits. */
+static bool access_file_begin(reader *r, size_t len) {
+  static const char error[] = "the file is larger than 4 GiB";
+  if (len > UINT32_MAX) {
+    memcpy(r->file->error, error, sizeof error);
+    return false;
+  }
+  r->lines = lines_in(r->json.text, 0, len);
+  st_sha256(r->json.text, len, r->salt);
+  return true;
 }
 
 bool st_access_file_start(st_access_file *file, char *text, size_t len) {
@@ -375,10 +401,7 @@ bool st_access_file_start(st_access_file *file, char *text, size_t len) {
   memset(&r, 0, offsetof(reader, json));
   st_json_start(&r.json, text, len);
   r.file = file;
-  r.lines = lines_in(text, 0, len);
-  bool good = len > UINT32_MAX ? access_refuse(&r, 0, "the file is larger than 4 GiB")
-              : !st_sha256(text, len, r.salt) ? access_refuse(&r, 0, "it cannot be hashed")
-                                              : read_file(&r);
+  bool good = access_file_begin(&r, len) && read_file(&r);
   file->text = text;
   file->len = len;
   file->next = good ? file->first : 0;

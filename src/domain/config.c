@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/date.h"
+#include "base/impossible.h"
 #include "base/json.h"
 #include "cJSON.h"
 #include "domain/listen.h"
@@ -224,11 +225,10 @@ static const char *config_read_issuer(const cJSON *value, st_settings *settings)
 
 static const char *config_read_proxies(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
-  const cJSON *item;
   if (!cJSON_IsArray(value)) return error;
   settings->proxy_count = 0;
   settings->trusts_unix = false;
-  cJSON_ArrayForEach(item, value) {
+  for (const cJSON *item = value->child; item != NULL; item = item->next) {
     if (cJSON_IsString(item) && strcmp(item->valuestring, ST_PEER_UNIX) == 0) {
       settings->trusts_unix = true;
       continue;
@@ -275,10 +275,9 @@ static const char *config_read_credentials(const cJSON *value, st_settings *sett
       "must be an array of at least one of \"bearer\", \"x-api-key\", \"query\" and \"basic\", "
       "each "
       "once";
-  const cJSON *item;
   settings->credentials = 0;
   if (!cJSON_IsArray(value)) return error;
-  cJSON_ArrayForEach(item, value) {
+  for (const cJSON *item = value->child; item != NULL; item = item->next) {
     unsigned form = config_form_of(item);
     if (form == 0 || (settings->credentials & form) != 0) return error;
     settings->credentials |= form;
@@ -302,10 +301,9 @@ static const char *config_read_permission_texts(const cJSON *value, st_settings 
       "1 to 300 bytes without control characters, together at most 8 KiB";
   st_writer writer =
       st_writer_on(settings->permission_texts, sizeof settings->permission_texts - 1);
-  const cJSON *item;
   if (!cJSON_IsObject(value)) return error;
   st_write_char(&writer, '{');
-  cJSON_ArrayForEach(item, value) {
+  for (const cJSON *item = value->child; item != NULL; item = item->next) {
     subtoken_text name = st_text(item->string);
     subtoken_text text = st_text(cJSON_IsString(item) ? item->valuestring : "");
     bool valid = subtoken_permission_valid(name) && text.len > 0 && text.len <= 300;
@@ -411,7 +409,8 @@ static bool config_refuse(char *error, size_t line, size_t column, subtoken_text
     st_write_char(&writer, ' ');
   }
   st_write_literal(&writer, text);
-  if (!st_writer_end(&writer)) error[0] = '\0';
+  bool cut = !st_writer_end(&writer);
+  if (st_impossible(cut, "the longest error fits")) error[0] = '\0';
   return false;
 }
 
@@ -457,7 +456,7 @@ static bool config_walk(char *copy, subtoken_text text, const cJSON *root, st_se
     }
     good = st_json_skip(&json);
   }
-  if (good && st_json_end(&json)) {
+  if (good && !st_impossible(!st_json_end(&json), "all of it was read before")) {
     problem = config_check_together(settings);
     if (problem == NULL) return true;
   }

@@ -45,14 +45,14 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   memcpy(into->id, key, ST_KEY_ID_LEN);
   into->id[ST_KEY_ID_LEN] = '\0';
   st_draw_sub(into->sub);
-  if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
+  st_sha256(key, ST_KEY_LEN, digest);
 }
 
 void st_draw_second_half(const char id[ST_KEY_ID_LEN], char key[ST_KEY_LEN + 1],
                          uint8_t digest[32]) {
   draw_whole(key);
   memcpy(key, id, ST_KEY_ID_LEN);
-  if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
+  st_sha256(key, ST_KEY_LEN, digest);
 }
 
 void st_draw_user(st_key *key, uint8_t digest[32]) {

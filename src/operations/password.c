@@ -110,14 +110,13 @@ static st_password_status password_check(const password_stored *s, subtoken_text
 }
 
 /* The input of Argon2 for an imported password. */
-static bool password_inner_hash(const password_stored *s, subtoken_text password,
+static void password_inner_hash(const password_stored *s, subtoken_text password,
                                 uint8_t out[ST_HASH_LEN]) {
   uint8_t both[ST_PASSWORD_MAX + ST_SALT_MAX];
   if (password.len > 0) memcpy(both, password.data, password.len);
   if (s->outer_len > 0) memcpy(both + password.len, s->outer, s->outer_len);
-  bool done = st_sha256(both, password.len + s->outer_len, out);
+  st_sha256(both, password.len + s->outer_len, out);
   subtoken_wipe(both, sizeof both);
-  return done;
 }
 
 /* ---- the stored text ---- */
@@ -279,7 +278,7 @@ st_password_status st_password_verify(const char *phc, subtoken_text password, i
   if (!password_usable(password)) input = ST_TEXT("");
   if (s.opaque) input = st_opaque_string_enforce(input, opaque);
   if (s.wrapped) {
-    if (!password_inner_hash(&s, input, inner)) return ST_PASSWORD_FAILED;
+    password_inner_hash(&s, input, inner);
     input = (subtoken_text){(const char *)inner, sizeof inner};
   }
   st_password_status status = password_check(&s, input, until_us);

@@ -16,8 +16,8 @@
 
 static void write_hash(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
   static const char hex[] = "0123456789abcdef";
-  uint8_t digest[ST_HASH_LEN] = {0};
-  if (!st_sha256(text.data, text.len, digest)) memset(digest, 0, sizeof digest);
+  uint8_t digest[ST_HASH_LEN];
+  st_sha256(text.data, text.len, digest);
   out[0] = '[';
   for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
     out[i + 1] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];

@@ -94,6 +94,6 @@ st_store_status st_identity_anonymous(const st_service *service, st_key *key)
     __attribute__((warn_unused_result));
 
 /* Its digest, by which it is found as quickly as a key. */
-bool st_identity_anonymous_digest(uint8_t digest[32]) __attribute__((warn_unused_result));
+void st_identity_anonymous_digest(uint8_t digest[32]);
 
 #endif

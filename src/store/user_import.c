@@ -32,7 +32,9 @@ bool st_store_user_fingerprint(const st_user *user, uint8_t fingerprint[ST_HASH_
   st_write_literal(&writer, user->key.sub);
   st_write_char(&writer, ' ');
   st_write_literal(&writer, user->key.permissions);
-  return st_writer_end(&writer) && st_sha256(text, writer.len, fingerprint);
+  if (!st_writer_end(&writer)) return false;
+  st_sha256(text, writer.len, fingerprint);
+  return true;
 }
 
 /* ---- the change ---- */

@@ -276,7 +276,7 @@ static bool a_whole_key_is_hashed_without_trace(void) {
   st_key key;
   st_draw_key(whole, &key, digest);
   secret(whole, ST_KEY_LEN);
-  EXPECT(told(st_sha256(whole, ST_KEY_LEN, again)));
+  st_sha256(whole, ST_KEY_LEN, again);
   st_sha256_on(0, whole, ST_KEY_LEN, digest);
   EXPECT(st_equal_secret(digest, again, sizeof digest));
   return !wrong;

@@ -135,7 +135,7 @@ static inline st_snapshot_version ask_at(const subtoken_ring *under, int64_t now
   subtoken_heartbeat heartbeat = heartbeat_of(&version, under);
   assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
   assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
-  assert_true(st_sha256(version.snapshot.data, version.snapshot.len, hash));
+  st_sha256(version.snapshot.data, version.snapshot.len, hash);
   st_writer writer = st_writer_on(etag, sizeof etag);
   st_base64url_write(&writer, hash, sizeof hash);
   assert_true(st_writer_end(&writer));
@@ -174,7 +174,7 @@ static inline st_snapshot_version ask_for(const subtoken_ring *whole, const char
   subtoken_heartbeat heartbeat = heartbeat_of(&version, under);
   assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
   assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
-  assert_true(st_sha256(*bytes, version.snapshot.len, hash));
+  st_sha256(*bytes, version.snapshot.len, hash);
   st_writer writer = st_writer_on(etag, sizeof etag);
   st_base64url_write(&writer, hash, sizeof hash);
   assert_true(st_writer_end(&writer));

@@ -555,7 +555,7 @@ static inline st_store_status fixture_create_key(void *context, const st_audit_c
   row->key.created_at = key->created_at;
   memcpy(row->key.audience, key->audience, sizeof key->audience);
   snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
-  assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
+  st_sha256(whole, ST_KEY_LEN, row->digest);
   *key = row->key;
   return ST_STORE_OK;
 }
@@ -631,7 +631,7 @@ static inline st_store_status fixture_rotate(void *context, const st_audit_conte
   row->key.old_until = overlap > 0 ? row->key.rotated_at + overlap : 0;
   *key = row->key;
   snprintf(whole, ST_KEY_LEN + 1, "%s%08zX-0000-0000-0000-00000000000B", id, fixture.changes);
-  assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
+  st_sha256(whole, ST_KEY_LEN, row->digest);
   return changed;
 }
 
@@ -740,9 +740,9 @@ static int fixture_set_up(void **state) {
   assert_true(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
               st_basic_auth_start(&basic, random, st_basic_locks_get()));
   fixture_row *row = fixture_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
-  assert_true(st_sha256(KEY, ST_KEY_LEN, row->digest));
+  st_sha256(KEY, ST_KEY_LEN, row->digest);
   row = fixture_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);
-  assert_true(st_sha256(POOR_KEY, ST_KEY_LEN, row->digest));
+  st_sha256(POOR_KEY, ST_KEY_LEN, row->digest);
   fixture_add_user("alice", "A11CE000-0000-0000-0000-000000000000", "account,guilds,users,audit");
   return 0;
 }

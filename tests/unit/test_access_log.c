@@ -115,7 +115,7 @@ static void a_long_segment_is_replaced_by_its_hash(void **state) {
   (void)state;
   uint8_t digest[ST_HASH_LEN];
   char expected[200];
-  assert_true(st_sha256(KEY, ST_KEY_LEN, digest));
+  st_sha256(KEY, ST_KEY_LEN, digest);
   snprintf(expected, sizeof expected, "/v2/[%02x%02x%02x%02x]/x", digest[0], digest[1], digest[2],
            digest[3]);
   log_request(ST_TEXT("GET"), ST_TEXT("/v2/" KEY "/x?y"), "x");

@@ -602,7 +602,7 @@ static void an_audience_is_for_its_edge(void **state) {
   fixture_row *row = fixture_add(ST_KIND_KEY, "EEEEEEEE-0000-0000-0000-000000000001", "", "o",
                                  "account", ST_NEVER);
   snprintf(row->key.audience, sizeof row->key.audience, "eu");
-  assert_true(st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest));
+  st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest);
   snprintf(plain, sizeof plain, "%s", subtoken("account", NULL, BEARER));
   assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu", AS_KEY), 200);
   snprintf(eu, sizeof eu, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX, member("subtoken"));
@@ -742,7 +742,8 @@ static int set_up_anyone(void **state) {
   int result = set_up_policy(state);
   fixture_add_user(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
   fixture_row *row = &fixture.rows[fixture.row_count - 1];
-  return st_identity_anonymous_digest(row->digest) ? result : -1;
+  st_identity_anonymous_digest(row->digest);
+  return result;
 }
 
 #define TOLD "history_api,account"

@@ -366,6 +366,31 @@ static void all_of_utf8_agrees_with_a_plain_decoder(void **state) {
   assert_int_equal(three, 0x10000 - 0x800 - 0x800);
 }
 
+static void the_first_of_a_character_is_found(void **state) {
+  (void)state;
+  assert_int_equal(st_text_find(ST_TEXT("a.b.c"), '.'), 1);
+  assert_int_equal(st_text_find(ST_TEXT("abc"), '.'), 3);
+  assert_int_equal(st_text_find((subtoken_text){NULL, 0}, '.'), 0);
+}
+
+static void an_output_is_emptied_or_absent(void **state) {
+  (void)state;
+  char out[2] = "x";
+  size_t len = 7;
+  assert_true(st_empty_out(out, sizeof out, &len));
+  assert_int_equal(len, 0);
+  assert_int_equal(out[0], '\0');
+  out[0] = 'x';
+  assert_false(st_empty_out(out, sizeof out, NULL));
+  assert_int_equal(out[0], '\0');
+  len = 7;
+  assert_false(st_empty_out(NULL, 1, &len));
+  assert_int_equal(len, 0);
+  out[0] = 'x';
+  assert_true(st_empty_out(out, 0, &len)); /* no room: nothing is written */
+  assert_int_equal(out[0], 'x');
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(texts_are_equal_byte_for_byte),
@@ -376,6 +401,8 @@ int main(void) {
       cmocka_unit_test(a_writer_remembers_an_overflow),
       cmocka_unit_test(a_truncated_text_is_cut_anywhere),
       cmocka_unit_test(integers_are_written_as_printf_does),
+      cmocka_unit_test(the_first_of_a_character_is_found),
+      cmocka_unit_test(an_output_is_emptied_or_absent),
       cmocka_unit_test(secrets_are_compared_and_wiped),
       cmocka_unit_test(hex_digits_have_their_values),
       cmocka_unit_test(utf8_is_decoded_or_refused),

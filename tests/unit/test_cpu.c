@@ -48,11 +48,57 @@ static void the_kernel_says_the_same(void **state) {
 #endif
 }
 
+#if defined(__x86_64__)
+static unsigned avx_asked;
+static bool avx_is_kept(void) {
+  avx_asked++;
+  return true;
+}
+static bool avx_is_lost(void) {
+  return false;
+}
+
+/* Of processors that this one is not. */
+static void a_feature_needs_each_of_its_bits(void **state) {
+  (void)state;
+  const uint32_t ssse3 = 1U << 9, sse41 = 1U << 19, osxsave = 1U << 27, avx = 1U << 28;
+  const uint32_t sha = 1U << 29, sse = ssse3 | sse41, all = sse | osxsave | avx;
+  const uint8_t vector = ST_CPU_VECTOR, hash = ST_CPU_VECTOR | ST_CPU_SHA;
+  const struct {
+    uint32_t leaf_1, leaf_7;
+    bool (*keeps_avx)(void);
+    uint8_t want;
+    bool asks;
+  } rows[] = {
+      {0, 0, avx_is_kept, 0, false},
+      {ssse3 | osxsave | avx, sha, avx_is_kept, 0, false},
+      {sse41 | osxsave | avx, sha, avx_is_kept, 0, false},
+      {sse, 0, avx_is_kept, vector, false},
+      {~all | sse, ~sha, avx_is_kept, vector, false},
+      {sse, sha, avx_is_kept, hash, false},
+      {sse | avx, sha, avx_is_kept, hash, false}, /* xgetbv would fault */
+      {sse | osxsave, sha, avx_is_kept, hash, false},
+      {all, 0, avx_is_kept, vector | ST_CPU_AVX, true},
+      {all, sha, avx_is_kept, hash | ST_CPU_AVX, true},
+      {all, sha, avx_is_lost, hash, false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    avx_asked = 0;
+    uint8_t got = st_cpu_features_of(rows[i].leaf_1, rows[i].leaf_7, rows[i].keeps_avx);
+    CHECK(got == rows[i].want, "row %zu: %u", i, got);
+    CHECK(avx_asked == rows[i].asks, "row %zu: asked %u times", i, avx_asked);
+  }
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_feature_rests_on_those_it_needs),
-      cmocka_unit_test(asking_again_gives_the_same_answer),
-      cmocka_unit_test(the_kernel_says_the_same),
+    cmocka_unit_test(every_feature_rests_on_those_it_needs),
+    cmocka_unit_test(asking_again_gives_the_same_answer),
+    cmocka_unit_test(the_kernel_says_the_same),
+#if defined(__x86_64__)
+    cmocka_unit_test(a_feature_needs_each_of_its_bits),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

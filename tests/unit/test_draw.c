@@ -20,7 +20,7 @@ static void every_bit_of_a_key_is_random(void **state) {
     assert_true(st_key_shaped(st_text(keys[i])));
     assert_int_equal(strlen(key.id), ST_KEY_ID_LEN);
     assert_memory_equal(key.id, keys[i], ST_KEY_ID_LEN);
-    assert_true(st_sha256(keys[i], ST_KEY_LEN, wanted));
+    st_sha256(keys[i], ST_KEY_LEN, wanted);
     assert_memory_equal(digest, wanted, sizeof digest);
     assert_int_equal(strlen(key.sub), ST_SUB_LEN);
     assert_true(subtoken_sub_valid(st_text(key.sub)));

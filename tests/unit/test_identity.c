@@ -29,7 +29,7 @@ static void set_up_key(const char *permissions) {
   asked = 0;
   asked_tids = 0;
   revoked_tids[0] = NULL;
-  assert_true(st_sha256(KEY, ST_KEY_LEN, stored_digest));
+  st_sha256(KEY, ST_KEY_LEN, stored_digest);
 }
 
 static st_store_status by_digest(void *store, const uint8_t digest[32], st_key *key) {
@@ -667,7 +667,7 @@ static void a_key_is_no_registered_string(void **state) {
   }
   assert_int_equal(asked, 0);
   assert_true(st_key_string_hash(ST_TEXT(STRING), digest));
-  assert_true(st_sha256(STRING, strlen(STRING), plain));
+  st_sha256(STRING, strlen(STRING), plain);
   assert_memory_not_equal(digest, plain, sizeof plain);
   for (size_t len = 254; len <= 256; len++) {
     subtoken_text text = repeated("", '!', len);
@@ -700,7 +700,7 @@ static void the_anonymous_user_is_found(void **state) {
   st_key anonymous;
   assert_int_equal(st_identity_anonymous(&service, &anonymous),
                    ST_STORE_NOT_FOUND); /* only a key is there */
-  assert_true(st_identity_anonymous_digest(stored_digest));
+  st_identity_anonymous_digest(stored_digest);
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
     stored.kind = rows[i].kind;
@@ -714,7 +714,7 @@ static void the_anonymous_user_is_found(void **state) {
 /* Its hash is known to all: no credential is found by it, and none is made of it. */
 static void the_anonymous_user_is_no_key(void **state) {
   (void)state;
-  assert_true(st_identity_anonymous_digest(stored_digest));
+  st_identity_anonymous_digest(stored_digest);
   stored.kind = ST_KIND_USER;
   assert_int_equal(identify_registered("subtoken anyone *"), SUBTOKEN_REVOKED);
   assert_int_equal(identify_registered("subtoken-anyone-*"), SUBTOKEN_REVOKED);

@@ -22,9 +22,9 @@ static fixture_row *add_bound(const char *id, const char *permissions) {
 static int set_up(void **state) {
   (void)fixture_set_up(state);
   fixture_row *row = fixture_add(ST_KIND_KEY, ALICES, "", "alice", "account", ST_NEVER);
-  assert_true(st_sha256(ALICES ALICES, ST_KEY_LEN, row->digest));
+  st_sha256(ALICES ALICES, ST_KEY_LEN, row->digest);
   row = add_bound(BOUND_ID, "account,keys,users,services,audit,revocations");
-  assert_true(st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest));
+  st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest);
   add_bound(OTHER_ID, "account");
   return 0;
 }

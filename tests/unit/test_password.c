@@ -180,7 +180,7 @@ static void an_empty_password_is_never_right(void **state) {
   (void)state;
   uint8_t hash[ST_HASH_LEN];
   char phc[ST_PHC_MAX + 1];
-  assert_true(st_sha256("salt", 4, hash));
+  st_sha256("salt", 4, hash);
   assert_int_equal(st_password_wrap(hash, "salt", 4, phc), ST_PASSWORD_OK);
   assert_int_equal(verify(phc, ""), ST_PASSWORD_WRONG);
 }
@@ -299,7 +299,7 @@ static void salts_have_a_limit(void **state) {
   const size_t lens[] = {0, 1, ST_SALT_MAX};
   memset(both + 2, 0xFF, sizeof both - 2);
   for (size_t i = 0; i < COUNT(lens); i++) {
-    assert_true(st_sha256(both, 2 + lens[i], hash));
+    st_sha256(both, 2 + lens[i], hash);
     assert_int_equal(st_password_wrap(hash, both + 2, lens[i], phc), ST_PASSWORD_OK);
     CHECK(verify(phc, "pw") == ST_PASSWORD_OK, "%s", phc);
     CHECK(verify(phc, "wp") == ST_PASSWORD_WRONG, "%s", phc);

@@ -323,7 +323,7 @@ static void a_credential_is_logged_by_its_hash(void **state) {
   (void)state;
   uint8_t digest[ST_HASH_LEN];
   char tag[ST_CREDENTIAL_TAG_LEN + 1];
-  assert_true(st_sha256(KEY, ST_KEY_LEN, digest));
+  st_sha256(KEY, ST_KEY_LEN, digest);
   for (size_t i = 0; i < 4; i++) snprintf(tag + 2 * i, 3, "%02x", digest[i]);
   assert_int_equal(get(INFO, AS_KEY), 200);
   assert_string_equal(reply.event.credential, tag);

@@ -1,0 +1,621 @@
+/* The records and rules of domain at the ends of what they may be: keys and users as JSON, lists of
+ * permissions, addresses, places to listen at, locations of a store, access files. What the
+ * settings and these mean is in the test of each source file.
+ */
+#include "support.h"
+
+#include "domain/access_file.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/key_json.h"
+#include "domain/listen.h"
+#include "domain/names.h"
+#include "domain/network.h"
+#include "domain/permissions.h"
+#include "domain/search.h"
+#include "domain/store_location.h"
+#include "domain/user_json.h"
+
+#define ID "0A1B2C3D-0000-1111-2222-333344445555"
+
+static st_key key_of(void) {
+  st_key key;
+  memset(&key, 0, sizeof key);
+  snprintf(key.id, sizeof key.id, ID);
+  snprintf(key.sub, sizeof key.sub, "sub");
+  snprintf(key.name, sizeof key.name, "a \"b\"");
+  snprintf(key.owner, sizeof key.owner, "alice");
+  snprintf(key.permissions, sizeof key.permissions, "account,guilds");
+  key.created_at = NOW;
+  key.expires_at = NOW + 60;
+  return key;
+}
+
+/* ---- keys as JSON ---- */
+
+static const char *key_json(const st_key *key, const char *whole) {
+  static char out[4096];
+  st_writer writer = st_writer_on(out, sizeof out);
+  st_key_json_write(&writer, key, whole, NOW);
+  assert_true(st_writer_end(&writer));
+  return out;
+}
+
+static void a_key_is_written_with_all_its_members(void **state) {
+  (void)state;
+  st_key key = key_of();
+  assert_string_equal(
+      key_json(&key, NULL),
+      "{\"id\":\"" ID
+      "\",\"name\":\"a \\\"b\\\"\",\"owner\":\"alice\","
+      "\"permissions\":[\"account\",\"guilds\"],\"created_at\":\"2023-11-14T22:13:20Z\","
+      "\"expires_at\":\"2023-11-14T22:14:20Z\",\"disabled\":false,\"state\":\"active\","
+      "\"last_used_at\":null,\"sub\":\"sub\",\"rotated_at\":null,\"old_until\":null,"
+      "\"audience\":null}");
+  key.permissions[0] = '\0';
+  key.expires_at = ST_NEVER;
+  key.disabled = true;
+  key.used_at = key.rotated_at = key.old_until = NOW + 1;
+  snprintf(key.audience, sizeof key.audience, "web");
+  assert_string_equal(
+      key_json(&key, "whole"),
+      "{\"key\":\"whole\",\"id\":\"" ID
+      "\",\"name\":\"a \\\"b\\\"\",\"owner\":\"alice\","
+      "\"permissions\":[],\"created_at\":\"2023-11-14T22:13:20Z\",\"expires_at\":null,"
+      "\"disabled\":true,\"disabled_by\":\"administrator\",\"state\":\"disabled\","
+      "\"last_used_at\":\"2023-11-14T22:13:21Z\",\"sub\":\"sub\","
+      "\"rotated_at\":\"2023-11-14T22:13:21Z\",\"old_until\":\"2023-11-14T22:13:21Z\","
+      "\"audience\":\"web\"}");
+  key.disabled_by_owner = true;
+  assert_non_null(strstr(key_json(&key, NULL), "\"disabled_by\":\"owner\""));
+}
+
+static void a_key_has_one_state(void **state) {
+  (void)state;
+  static const struct {
+    bool disabled, suspended;
+    int64_t life;
+    const char *want;
+  } rows[] = {{false, false, 1, "active"},   {false, false, 0, "expired"},
+              {false, true, 0, "suspended"}, {true, true, 0, "disabled"},
+              {true, false, 1, "disabled"},  {false, true, 1, "suspended"}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_key key = key_of();
+    key.disabled = rows[i].disabled;
+    key.suspended = rows[i].suspended;
+    key.expires_at = NOW + rows[i].life;
+    assert_string_equal(st_key_json_state(&key, NOW), rows[i].want);
+  }
+}
+
+static void what_was_made_is_written(void **state) {
+  (void)state;
+  static st_derived made;
+  char out[512];
+  memset(&made, 0, sizeof made);
+  st_writer writer = st_writer_on(out, sizeof out);
+  st_key_json_write_made(&writer, &made);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out, "{\"keys\":0,\"users\":0,\"ended\":false,\"list\":[]}");
+  made = (st_derived){.end = true, .more = true, .keys = 1, .users = 2, .count = 2};
+  made.items[0].user = true;
+  snprintf(made.items[0].name, sizeof made.items[0].name, "bob");
+  snprintf(made.items[1].name, sizeof made.items[1].name, ID);
+  writer = st_writer_on(out, sizeof out);
+  st_key_json_write_made(&writer, &made);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out,
+                      "{\"keys\":1,\"users\":2,\"ended\":true,\"more\":true,\"list\":["
+                      "{\"user\":\"bob\"},{\"key\":\"" ID "\"}]}");
+}
+
+static void a_user_is_written_with_all_members(void **state) {
+  (void)state;
+  static st_user user;
+  char out[1024];
+  for (int full = 0; full < 2; full++) {
+    memset(&user, 0, sizeof user);
+    user.key = key_of();
+    snprintf(user.locale, sizeof user.locale, "de");
+    snprintf(user.source, sizeof user.source, "page");
+    user.key.disabled = user.registered = full;
+    if (full) user.key.expires_at = ST_NEVER;
+    if (full) snprintf(user.imported, sizeof user.imported, "x");
+    st_writer writer = st_writer_on(out, sizeof out);
+    st_user_json_write(&writer, &user, NOW);
+    assert_true(st_writer_end(&writer));
+    assert_string_equal(out, full
+                                 ? "{\"login\":\"alice\",\"permissions\":[\"account\",\"guilds\"],"
+                                   "\"locale\":\"de\",\"source\":\"page\","
+                                   "\"created_at\":\"2023-11-14T22:13:20Z\",\"expires_at\":null,"
+                                   "\"imported\":true,\"registered\":true,\"disabled\":true,"
+                                   "\"state\":\"disabled\"}"
+                                 : "{\"login\":\"alice\",\"permissions\":[\"account\",\"guilds\"],"
+                                   "\"locale\":\"de\",\"source\":\"page\","
+                                   "\"created_at\":\"2023-11-14T22:13:20Z\","
+                                   "\"expires_at\":\"2023-11-14T22:14:20Z\",\"imported\":false,"
+                                   "\"registered\":false,\"disabled\":false,\"state\":\"active\"}");
+  }
+}
+
+/* ---- keys ---- */
+
+#define WHOLE ID "0A1B2C3D-0000-1111-2222-333344445555"
+
+static void a_whole_key_has_two_ids(void **state) {
+  (void)state;
+  assert_true(st_key_shaped(ST_TEXT(WHOLE)));
+  for (size_t at = 0; at < sizeof WHOLE - 1; at++) {
+    for (int c = 0; c < 256; c++) {
+      char text[sizeof WHOLE] = WHOLE;
+      bool hyphen = text[at] == '-';
+      text[at] = (char)c;
+      bool good = hyphen ? c == '-' : (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+      CHECK(st_key_shaped((subtoken_text){text, sizeof WHOLE - 1}) == good, "%d at %zu", c, at);
+    }
+  }
+  assert_false(st_key_shaped(ST_TEXT(ID)));
+  assert_true(st_key_token_shaped(ST_TEXT("a.b.c")));
+  assert_false(st_key_token_shaped(ST_TEXT("a.b")));
+  assert_false(st_key_token_shaped(ST_TEXT("a.b.c.d")));
+}
+
+static void a_string_of_an_api_is_visible_and_no_key(void **state) {
+  (void)state;
+  uint8_t digest[ST_HASH_LEN], other[ST_HASH_LEN];
+  char text[ST_API_STRING_MAX + 2];
+  memset(text, 'a', sizeof text);
+  for (size_t len = 0; len <= ST_API_STRING_MAX + 1; len++) {
+    bool good = len >= ST_API_STRING_MIN && len <= ST_API_STRING_MAX;
+    assert_int_equal(st_key_string_hash((subtoken_text){text, len}, digest), good);
+  }
+  for (int c = 0; c < 256; c++) {
+    text[3] = (char)c;
+    bool good = c > 0x20 && c < 0x7F;
+    CHECK(st_key_string_hash((subtoken_text){text, ST_API_STRING_MIN}, digest) == good, "%d", c);
+  }
+  assert_false(st_key_string_hash(ST_TEXT(WHOLE), digest));
+  assert_false(st_key_string_hash(ST_TEXT("aaaaaaaa.aaaaaaaaaaaaaaaaa.aaaaaaaaa"), digest));
+  assert_true(st_key_string_hash(ST_TEXT("0123456789abcdef"), digest));
+  assert_true(st_key_string_hash(ST_TEXT("0123456789abcdeF"), other));
+  assert_memory_not_equal(digest, other, sizeof other);
+  st_sha256("0123456789abcdef", 16, other); /* it is no key's, whose hash has no words in front */
+  assert_memory_not_equal(digest, other, sizeof other);
+}
+
+static void what_a_key_grants_is_what_its_row_has(void **state) {
+  (void)state;
+  static subtoken_claims grant;
+  st_key key = key_of();
+  assert_true(st_key_grant(&key, &grant));
+  assert_true(st_text_is(subtoken_claims_text(&grant, grant.sub), "sub"));
+  assert_int_equal(grant.permission_count, 2);
+  assert_true(grant.every_url && grant.exp == NOW + 60 && grant.aud.len == 0);
+  snprintf(key.audience, sizeof key.audience, "web");
+  key.permissions[0] = '\0';
+  assert_true(st_key_grant(&key, &grant));
+  assert_int_equal(grant.permission_count, 0);
+  assert_true(subtoken_claims_has_audience(&grant, ST_TEXT("web")));
+  /* Rows that nobody wrote. */
+  snprintf(key.audience, sizeof key.audience, "w.b");
+  assert_false(st_key_grant(&key, &grant));
+  key.audience[0] = '\0';
+  st_writer writer = st_writer_on(key.permissions, sizeof key.permissions);
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
+    st_write_literal(&writer, i == 0 ? "p" : ",p");
+    st_write_int(&writer, i);
+  }
+  assert_true(st_writer_end(&writer));
+  assert_true(st_key_grant(&key, &grant));
+  st_write_literal(&writer, ",one more");
+  assert_true(st_writer_end(&writer));
+  assert_false(st_key_grant(&key, &grant));
+}
+
+static void a_token_is_of_the_session_that_it_names(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  st_key key = key_of();
+  memset(&claims, 0, sizeof claims);
+  assert_true(st_claims_set_sid(&claims, ST_TEXT(ID)));
+  static const st_key_kind kinds[] = {ST_KIND_KEY, ST_KIND_USER, ST_KIND_SESSION, ST_KIND_SERVICE};
+  for (size_t i = 0; i < COUNT(kinds); i++) {
+    key.kind = kinds[i];
+    assert_int_equal(st_key_is_session_of(&key, &claims), i >= 2);
+  }
+  assert_string_equal(st_key_root(&key), ID);
+  snprintf(key.parent, sizeof key.parent, "parent");
+  assert_string_equal(st_key_root(&key), "parent");
+  /* A token for an audience could be an edge's: only of a session for an audience. */
+  assert_true(st_claims_set_aud(&claims, ST_TEXT("web")));
+  assert_false(st_key_is_session_of(&key, &claims));
+  snprintf(key.audience, sizeof key.audience, "web");
+  assert_true(st_key_is_session_of(&key, &claims));
+  claims.sid.len--;
+  assert_false(st_key_is_session_of(&key, &claims));
+}
+
+static void a_token_is_listed_by_its_names(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  st_key key = key_of();
+  memset(&claims, 0, sizeof claims);
+  assert_true(st_claims_set_sub(&claims, ST_TEXT("sub")) &&
+              st_claims_add_via(&claims, ST_TEXT("first")) &&
+              st_claims_set_aud(&claims, ST_TEXT("web")));
+  claims.exp = NOW;
+  st_key_token token = st_key_token_of(&claims);
+  assert_true(st_text_is(token.sub, "sub") && token.via_count == 1 && token.exp == NOW);
+  assert_true(st_text_is(token.via[0], "first"));
+  assert_null(token.derived_for.data);
+  assert_true(st_key_has_made(&key, &token));
+  snprintf(key.audience, sizeof key.audience, "web");
+  assert_false(st_key_has_made(&key, &token));
+  claims.aud_derived = true;
+  token = st_key_token_of(&claims);
+  assert_true(st_text_is(token.derived_for, "web"));
+  assert_true(st_key_has_made(&key, &token));
+}
+
+/* ---- permissions ---- */
+
+static void lists_meet_in_what_both_have(void **state) {
+  (void)state;
+  static const struct {
+    const char *one, *other;
+    bool meet;
+  } rows[] = {{"", "", false},   {"a", "", false},     {"", "a", false},   {"a", "a", true},
+              {"a", "b", false}, {"b,a", "c,a", true}, {"a", "aa", false}, {"a,b", "c,d", false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(st_permissions_meet(rows[i].one, rows[i].other) == rows[i].meet, "row %zu", i);
+  }
+}
+
+static void a_list_has_64_permissions(void **state) {
+  (void)state;
+  char list[1024], out[ST_PERMISSIONS_TEXT_MAX + 1];
+  st_writer writer = st_writer_on(list, sizeof list);
+  for (int i = 0; i <= SUBTOKEN_PERMISSIONS_MAX; i++) {
+    st_write_literal(&writer, i == 0 ? "p" : ", p");
+    st_write_int(&writer, i);
+    assert_true(st_writer_end(&writer));
+    CHECK(st_permissions_read(list, out) == (i < SUBTOKEN_PERMISSIONS_MAX), "%d", i);
+  }
+  assert_false(st_permissions_read("a,a", out));
+  assert_false(st_permissions_read("a,", out));
+  assert_true(st_permissions_read("", out) && out[0] == '\0');
+}
+
+/* ---- addresses ---- */
+
+static void an_address_or_a_network_is_read(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int bits; /* -1: none */
+  } rows[] = {{"192.0.2.1", 128},
+              {"192.0.2.0/24", 120},
+              {"0.0.0.0/0", 96},
+              {"192.0.2.1/32", 128},
+              {"192.0.2.1/33", -1},
+              {"2001:db8::1", 128},
+              {"2001:db8::/32", 32},
+              {"::/0", 0},
+              {"::1/128", 128},
+              {"::1/129", -1},
+              {"::1/1280", -1},
+              {"192.0.2.1/", -1},
+              {"192.0.2.1/a", -1},
+              {"192.0.2.1/-1", -1},
+              {"192.0.2.1/8/8", -1},
+              {"", -1},
+              {"/8", -1},
+              {"host", -1},
+              {"192.0.2", -1},
+              {"::g", -1},
+              {"1111:2222:3333:4444:5555:6666:123.123.123.123", 128},
+              {"1111:2222:3333:4444:5555:6666:123.123.123.1234567", -1}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_network network;
+    subtoken_text text = exact_string(rows[i].text);
+    bool good = st_network_read(text, &network);
+    CHECK(good == (rows[i].bits >= 0), "%s", rows[i].text);
+    if (good) CHECK(network.bits == rows[i].bits, "%s: %d", rows[i].text, network.bits);
+    release(text);
+  }
+  st_network network, host;
+  assert_true(st_network_read(ST_TEXT("192.0.2.128/25"), &network));
+  assert_true(st_network_read(ST_TEXT("192.0.2.200"), &host));
+  assert_true(st_network_holds(&network, host.address));
+  assert_true(st_network_read(ST_TEXT("192.0.2.127"), &host));
+  assert_false(st_network_holds(&network, host.address));
+}
+
+static void a_place_to_listen_at_is_read(void **state) {
+  (void)state;
+  char path[ST_LISTEN_PATH_MAX + 8];
+  static const struct {
+    const char *text;
+    size_t len; /* 0: the string's own */
+    st_listen_kind kind;
+  } rows[] = {{"127.0.0.1:8080", 0, ST_LISTEN_V4},
+              {"[::1]:8080", 0, ST_LISTEN_V6},
+              {"localhost:0", 0, ST_LISTEN_V4},
+              {"unix:/a", 0, ST_LISTEN_UNIX},
+              {"", 0, ST_LISTEN_NONE},
+              {"unix:/", 0, ST_LISTEN_NONE},
+              {"unix:/a/", 0, ST_LISTEN_NONE},
+              {"unix:a", 0, ST_LISTEN_NONE},
+              {"unix:/a\0b", 9, ST_LISTEN_NONE},
+              {"127.0.0.1", 0, ST_LISTEN_NONE},
+              {":1", 0, ST_LISTEN_NONE},
+              {"127.0.0.1:", 0, ST_LISTEN_NONE},
+              {"127.0.0.1:65535", 0, ST_LISTEN_V4},
+              {"127.0.0.1:65536", 0, ST_LISTEN_NONE},
+              {"127.0.0.1:123456", 0, ST_LISTEN_NONE},
+              {"127.0.0.1:8a", 0, ST_LISTEN_NONE},
+              {"127.0.0.1\0:1", 12, ST_LISTEN_NONE},
+              {"::1:80", 0, ST_LISTEN_NONE},
+              {"[127.0.0.1]:80", 0, ST_LISTEN_NONE},
+              {"[::1:80", 0, ST_LISTEN_NONE},
+              {"::1]:80", 0, ST_LISTEN_NONE},
+              {"[]:80", 0, ST_LISTEN_NONE},
+              {"[1111:2222:3333:4444:5555:6666:123.123.123.1234567]:80", 0, ST_LISTEN_NONE}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_listen listen;
+    memset(&listen, 0x55, sizeof listen);
+    subtoken_text text = exact(rows[i].text, rows[i].len > 0 ? rows[i].len : strlen(rows[i].text));
+    bool good = st_listen_read(text, &listen);
+    CHECK(good == (rows[i].kind != ST_LISTEN_NONE) && listen.kind == rows[i].kind, "row %zu: %s", i,
+          rows[i].text);
+    release(text);
+  }
+  st_listen listen;
+  memset(path, 'a', sizeof path);
+  memcpy(path, "unix:/", 6);
+  assert_true(st_listen_read((subtoken_text){path, 5 + ST_LISTEN_PATH_MAX}, &listen));
+  assert_int_equal(strlen(st_listen_path(&listen)), ST_LISTEN_PATH_MAX);
+  assert_true(st_listen_is_local(&listen));
+  assert_false(st_listen_read((subtoken_text){path, 6 + ST_LISTEN_PATH_MAX}, &listen));
+  assert_false(st_listen_is_local(&listen));
+}
+
+/* ---- locations of a store ---- */
+
+static void a_location_is_a_uri_in_all_its_parts(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool good;
+  } rows[] = {
+      {"postgresql://", true},
+      {"postgres://", true},
+      {"postgresql:/", false},
+      {"mysql://h", false},
+      {"", false},
+      {"postgresql://a b", false},
+      {"postgresql://a\x7F", false},
+      {"postgresql://%41", true},
+      {"postgresql://%4", false},
+      {"postgresql://%4g", false},
+      {"postgresql://%g4", false},
+      {"postgresql://%1f", false},
+      {"postgresql://%7F", false},
+      {"postgresql://u@h", true},
+      {"postgresql://%u@h", false},
+      {"postgresql://@h", false},
+      {"postgresql://u?x@h", false},
+      {"postgresql://[::1]", true},
+      {"postgresql://[::1", false},
+      {"postgresql://[]", false},
+      {"postgresql://[::1]x", false},
+      {"postgresql://[%zz]", false},
+      {"postgresql://h:1", true},
+      {"postgresql://h:65535", true},
+      {"postgresql://h:65536", false},
+      {"postgresql://h:0", false},
+      {"postgresql://h:123456", false},
+      {"postgresql://h:a", false},
+      {"postgresql://h:/", true},
+      {"postgresql://h:+", false},
+      {"postgresql://h,i:5,j/d", true},
+      {"postgresql://h/%zz", false},
+      {"postgresql://h/d?", false},
+      {"postgresql://h/d?user", false},
+      {"postgresql://h/d?user=a=b", false},
+      {"postgresql://h/d?=a", false},
+      {"postgresql://h/d?%zz=a", false},
+      {"postgresql://h/d?user=%zz", false},
+      {"postgresql://h/d?user=a", true},
+      {"postgresql://h/d?user=a%3Ab", false},
+      {"postgresql://h/d?port=%3A", true},
+      {"postgresql://h/d?unknown=a", false},
+      {"postgresql://h/d?user=a&user=b", true},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    const char *problem = st_store_location_check(text);
+    CHECK((problem == NULL) == rows[i].good, "%s: %s", rows[i].text, problem);
+    release(text);
+  }
+  subtoken_text most = repeated("postgresql://", 'h', 1023 - 13);
+  subtoken_text more = repeated("postgresql://", 'h', 1024 - 13);
+  assert_null(st_store_location_check(most));
+  assert_non_null(st_store_location_check(more));
+  release(most);
+  release(more);
+  assert_true(st_store_location_is_uri(ST_TEXT("postgres://x")));
+  assert_false(st_store_location_is_uri(ST_TEXT("/var/lib/subtoken")));
+}
+
+/* ---- settings ---- */
+
+static bool read_settings(const char *string, st_settings *settings) {
+  char error[ST_CONFIG_ERROR_MAX];
+  subtoken_text text = exact_string(string);
+  st_config_default(settings);
+  bool good = st_config_read(text, settings, error);
+  CHECK(good || error[0] != '\0', "%s", string);
+  release(text);
+  return good;
+}
+
+static void settings_have_their_form(void **state) {
+  (void)state;
+  static st_settings settings;
+  static const struct {
+    const char *text;
+    bool good;
+  } rows[] = {
+      {"{\"metrics\":true}", true},
+      {"{\"metrics\":1}", false},
+      {"{\"metrics\":true,\"metrics_listen\":\"127.0.0.1:9464\"}", true},
+      {"{\"metrics\":true,\"metrics_listen\":\"host:9464\"}", false},
+      {"{\"metrics\":true,\"metrics_listen\":1}", false},
+      {"{\"metrics_listen\":\"127.0.0.1:9464\",\"metrics\":false}", false},
+      {"{\"audit_keep\":\"1d\"}", true},
+      {"{\"audit_keep\":\"never\"}", true},
+      {"{\"audit_keep\":\"1h\"}", false},
+      {"{\"audit_keep\":1}", false},
+      {"{\"listen\":[]}", false},
+      {"{\"listen\":[1]}", false},
+      {"{\"listen\":[\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\"]}",
+       true},
+      {"{\"listen\":[\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\","
+       "\"127.0.0.1:1\",\"127.0.0.1:1\",\"127.0.0.1:1\"]}",
+       false},
+      {"{\"issuer\":\"https://\"}", false},
+      {"{\"issuer\":\"https://[::1]\"}", true},
+      {"{\"issuer\":\"https://[::1\"}", false},
+      {"{\"issuer\":\"https://[::1/\"}", false},
+      {"{\"issuer\":\"https://[:]\"}", false},
+      {"{\"credentials\":[]}", false},
+      {"{\"credentials\":[\"bearer\",\"bearer\"]}", false},
+      {"{\"trusted_proxies\":[]}", true},
+      {"{\"permission_texts\":{}}", true},
+      {"[]", false},
+      {"{} x", false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(read_settings(rows[i].text, &settings) == rows[i].good, "%s", rows[i].text);
+  }
+}
+
+/* Sanitizers end a program that asks for so much. */
+static void settings_without_memory_are_refused(void **state) {
+  (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  skip();
+#else
+  static st_settings settings, before;
+  char error[ST_CONFIG_ERROR_MAX];
+  st_config_default(&settings);
+  before = settings;
+  volatile size_t len = (size_t)PTRDIFF_MAX;
+  assert_false(st_config_read((subtoken_text){"{}", len}, &settings, error));
+  assert_string_equal(error, "line 1, column 1: out of memory");
+  assert_memory_equal(&settings, &before, sizeof settings);
+#endif
+}
+
+/* ---- access files ---- */
+
+static const char *access_error(const char *string) {
+  static st_access_file file;
+  static char text[4096];
+  snprintf(text, sizeof text, "%s", string);
+  memset(&file, 0x55, sizeof file);
+  assert_false(st_access_file_start(&file, text, strlen(text)));
+  assert_int_equal(file.count, 0);
+  return file.error;
+}
+
+#define HASH "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY="
+
+static void an_access_file_is_refused_with_a_reason(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *error;
+  } rows[] = {
+      {"{\"permission_map\":[[\"a\",{\"allowed_apis\":[\"x\"", "unexpected end"},
+      {"{\"permission_map\":[[\"a\",{\"allowed_apis\":[\"x\",]", "not valid JSON"},
+      {"{\"permission_map\":[[\"a\",{\"x\":tru}]]}", "not valid JSON"},
+      {"{\"permission_map\":[[\"a\"", "unexpected end"},
+      {"{\"permission_map\":[[", "unexpected end"},
+      {"{\"permission_map\":[[\"a\",{\"password_hash_b64\":\"" HASH
+       "\",\"password_salt_b64\":\"\",\"allowed_apis\":[]}",
+       "unexpected end"},
+      {"{\"permission_map\":[", "unexpected end"},
+      {"{\"permission_map\":[[\"\",{}]]}", "a login is 1 to 256 bytes"},
+      {"{\"permission_map\":[[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xC3\xA4zzz\",{}]]}",
+       "aaaaaaaaaa...\"]: password_hash_b64 is missing"},
+      {"{\"permission_map\":[[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",{}]]}",
+       "aaaaaaaaaa\"]: password_hash_b64 is missing"},
+      {"{} x", "permission_map is missing"},
+      {"{\"permission_map\":[]} x", "unexpected text after the object"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const char *error = access_error(rows[i].text);
+    CHECK(strstr(error, rows[i].error) != NULL, "row %zu: %s", i, error);
+  }
+}
+
+/* Nothing of it is read. */
+static void an_access_file_has_at_most_4_gib(void **state) {
+  (void)state;
+  st_access_file file;
+  char text[] = "{";
+  assert_false(st_access_file_start(&file, text, (size_t)UINT32_MAX + 1));
+  assert_string_equal(file.error, "the file is larger than 4 GiB");
+}
+
+/* ---- looking for text ---- */
+
+/* Two bytes are folded; three and four, and what is no UTF-8, are compared as they are. */
+static void text_of_any_bytes_is_looked_for(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *in;
+    bool found;
+  } rows[] = {{"\xC3\xA4", "x\xC3\x84y", true},
+              {"\xE2\x82\xAC", "a\xE2\x82\xAC", true},
+              {"\xE2\x82\xAC", "a\xE2\x82\xAD", false},
+              {"\xF0\x9F\x98\x80", "a\xF0\x9F\x98\x80", true},
+              {"a", "\xFF\x41", true},
+              {"b", "\xC3", false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_search search;
+    assert_true(st_search_start(&search, st_text(rows[i].text)));
+    CHECK(st_search_finds(&search, rows[i].in) == rows[i].found, "row %zu", i);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_key_is_written_with_all_its_members),
+      cmocka_unit_test(a_key_has_one_state),
+      cmocka_unit_test(what_was_made_is_written),
+      cmocka_unit_test(a_user_is_written_with_all_members),
+      cmocka_unit_test(a_whole_key_has_two_ids),
+      cmocka_unit_test(a_string_of_an_api_is_visible_and_no_key),
+      cmocka_unit_test(what_a_key_grants_is_what_its_row_has),
+      cmocka_unit_test(a_token_is_of_the_session_that_it_names),
+      cmocka_unit_test(a_token_is_listed_by_its_names),
+      cmocka_unit_test(lists_meet_in_what_both_have),
+      cmocka_unit_test(a_list_has_64_permissions),
+      cmocka_unit_test(an_address_or_a_network_is_read),
+      cmocka_unit_test(a_place_to_listen_at_is_read),
+      cmocka_unit_test(a_location_is_a_uri_in_all_its_parts),
+      cmocka_unit_test(settings_have_their_form),
+      cmocka_unit_test(settings_without_memory_are_refused),
+      cmocka_unit_test(an_access_file_is_refused_with_a_reason),
+      cmocka_unit_test(an_access_file_has_at_most_4_gib),
+      cmocka_unit_test(text_of_any_bytes_is_looked_for),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
