@@ -15,7 +15,9 @@ UNCOUNTED = "src/base/impossible.h"
 
 
 def counters(build, kind):
-    return sorted(glob.glob(os.path.join(build, "src", "**", "*." + kind), recursive=True))
+    """Those of the program; and of the tests, whose part of a header counts."""
+    return sorted(glob.glob(os.path.join(build, "src", "**", "*." + kind), recursive=True) +
+                  glob.glob(os.path.join(build, "tests", "*." + kind)))
 
 
 def clear(build, more):

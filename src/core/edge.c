@@ -143,7 +143,7 @@ static subtoken_edge_step edge_ask(const edge_evaluation *e) {
 static subtoken_result edge_check_revoked(const edge_evaluation *e) {
   subtoken_verifier copy;
   const subtoken_verifier *verifier = st_sized_verifier(e->edge->verifier, &copy);
-  if (verifier == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (st_impossible(verifier == NULL, "edge_verify has used it")) return SUBTOKEN_INVALID_ARGUMENT;
   if (verifier->without_revocations) return SUBTOKEN_OK;
   if (verifier->revoked == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
   subtoken_text sub = subtoken_claims_text(e->claims, e->claims->sub);

@@ -90,7 +90,7 @@ static bool mcp_member_misleads(subtoken_text name) {
                st_text_is_nocase(name, "result") || st_text_is_nocase(name, "error");
   if (!known) return false;
   for (size_t i = 0; i < name.len; i++) {
-    if (name.data[i] >= 'A' && name.data[i] <= 'Z') return true; /* in lower case, it is one */
+    if (name.data[i] <= 'Z') return true; /* of letters alone: in lower case, it is one */
   }
   return false;
 }

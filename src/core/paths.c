@@ -238,9 +238,8 @@ static subtoken_fault stars_read(subtoken_text *text, st_entry *entry) {
   for (size_t i = 0; i < text->len; i++) {
     if (at[i] == '?' || at[i] == '#') return SUBTOKEN_FAULT_QUERY_IN_ENTRY;
     if (at[i] != '*') continue;
-    if (i == 0 || at[i - 1] != '/' || i + 1 == text->len || at[i + 1] != '/') {
-      return SUBTOKEN_FAULT_STAR;
-    }
+    /* Behind a slash it is not the last character: as that, it was cut off. */
+    if (i == 0 || at[i - 1] != '/' || at[i + 1] != '/') return SUBTOKEN_FAULT_STAR;
     entry->pattern = true;
   }
   return SUBTOKEN_FAULT_NONE;

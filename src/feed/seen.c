@@ -4,6 +4,7 @@
 #include "feed/seen.h"
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 
 int64_t st_seen_read(const char *text, size_t len) {
   int64_t value = 0;
@@ -20,5 +21,6 @@ size_t st_seen_write(int64_t sequence, char out[ST_SEEN_MAX + 1]) {
   st_writer writer = st_writer_on(out, ST_SEEN_MAX + 1);
   st_write_int(&writer, sequence);
   st_write_char(&writer, '\n');
-  return st_writer_end(&writer) ? writer.len : 0;
+  bool cut = !st_writer_end(&writer);
+  return st_impossible(cut, "a number and a line's end fit") ? 0 : writer.len;
 }

@@ -359,6 +359,12 @@ static void a_reply_to_a_call_says_why(void **state) {
           i, out);
     assert_int_equal(subtoken_mcp_challenge(rows[i].result, &a->mcp, out, sizeof out) > 0, i == 0);
   }
+  /* The code of another result is not that of this one. */
+  a->mcp.code = -32700;
+  assert_true(subtoken_mcp_reply(SUBTOKEN_PERM, &a->mcp, out, sizeof out) > 0);
+  assert_string_equal(out, rows[0].reply);
+  assert_true(subtoken_mcp_reply(SUBTOKEN_MALFORMED, &a->mcp, out, sizeof out) > 0);
+  assert_non_null(strstr(out, "\"code\":-32700"));
   /* What is of no permission's form is not repeated. */
   a->mcp.lacking[0] = ST_TEXT("a\"b");
   assert_true(subtoken_mcp_reply(SUBTOKEN_PERM, &a->mcp, out, sizeof out) > 0);
@@ -538,6 +544,7 @@ static void what_is_wrong_with_a_policy_is_told(void **state) {
       {"{\"default\":\"deny\",\"preflight\":1}", "must be true or false"},
       {"{\"default\":\"deny\",\"routes\":[]}", "must not be empty"},
       {"{\"default\":\"deny\",}", "not strict JSON"},
+      {"{\"default\":\"deny\",1:1,\"routes\":[]}", "not strict JSON"},
       {"{\"default\":\"deny\",\"default\":1}", "\"default\" is a duplicate"},
       {"{\"default\":\"deny\",\"de", "unexpected end"},
       {ROUTE("\"needs\":[]"), "must not be empty"},
@@ -630,6 +637,21 @@ static void what_calls_nothing_needs_the_route_alone(void **state) {
         subtoken_policy_find(policy, st_text(rows[i].method), ST_TEXT("/mcp"), 0, &decision),
         SUBTOKEN_OK);
     CHECK((decision.access == SUBTOKEN_ACCESS_TOKEN) == rows[i].token, "%s", rows[i].method);
+    subtoken_ring ring;
+    static subtoken_claims claims;
+    subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+    subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
+    ring_with(&ring, "", TEST_SECRET);
+    verifier.ring = &ring;
+    verifier.without_revocations = true;
+    request.now = NOW;
+    request.method = st_text(rows[i].method);
+    request.target = ST_TEXT("/mcp");
+    subtoken_text token = good_token("{" GOOD_CLAIMS ",\"permissions\":[\"user\"]}");
+    subtoken_result got =
+        subtoken_policy_verify(&verifier, policy, token, &request, 0, &claims, NULL);
+    CHECK(got == (rows[i].token ? SUBTOKEN_OK : SUBTOKEN_URL), "%s", rows[i].method);
+    release(token);
   }
 }
 
@@ -684,7 +706,14 @@ static void paths_that_share_a_hash_are_told_apart(void **state) {
     bool one_wild = all[i - 1].number % 2 != 0, other_wild = all[i].number % 2 != 0;
     pairs[one_wild != other_wild]++;
     subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-    /* One route, asked for the other's path. */
+    /* One route, asked for the other's path; and the other way round. */
+    snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[{\"path\":\"%s%s\"}]}", other,
+             other_wild ? "*" : "");
+    snprintf(target, sizeof target, "%s%s", one, one_wild ? "x" : "");
+    assert_int_equal(
+        subtoken_policy_find(policy_of(text), ST_TEXT("GET"), st_text(target), 0, &decision),
+        SUBTOKEN_OK);
+    CHECK(decision.access == SUBTOKEN_ACCESS_DENIED, "%s by %s", target, text);
     snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[{\"path\":\"%s%s\"}]}", one,
              one_wild ? "*" : "");
     snprintf(target, sizeof target, "%s%s", other, other_wild ? "x" : "");
