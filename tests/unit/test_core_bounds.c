@@ -30,6 +30,9 @@ enum { WRITE, LIMIT, END, RING_COUNT };
 #define CACHE_STATE ((16 + sizeof(subtoken_secret) * SUBTOKEN_RING_MAX + 63) / 64 * 64)
 #define CACHE_ENTRY ((16 + offsetof(subtoken_claims, permissions) + 8 + 15) / 16 * 16)
 
+/* The shortest text that a cache looks at: as long as a signature. */
+#define SIGNATURE "0123456789012345678901234567890123456789012"
+
 static char cache_memory[CACHE_SIZE] __attribute__((aligned(64)));
 static subtoken_cache cache;
 static subtoken_ring cache_ring;
@@ -128,7 +131,7 @@ static void a_log_that_is_not_whole_is_emptied(void **state) {
     }
     memcpy(cache_words(), rows[i], sizeof rows[i]);
     memset(&claims, 0, sizeof claims);
-    st_cache_keep(&cache, ST_TEXT("0123456789abcdef0123456789abcdef"), &claims);
+    st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
     for (size_t at = 0; at < CACHE_SIZE; at++) CHECK(cache_memory[at] == 0, "row %zu: %zu", i, at);
     assert_false(cache_has_it());
     assert_int_equal(subtoken_authenticate(&cache_ring, &cache, cache_token, &claims), SUBTOKEN_OK);
@@ -142,18 +145,19 @@ static void what_cannot_be_found_is_not_kept(void **state) {
   (void)state;
   memset(big, 'a', sizeof big);
   memcpy(before, cache_memory, CACHE_SIZE);
-  st_cache_keep(&cache, ST_TEXT("0123456789abcde"), &claims);
+  st_cache_keep(&cache, ((subtoken_text){SIGNATURE, sizeof SIGNATURE - 2}), &claims);
   assert_memory_equal(before, cache_memory, CACHE_SIZE);
   st_cache_keep(&cache, (subtoken_text){big, sizeof big}, &claims);
   assert_memory_equal(before, cache_memory, CACHE_SIZE);
-  assert_false(st_cache_find(&cache, &cache_ring, ST_TEXT("0123456789abcde"), &claims));
+  assert_false(st_cache_find(&cache, &cache_ring,
+                             ((subtoken_text){SIGNATURE, sizeof SIGNATURE - 2}), &claims));
   assert_false(st_cache_find(&cache, &cache_ring, (subtoken_text){big, sizeof big}, &claims));
-  st_cache_keep(&cache, ST_TEXT("0123456789abcdef"), &claims);
+  st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
   assert_memory_not_equal(before, cache_memory, CACHE_SIZE);
   /* Before a ring was taken there is nothing to keep for. */
   subtoken_cache_wipe(&cache);
   memset(before, 0, CACHE_SIZE);
-  st_cache_keep(&cache, ST_TEXT("0123456789abcdef"), &claims);
+  st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
   assert_memory_equal(before, cache_memory, CACHE_SIZE);
 }
 

@@ -304,7 +304,7 @@ static void many_paths_with_stars_agree_with_a_search(void **state) {
  * asks the table once for each of them; one more is refused. */
 static void no_more_than_256_places_of_stars_are_read(void **state) {
   (void)state;
-  static char text[1 << 20], target[SUBTOKEN_URL_MAX + 1];
+  static char text[1 << 20], target[SUBTOKEN_URL_MAX + 16];
   subtoken_result result;
   subtoken_policy_error error;
   for (size_t ways = 255; ways <= 257; ways++) {
