@@ -261,6 +261,25 @@ static void what_cannot_be_found_out_is_in_doubt(void **state) {
   assert_int_equal(end(n - 1), ST_STORE_NOT_FOUND); /* well again */
 }
 
+/* The answer to the question itself may be lost: the next one finds the id that the first left. */
+static void what_was_not_made_stays_so_however_often_it_is_asked(void **state) {
+  (void)state;
+  st_postgres_db *d = &((st_postgres *)store)->changes[0];
+  assert_ok(create(1));
+  memset(d->id, 0xAB, sizeof d->id);
+  for (int i = 0; i < 3; i++) {
+    d->commit_us = st_clock_monotonic_us();
+    assert_int_equal(st_postgres_resolve(d, error), ST_STORE_FAILED);
+    assert_non_null(strstr(error, "before the commit"));
+  }
+  /* And what was made stays so. */
+  assert_ok(end(1));
+  for (int i = 0; i < 2; i++) {
+    d->commit_us = st_clock_monotonic_us();
+    assert_int_equal(st_postgres_resolve(d, error), ST_STORE_OK);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(wherever_it_breaks_the_answer_is_true, setup_behind,
@@ -269,6 +288,8 @@ int main(void) {
                                       teardown_behind),
       cmocka_unit_test_setup_teardown(what_cannot_be_found_out_is_in_doubt, setup_behind,
                                       teardown_behind),
+      cmocka_unit_test_setup_teardown(what_was_not_made_stays_so_however_often_it_is_asked,
+                                      setup_behind, teardown_behind),
   };
   return RUN_ON_POSTGRES(tests);
 }

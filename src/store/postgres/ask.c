@@ -110,8 +110,17 @@ bool st_postgres_send(st_postgres_connection *c, int which, const st_value *valu
 
 /* ---- answers ---- */
 
+/* libpq takes in the answer to a sync and forgets it when it has no memory for it
+ * (pqParseInput3): it would be waited for in vain. A server that says the same loses a connection
+ * for it, which does no harm.
+ */
+static bool has_no_memory(const st_postgres_connection *c) {
+  return strstr(PQerrorMessage(c->pg), "out of memory") != NULL;
+}
+
 bool st_postgres_next_result(st_postgres_connection *c, int64_t until_us, PGresult **result) {
   while (PQflush(c->pg) > 0 || PQisBusy(c->pg) == 1) {
+    if (has_no_memory(c)) return lose(c, "out of memory");
     if (!st_postgres_wait_socket(c, until_us)) {
       c->timed_out = PQstatus(c->pg) == CONNECTION_OK;
       return lose(c, c->timed_out ? "it did not answer in time" : PQerrorMessage(c->pg));

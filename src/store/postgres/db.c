@@ -294,7 +294,11 @@ static st_store_status commit_now(st_postgres_db *d, char *error) {
   PQclear(result);
   c->committing = false;
   if (done && !c->warned) return ST_STORE_OK;
-  if (sent && (c->warned || !st_postgres_is_connected(c))) return st_postgres_resolve(d, error);
+  /* A failure without a SQLSTATE is not the server's: it may have committed, and libpq had no
+   * memory for its answer.
+   */
+  bool known = answered || (st_postgres_is_connected(c) && c->sqlstate[0] != '\0');
+  if (sent && (c->warned || !known)) return st_postgres_resolve(d, error);
   st_store_status status = db_failed(d);
   return status == ST_STORE_FAILED ? db_explain(&d->base, "write", error) : status;
 }

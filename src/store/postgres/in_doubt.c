@@ -1,7 +1,8 @@
 /* Finds out whether a commit happened whose connection broke. Each change inserts an id of its own
- * into `made`, in its transaction. Here the same id is inserted again, alone: when it is there
- * already, the change happened; when it can be inserted, it did not and never will, because it
- * would break the unique key. README.md has the argument.
+ * into `made`, in its transaction. Here the same id is inserted again, alone, as that of a change
+ * that was not made: when it is there already, the row says which of both came first, because a try
+ * here may have been answered to nobody; when it can be inserted, the change did not happen and
+ * never will, because it would break the unique key. README.md has the argument.
  */
 #include <time.h>
 
@@ -17,15 +18,25 @@ static st_store_status confirm(st_postgres_db *d, int64_t until_us) {
                                                                    : ST_STORE_IN_DOUBT;
 }
 
+/* The id is there. */
+static st_store_status read_resolved(st_postgres_db *d, int64_t until_us) {
+  PGresult *row = st_postgres_ask(&d->connection, ST_POSTGRES_MADE_OR_NOT,
+                                  ST_VALUES(st_db_bytes(d->id, sizeof d->id)), until_us);
+  int64_t sign = row != NULL && PQntuples(row) == 1 ? st_postgres_number(row, 0, 0) : 0;
+  PQclear(row);
+  st_store_status status = sign != 0 ? confirm(d, until_us) : ST_STORE_IN_DOUBT;
+  return status == ST_STORE_OK && sign < 0 ? ST_STORE_FAILED : status;
+}
+
 /* ST_STORE_IN_DOUBT: not known yet. */
 static st_store_status try_to_resolve(st_postgres_db *d, int64_t until_us) {
   st_postgres_connection *c = &d->connection;
   if (!st_postgres_connect(c, until_us)) return ST_STORE_IN_DOUBT;
   c->warned = false;
-  bool inserted =
-      st_postgres_do(c, ST_POSTGRES_MADE, ST_VALUES(st_db_bytes(d->id, sizeof d->id)), until_us);
+  bool inserted = st_postgres_do(c, ST_POSTGRES_NOT_MADE,
+                                 ST_VALUES(st_db_bytes(d->id, sizeof d->id)), until_us);
   if (inserted) return c->warned ? ST_STORE_IN_DOUBT : ST_STORE_FAILED;
-  return st_postgres_is_state(c, "23505") ? confirm(d, until_us) : ST_STORE_IN_DOUBT;
+  return st_postgres_is_state(c, "23505") ? read_resolved(d, until_us) : ST_STORE_IN_DOUBT;
 }
 
 static st_store_status resolve(st_postgres_db *d, int64_t until_us) {

@@ -32,6 +32,8 @@ const st_postgres_statement st_postgres_own_sql[ST_POSTGRES_SQL_COUNT - ST_SQL_C
     OWN(ST_POSTGRES_LOCK) = SQL("LOCK TABLE turn IN SHARE ROW EXCLUSIVE MODE"),
     OWN(ST_POSTGRES_HASH_KEY) = SQL("SELECT " SETTING("hash_key_0") ", " SETTING("hash_key_1")),
     OWN(ST_POSTGRES_MADE) = SQL("INSERT INTO made (id, at) VALUES ($1, " CLOCK ")"),
+    OWN(ST_POSTGRES_NOT_MADE) = SQL("INSERT INTO made (id, at) VALUES ($1, -" CLOCK ")"),
+    OWN(ST_POSTGRES_MADE_OR_NOT) = SQL("SELECT sign(at)::bigint FROM made WHERE id = $1"),
     OWN(ST_POSTGRES_NOTIFY) = SQL("NOTIFY subtoken"),
     OWN(ST_POSTGRES_COMMIT) = SQL("COMMIT"),
     OWN(ST_POSTGRES_ROLLBACK) = SQL("ROLLBACK"),
@@ -109,7 +111,7 @@ const st_postgres_statement st_postgres_own_sql[ST_POSTGRES_SQL_COUNT - ST_SQL_C
             " RETURNING 1) SELECT count(*) FROM removed"),
     OWN(ST_POSTGRES_PURGE_MADE) =
         SQL("WITH removed AS (DELETE FROM made WHERE ctid = ANY(ARRAY(SELECT ctid FROM made"
-            " WHERE at < " CLOCK " - 3600 AND " ONE_PURGES " LIMIT $1))"
+            " WHERE abs(at) < " CLOCK " - 3600 AND " ONE_PURGES " LIMIT $1))"
             " RETURNING 1) SELECT count(*) FROM removed"),
     /* Who may not see the state of standbys knows at least that none is synchronous when commits
      * wait for none. */

@@ -36,6 +36,8 @@ enum {
   ST_POSTGRES_LOCK,                 /* that takes a sequence: directly after BEGIN */
   ST_POSTGRES_HASH_KEY,             /* two numbers */
   ST_POSTGRES_MADE,                 /* id: the change of that id is committed with this */
+  ST_POSTGRES_NOT_MADE,             /* id: it never will be, once this is committed */
+  ST_POSTGRES_MADE_OR_NOT,          /* id: which of both has; 1, or -1 */
   ST_POSTGRES_NOTIFY,               /* wakes who listens, at the commit */
   ST_POSTGRES_COMMIT,
   ST_POSTGRES_ROLLBACK,

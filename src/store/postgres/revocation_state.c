@@ -16,6 +16,7 @@
 
 #define STATE_US INT64_C(2000000) /* where it stands */
 #define DATA_US INT64_C(60000000) /* all that is listed */
+#define PART_US INT64_C(15000000) /* one question of those for it; then it will not be answered */
 #define STEP_HASHES 100000
 
 /* ---- one moment ---- */
@@ -30,6 +31,11 @@ typedef struct state_question {
   char *error;
 } state_question;
 
+static int64_t state_until(const state_question *q, int64_t most_us) {
+  int64_t until_us = st_clock_monotonic_us() + most_us;
+  return until_us < q->until_us ? until_us : q->until_us;
+}
+
 static st_store_status state_fails(const state_question *q) {
   (void)st_postgres_fail(&q->store->revocations.connection, "read", q->error);
   return ST_STORE_FAILED;
@@ -39,7 +45,7 @@ static st_store_status state_fails(const state_question *q) {
 static st_store_status state_take(const state_question *q, int64_t *from, bool *synchronous) {
   st_revocation_state *state = q->state;
   PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_READ,
-                                  ST_NO_VALUES, q->until_us);
+                                  ST_NO_VALUES, state_until(q, STATE_US));
   if (row == NULL) return state_fails(q);
   if (PQntuples(row) == 1) {
     state->sequence = st_postgres_number(row, 0, 0);
@@ -68,10 +74,12 @@ static st_store_status state_read(const state_question *q, bool confirmed) {
 static st_store_status state_read_in_moment(const state_question *q, bool confirmed) {
   st_postgres_connection *c = &q->store->revocations.connection;
   if (q->read == NULL) return state_read(q, confirmed);
-  if (!st_postgres_do(c, ST_POSTGRES_STATE_BEGIN, ST_NO_VALUES, q->until_us)) return state_fails(q);
+  if (!st_postgres_do(c, ST_POSTGRES_STATE_BEGIN, ST_NO_VALUES, state_until(q, STATE_US))) {
+    return state_fails(q);
+  }
   st_store_status status = state_read(q, confirmed);
   if (st_postgres_is_connected(c) && /* nothing was written */
-      !st_postgres_do(c, ST_POSTGRES_ROLLBACK, ST_NO_VALUES, q->until_us)) {
+      !st_postgres_do(c, ST_POSTGRES_ROLLBACK, ST_NO_VALUES, state_until(q, STATE_US))) {
     st_postgres_disconnect(c);
   }
   return status;
@@ -83,7 +91,8 @@ static st_store_status state_try(const state_question *q) {
   memset(q->state, 0, sizeof *q->state);
   if (!st_postgres_connect(&r->connection, q->until_us)) return state_fails(q);
   if (r->synchronous) {
-    if (!st_postgres_confirm(&r->connection, &r->confirmer, q->until_us)) return state_fails(q);
+    if (!st_postgres_confirm(&r->connection, &r->confirmer, state_until(q, PART_US)))
+      return state_fails(q);
     confirmed = true;
   }
   st_store_status status = state_read_in_moment(q, confirmed);
@@ -222,9 +231,9 @@ static st_store_status state_read_part(const state_question *q, state_items *all
                                        bool *more) {
   const uint8_t *numbers = NULL;
   size_t count = 0;
-  PGresult *row =
-      st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_HASHES,
-                      ST_VALUES(st_db_number(*next), st_db_number(STEP_HASHES)), q->until_us);
+  PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_HASHES,
+                                  ST_VALUES(st_db_number(*next), st_db_number(STEP_HASHES)),
+                                  state_until(q, PART_US));
   if (row == NULL) return state_fails(q);
   bool read = state_hashes(row, 0, *next, &numbers, &count),
        ok = read && state_make_room(all, count);
@@ -278,7 +287,7 @@ static bool state_merge(state_items *all, state_run added, state_run dropped) {
 static st_store_status state_read_pending(const state_question *q, state_items *all) {
   state_run added = {0}, dropped = {0};
   PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_PENDING,
-                                  ST_NO_VALUES, q->until_us);
+                                  ST_NO_VALUES, state_until(q, PART_US));
   if (row == NULL) return state_fails(q);
   bool read = state_hashes(row, 0, INT64_MIN, &added.at, &added.left) &&
               state_hashes(row, 1, INT64_MIN, &dropped.at, &dropped.left);
@@ -302,7 +311,7 @@ static st_store_status state_read_changes(const state_question *q, state_items *
   const uint8_t *numbers = NULL;
   size_t count = 0;
   PGresult *row = st_postgres_ask(&q->store->revocations.connection, ST_POSTGRES_STATE_CHANGES,
-                                  ST_VALUES(st_db_number(all->since)), q->until_us);
+                                  ST_VALUES(st_db_number(all->since)), state_until(q, PART_US));
   if (row == NULL) return state_fails(q);
   all->count = 0;
   bool read = state_numbers(row, 0, &numbers, &count) && count % 3 == 0;
