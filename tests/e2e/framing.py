@@ -158,7 +158,7 @@ def read_request(data, may=frozenset()):
     lengths, codings = named(b"content-length"), named(b"transfer-encoding")
     if lengths and codings and not may & {"cl_wins", "te_wins"}:
         raise Unreadable("a length and a coding")
-    if codings and first[3] == b"0":
+    if codings and first[3] == b"0" and "te_wins" not in may:
         raise Unreadable("a coding in HTTP/1.0")
     body = b""
     if lengths and not (codings and "te_wins" in may):
@@ -180,8 +180,8 @@ def read_all(data, may=frozenset()):
         except (Unreadable, Incomplete):
             return found, len(found) + 1
         found.append(request)
-        if b"close" in [v.lower() for v in request.values("Connection")] or (
-                request.values("Content-Length") and request.values("Transfer-Encoding")):
+        if b"close" in [v.lower() for v in request.values("Connection")] or request.values("Transfer-Encoding") and (
+                request.values("Content-Length") or b" HTTP/1.0" in request.raw.partition(b"\n")[0]):
             break
     return found, len(found)
 
@@ -272,6 +272,8 @@ class RecorderConnection(socketserver.BaseRequestHandler):
     def receive(self, data):
         if data:
             self.server.half.add(self)
+        if re.search(rb"(?i)\r\nexpect: *100-continue\r\n([^\r]+\r\n)*\r\n\Z", data):
+            self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return self.request.recv(65536)
         finally:
