@@ -95,8 +95,13 @@ int st_file_open_regular(const char *path, char *error) {
     (void)st_error_set(error, "cannot open %s: %m", st_error_path(path));
     return -1;
   }
-  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
-  (void)st_error_set(error, "%s is not a regular file", st_error_path(path));
+  if (fstat(fd, &status) != 0) {
+    (void)st_error_set(error, "cannot open %s: %m", st_error_path(path));
+  } else if (S_ISREG(status.st_mode)) {
+    return fd;
+  } else {
+    (void)st_error_set(error, "%s is not a regular file", st_error_path(path));
+  }
   (void)close(fd);
   return -1;
 }

@@ -55,7 +55,9 @@ static char *replace_make_temporary(const char *target, const char *mark, int *f
 static bool replace_rename_new(const char *temporary, const char *target) {
   if (renameat2(AT_FDCWD, temporary, AT_FDCWD, target, RENAME_NOREPLACE) == 0) return true;
   if (errno != EINVAL && errno != ENOSYS) return false;
-  return link(temporary, target) == 0 && unlink(temporary) == 0;
+  if (link(temporary, target) != 0) return false;
+  (void)unlink(temporary); /* it is in place; what is left of it is swept */
+  return true;
 }
 
 /* ---- what killed calls have left ---- */
@@ -160,7 +162,11 @@ static bool replace_keep_group(int fd, const char *target) {
     /* Whoever of a trusted group runs next has to read it. */
     return errno == ENOENT && (!st_owner_group_is_trusted() || fchmod(fd, 0640) == 0);
   }
-  if (!S_ISREG(old.st_mode) || fstat(fd, &made) != 0) return false;
+  if (!S_ISREG(old.st_mode)) {
+    errno = S_ISDIR(old.st_mode) ? EISDIR : EINVAL;
+    return false;
+  }
+  if (fstat(fd, &made) != 0) return false;
   uid_t owner = geteuid() == 0 ? old.st_uid : made.st_uid;
   if ((owner != made.st_uid || old.st_gid != made.st_gid) && fchown(fd, owner, old.st_gid) != 0) {
     return false;
@@ -172,7 +178,11 @@ static bool replace_keep_group(int fd, const char *target) {
 static bool replace_keep_mode(int fd, const char *target) {
   struct stat old;
   mode_t mode = 0640;
-  if (stat(target, &old) == 0) mode = (old.st_mode & 0644) | 0600;
+  if (stat(target, &old) == 0) {
+    mode = (old.st_mode & 0644) | 0600;
+  } else if (errno != ENOENT) {
+    return false; /* it may be for fewer */
+  }
   return replace_keep_group(fd, target) && fchmod(fd, mode) == 0;
 }
 

@@ -8,6 +8,7 @@
 #ifndef ST_TESTS_FAILING_H
 #define ST_TESTS_FAILING_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -34,6 +36,7 @@ enum {
   FAIL_ROWS = 32,   /* its columns, as without memory */
   FAIL_LIBPQ = 64,
   FAIL_ALL = 127,
+  FAIL_SIGNALS = 128, /* a call is interrupted, or does a part */
 };
 
 static struct {
@@ -126,7 +129,7 @@ FAILING(FAIL_MEMORY, ENOMEM, void *, realloc, (void *old, size_t n), (old, n), N
 FAILING(FAIL_MEMORY, ENOMEM, void *, aligned_alloc, (size_t at, size_t n), (at, n), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, strdup, (const char *text), (text), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, strndup, (const char *text, size_t n), (text, n), NULL)
-FAILING(FAIL_MEMORY, ENOMEM, char *, realpath, (const char *path, char *out), (path, out), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, char *, realpath, (const char *name, char *out), (name, out), NULL)
 
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int __wrap_asprintf(char **out, const char *format, ...) {
@@ -140,17 +143,46 @@ int __wrap_asprintf(char **out, const char *format, ...) {
 
 /* ---- files and threads ---- */
 
-FAILING(FAIL_FILES, EIO, int, stat, (const char *path, struct stat *to), (path, to), -1)
-FAILING(FAIL_FILES, EIO, int, lstat, (const char *path, struct stat *to), (path, to), -1)
+FAILING(FAIL_FILES, EIO, int, stat, (const char *name, struct stat *to), (name, to), -1)
+FAILING(FAIL_FILES, EIO, int, lstat, (const char *name, struct stat *to), (name, to), -1)
 FAILING(FAIL_FILES, EIO, int, fstat, (int fd, struct stat *to), (fd, to), -1)
-FAILING(FAIL_FILES, EIO, int, statvfs, (const char *path, struct statvfs *to), (path, to), -1)
-FAILING(FAIL_FILES, EACCES, int, faccessat, (int fd, const char *path, int mode, int flags),
-        (fd, path, mode, flags), -1)
+FAILING(FAIL_FILES, EIO, int, statvfs, (const char *name, struct statvfs *to), (name, to), -1)
+FAILING(FAIL_FILES, EACCES, int, faccessat, (int fd, const char *name, int mode, int flags),
+        (fd, name, mode, flags), -1)
 FAILING(FAIL_FILES, EMFILE, int, eventfd, (unsigned value, int flags), (value, flags), -1)
 FAILING(FAIL_FILES, ENOMEM, int, poll, (struct pollfd * of, nfds_t count, int ms), (of, count, ms),
         -1)
-FAILING(FAIL_FILES, EIO, ssize_t, read, (int fd, void *to, size_t n), (fd, to, n), -1)
-FAILING(FAIL_FILES, ENOSPC, ssize_t, write, (int fd, const void *of, size_t n), (fd, of, n), -1)
+FAILING(FAIL_FILES, EPERM, int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
+FAILING(FAIL_FILES, EPERM, int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), -1)
+FAILING(FAIL_FILES, ENOSPC, int, mkdir, (const char *name, mode_t mode), (name, mode), -1)
+FAILING(FAIL_FILES, ENOSPC, int, mkostemp, (char *name, int flags), (name, flags), -1)
+FAILING(FAIL_FILES, EMFILE, int, dup, (int fd), (fd), -1)
+FAILING(FAIL_FILES, ENOMEM, DIR *, fdopendir, (int fd), (fd), NULL)
+FAILING(FAIL_FILES, EMFILE, DIR *, opendir, (const char *name), (name), NULL)
+/* As of a file system that cannot. */
+FAILING(FAIL_FILES, EINVAL, int, renameat2,
+        (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
+        (from_dir, from, to_dir, to, flags), -1)
+
+/* What is interrupted may have done a part of it. */
+#define FAILING_TRANSFER(code, name, buffer)                                    \
+  ssize_t __real_##name(int fd, buffer data, size_t n);                         \
+  ssize_t __wrap_##name(int fd, buffer data, size_t n);                         \
+  ssize_t __wrap_##name(int fd, buffer data, size_t n) {                        \
+    if (failing_errno(FAIL_FILES, code)) return -1;                             \
+    if (!failing_errno(FAIL_SIGNALS, EINTR)) return __real_##name(fd, data, n); \
+    return n > 1 ? __real_##name(fd, data, n / 2) : -1;                         \
+  }
+FAILING_TRANSFER(EIO, read, void *)
+FAILING_TRANSFER(ENOSPC, write, const void *)
+
+int __real_flock(int fd, int how);
+int __wrap_flock(int fd, int how);
+int __wrap_flock(int fd, int how) {
+  if (failing_errno(FAIL_FILES, ENOLCK)) return -1;
+  if ((how & LOCK_NB) == 0 && failing_errno(FAIL_SIGNALS, EINTR)) return -1;
+  return __real_flock(fd, how);
+}
 FAILING(FAIL_FILES, EIO, int, fsync, (int fd), (fd), -1)
 FAILING(FAIL_FILES, EIO, int, rename, (const char *from, const char *to), (from, to), -1)
 FAILING(FAIL_FILES, EIO, int, link, (const char *from, const char *to), (from, to), -1)
@@ -160,15 +192,15 @@ FAILING(FAIL_THREADS, EAGAIN, int, pthread_create,
         (pthread_t * thread, const pthread_attr_t *with, failing_thread *run, void *context),
         (thread, with, run, context), EAGAIN)
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...) {
+int __real_open(const char *name, int flags, ...);
+int __wrap_open(const char *name, int flags, ...);
+int __wrap_open(const char *name, int flags, ...) {
   va_list list;
-  if (failing_errno(FAIL_FILES, EMFILE)) return -1;
+  if (failing_errno(FAIL_FILES, EMFILE) || failing_errno(FAIL_SIGNALS, EINTR)) return -1;
   va_start(list, flags);
   mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(list, mode_t) : 0;
   va_end(list);
-  return __real_open(path, flags, mode);
+  return __real_open(name, flags, mode);
 }
 
 /* ---- SQLite ---- */
@@ -182,10 +214,10 @@ int __wrap_open(const char *path, int flags, ...) {
 #define FAILING_STATEMENT(name, parameters, arguments) \
   FAILING_SQLITE(FAIL_SQLITE, sqlite3_db_handle(s), name, parameters, arguments)
 
-int __real_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs);
-int __wrap_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs);
-int __wrap_sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs) {
-  if (!failing_now(FAIL_SQLITE)) return __real_sqlite3_open_v2(path, db, flags, vfs);
+int __real_sqlite3_open_v2(const char *name, sqlite3 **db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *name, sqlite3 **db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *name, sqlite3 **db, int flags, const char *vfs) {
+  if (!failing_now(FAIL_SQLITE)) return __real_sqlite3_open_v2(name, db, flags, vfs);
   *db = NULL;
   return SQLITE_NOMEM;
 }
