@@ -55,7 +55,9 @@ class Mutator:
                        if c.kind == K.MACRO_INSTANTIATION and self.here(c)}
         self.mutants = []
         self.function = ""
-        self.result = None
+        self.result = None  # the kind of what the function returns
+        self.values = (0, 1)  # of what it may return: the first, and another one
+        self.other_than_first = set()  # where what is returned cannot be the first
         self.last_break = set()
         self.fixed = self.fixed_results()
 
@@ -195,7 +197,8 @@ class Mutator:
         child = self.unwrap(list(node.get_children())[0])
         if text[0] == "!":
             return self.condition(node, "TF")
-        inner = self.splice(node, [(child, self.expr(child))])
+        operand = self.expr(child) if child.kind != K.INTEGER_LITERAL or text[0] not in "-~" else self.text(child)
+        inner = self.splice(node, [(child, operand)])
         if text[:2] in ("++", "--") or text[-2:] in ("++", "--"):
             if child.is_bitfield():
                 return text
@@ -208,7 +211,7 @@ class Mutator:
             if child.kind == K.INTEGER_LITERAL:
                 return f"({text} + 2 * ST_MUTANT({self.add(node, text, text + ' + 2')}, 1))"
             mutant = self.add(node, text, self.text(child))
-            return f"({{ __auto_type v_ = ({self.expr(child)})+0; ST_MUTANT({mutant}, v_ != {text[0]}v_) ? v_ : {text[0]}v_; }})"
+            return f"({{ __auto_type v_ = ({operand})+0; ST_MUTANT({mutant}, v_ != {text[0]}v_) ? v_ : {text[0]}v_; }})"
         return inner
 
     def expr_binary_operator(self, node):
@@ -353,6 +356,12 @@ class Mutator:
 
     def stmt_if_stmt(self, node):
         condition, *bodies = node.get_children()
+        # `if (result != OK) return result;`
+        guard = re.fullmatch(r"(\w+) != \w+", self.text(condition))
+        for body in bodies[:1]:
+            last = list(body.get_children())[-1:] if body.kind == K.COMPOUND_STMT else [body]
+            if guard and last and last[0].kind == K.RETURN_STMT and self.text(last[0]) == f"return {guard.group(1)}":
+                self.other_than_first |= {self.range(c)[0] for c in last[0].get_children()}
         return self.splice(node, [(condition, self.condition(condition, "TF"))] +
                            [(b, self.either(b)) for b in bodies])
 
@@ -479,13 +488,30 @@ class Mutator:
         if self.result not in INTEGERS:
             return self.expr(node)
         value = self.constant(node)
+        first, second = self.values
         if value is not None:
-            other = 1 if value == 0 else 0
+            other = second if value == first else first
             return f"(ST_MUTANT({self.add(node, f'return {text}', f'return {other}')}, 1) ? {other} : {text})"
-        none = self.add(node, f"return {text}", "return 0")
-        one = self.add(node, f"return {text}", "return 1 instead of 0")
-        return (f"({{ __auto_type v_ = ({self.expr(node)})+0; ST_MUTANT({none}, v_ != 0) ? 0 : "
-                f"ST_MUTANT({one}, v_ == 0) ? 1 : v_; }})")
+        if node.kind == K.CONDITIONAL_OPERATOR:
+            arms = [self.constant(self.unwrap(c)) for c in list(node.get_children())[1:]]
+            if None not in arms and first in arms:
+                return self.expr(node)  # its condition, true or false, is the same
+        none = self.add(node, f"return {text}", f"return {first}")
+        choices = f"ST_MUTANT({none}, v_ != {first}) ? {first} : "
+        if self.range(node)[0] not in self.other_than_first:
+            one = self.add(node, f"return {text}", f"return {second} instead of {first}")
+            choices += f"ST_MUTANT({one}, v_ == {first}) ? {second} : "
+        return f"({{ __auto_type v_ = ({self.expr(node)})+0; {choices}v_; }})"
+
+    def enumerated(self, kind):
+        """The constants of an enum: what a function that returns it may return."""
+        values = [c.enum_value for c in kind.get_declaration().get_children() if c.kind == K.ENUM_CONSTANT_DECL]
+        # Where 0 is a failure that comes first, or never returned, success is 1.
+        return (1, 2) if values[:2] == [0, 1] and len(values) > 2 and self.fails_first(kind) else (0, 1)
+
+    def fails_first(self, kind):
+        names = [c.spelling for c in kind.get_declaration().get_children() if c.kind == K.ENUM_CONSTANT_DECL]
+        return names[1].endswith("_OK")
 
     # ---- the file
 
@@ -495,6 +521,9 @@ class Mutator:
             if node.kind == K.FUNCTION_DECL and node.is_definition() and self.here(node) and not self.opaque(node):
                 self.function = node.spelling
                 self.result = node.result_type.get_canonical().kind
+                self.values = (0, 1)
+                if self.result == T.ENUM:
+                    self.values = self.enumerated(node.result_type.get_canonical())
                 body = list(node.get_children())[-1]
                 bodies.append((self.range(body), self.stmt_compound_stmt(body)))
         out, at = [], 0

@@ -29,6 +29,38 @@ static void items_are_only_in_what_is_open(void **state) {
   assert_false(st_json_end(&json));
 }
 
+/* Skipping says itself that it has failed, at every depth. */
+static void what_cannot_be_skipped_is_told(void **state) {
+  (void)state;
+  static const char *const rows[] = {"\"\\x\"", "tru", "fals", "nul",      "-",
+                                     "]",       "",    "\"a",  "{\"\\x:1}"};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i]);
+    st_json json;
+    st_json_start(&json, (char *)(uintptr_t)text.data, text.len);
+    CHECK(!st_json_skip(&json) && json.failed, "%s", rows[i]);
+    release(text);
+  }
+  static const char *const last[] = {"{}", "[]"};
+  for (size_t i = 0; i < COUNT(last); i++) {
+    subtoken_text text = repeated("", '[', ST_JSON_DEPTH_MAX + 2);
+    st_json json;
+    memcpy((char *)(uintptr_t)text.data + ST_JSON_DEPTH_MAX, last[i], 2);
+    st_json_start(&json, (char *)(uintptr_t)text.data, text.len);
+    for (size_t depth = 0; depth < ST_JSON_DEPTH_MAX; depth++) {
+      assert_true(st_json_array(&json) && st_json_element(&json));
+    }
+    CHECK(!st_json_skip(&json) && json.failed, "%s", last[i]);
+    release(text);
+  }
+  char name[] = "{\"\\x:1}";
+  subtoken_text read;
+  st_json json;
+  st_json_start(&json, name, sizeof name - 1);
+  assert_true(st_json_object(&json));
+  assert_false(st_json_member(&json, &read));
+}
+
 /* A name's place is kept in 32 bits. */
 static void four_gibibytes_are_refused(void **state) {
   (void)state;
@@ -68,6 +100,7 @@ static void values_are_taken_one_by_one(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(items_are_only_in_what_is_open),
+      cmocka_unit_test(what_cannot_be_skipped_is_told),
       cmocka_unit_test(four_gibibytes_are_refused),
       cmocka_unit_test(values_are_taken_one_by_one),
   };

@@ -213,7 +213,9 @@ static void a_right_mac_is_wiped(void **state) {
   run(check_mac);
   assert_int_equal(result, SUBTOKEN_MAC);
   assert_false(is_left(right, sizeof right));
+#ifndef __SANITIZE_ADDRESS__ /* there, registers with the secret's states are kept on the stack */
   assert_false(plain_is_left());
+#endif
 
   wrong_snapshot = small();
   memcpy(right, wrong_snapshot.bytes + wrong_snapshot.len - SUBTOKEN_MAC_LEN, sizeof right);
@@ -221,7 +223,9 @@ static void a_right_mac_is_wiped(void **state) {
   run(open_snapshot);
   assert_int_equal(feed_result, SUBTOKEN_FEED_MAC);
   assert_false(is_left(right, sizeof right));
+#ifndef __SANITIZE_ADDRESS__
   assert_false(plain_is_left());
+#endif
   free(wrong_snapshot.bytes);
 }
 
