@@ -1,9 +1,11 @@
-/* runtime - the main of the program in which all unit tests are linked with the mutated files. It runs
- * each test in a process of its own, forked when everything is loaded: `record` tells which mutants
- * would make a difference to which test, `run PROGRAM` reads lines, each a mutant and the tests to try
- * it on, and tells the first that fails. run.py makes the list of programs, asks, and counts.
+/* runtime - the main of the program in which all unit tests are linked with the mutated files. It
+ * runs each test in a process of its own, forked when everything is loaded: `record` tells which
+ * mutants would make a difference to which test, `run PROGRAM` reads lines, each a mutant and the
+ * tests to try it on, and tells the first that fails. run.py makes the list of programs, asks, and
+ * counts.
  *
- * A test fails when cmocka says so, when it crashes, when a sanitizer ends it, or at a limit of time.
+ * A test fails when cmocka says so, when it crashes, when a sanitizer ends it, or at a limit of
+ * time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +66,7 @@ static void choose(const char *path, unsigned mutant) {
 static struct made {
   unsigned count;
   char path[MADE_MAX][256];
-} *made;
+} * made;
 
 static void note_made(const char *path) {
   if (path == NULL || strlen(path) >= sizeof made->path[0]) return;
@@ -182,16 +184,17 @@ static char run_one(const struct group *group, size_t test, int64_t ms, int64_t 
   kill(-child, SIGKILL); /* with what it has started */
   int status;
   struct rusage usage = {0};
-  while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {}
+  while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
+  }
   *used = ms_of(&usage);
-  while (waitpid(-1, NULL, WNOHANG) > 0) {}
+  while (waitpid(-1, NULL, WNOHANG) > 0) {
+  }
   remove_made();
   if (ended == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) return 't';
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 'p' : 'f';
 }
 
 /* ---- record ---- */
-
 
 static void tell_seen(void) {
   for (unsigned i = 0; i < file_count; i++) {
@@ -221,8 +224,8 @@ static void record(const struct group *group) {
 
 /* ---- run ---- */
 
-/* `PATH MUTANT TEST:MS...`; the answer is `f TEST`, `t TEST` or `p 0`. Lines of another group wait: the tests of
- * one line are all of one group. */
+/* `PATH MUTANT TEST:MS...`; the answer is `f TEST`, `t TEST` or `p 0`. Lines of another group wait:
+ * the tests of one line are all of one group. */
 static void run_line(const struct group *group, char *line) {
   char *rest = line;
   char *path = strsep(&rest, " "), *mutant = strsep(&rest, " "), *one;
