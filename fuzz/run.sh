@@ -11,12 +11,13 @@ set -eu
 
 here=$(dirname "$0")
 
-# How long an input may be at most: as long as what is read may be, or where it says no more.
+# How long an input may be at most: as long as what is read may be, or where more says nothing new.
 limit() {
 	case $1 in
 	fuzz_date) echo 64 ;;
-	fuzz_model | fuzz_postgres) echo 256 ;;
-	fuzz_base64url) echo 512 ;;
+	fuzz_model | fuzz_postgres | fuzz_vouched) echo 256 ;;
+	fuzz_base64url | fuzz_remote | fuzz_opaque_string) echo 512 ;;
+	fuzz_json | fuzz_paths | fuzz_store_location | fuzz_cache) echo 1024 ;;
 	fuzz_token | fuzz_service | fuzz_request_head | fuzz_nginx) echo 9000 ;;
 	*) echo 2048 ;;
 	esac
@@ -28,13 +29,9 @@ one() {
 	name=$(basename "$program")
 	mkdir -p "$scratch/$name" "$keep" "$found/$name"
 	set -- -max_total_time="${FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=2048 -max_len="$(limit "$name")" \
-		-print_final_stats=1 -verbosity=1 -artifact_prefix="$keep/$name-"
-	case $name in
-	# What a store remembers grows on purpose: leaks are looked for at the end. The features are so
-	# many that weighing them takes longer than the input.
-	fuzz_model) set -- "$@" -detect_leaks=0 -entropic=0 ;;
-	fuzz_postgres | fuzz_service | fuzz_nginx) set -- "$@" -entropic=0 ;;
-	esac
+		-entropic=0 -print_final_stats=1 -verbosity=1 -artifact_prefix="$keep/$name-"
+	# What a store remembers grows on purpose: there leaks are looked for at the end.
+	[ "$name" != fuzz_model ] || set -- "$@" -detect_leaks=0
 	[ ! -f "$here/$name.dict" ] || set -- "$@" -dict="$here/$name.dict"
 	seeds=$here/corpus/$name
 	[ -d "$seeds" ] || seeds=
