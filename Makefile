@@ -441,7 +441,7 @@ MUTATION_TESTS ?= $(filter-out tests/unit/test_postgres_%,$(UNIT_SRC))
 MUTATION_OBJ = $(MUTATED:%.c=$(MUTATION)/%.o) $(MUTATION_TESTS:tests/unit/%.c=$(MUTATION)/tests/%.o)
 .PHONY: mutation deps-mutation
 mutation: deps-mutation
-	+@nice -n 15 /usr/bin/python3 tests/mutation/run.py '$(ONLY)' '$(TESTS)' '$(SAMPLE)' '$(MAKE) --no-print-directory $(subst ','\'',$(ASAN))'
+	@nice -n 15 /usr/bin/python3 tests/mutation/run.py '$(ONLY)' '$(TESTS)' '$(SAMPLE)' $(ASAN) CC='$(CC)'
 
 deps-mutation: deps deps-cmocka
 	@sh third_party/apt.sh python3-clang-14 libclang-common-14-dev

@@ -1,4 +1,4 @@
-"""run.py ONLY TESTS SAMPLE MAKE - builds the mutated program, asks which test each mutant makes a difference
+"""run.py ONLY TESTS SAMPLE VARIABLE=... - builds the mutated program, asks which test each mutant makes a difference
 to, tries each mutant on those tests until one fails, and counts what none of them sees.
 
 ONLY:   words, of the files whose path contains one of them (`base core/policy`); empty: all
@@ -10,7 +10,6 @@ import glob
 import hashlib
 import os
 import random
-import shlex
 import subprocess
 import sys
 import time
@@ -50,8 +49,8 @@ def own_tests(path, tests):
 
 
 class Run:
-    def __init__(self, sources, tests, make):
-        self.sources, self.tests, self.make = sources, tests, make
+    def __init__(self, sources, tests, variables):
+        self.sources, self.tests, self.variables = sources, tests, variables
         self.path = None   # of the program
         self.mutants = {}  # (path, number): what mutate.py says of it
         self.reach = {}    # (path, number): {(program, test), ...}
@@ -63,10 +62,12 @@ class Run:
         began = time.monotonic()
         # Of its own, for another run may be under way.
         program = self.path = os.path.join(OUT, f"program-{os.getpid()}")
-        command = shlex.split(self.make)
-        result = subprocess.run(command + [f"MUTATED={' '.join(self.sources)}",
-                                           f"MUTATION_TESTS={' '.join(f'tests/unit/{t}.c' for t in self.tests)}", program],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        # A make of its own, not one within the make that started us: that is for `make -n`.
+        environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        tests = " ".join(f"tests/unit/{t}.c" for t in self.tests)
+        result = subprocess.run(["make", "--no-print-directory", *self.variables, f"MUTATED={' '.join(self.sources)}",
+                                 f"MUTATION_TESTS={tests}", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, check=False, env=environment)
         if result.returncode != 0:
             sys.exit(f"run.py: the mutated program does not build:\n{result.stdout[-4000:]}")
         self.mutants = report.load(OUT, self.sources)
@@ -172,7 +173,7 @@ class Run:
 
 
 def main():
-    only, tests, sample, make = sys.argv[1:5]
+    only, tests, sample, *variables = sys.argv[1:]
     began = time.monotonic()
     sources = chosen(sorted(s for f in FOLDERS for s in glob.glob(f"src/{f}/*.c")), only.split())
     names = sorted(os.path.basename(t)[:-2] for t in glob.glob("tests/unit/test_*.c") if "/test_postgres_" not in t)
@@ -184,7 +185,7 @@ def main():
         sources = [s for s in sources if s in held]
         names = sorted({t for s in sources for t in own_tests(s, names)})
         print(f"seed {os.environ.get('SEED', '1')}: {sample} mutants of {', '.join(sources)}")
-    run = Run(sources, names, make)
+    run = Run(sources, names, variables)
     run.build()
     run.record()
     equivalent = report.Equivalent(os.path.join(os.path.dirname(__file__), "equivalent.txt"), run.mutants)
