@@ -1,7 +1,8 @@
 """Where one request ends and the next begins: tests/vectors/framing.json through the server, nginx and Apache httpd with
 their modules, HAProxy with and without it. A well-formed request follows each case on its connection. There are never more answers than
 requests; what an upstream gets is what was decided about, is one request to every reader of framing.py, and is what a
-reader that keeps to RFC 9112 sees in the bytes of the client."""
+reader that keeps to RFC 9112 sees in the bytes of the client. In further configurations of an edge every third case is
+tried; SUBTOKEN_EVERY=1: all of them."""
 import concurrent.futures, select
 
 from framing import *
@@ -190,8 +191,8 @@ class Edge:
     """An edge at where, in front of a Recorder, which says in X-Judged what it decided about. streams: it passes on what
     it has of a body, and waits for the rest when the client has sent its last byte."""
 
-    def __init__(self, where, recorder, sub, questions=None, streams=False):
-        self.streams = streams
+    def __init__(self, where, recorder, sub, questions=None, streams=False, stride=1):
+        self.streams, self.stride = streams, 1 if os.environ.get("SUBTOKEN_EVERY") else stride
         self.where, self.recorder, self.sub, self.questions = where, recorder, sub, questions
         self.passed = 0
 
@@ -257,7 +258,7 @@ class Edge:
 
     def play(self, ok, credential, make_end):
         wrong = []
-        for name, data, _ in cases_for(ok, credential):
+        for name, data, _ in cases_for(ok, credential)[::self.stride]:
             error = self.wrong_with(data + make_end(credential))
             if error:
                 wrong.append((name,) + error)
@@ -288,7 +289,7 @@ def whose(sub):
     return answer
 
 
-def through_nginx(more, kind, odd_names=False):
+def through_nginx(more, kind, odd_names=False, stride=3):
     """It passes on control characters in the values of headers, as RFC 9110 section 5.5 allows."""
     may = frozenset(["controls"] + ["odd_names"] * odd_names)
     n = Nginx(NGINX_SITE % more, http=NGINX_UPSTREAMS)
@@ -297,7 +298,7 @@ def through_nginx(more, kind, odd_names=False):
     questions = Recorder(os.path.join(n.dir, "questions"), whose("k" * 43))
     with n:
         token = n.token("--permissions", "account")
-        edge = Edge(n.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions)
+        edge = Edge(n.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, stride=stride)
         wrong = edge.play("/ok", "Authorization: Bearer " + ("KEY" if kind == "key" else token), end_of)
         return finished(edge, wrong)
 
@@ -307,13 +308,13 @@ def finished(edge, wrong):
         if each:
             each.shutdown()
             each.server_close()
-    assert edge.passed > 300, "of what is good little arrived: %d" % edge.passed
+    assert edge.passed > 300 // edge.stride, "of what is good little arrived: %d" % edge.passed
     assert not wrong, "%d cases\n%s" % (len(wrong), "\n".join(str(w)[:1500] for w in wrong[:40]))
 
 
 @test
 def nginx_passes_on_what_it_decided_about():
-    through_nginx("", "subtoken")
+    through_nginx("", "subtoken", stride=1)
 
 
 @test
@@ -338,7 +339,7 @@ JUDGED = """http-request set-var(txn.judged_url) url
 ASKING = ACTION.replace(DENY, "") + "http-request lua.subtoken_authorize if { var(txn.subtoken) -m str ask }\n  " + DENY
 
 
-def through_haproxy(rules, kind):
+def through_haproxy(rules, kind, stride=3):
     directory = shared_dir()
     recorder = Recorder(os.path.join(directory, "recorder"), may={"controls", "hosts", "words"})
     questions = Recorder(("127.0.0.1", 0), whose("k" * 43))
@@ -348,13 +349,13 @@ def through_haproxy(rules, kind):
                 main=main if kind == "key" else "", api="unix@" + os.path.join(directory, "recorder"))
     with h:
         token = h.token("--permissions", "account")
-        edge = Edge(h.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, streams=True)
+        edge = Edge(h.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, streams=True, stride=stride)
         finished(edge, edge.play("/ok", "Authorization: Bearer " + ("KEY" if kind == "key" else token), end_of))
 
 
 @test
 def haproxy_passes_on_what_it_decided_about():
-    through_haproxy(ACTION, "subtoken")
+    through_haproxy(ACTION, "subtoken", stride=1)
 
 
 @test
@@ -395,25 +396,101 @@ class FramingApache(ApacheProxy):
         return self
 
 
-def through_apache(kind):
+def through_apache(kind, stride=3):
     directory = shared_dir()
     recorder = Recorder(os.path.join(directory, "recorder"), may={"controls"})
     questions = Recorder(("127.0.0.1", 0), whose("k" * 43))
     case = Case()
     with case, FramingApache(case, os.path.join(directory, "recorder"), questions.server_address[1]) as apache:
         token = case.token("--permissions", "account")
-        edge = Edge(apache.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions)
+        edge = Edge(apache.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, stride=stride)
         finished(edge, edge.play("/ok", "Authorization: Bearer " + ("KEY" if kind == "key" else token), end_of))
 
 
 @test
 def apache_passes_on_what_it_decided_about():
-    through_apache("subtoken")
+    through_apache("subtoken", stride=1)
 
 
 @test
 def apache_passes_on_what_it_asked_about():
     through_apache("key")
+
+
+# ---- HTTP/2, which an edge passes on as HTTP/1 ----
+
+H2_SMUGGLED = "GET /secret HTTP/1.1\r\nHost: api.example\r\nX-Subtoken-Sub: root\r\nX-Smuggled: 1\r\n\r\n"
+
+
+def h2_cases(credential):
+    """[(id, [(name, value)], data)]: one line of a good request is another, or comes besides."""
+    good = [(":method", "POST"), (":scheme", "http"), (":path", "/ok"), (":authority", "api.example"),
+            ("authorization", credential.partition(": ")[2])]
+    out = [("good", good, "data"), ("get", [(":method", "GET")] + good[1:], ""), ("length", good + [("content-length", "4")], "data")]
+    smuggled = "0\r\n\r\n" + H2_SMUGGLED
+    for case in TABLE["h2"]:
+        name, value = case["line"][0], case["line"][1].replace("{smuggled}", H2_SMUGGLED).replace("{length}", str(len(smuggled)))
+        lines = [(name, value) if n == name else (n, v) for n, v in good] if case["how"] == "instead" else \
+            [(n, v) for n, v in good if n != name] if case["how"] == "without" else good + [(name, value)]
+        out.append((case["id"], lines, smuggled))
+        out.append((case["id"] + " alone", lines, ""))
+    return out
+
+
+def play_h2(path, credential):
+    """The cases, each of which says in x-case which it is: what is passed on may be seen after its answer."""
+    cases = h2_cases(credential)
+    for number, (_, lines, data) in enumerate(cases):
+        try:
+            h2_send(path, lines + [("x-case", str(number))], *[data.encode("latin-1")] * (data != ""))
+        except (AssertionError, OSError, IndexError):
+            pass  # refused by the end of the connection, or with a status that h2_status does not know
+    return cases
+
+
+def check_h2(cases, recorder, sub):
+    """Once the edge has ended."""
+    wait(lambda: not recorder.half, "what is not whole is given up")
+    wrong = [("not strict", str(u)[:300]) for u in recorder.unreadable]
+    for number, (name, lines, data) in enumerate(cases):
+        seen = [each for each in recorder.seen if each.values("X-Case") == [b"%d" % number]]
+        if len(seen) > 1:
+            wrong.append((name, "more than one request", seen))
+        for each in seen:
+            targets = [v.encode("latin-1") for n, v in lines if n == ":path"]
+            error = Edge(None, recorder, sub).wrong_with_one(each)
+            if error or each.target not in targets or each.body not in (data.encode("latin-1"), b""):
+                wrong.append((name, error or "another request", each))
+    if [each for each in recorder.seen if len(each.values("X-Case")) != 1]:
+        wrong.append(("of no case", recorder.seen))
+    recorder.shutdown()
+    recorder.server_close()
+    assert len(recorder.seen) > 10, recorder.seen
+    assert not wrong, "%d cases\n%s" % (len(wrong), "\n".join(str(w)[:1200] for w in wrong[:30]))
+
+
+@test
+def nginx_makes_one_request_of_one_of_http_2():
+    n = Nginx(NGINX_SITE % "listen unix:%(dir)s/h2 http2;", http=NGINX_UPSTREAMS)
+    policy(n, POLICY_HERE)
+    recorder = Recorder(os.path.join(n.dir, "recorder"), may={"controls"})
+    with n:
+        token = n.token("--permissions", "account")
+        cases = play_h2(os.path.join(n.dir, "h2"), "Authorization: Bearer " + token)
+    check_h2(cases, recorder, sub_of(token))
+
+
+@test
+def haproxy_makes_one_request_of_one_of_http_2():
+    for rules in (ACTION, quick()):
+        directory = shared_dir()
+        recorder = Recorder(os.path.join(directory, "recorder"), may={"controls", "hosts"})
+        h = Haproxy(rules, policy=POLICY_HERE, api="unix@" + os.path.join(directory, "recorder"),
+                    bind="bind unix@%s mode 666 proto h2" % os.path.join(directory, "h2"))
+        with h:
+            token = h.token("--permissions", "account")
+            cases = play_h2(os.path.join(directory, "h2"), "Authorization: Bearer " + token)
+        check_h2(cases, recorder, sub_of(token))
 
 
 if __name__ == "__main__":
