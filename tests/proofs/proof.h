@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "subtoken/common.h"
+
 #define ASSUME(condition) __CPROVER_assume(condition)
 #define HOLDS(condition) __CPROVER_assert(condition, #condition)
 
@@ -43,6 +45,15 @@ void *memchr(const void *memory, int c, size_t len) {
     if (at[i] == (unsigned char)c) return (void *)(at + i);
   }
   return NULL;
+}
+
+/* A text of any length up to `most` that ends where its block ends: one byte read behind it is a
+ * fault. For what goes through a text by steps that depend on it. */
+static inline subtoken_text proof_text(size_t most) {
+  char *block = proof_block(most);
+  size_t len = nondet_size();
+  ASSUME(len <= most);
+  return (subtoken_text){block + (most - len), len};
 }
 
 /* The body for each length from `low` to `high`, as if each were a proof of its own: the length is

@@ -27,7 +27,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, 'tests', 'proofs')
-ALWAYS = ['--unwinding-assertions', '--pointer-overflow-check', '--drop-unused-functions', '--slice-formula']
+ALWAYS = ['--unwinding-assertions', '--pointer-overflow-check', '--drop-unused-functions', '--slice-formula',
+          '--object-bits', '12', '--max-field-sensitivity-array-size', '300']
 SECONDS = 3600  # a proof that takes longer has hung
 
 
