@@ -80,30 +80,25 @@ help:
 ## make                the program, the library and its shared library, in build/
 ## make run            the same, then a server with a demo key on 127.0.0.1:8080 (PORT=, DATA=)
 ## make check-NAME     tests/unit/test_NAME.c alone; NAME='leap*' runs the tests so named
-## make unit           all unit tests; they need cmocka, and those of the store PostgreSQL
-## make quick          the unit tests and the quickest end-to-end tests: about two minutes
-## make e2e-NAME       tests/e2e/test_NAME.py alone; NAME='...' runs the tests so named
+## make e2e-NAME       tests/e2e/test_NAME.py alone, likewise; wasm-NAME, page-NAME: those in JavaScript
+## make unit           all unit tests; `make quick`: and the quickest end-to-end tests, two minutes
 ## make test           every test, plain and under the sanitizers; ONLY=text runs the files so named
 ## make test-aarch64   of that, what qemu-user can run of the library on AArch64
-## make coverage       branches and lines of each folder that the unit tests reach (tests/README.md)
-## make proofs         CBMC over the parsers, for all inputs up to a bound; proofs-brief: in seconds
-## make check-secrets  does a branch or an address depend on a secret? (valgrind); constant-time measures it
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
+## make coverage       branches and lines of each folder that the unit tests reach (tests/README.md)
+## make mutation       which small faults no unit test sees: ONLY='base core/policy', SAMPLE=200
+## make proofs         CBMC over the parsers, for all inputs up to a bound; proofs-brief: in seconds
+## make check-secrets  does a branch or an address depend on a secret? `make constant-time` measures
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30; FUZZ_KEEP=DIR goes on from what DIR keeps
-## make mutation       which small faults no unit test sees: ONLY='base core/policy', SAMPLE=200 (tests/README.md)
-## make soak SOAK_HOURS=8   hours of work with all that happens in them
+## make soak           hours of work with all that happens in them: SOAK_HOURS=8
 ## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
 ## make bench-against REV=...   compare with a revision
-## make nginx-module   the nginx module
-## make haproxy-module the HAProxy module
-## make apache-module  the module for Apache httpd, build/mod_subtoken.so
+## make nginx-module   the module for nginx; `make haproxy-module`, `make apache-module`
 ## make wasm           the npm package, with the library as WebAssembly, in build/wasm/package
-## make wasm-NAME      tests/wasm/NAME.mjs alone: middleware, revocations, failures, readme
+## make install        into PREFIX=/usr/local; `make deb` Debian packages, `make deb-test` tries them
 ## make reproduce      build a second time, elsewhere: are the bits the same?
-## make release TAG=v1.2.3   the files of a release, of a signed tag, in build/release
-## make install        into PREFIX=/usr/local
-## make deb            Debian packages in build/deb; `make deb-test` installs them in a fresh Debian
+## make release        TAG=v1.2.3: the files of a release, of a signed tag, in build/release
 ## make compile_commands.json   for clangd
 ## B=DIR builds into DIR; OPT=, SAN= and CC= change how
 
