@@ -207,7 +207,7 @@ def an_edge_can_start_wherever_it_is_killed():
 
 @test
 def an_edge_can_start_between_any_two_calls():
-    Walk("rename,unlink,open,write,sync", 8, action=faults.STOP_BEFORE).go()
+    Walk("rename,unlink,open,write,sync", 5, action=faults.STOP_BEFORE).go()
 
 
 @test
@@ -218,7 +218,7 @@ def nothing_else_that_fails_costs_the_pair():
 @test
 def the_only_heartbeat_of_a_snapshot_is_not_lost():
     for times in (1, faults.FOREVER):
-        walk = Walk("open,read,write,stat,rename", 6, path="revoked.next", times=times)
+        walk = Walk("open,read,write,stat,rename", 4, path="revoked.next", times=times)
         walk.faults_from(interrupted(), 3)
         assert walk.tried > 3, walk.tried
 
