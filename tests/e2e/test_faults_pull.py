@@ -96,7 +96,7 @@ def shape(files):
 def ended(p, what):
     """A pull that is over: documented exit codes, and a word about what is wrong."""
     try:
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=120)
     except subprocess.TimeoutExpired:
         p.kill()
         p.communicate()
@@ -225,7 +225,7 @@ def the_only_heartbeat_of_a_snapshot_is_not_lost():
 
 def until(condition, p, what):
     """As long as the pull runs; says what it has written when it ends."""
-    wait(lambda: condition() or p.poll() is not None, what, 60)
+    wait(lambda: condition() or p.poll() is not None, what)
     assert p.poll() is None, (what, p.returncode, p.communicate()[1][-2000:])
 
 
@@ -257,7 +257,7 @@ def a_pull_that_is_to_run_starts_or_says_why_not():
         def attempt(n):
             edge = Edge()
             p = edge.pull(server.url, "--metrics-listen", "127.0.0.1:0", env=f.env())
-            wait(lambda: p.poll() is not None or loads(edge.file) == "ok", "%s %d: an end, or a pair" % (kind, n), 60)
+            wait(lambda: p.poll() is not None or loads(edge.file) == "ok", "%s %d: an end, or a pair" % (kind, n))
             if p.poll() is None:
                 p.send_signal(signal.SIGTERM)
             code = ended(p, "%s %d at %s" % (kind, n, f.explain(PROGRAM)))
