@@ -170,6 +170,8 @@ class Expressions:
         children = list(node.get_children())
         if len(children) != 3:
             return self.text(node)
+        if self.text(children[0]).startswith("st_impossible("):
+            return "(" + self.splice(node, [(children[2], self.expr(children[2]))]) + ")"
         return "(" + self.splice(node, [(children[0], self.condition(children[0], "TF"))] +
                            [(c, self.expr(c)) for c in children[1:]]) + ")"
 

@@ -292,6 +292,23 @@ static void a_sid_is_not_inherited(void **state) {
   }
 }
 
+/* Each of the 64 that a parent may have is looked at, and nothing behind them. */
+static void no_entry_behind_the_last_is_looked_at(void **state) {
+  (void)state;
+  char urls[SUBTOKEN_URLS_MAX * 5 + 1];
+  st_writer writer = st_writer_on(urls, sizeof urls);
+  for (size_t i = 0; i < SUBTOKEN_URLS_MAX; i++) {
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_char(&writer, '/');
+    st_write_int(&writer, (int64_t)(10 + i));
+  }
+  assert_true(st_writer_end(&writer));
+  subtoken_claims parent = grant_of("a", urls);
+  assert_int_equal(parent.url_count, SUBTOKEN_URLS_MAX);
+  assert_int_equal(narrow(&parent, "a", "/73", NULL), SUBTOKEN_OK);
+  assert_int_equal(narrow(&parent, "a", "/74", NULL), SUBTOKEN_URL_WIDER);
+}
+
 /* The audience of a child is that of its parent, or the one that is asked for where it has none. */
 static void an_audience_is_kept_or_chosen_once(void **state) {
   (void)state;
@@ -307,6 +324,7 @@ static void an_audience_is_kept_or_chosen_once(void **state) {
       {NULL, "not one", NULL, SUBTOKEN_BAD_AUD},
       {NULL, "", NULL, SUBTOKEN_BAD_AUD},
       {"eu", "not one", NULL, SUBTOKEN_BAD_AUD},
+      {"e", "u", NULL, SUBTOKEN_AUD_WIDER},
       {"not one", NULL, NULL, SUBTOKEN_AUD_WIDER},
       {"not one", "eu", NULL, SUBTOKEN_AUD_WIDER},
   };
@@ -358,6 +376,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_parent_that_is_not_yet_good_makes_no_child),
       cmocka_unit_test(a_sid_is_not_inherited),
+      cmocka_unit_test(no_entry_behind_the_last_is_looked_at),
       cmocka_unit_test(an_audience_is_kept_or_chosen_once),
       cmocka_unit_test(a_child_names_what_it_was_made_from),
       cmocka_unit_test(permissions_are_those_of_both),
