@@ -28,7 +28,7 @@ one() {
 	program=$1 scratch=$2 keep=$3 found=$4
 	name=$(basename "$program")
 	mkdir -p "$scratch/$name" "$keep" "$found/$name"
-	set -- -max_total_time="${FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=2048 -max_len="$(limit "$name")" \
+	set -- -max_total_time="${FUZZ_SECONDS:-30}" -timeout=60 -rss_limit_mb=2048 -max_len="$(limit "$name")" \
 		-entropic=0 -print_final_stats=1 -verbosity=1 -artifact_prefix="$keep/$name-"
 	# What a store remembers grows on purpose: there leaks are looked for at the end.
 	[ "$name" != fuzz_model ] || set -- "$@" -detect_leaks=0
