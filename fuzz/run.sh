@@ -5,7 +5,7 @@
 # Seeds are those of fuzz/corpus/TARGET. What is newly found is thrown away, unless FUZZ_KEEP names
 # a folder: then it is kept in FUZZ_KEEP/TARGET and is where the next run begins, and the inputs of
 # all runs are counted there. FUZZ_ONLY='model*' runs the targets so named. An input that breaks
-# something, leaks or takes longer than ten seconds is kept in DIR/crashes, or FUZZ_KEEP/crashes.
+# something, leaks or takes longer than a minute is kept in DIR/crashes, or FUZZ_KEEP/crashes.
 # The last line is `N passed, N failed`; the exit status is 1 when any failed.
 set -eu
 
