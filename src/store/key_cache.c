@@ -159,8 +159,8 @@ static place place_at(const st_key_cache *cache, uint32_t bits) {
                  .tag = (uint32_t)more & ~cache->at_mask};
 }
 
-/* Nobody who does not know the seed can choose keys that fall on one place. That a key of this place
- * is there may show in the time; of its digest it says nothing to others. */
+/* Nobody who does not know the seed can choose keys that fall on one place. That a key of this
+ * place is there may show in the time; of its digest it says nothing to others. */
 static place place_of(const st_key_cache *cache, uint64_t digest8) {
   uint32_t bits = (uint32_t)(st_sub_index_mix(digest8 ^ cache->seed) >> 32);
   ST_VERDICT(bits);

@@ -47,12 +47,6 @@ static void report(bool good, const char *name) {
     wrong = true;                                            \
   } while (0)
 
-/* A result is a verdict where the library gives it. */
-static bool told(bool result) {
-  known(&result, sizeof result);
-  return result;
-}
-
 /* ---- what is tested ---- */
 
 static const char bytes[] = "x9Kd02mfYq7Lz5RtB1vN8sWcE4gH6jUp-is-64-bytes-with-what-follows..";
