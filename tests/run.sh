@@ -175,7 +175,7 @@ all)
 		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
-	for name in admin audit exchanges faults_commands housekeeping keys kill property revocations users; do on_postgres build "$name"; done
+	for name in admin audit exchanges faults_commands faults_serve housekeeping keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these and load do not.
 	end_to_end build/tsan held_requests

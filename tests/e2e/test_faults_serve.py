@@ -2,14 +2,14 @@
 and from then on, at its start, in each kind of request, at a reload and at its end; on the store that
 SUBTOKEN_TEST_STORE names. It never crashes or hangs; a start fails with a word and exit code 3, or is whole; a request is
 answered, or refused with 503; what was answered as done is there, what was not is there whole or not at all; and once the
-fault is over the same process is well. SUBTOKEN_EVERY=1 lets each call fail, instead of some of each kind."""
+fault is over the same process is well. SUBTOKEN_FAULTS=all lets each call fail, instead of some of each kind."""
 import sys
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/faults")
 from fault_calls import *
 from faults import FOREVER, SHORT, Faults
 from stores import execute
 
-ALL = os.environ.get("SUBTOKEN_EVERY") == "1"
+ALL = os.environ.get("SUBTOKEN_FAULTS") == "all"
 # The connection may end instead of an answer: the fault is on it.
 OF_THE_CONNECTION = {"send", "recv", "poll", "accept"}
 ONCE = ["memory", "map", "open", "read", "write", "sync", "truncate", "stat", "lock", "random", "thread", "event",
@@ -19,7 +19,7 @@ CONFIG = {"threads": 8, "metrics_listen": "127.0.0.1:0", "metrics": True, "page"
 FILES = {"subtoken.db", "subtoken.db-wal", "subtoken.db-shm", "secrets", "vouched", "snapshot", "snapshot.changes",
          "config.json"}
 # Of the kinds of request, those that stand for all while everything fails.
-FOR_LONG = {"tokeninfo", "keys_listed", "metrics", "FirstSeenKey", "FeedAfterChange", "KeyMade", "KeyDisabled", "Exchanged"}
+FOR_LONG = {"tokeninfo", "keys_listed", "metrics", "FeedAfterChange", "KeyDisabled"}
 faults = Faults("subtoken")
 
 
@@ -114,11 +114,11 @@ def a_start_is_whole_or_ends_with_a_word():
     attempt("memory", 0)
     counts = faults.counts()
     for kind in sorted(set(counts) & START):
-        for n in chosen(counts[kind], 12 if kind in ("memory", "thread") else 3):
+        for n in chosen(counts[kind], 7 if kind in ("memory", "thread") else 2):
             attempt(kind, n)
-        if kind != "lock":  # SQLite itself tries for ten seconds
-            attempt(kind, chosen(counts[kind], 3)[-1], for_long(kind))
-    assert codes[3] > 15 and codes[0] > 15, codes  # some of both kinds
+        if kind != "lock" and (ALL or kind in ("memory", "open", "read", "write")):  # a lock: SQLite tries for ten seconds
+            attempt(kind, 1 + counts[kind] // 2, for_long(kind))
+    assert codes[3] > 10 and codes[0] > 10, codes  # some of both kinds
     print("# %d starts, of which %d ended at once" % (codes[0] + codes[3], codes[3]))
     with Faulty(data) as server:
         server.is_well(Site(server, key))
@@ -172,17 +172,18 @@ def a_request_is_answered_or_refused_and_the_next_is_well():
         for kind in KINDS:  # what each opens and keeps
             assert (got := kind.ask(s, kind.prepare(s))).status in kind.good, (kind.name(), got)
         descriptors = server.descriptors()
-        for kind in KINDS:
+        for i, kind in enumerate(KINDS):
             counts = calls_of(s, kind)
-            for call in ("memory", "write", "random") if kind.slow and not ALL else ONCE:
-                for n in chosen(counts.get(call, 0), 1 if kind.slow else 2):
+            for call in ONCE if ALL or not kind.slow else ("memory",):
+                numbers = chosen(counts.get(call, 0), 3)
+                for n in numbers if ALL else numbers[i % 3:][:1] or numbers[:1]:  # first, middle, last in turn
                     request_with_a_fault(s, kind, call, seen, lambda: faults.arm(call, at=n, object=by_whom(call)))
-                    if call in ("read", "write") and (ALL or not kind.slow):
+                    if call in ("read", "write") and (ALL or i % 4 == 0):
                         request_with_a_fault(s, kind, call, seen, lambda: faults.arm(call, at=n, action=SHORT))
         server.is_well(s)
         wait(lambda: server.descriptors() <= descriptors + CONFIG["threads"], "%d descriptors, not %d" % (server.descriptors(), descriptors))
     audit_tells_all(data, s)
-    assert seen.failed > 100 and seen.refused > 20, vars(seen)
+    assert seen.failed > 80 and seen.refused > 5, vars(seen)
     print("# %(requests)d requests, of which in %(failed)d a call failed; %(refused)d were refused, %(cut)d cut" % vars(seen))
 
 
@@ -264,10 +265,11 @@ def a_reload_is_whole_or_changes_nothing():
         attempt("memory", 0)
         counts = faults.counts()
         for call in sorted(set(counts) & (START - {"lock", "recv", "send", "accept", "poll"})):
-            for n in chosen(counts[call], 6):
+            for n in chosen(counts[call], 4):
                 attempt(call, n)
                 server.is_well(s)
-            attempt(call, 1, FOREVER)
+            if ALL or call in ("memory", "open", "read"):
+                attempt(call, 1, FOREVER)
         reload(0)
         assert life(s) == (7200 if next(lives) == 3600 else 3600)
     assert result[True] > 5 and result[False] > 5, result
@@ -295,7 +297,8 @@ def the_end_comes_and_the_next_start_is_well():
     for call in sorted(set(counts) & (START - {"lock"})):
         for n in chosen(counts[call], 1):
             end(call, n)
-        end(call, 1, FOREVER)
+        if ALL or call in ("memory", "write"):
+            end(call, 1, FOREVER)
     with Faulty(data) as server:
         s = Site(server, key)
         server.is_well(s)
