@@ -16,8 +16,8 @@ limit() {
 	case $1 in
 	fuzz_date) echo 64 ;;
 	fuzz_model | fuzz_postgres | fuzz_vouched) echo 256 ;;
-	fuzz_base64url | fuzz_remote | fuzz_opaque_string) echo 512 ;;
-	fuzz_json | fuzz_paths | fuzz_store_location | fuzz_cache) echo 1024 ;;
+	fuzz_base64url | fuzz_remote | fuzz_opaque_string | fuzz_cache) echo 512 ;;
+	fuzz_json | fuzz_paths | fuzz_store_location) echo 1024 ;;
 	fuzz_token | fuzz_service | fuzz_request_head | fuzz_nginx) echo 9000 ;;
 	*) echo 2048 ;;
 	esac
