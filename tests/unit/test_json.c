@@ -441,6 +441,11 @@ static void strings_are_written_escaped(void **state) {
   writer = st_writer_on(out, sizeof out);
   st_json_write_string(&writer, ST_TEXT("\xED\xA0\x80z\xF0\x9F\x98\x80"));
   assert_true(!writer.overflow && st_json_valid(out, writer.len));
+  /* Cut in a character, whose rest stands behind the text. */
+  writer = st_writer_on(out, sizeof out);
+  st_json_write_string(&writer, (subtoken_text){"ab\xC3\xA9", 3});
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out, "\"ab\xEF\xBF\xBD\"");
   for (int c = 1; c < 0x80; c++) {
     char one = (char)c;
     subtoken_text back;
