@@ -445,13 +445,6 @@ static st_feed_status cache_whole(void *context, const st_feed_question *questio
 
 /* ---- start and end ---- */
 
-static void cache_stop_parts(void) {
-  st_secret_memory_free(cache.rings, sizeof *cache.rings);
-  (void)pthread_cond_destroy(&cache.asked);
-  (void)pthread_cond_destroy(&cache.answered);
-  st_audience_cache_stop();
-}
-
 bool st_snapshot_cache_start(st_store *store, char *error) {
   (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
   cache.store = store;
@@ -467,9 +460,9 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   st_snapshot_source_start(store);
   st_audience_cache_start();
   st_upkeep_purge(store);
-  if (st_thread_start(&cache.thread, cache_run, NULL, "the revocation data", error)) return true;
-  cache_stop_parts();
-  return false;
+  bool started = st_thread_start(&cache.thread, cache_run, NULL, "the revocation data", error);
+  if (!started) st_secret_memory_free(cache.rings, sizeof *cache.rings);
+  return started;
 }
 
 void st_snapshot_cache_stop(void) {
@@ -487,8 +480,11 @@ void st_snapshot_cache_stop(void) {
   st_snapshot_release(cache.sending, 1);
   st_snapshot_release(cache.current, 1);
   cache.sending = cache.current = NULL;
+  st_secret_memory_free(cache.rings, sizeof *cache.rings);
+  (void)pthread_cond_destroy(&cache.asked);
+  (void)pthread_cond_destroy(&cache.answered);
   st_snapshot_changes_stop();
-  cache_stop_parts();
+  st_audience_cache_stop();
 }
 
 void st_snapshot_cache_look(st_snapshot_cache_state *state) {

@@ -357,10 +357,12 @@ static void empty_slot(answer **slot) {
   *slot = NULL;
 }
 
+/* One that failed is as if it were not there: the next one tries again. */
 static answer *find_kept(int64_t since, int64_t until) {
   for (size_t i = 0; i < SLOTS; i++) {
     answer *a = kept.slots[i];
-    if (a != NULL && a->since == since && a->until == until) return a;
+    if (a == NULL || a->since != since || a->until != until) continue;
+    if (a->making || !a->failed) return a;
   }
   return NULL;
 }
@@ -390,7 +392,6 @@ static answer *find_or_make_answer(const st_snapshot_target *to, int64_t since) 
     make_answer(a, to, true);
     (void)pthread_mutex_lock(&kept.lock);
     a->making = false;
-    if (a->failed && *slot == a) empty_slot(slot); /* the next one tries again */
     (void)pthread_cond_broadcast(&kept.made);
   }
   (void)pthread_mutex_unlock(&kept.lock);
