@@ -377,6 +377,7 @@ build/faults/shim.so: $(wildcard tests/faults/*.c tests/faults/*.h tests/faults/
 # make coverage ONLY=store_   the unit tests whose program's name contains the word
 # make coverage E2E='keys users'   then these end-to-end files, too; E2E_STORES='sqlite postgres' on both stores
 # make coverage MORE=1        adds to what earlier runs have counted
+# make coverage-held          are all branches of base, core, feed and domain reached by their own tests?
 # make coverage-report LIST='store cli/main.c'   the table again, and what nothing reached of these
 COVERAGE = B=build/coverage OPT='-O0 -g --param=logical-op-non-short-circuit=0' \
 	SAN='--coverage -fprofile-update=atomic'
@@ -396,6 +397,29 @@ coverage: deps-cmocka deps-postgres $(if $(E2E),deps-test)
 
 coverage-report:
 	@/usr/bin/python3 tests/coverage.py report build/coverage $(LIST)
+
+# Every branch of these folders by their own unit tests, without the store and its packages.
+HELD = base core feed domain
+HELD_TESTS := $(filter $(filter-out vouched,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
+	edge_arguments core_bounds policy_bounds domain_bounds feed_faults json_calls,$(UNIT_SRC:tests/unit/test_%.c=%))
+.PHONY: coverage-held held-programs
+held-programs: $(HELD_TESTS:%=$(B)/held/%)
+# The service that an edge asks (tests/unit/service_fixture.h) waits in turns.
+HELD_OBJ := $(patsubst %.c,$(B)/%.o,src/server/basic_locks.c $(wildcard src/os/*.c))
+$(B)/tests/os.a: $(HELD_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/held/%: tests/unit/test_%.c $(B)/src/base/hmac.o $(B)/tests/os.a $(B)/tests/service.a $(B)/tests/library.a $(TP_LIBS) | deps-cmocka
+	@mkdir -p $(@D)
+	@printf '  TEST    %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(filter %.o %.a,$^) -lcmocka -lpthread
+
+coverage-held: deps-cmocka
+	@$(MAKE) --no-print-directory $(COVERAGE) held-programs
+	@/usr/bin/python3 tests/coverage.py clear build/coverage
+	@printf '%s\n' $(HELD_TESTS) | CMOCKA_MESSAGE_OUTPUT=STDOUT xargs -P $(shell nproc) -I{} sh -c \
+		'build/coverage/held/{} >build/coverage/held/{}.log 2>&1 || { cat build/coverage/held/{}.log; exit 255; }'
+	@/usr/bin/python3 tests/coverage.py report build/coverage --hold $(HELD:%=%=100)
 
 # ---- AArch64 ------------------------------------------------------------------
 
@@ -739,4 +763,4 @@ clean:
 	rm -rf build
 
 # Of this build alone: build/asan and build/tsan lie in build.
--include $(wildcard $(addprefix $(B)/,src/*/*.d src/*/*/*.d tests/*.d bench/*.d fuzz/*.d))
+-include $(wildcard $(addprefix $(B)/,src/*/*.d src/*/*/*.d tests/*.d held/*.d bench/*.d fuzz/*.d))

@@ -17,7 +17,7 @@ UNCOUNTED = "src/base/impossible.h"
 def counters(build, kind):
     """Those of the program; and of the tests, whose part of a header counts."""
     return sorted(glob.glob(os.path.join(build, "src", "**", "*." + kind), recursive=True) +
-                  glob.glob(os.path.join(build, "tests", "*." + kind)))
+                  glob.glob(os.path.join(build, "tests", "*." + kind)) + glob.glob(os.path.join(build, "held", "*." + kind)))
 
 
 def clear(build, more):

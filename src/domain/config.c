@@ -174,9 +174,9 @@ static const char *config_read_policy(const cJSON *value, st_settings *settings)
 }
 
 /* What is left after a host, as far as a URL has one (RFC 3986 section 3.2.2); false: it has none.
- */
+ * There is at least one character. */
 static bool config_cut_host(subtoken_text *rest) {
-  bool address = rest->len > 0 && rest->data[0] == '[';
+  bool address = rest->data[0] == '[';
   size_t len = address ? 1 : 0;
   for (; len < rest->len; len++) {
     char c = rest->data[len];

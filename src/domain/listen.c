@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 
 #define UNIX "unix:"
 
@@ -70,7 +71,7 @@ bool st_listen_read(subtoken_text text, st_listen *listen) {
     text = (subtoken_text){text.data + sizeof name - 1, text.len - (sizeof name - 1)};
   }
   st_write_view(&writer, text);
-  if (!st_writer_end(&writer)) return false;
+  if (st_impossible(!st_writer_end(&writer), "an address or a path fits")) return false;
   *listen = fresh;
   return true;
 }

@@ -13,7 +13,8 @@ bool st_network_read(subtoken_text text, st_network *network) {
   st_cutter cutter = {text, false};
   subtoken_text host, bits;
   struct in_addr four;
-  if (!st_cut(&cutter, '/', &host) || host.len >= sizeof address) return false;
+  (void)st_cut(&cutter, '/', &host); /* there is always a first piece */
+  if (host.len >= sizeof address) return false;
   memset(network, 0, sizeof *network);
   memcpy(address, host.data, host.len);
   address[host.len] = '\0';

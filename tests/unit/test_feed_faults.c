@@ -333,6 +333,29 @@ static void a_large_snapshot_is_given_back_in_parts(void **state) {
   }
 }
 
+/* One that waits for its heartbeat is given up for a newer one, in parts too. */
+static void a_large_snapshot_that_waits_is_given_up(void **state) {
+  (void)state;
+#if !defined(ST_CHECKED)
+  skip();
+#endif
+  put_pair(5, 20);
+  char *beat = malloc(SUBTOKEN_HEARTBEAT_LEN);
+  assert_non_null(beat);
+  FILE *in = fopen(alive, "r");
+  assert_int_equal(fread(beat, 1, SUBTOKEN_HEARTBEAT_LEN, in), SUBTOKEN_HEARTBEAT_LEN);
+  fclose(in);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  put_pair(6, MANY);
+  put(alive, beat, SUBTOKEN_HEARTBEAT_LEN); /* that of the one before */
+  free(beat);
+  assert_int_equal(polled(), SUBTOKEN_FEED_PAIR);
+  assert_int_equal(file.feed.snapshot.count, 20);
+  put_pair(7, 21);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  assert_int_equal(file.feed.snapshot.count, 21);
+}
+
 /* Each hash of a snapshot has a number of 32 bits, whatever the file's size is. */
 static void a_size_beyond_all_hashes_is_refused(void **state) {
   (void)state;
@@ -375,6 +398,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_file_that_turns_into_another_is_told, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_mount_of_one_file_is_seen, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_large_snapshot_is_given_back_in_parts, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_large_snapshot_that_waits_is_given_up, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_size_beyond_all_hashes_is_refused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_ring_with_too_high_a_count_is_not_left, set_up, tear_down),
   };

@@ -151,6 +151,31 @@ static void a_name_in_a_header_is_plain_or_encoded(void **state) {
   }
 }
 
+/* ---- JSON that is read out of place ---- */
+
+/* Outside of any there is no element and no member, and within one the text has not ended. */
+static void what_is_asked_for_out_of_place_is_not_there(void **state) {
+  (void)state;
+  for (int array = 0; array < 2; array++) {
+    char text[] = "1,2]}";
+    st_json json;
+    subtoken_text name;
+    int64_t number = 7;
+    st_json_start(&json, text, sizeof text - 1);
+    assert_false(array ? st_json_element(&json) : st_json_member(&json, &name));
+    assert_true(json.failed);
+    assert_false(st_json_uint(&json, &number));
+    assert_int_equal(number, 7);
+  }
+  char text[] = "[]";
+  st_json json;
+  st_json_start(&json, text, sizeof text - 1);
+  assert_true(st_json_array(&json));
+  assert_false(st_json_end(&json));
+  assert_false(st_json_element(&json));
+  assert_true(st_json_end(&json));
+}
+
 /* ---- messages of MCP ---- */
 
 static void a_message_is_read_in_one_way_only(void **state) {
@@ -667,10 +692,11 @@ static int by_hash(const void *a, const void *b) {
   return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
-/* Paths of two kinds: /p123 exactly, and /q123 with anything behind it. */
+/* Paths of two kinds, of several lengths: /p123 exactly, and /q123 with anything behind it. */
 static uint32_t hash_of_path(uint32_t number, char text[24]) {
   bool wild = number % 2 != 0;
-  snprintf(text, 24, "/%c%u%s", wild ? 'q' : 'p', (unsigned)number, wild ? "/" : "");
+  snprintf(text, 24, "/%c%u%.*s%s", wild ? 'q' : 'p', (unsigned)number, (int)(number / 2 % 4),
+           "xxx", wild ? "/" : "");
   st_policy_sums sums;
   const subtoken_policy *policy = NULL;
   static void *memory;
@@ -1071,6 +1097,7 @@ int main(void) {
       cmocka_unit_test(a_uri_has_a_scheme_in_lower_case_or_none),
       cmocka_unit_test(a_method_is_visible),
       cmocka_unit_test(a_name_in_a_header_is_plain_or_encoded),
+      cmocka_unit_test(what_is_asked_for_out_of_place_is_not_there),
       cmocka_unit_test(a_message_is_read_in_one_way_only),
       cmocka_unit_test(a_call_without_its_arguments_is_not_decided),
       cmocka_unit_test(a_batch_is_good_to_its_end),
