@@ -54,6 +54,13 @@ void st_postgres_note_failure(st_postgres_connection *c, const char *sqlstate, c
   snprintf(c->sqlstate, sizeof c->sqlstate, "%s", sqlstate != NULL ? sqlstate : "");
 }
 
+/* A failure of this process: explain tells it. */
+bool st_postgres_no_memory(st_postgres_db *d) {
+  st_postgres_note_failure(&d->connection, "", "no memory");
+  d->failed = true;
+  return false;
+}
+
 static bool connect_failed(st_postgres_connection *c, const char *text) {
   st_postgres_note_failure(c, "", text);
   st_postgres_disconnect(c);

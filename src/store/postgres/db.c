@@ -47,13 +47,6 @@ static st_store_status db_failed(st_postgres_db *d) {
   return ST_STORE_FAILED;
 }
 
-/* A failure of this process: explain tells it. */
-bool st_postgres_no_memory(st_postgres_db *d) {
-  st_postgres_note_failure(&d->connection, "", "no memory");
-  d->failed = true;
-  return false;
-}
-
 static bool db_again(st_db *db) {
   return postgres_db(db)->again;
 }

@@ -260,6 +260,9 @@ typedef struct st_postgres_db {
   size_t written_count, written_room;
 } st_postgres_db;
 
+/* connect.c: says so to explain. False. */
+bool st_postgres_no_memory(st_postgres_db *db);
+
 typedef struct st_postgres_host {
   const char *host, *hostaddr, *port; /* NULL: libpq's default */
 } st_postgres_host;
@@ -330,8 +333,6 @@ void st_postgres_drop_uri(st_postgres *store);
 
 /* db.c, pool.c, questions.c: what the rules run on. */
 extern const st_db_ops st_postgres_db_ops;
-/* Says so to explain. False. */
-bool st_postgres_no_memory(st_postgres_db *db);
 st_db *st_postgres_change_db(st_store *store);
 void st_postgres_give_back(st_postgres_db *db);
 st_db *st_postgres_acquire_query_db(st_store *store, char *error);
