@@ -116,9 +116,12 @@ static int read_small(subtoken_feed_file *file, int which, void *out, size_t siz
   int failure = open_for_reading(file, which, &descriptor);
   *len = 0;
   if (failure != 0) return failure;
-  ssize_t got = read_bytes(descriptor, out, size, 0);
-  failure = got < 0 ? errno : 0;
-  if (got > 0) *len = (size_t)got;
+  ssize_t got;
+  do { /* a file system may give less than there is */
+    got = read_bytes(descriptor, (uint8_t *)out + *len, size - *len, *len);
+    failure = got < 0 ? errno : 0;
+    if (got > 0) *len += (size_t)got;
+  } while (got > 0 && *len < size);
   (void)close(descriptor);
   if (failure != 0) forget_stamp(file, which);
   return failure;
