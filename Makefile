@@ -506,7 +506,7 @@ soak: all nginx-module | deps-test
 
 # ---- proofs, and what takes as long whatever a secret is ------------------------
 
-# CBMC over tests/proofs: the whole form takes an hour and more, the brief one seconds. NAME: a pattern.
+# CBMC over tests/proofs: the whole form takes minutes, the brief one seconds. NAME: a pattern.
 CBMC = build/cbmc
 .PHONY: proofs proofs-brief check-secrets constant-time
 proofs proofs-brief:

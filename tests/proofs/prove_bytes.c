@@ -24,7 +24,7 @@ static void proof_write(st_writer *writer, const char *text, size_t len) {
 }
 
 /* proof: a_writer_stays_in_its_buffer
- * bound: N=12 (bytes of the buffer, from any state on; so of any sequence of calls), brief N=5
+ * bound: N=5 (bytes of the buffer, from any state on; so of any sequence of calls), brief N=5
  * fault: src/base/bytes.c: len > writer->size - writer->len
  * with: len > writer->size - writer->len + 1
  * fault: src/base/bytes.h: writer->len >= writer->size) {
@@ -44,7 +44,7 @@ void a_writer_stays_in_its_buffer(void) {
 }
 
 /* proof: the_end_of_a_writer_is_a_nul
- * bound: N=12 (bytes of the buffer), brief N=5
+ * bound: N=5 (bytes of the buffer), brief N=5
  * fault: src/base/bytes.c: writer->len >= writer->size) {
  * with: writer->len > writer->size) {
  */
@@ -59,7 +59,7 @@ void the_end_of_a_writer_is_a_nul(void) {
 }
 
 /* proof: a_number_is_written_in_decimal
- * bound: N=20 (numbers of so many bits, and a sign), brief N=6
+ * bound: N=10 (numbers of so many bits, and a sign), brief N=6
  * small: N=10
  * unwind: 21
  * fault: src/base/bytes.c: (char)('0' + pair / 10)
@@ -148,7 +148,7 @@ void a_character_is_that_of_rfc_3629(void) {
 }
 
 /* proof: what_is_shown_holds_no_control_character
- * bound: N=6 (bytes of the text)
+ * bound: N=3 (bytes of the text)
  * small: N=2
  * unwind: 4*N+2
  * fault: src/base/bytes.c: step > 0 && !st_utf8_is_control(code)
@@ -169,7 +169,7 @@ void what_is_shown_holds_no_control_character(void) {
 }
 
 /* proof: pieces_are_the_whole_text
- * bound: N=12 (characters), brief N=3
+ * bound: N=5 (characters), brief N=3
  * fault: src/base/bytes.c: rest.data + i + 1, rest.len - i - 1
  * with: rest.data + i + 1, rest.len - i
  * fault: src/base/bytes.c: cutter->done = i == rest.len
@@ -195,7 +195,7 @@ void pieces_are_the_whole_text(void) {
 }
 
 /* proof: trimming_takes_blanks_alone
- * bound: N=16 (characters), brief N=4
+ * bound: N=6 (characters), brief N=4
  * fault: src/base/bytes.c: text.len > 0 && is_blank(text.data[0])
  * with: is_blank(text.data[0])
  */
@@ -213,7 +213,7 @@ void trimming_takes_blanks_alone(void) {
 }
 
 /* proof: a_span_is_as_long_as_it_can_be
- * bound: N=16 (characters, all classes), brief N=4
+ * bound: N=6 (characters, all classes), brief N=4
  * fault: src/base/bytes.c: if ((all & class) == 0) break;
  * with: if (all == 0) break;
  */
@@ -232,7 +232,7 @@ void a_span_is_as_long_as_it_can_be(void) {
 }
 
 /* proof: secrets_are_equal_when_all_bytes_are
- * bound: N=64 (bytes), brief N=9
+ * bound: N=20 (bytes), brief N=9
  * small: N=17
  * fault: src/base/bytes.c: differ |= p ^ q
  * with: differ = p ^ q

