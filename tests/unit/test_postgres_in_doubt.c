@@ -248,7 +248,7 @@ static void what_cannot_be_found_out_is_in_doubt(void **state) {
   st_store_status status = ST_STORE_OK;
   unsigned n = 3;
   measure(carried);
-  for (; n < 10 && status != ST_STORE_IN_DOUBT; n++) {
+  for (; n < 60 && status != ST_STORE_IN_DOUBT; n++) {
     assert_ok(create(n));
     arm(TO_CLIENT, carried[TO_CLIENT] - 1, true);
     status = end(n);
