@@ -18,6 +18,7 @@ bool st_network_read(subtoken_text text, st_network *network) {
   memset(network, 0, sizeof *network);
   memcpy(address, host.data, host.len);
   address[host.len] = '\0';
+  if (strlen(address) != host.len) return false; /* a NUL, where inet_pton would stop */
   int64_t most = 128, least = 0, count = 128;
   if (inet_pton(AF_INET, address, &four) == 1) {
     network->address[10] = network->address[11] = 0xFF;

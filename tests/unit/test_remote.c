@@ -46,6 +46,14 @@ static void spellings_of_an_address_are_read(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) must_be(rows[i][0], rows[i][1]);
 }
 
+static void a_nul_is_no_part_of_an_address(void **state) {
+  (void)state;
+  st_network network;
+  assert_true(st_network_read(ST_TEXT("::1"), &network));
+  assert_false(st_network_read(ST_TEXT("::1\0"), &network));
+  assert_false(st_network_read(ST_TEXT("10.0.0.1\0x"), &network));
+}
+
 /* An empty element is none; a header with nothing in it neither. */
 static void an_empty_element_is_none(void **state) {
   (void)state;
@@ -130,6 +138,7 @@ static int set_up(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(spellings_of_an_address_are_read),
+      cmocka_unit_test(a_nul_is_no_part_of_an_address),
       cmocka_unit_test(an_empty_element_is_none),
       cmocka_unit_test(an_unnamed_client_is_unknown),
       cmocka_unit_test(only_a_trusted_proxy_is_believed),
