@@ -93,12 +93,9 @@ void a_text_that_is_read_is_a_date(void) {
 
 /* proof: a_duration_is_at_most_the_largest_time
  * bound: N=8 (characters), brief N=4
- * small: N=19
  * checks: conversion
- * fault: src/base/date.c: SUBTOKEN_TIME_MAX / scale
- * with: SUBTOKEN_TIME_MAX
- * fault: src/base/date.c: text.len > 16
- * with: text.len > 20
+ * fault: src/base/date.c: if (c < '0' || c > '9') return false;
+ * with: if (c < '0') return false;
  */
 void a_duration_is_at_most_the_largest_time(void) {
   FOR_EACH_LENGTH(len, 0, N) {
