@@ -21,6 +21,8 @@ def is_run(file, name):
         return re.search(r"^@test\ndef %s\(" % name, text, re.M) or re.search(r"^def %s\(" % name, text, re.M) and re.search(r"test\(%s\)" % name, text)
     if file.endswith(".mjs"):
         return re.search(r"[\"'`]%s[\"'`]" % name, text)
+    if file.startswith("constant_time/"):
+        return re.search(r"^static bool %s\(" % name, text, re.M) and re.search(r"CASE\(%s\)|report\(%s\(" % (name, name), text)
     defined = re.search(r"^(static )?void %s\(void \*\*" % name, text, re.M)
     return defined and len(re.findall(r"\b%s\b" % name, text)) > 1
 
