@@ -603,14 +603,14 @@ endif
 CLANG_LIB = $(shell $(lastword $(CC)) -print-file-name=lib/linux)
 $(B)/fuzz/fuzz_nginx: fuzz/fuzz_nginx.c fuzz/nginx_driver.h $(B)/fuzz/nginx_driver.so $(B)/fuzz/nginx_module.so $(LIB_OBJ) $(TP_MBEDTLS)
 	@printf '  FUZZ    %s\n' $@
-	@$(CC) $(CPPFLAGS) -DFUZZ_ASAN='"$(CLANG_LIB)/libclang_rt.asan-$(firstword $(subst -, ,$(MACHINE))).so"' $(CFLAGS) -MMD -MP \
-		-o $@ $< $(SAN) $(LIB_OBJ) $(TP_MBEDTLS)
+	@$(CC) $(CPPFLAGS) -DFUZZ_ASAN='"$(CLANG_LIB)/libclang_rt.asan-$(firstword $(subst -, ,$(MACHINE))).so"' $(CFLAGS) -MMD -MP -o $@ $< \
+		$(SAN) $(LIB_OBJ) $(TP_MBEDTLS)
 
 $(B)/fuzz/nginx_module.so: fuzz/nginx_pool.c $(NGINX_OBJ) $(B)/libsubtoken.a
 	@mkdir -p $(@D)
 	@printf '  LD      %s\n' $@
-	@$(CC) $(CPPFLAGS) $(NGINX_INCLUDES) $(CFLAGS) -shared -Wl,--wrap=ngx_palloc,--wrap=ngx_pnalloc,--wrap=ngx_pcalloc \
-		-o $@ $< $(NGINX_OBJ) -Wl,--exclude-libs,ALL $(B)/libsubtoken.a
+	@$(CC) $(CPPFLAGS) $(NGINX_INCLUDES) $(CFLAGS) -shared -o $@ $< -Wl,--wrap=ngx_palloc,--wrap=ngx_pnalloc,--wrap=ngx_pcalloc \
+		$(NGINX_OBJ) -Wl,--exclude-libs,ALL $(B)/libsubtoken.a
 
 $(B)/fuzz/nginx_driver.so: fuzz/nginx_driver.c fuzz/nginx_driver.h $(LIB_OBJ) $(TP_MBEDTLS) | $(NGINX_CONF)
 	@mkdir -p $(@D)

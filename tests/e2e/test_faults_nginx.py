@@ -158,7 +158,9 @@ def check(site, ask_of, given, answer, seen, failing):
             hold(sub == "", "an identity where there is none")
         else:
             hold(ask_of.status == 200, "it was passed on")
-            wanted = sub_of_key(given.partition(": ")[2]) if given and "KEY-" in given else sub_of(site.token)
+            # By the credential that came with it: what an earlier question began may come late.
+            asked = dict((n.lower(), v) for n, v in each["headers"]).get("authorization", "")
+            wanted = sub_of_key("Bearer " + asked.split(" ")[-1]) if "KEY-" in asked else sub_of(site.token)
             hold(sub == wanted and "access_token" not in each["target"], "another identity")
 
 
