@@ -21,13 +21,11 @@ done
 mkdir "$tree/third_party/src"
 for part in third_party/src/*; do [ "$part" = third_party/src/tmp ] || cp -a "$part" "$tree/third_party/src/"; done
 
-targets=all
+targets=deps
 for file in "$@"; do
 	case $file in
-	ngx_http_*) targets="$targets nginx-module" ;;
-	haproxy/*) targets="$targets haproxy-module" ;;
-	mod_*) targets="$targets apache-module" ;;
 	wasm/*) targets="$targets wasm" ;;
+	*) targets="$targets build/$file" ;;
 	esac
 done
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES || true
