@@ -666,7 +666,7 @@ bench-policy: bench-programs
 
 bench-smoke:
 	@$(MAKE) --no-print-directory bench BRIEF=1
-	@$(MAKE) --no-print-directory bench-against BRIEF=1 REV=HEAD^
+	@$(MAKE) --no-print-directory bench-against BRIEF=1 REV=HEAD
 
 # Ratios to another revision: make bench-against REV=66f4f9f, or the revision as the next word.
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)

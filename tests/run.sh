@@ -3,7 +3,7 @@
 # every one of all builds, the unit tests of BUILD, these and the quickest end-to-end files, or those
 # that run on AArch64. Each prints TAP,
 # or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
-# JOBS of them (two more than there are processors: most of them wait) run at a time, of the heavy ones one.
+# JOBS of them (three more than there are processors: most of them wait) run at a time, of the heavy ones one.
 # What fails while all run is run once more at the end, by itself: what then passes is not counted as
 # a failure but named as unsteady, for somebody to look at; of more than three no second run is made.
 # The last lines name what failed. ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
@@ -15,7 +15,7 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
-jobs=${JOBS:-$(($(nproc) + 2))}
+jobs=${JOBS:-$(($(nproc) + 3))}
 passed=0 failed=0 second_runs=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
