@@ -51,7 +51,7 @@ def the_commands_of_figures_are_there():
     targets = set(re.findall(r"^([a-z][a-z0-9-]*)\b[^:=\n]*:(?!=)", read("Makefile"), re.M))
     for where in (".github/SECURITY.md", "src/man/" + PAGE):
         text = read(where)
-        for line in re.findall(r"(?:`|^\.Dl |\.Li )make ((?:[A-Z_]+='[^']*' |[A-Z_]+=\S+ )*[a-z][a-z0-9-]*)", text, re.M):
+        for line in re.findall(r"(?:`|^\.Dl |\.Li )make ((?:[A-Z_]+='[^']*' |[A-Z_]+=\S+ )*[a-z][a-z0-9_-]*)", text, re.M):
             target = line.split()[-1]
             assert target in targets or any(target.startswith(p) for p in ("e2e-", "check-", "bench-")), (where, target)
             if target.startswith("e2e-"):
