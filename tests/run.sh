@@ -3,7 +3,7 @@
 # every one of all builds, the unit tests of BUILD, these and the quickest end-to-end files, or those
 # that run on AArch64. Each prints TAP,
 # or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
-# JOBS of them (three more than there are processors: most of them wait) run at a time, of the heavy ones one.
+# JOBS of them (two more than there are processors: most of them wait) run at a time, of the heavy ones one.
 # What fails while all run is run once more at the end, by itself: what then passes is not counted as
 # a failure but named as unsteady, for somebody to look at; of more than three no second run is made.
 # The last lines name what failed. ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
@@ -15,7 +15,7 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
-jobs=${JOBS:-$(($(nproc) + 3))}
+jobs=${JOBS:-$(($(nproc) + 2))}
 passed=0 failed=0 second_runs=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -27,10 +27,10 @@ report() {
 	bad=$(grep '^not ok ' "$log" | grep -vc '# SKIP') # cmocka says "not ok" of what it skips
 	if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
 	if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi # a program that tests nothing
-	printf '%-44s %5d passed %3d failed %4d s\n' "$name" "$ok" "$bad" "$4"
+	printf '%-44s %5d passed %3d failed %4d s, %s of a processor\n' "$name" "$ok" "$bad" "$4" "$(sed -n 's/^# processor: //p' "$log" | tail -n 1)"
 	grep '# SKIP' "$log" | sed 's/^/    /'
 	if [ "$bad" -gt 0 ]; then
-		grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
+		grep -vE '^(ok |# processor: )' "$log" | tail -n 60 | sed 's/^/    /'
 	fi
 }
 
@@ -75,7 +75,12 @@ finish() {
 }
 
 start() { # NAME COMMAND...
-	(exec >"$logs/$BASHPID" 2>&1 </dev/null; shift; exec "$@") &
+	(
+		exec >"$logs/$BASHPID" 2>&1 </dev/null
+		shift
+		TIMEFORMAT='# processor: %1U+%1S s'
+		time "$@"
+	) &
 	names[$!]=$1 began[$!]=$SECONDS commands[$!]=$(printf '%q ' "${@:2}")
 }
 
@@ -175,7 +180,7 @@ all)
 		case " $sanitized " in *" $t "*) end_to_end build/asan "$t" ;; *) end_to_end build "$t" ;; esac
 	done
 	# What the store decides, on the other one.
-	for name in admin audit exchanges faults_commands faults_serve housekeeping keys kill property revocations users; do on_postgres build "$name"; done
+	for name in admin audit exchanges housekeeping keys kill property revocations users; do on_postgres build "$name"; done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these and load do not.
 	end_to_end build/tsan held_requests

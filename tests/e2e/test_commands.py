@@ -141,8 +141,8 @@ def what_is_refused_exits_with_1():
         (["secret", "retire", "nobody"], ""), (["secret", "promote", "nobody"], ""),
         (["secret", "retire", "-"], ""), (["secret", "retire", "-", "--force"], ""),
         (["issue"], other + key["key"][36:]), (["issue"], key["key"].lower()),
-        (["issue"], key["key"][:-1]), (["issue"], token[:-2] + "AA"),
-        (["issue", "--expire", "2020-01-01T00:00:00Z"], key["key"]), (["verify"], token[:-2] + "AA"),
+        (["issue"], key["key"][:-1]), (["issue"], forged(token)),
+        (["issue", "--expire", "2020-01-01T00:00:00Z"], key["key"]), (["verify"], forged(token)),
         (["issue", "--permissions", ",".join("p%d" % i for i in range(65))], key["key"]),
         (["issue", "--urls", ",".join("/p%d" % i for i in range(65))], key["key"]),
         (["inspect"], "garbage"), (["inspect"], "a.b.c"), (["inspect"], "." * 100)]:

@@ -364,7 +364,7 @@ def a_command_revokes_a_token_and_what_was_made_of_it():
         assert "token.revoke" in run("audit", data=server.data, check=0)[1]
         # Each line by itself; the worst decides the exit status.
         run("key", "delete", make_key(server.data)["id"], data=server.data, check=0)
-        code, out, err = run("revoke", data=server.data, stdin="\n".join((token, "x.y.z", key["key"], token[:-3] + "AAA")))
+        code, out, err = run("revoke", data=server.data, stdin="\n".join((token, "x.y.z", key["key"], forged(token))))
         assert code == 1 and out == tid(token) + " is revoked\n", (out, err)
         assert "line 2: not a subtoken of this ring: malformed" in err and "line 3: this is a whole key" in err
         assert "line 4: not a subtoken of this ring: mac" in err and key["key"][37:] not in err

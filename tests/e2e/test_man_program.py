@@ -353,7 +353,7 @@ def what_a_route_needs_is_decided_so():
             (token, "GET", "/v2/characters/Zed", '403 Bearer error="insufficient_scope"'),
             (token, "GET", "/v2/nowhere", '403 Bearer error="insufficient_scope"'),
             ("", "GET", "/v2/nowhere", "401 Bearer"), ("", "GET", "/v2/account/bank", "401 Bearer"),
-            (token[:-2] + "AA", "GET", "/v2/nowhere", '401 Bearer error="invalid_token"'),
+            (forged(token), "GET", "/v2/nowhere", '401 Bearer error="invalid_token"'),
             ("", "GET", "/v2/items", "200 -"), ("x", "GET", "/v2/items", "200 -"), ("", "GET", "/v2/items/..", "400 -")]
     lines = "".join("{%s, %s, %s},\n" % tuple(map(text, a[:3])) for a in asks)
     p = build("#include <stdio.h>\n#include <time.h>\n" + c_of("subtoken_edges.7", "int decide(") + """

@@ -89,7 +89,7 @@ def exercise(server):
     curl(server.url + "/v2/createsubtoken", *bearer("nonsense"))
     for url, method in (("/v2/account", "GET"), ("/v2/account?q", "GET")):
         curl(server.url + "/v2/authorize", *bearer(token), "-H", "X-Original-URI: " + url, "-H", "X-Original-Method: " + method)
-    curl(server.url + "/v2/authorize", *bearer(token[:-4] + "AAAA"), "-H", "X-Original-URI: /", "-H", "X-Original-Method: GET")
+    curl(server.url + "/v2/authorize", *bearer(forged(token)), "-H", "X-Original-URI: /", "-H", "X-Original-Method: GET")
     curl(server.url + "/v2/keys/01234567-89AB-CDEF-0123-456789ABCDEF", *bearer(key))
     with http_client(server) as c:
         c.request("GET", "/v2/revocations", headers={"Authorization": "Bearer " + key})

@@ -54,7 +54,7 @@ def reloads_under_load_fail_no_request():
     page(n)
     with n:
         good = n.token()
-        tokens = [(good, (200,)), (good[:-4] + "AAAA", (401,)), ("key", (401,)), (n.token("--urls", "/b"), (403,))]
+        tokens = [(good, (200,)), (forged(good), (401,)), ("key", (401,)), (n.token("--urls", "/b"), (403,))]
         count = 3000 if SANITIZER else 12000
         running, wrong, enough, left = storm(n, count, tokens)
         reloads = 0
@@ -89,7 +89,7 @@ def no_memory_is_lost():
     page(n)
     with n:
         good = n.token()
-        tokens = [(good, (200,)), (good[:-4] + "AAAA", (401,)), ("KEY", (200,)), (n.token("--urls", "/b"), (403,))]
+        tokens = [(good, (200,)), (forged(good), (401,)), ("KEY", (200,)), (n.token("--urls", "/b"), (403,))]
         marks = []
         for part in range(4):
             running, wrong, enough, left = storm(n, count // 4, tokens)

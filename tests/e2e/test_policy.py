@@ -195,7 +195,7 @@ def verify_says_which_route_decided():
     full = issue(data, key, "--permissions", "account,inventories,extra")
     less = issue(data, key, "--permissions", "account")
     there = issue(data, key, "--permissions", "account", "--urls", "/v2/account/bank")
-    bad = full[:-2] + "AA"
+    bad = forged(full)
     good = "good until .{20}; line "
     bank = "line 2 of the policy needs \\[account, inventories\\]"
     denied = ": no route of the policy has this path, and its default is deny"
@@ -320,7 +320,7 @@ def verify_asks_the_store_for_what_the_policy_needs():
     for target, status in (("/nowhere", 503), ("/v2/tokeninfo", 503), ("/v2/items", 200), ("//", 400)):
         out = run("verify", *ask, "--url", target, data=other, stdin=token)[1]
         assert json.loads(out).get("status", 200) == status, (target, out)
-    out = run("verify", *ask, "--url", "/nowhere", data=other, stdin=token[:-2] + "AA")[1]
+    out = run("verify", *ask, "--url", "/nowhere", data=other, stdin=forged(token))[1]
     assert json.loads(out)["status"] == 401
 
 

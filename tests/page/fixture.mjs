@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMissing } from './install.mjs';
 
 export const here = dirname(fileURLToPath(import.meta.url));
 export const program = resolve(process.argv[2] ?? join(here, '../../build/subtoken'));
@@ -45,17 +46,8 @@ export function scratch() {
 // ---- packages from npm ----
 
 // What is installed is used; npm is asked only for what is not, by one test while the others wait.
-function isMissing() {
-  const wanted = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).dependencies;
-  return Object.entries(wanted).some(([name, version]) => {
-    const path = join(here, 'node_modules', name, 'package.json');
-    return !existsSync(path) || JSON.parse(readFileSync(path, 'utf8')).version !== version;
-  });
-}
-
 if (isMissing()) {
-  const npm = ['npm', 'ci', '--silent', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  const made = spawnSync('flock', [join(here, 'package.json'), ...npm], { cwd: here, encoding: 'utf8' });
+  const made = spawnSync('flock', [join(here, 'package.json'), process.execPath, join(here, 'install.mjs')], { encoding: 'utf8' });
   if (isMissing()) {
     console.log(`not ok 1 - ${file}: npm ci in tests/page: ${made.stderr || made.error}`);
     process.exit(1);

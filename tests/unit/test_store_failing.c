@@ -482,7 +482,7 @@ static void assert_holds(const change *c, unsigned n, long nth, st_store_status 
 static void fail_changes(unsigned kinds, long burst) {
   unsigned n = 0;
   bool all = kind->make == make_folder || failing_step(2) == 1;
-  long step = failing_step(kind->make == make_folder ? 3 : 5);
+  long step = failing_step(kind->make == make_folder ? 3 : 11);
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     const change *c = &changes[i];
     if (!all && !c->brief) continue;

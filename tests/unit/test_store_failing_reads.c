@@ -377,7 +377,7 @@ static void fail_questions(long burst) {
     st_store_status status = ST_STORE_FAILED;
     uint64_t answered = 0;
     FAILING_EACH(
-        kinds, burst == 0 ? 1 : failing_step(5),
+        kinds, burst == 0 ? 1 : failing_step(11),
         {
           failing_end();
           q->prepare(n += 8);
@@ -428,7 +428,7 @@ static void a_store_is_opened_or_not(void **state) {
   unsigned kinds = kinds_of_store();
   make_key(1, "", "a");
   FAILING_EACH(
-      kinds, failing_step(3),
+      kinds, failing_step(7),
       {
         st_store *other = (st_store *)error;
         error[0] = '\0';
@@ -449,7 +449,7 @@ static void a_store_is_made_or_not(void **state) {
   (void)state;
   char beside[sizeof location];
   unsigned kinds = kinds_of_store() & ~(unsigned)FAIL_PREPARE;
-  long step = failing_step(kind->make == make_folder ? 3 : 13);
+  long step = failing_step(kind->make == make_folder ? 3 : 29);
   kind->locate(1, beside);
   int files = count_files();
   FAILING_EACH(

@@ -93,7 +93,8 @@ export function installPackages() {
 
 export function isMissing() {
   const wanted = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).dependencies;
-  return Object.entries(wanted).some(([name, version]) => {
+  // npm writes .package-lock.json when all else is there.
+  return !existsSync(join(here, 'node_modules', '.package-lock.json')) || Object.entries(wanted).some(([name, version]) => {
     const path = join(here, 'node_modules', name, 'package.json');
     return !existsSync(path) || JSON.parse(readFileSync(path, 'utf8')).version !== version;
   });
