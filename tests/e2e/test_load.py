@@ -756,7 +756,7 @@ def a_log_that_cannot_be_written_stops_nothing():
     s.stop()
     lines = [json.loads(l) for l in open(where).read().splitlines()]
     dropped = sum(l["count"] for l in lines if l["event"] == "log_dropped")
-    assert dropped >= 20 and lines[-1]["event"] == "stopping", (dropped, lines)
+    assert dropped >= 20 and "stopping" in [l["event"] for l in lines], (dropped, lines)
     # listening, 25 requests, reloaded, stopping: each is there or counted.
     assert dropped + sum(l["event"] != "log_dropped" for l in lines) == 28, (dropped, lines)
 
