@@ -137,15 +137,7 @@ class Site:
         """Full for a while; and what asks for room is told so."""
         self.filled = time.monotonic()
         self.full.set()
-        filler = os.path.join(self.disk, "filler")
-        fd = os.open(filler, os.O_CREAT | os.O_WRONLY, 0o600)
-        for block in (65536, 4096, 512, 1):
-            try:
-                while True:
-                    os.write(fd, b"x" * block)
-            except OSError:
-                pass
-        os.close(fd)
+        filler = fill_disk(self.disk)
         calm()
         os.remove(filler)
         self.freed = time.monotonic()

@@ -82,6 +82,20 @@ def private_file(text, name="file"):
     return path
 
 
+def fill_disk(folder):
+    """To the last byte; the file that does it."""
+    filler = os.path.join(folder, "filler")
+    fd = os.open(filler, os.O_CREAT | os.O_WRONLY, 0o600)
+    for block in (65536, 4096, 512, 1):
+        try:
+            while True:
+                os.write(fd, b"x" * block)
+        except OSError:
+            pass
+    os.close(fd)
+    return filler
+
+
 def db_of(data):
     return os.path.join(data, "subtoken.db")
 

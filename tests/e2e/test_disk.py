@@ -145,15 +145,7 @@ def a_full_disk_is_an_error_and_loses_nothing():
             key = make_key(data)
             token = client.make(key["key"])
             assert client.ask("/readyz")[0] == 200
-            filler = os.path.join(disk, "filler")
-            fd = os.open(filler, os.O_CREAT | os.O_WRONLY)
-            for block in (65536, 4096, 512, 1):
-                try:
-                    while True:
-                        os.write(fd, b"x" * block)
-                except OSError:
-                    pass
-            os.close(fd)
+            filler = fill_disk(disk)
             have = objects(run("key", "list", "--json", data=data)[1])
             ring = digest(secrets_of(data))
             full = 0
