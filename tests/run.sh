@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh [all], run.sh unit BUILD, run.sh quick BUILD, run.sh aarch64 - runs test programs and counts:
-# every one of all builds, the unit tests of BUILD, these and the quickest end-to-end files, or those
+# run.sh all PROGRAM..., run.sh unit BUILD, run.sh quick BUILD, run.sh aarch64 - runs test programs and counts:
+# every one of all builds and of the build for users these unit tests, the unit tests of BUILD, these and the quickest end-to-end files, or those
 # that run on AArch64. Each prints TAP,
 # or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
 # JOBS of them (two more than there are processors: most of them wait) run at a time, of the heavy ones one.
@@ -140,8 +140,7 @@ quick='audit authorize clients commands config exchanges keys listen process use
 
 # Files that ask most of the program's own code run under the address sanitizer; what the store
 # decides also as users have it, on PostgreSQL (below). Every other file runs as users have it.
-sanitized='audit authorize clients config exchanges http keys listen process property'
-sanitized+=' revocations ring store_commands user_commands users'
+sanitized='audit authorize clients config exchanges http keys listen process property ring user_commands'
 
 # The library's own tests, on the other kind of machine: all, or those that take seconds there.
 aarch64='bytes claims cpu decide hmac issue json jws narrow property ring sized url vector verify'
@@ -164,11 +163,7 @@ quick)
 all)
 	second_runs=3
 	unit build/asan
-	# The optimised build of what the sanitizers have not seen already in many rounds.
-	for t in tests/unit/test_*.c; do
-		t=$(basename "$t" .c)
-		case $t in test_store_* | test_sqlite_* | test_postgres_*) ;; *) program "build/tests/$t" "build/tests/$t" ;; esac
-	done
+	for t in "${@:2}"; do program "$t" "$t"; done
 	for build in build build/tsan; do end_to_end "$build" load; done
 	end_to_end build/asan store
 	end_to_end build/asan issuers
