@@ -472,7 +472,7 @@ deps-mutation: deps deps-cmocka
 	@sh third_party/apt.sh python3-clang-14 libclang-common-14-dev
 
 .PRECIOUS: $(MUTATION)/%.c $(MUTATION)/%.o $(MUTATION)/tests/%.o
-$(MUTATION)/%.c: %.c tests/mutation/mutate.py tests/mutation/expressions.py
+$(MUTATION)/%.c: %.c tests/mutation/mutate.py tests/mutation/expressions.py | $(TP_STAMP)
 	@mkdir -p $(@D)
 	@/usr/bin/python3 tests/mutation/mutate.py $< $@ -std=gnu11 $(X86_FLAGS) $(CPPFLAGS)
 

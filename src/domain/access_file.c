@@ -403,7 +403,6 @@ bool st_access_file_start(st_access_file *file, char *text, size_t len) {
   r.file = file;
   bool good = access_file_begin(&r, len) && read_file(&r);
   file->text = text;
-  file->len = len;
   file->next = good ? file->first : 0;
   file->done = good && file->first == 0;
   if (!good) file->count = 0;

@@ -34,7 +34,6 @@ typedef struct st_access_entry {
 
 typedef struct st_access_file {
   char *text;
-  size_t len;
   uint32_t first, next, last; /* offsets of entries in the text; 0 is none */
   size_t count;               /* entries of the file */
   bool done;                  /* the whole file was good, and all entries were given out */

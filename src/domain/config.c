@@ -51,7 +51,9 @@ bool st_config_trusts(const st_settings *settings, subtoken_text address) {
   return false;
 }
 
-/* One reader a kind of value; each answers what the value must be, or NULL. */
+/* One reader a kind of value; each answers what the value must be, or NULL. The settings that it
+ * gets are the defaults but for what has been read, each name once.
+ */
 
 static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_t least,
                                     int64_t most) {
@@ -156,7 +158,6 @@ static const char *config_read_keys_per_owner(const cJSON *value, st_settings *s
 }
 
 static const char *config_read_audit_keep(const cJSON *value, st_settings *settings) {
-  settings->audit_keep = 0;
   if (cJSON_IsString(value) && strcmp(value->valuestring, "never") == 0) return NULL;
   return config_read_life(value, &settings->audit_keep, DAY, LIFE_MAX) == NULL
              ? NULL
@@ -165,7 +166,7 @@ static const char *config_read_audit_keep(const cJSON *value, st_settings *setti
 
 static const char *config_read_log(const cJSON *value, st_settings *settings) {
   const char *error = config_read_string(value, settings->log, sizeof settings->log);
-  if (error == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
+  if (st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
   return error;
 }
 
@@ -226,8 +227,6 @@ static const char *config_read_issuer(const cJSON *value, st_settings *settings)
 static const char *config_read_proxies(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
   if (!cJSON_IsArray(value)) return error;
-  settings->proxy_count = 0;
-  settings->trusts_unix = false;
   for (const cJSON *item = value->child; item != NULL; item = item->next) {
     if (cJSON_IsString(item) && strcmp(item->valuestring, ST_PEER_UNIX) == 0) {
       settings->trusts_unix = true;
@@ -244,7 +243,6 @@ static const char *config_read_proxies(const cJSON *value, st_settings *settings
 
 static const char *config_read_rate(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
-  settings->rate_per_second = 0;
   if (cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "off")) return NULL;
   const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(value, "per_second");
   const cJSON *burst = cJSON_GetObjectItemCaseSensitive(value, "burst");
@@ -299,8 +297,7 @@ static const char *config_read_permission_texts(const cJSON *value, st_settings 
       "must be an object of sentences by permission, such as {\"docs\":\"Read documents\"}: each "
       "of "
       "1 to 300 bytes without control characters, together at most 8 KiB";
-  st_writer writer =
-      st_writer_on(settings->permission_texts, sizeof settings->permission_texts - 1);
+  st_writer writer = st_writer_on(settings->permission_texts, sizeof settings->permission_texts);
   if (!cJSON_IsObject(value)) return error;
   st_write_char(&writer, '{');
   for (const cJSON *item = value->child; item != NULL; item = item->next) {
@@ -314,9 +311,7 @@ static const char *config_read_permission_texts(const cJSON *value, st_settings 
     st_json_write_string(&writer, text);
   }
   st_write_char(&writer, '}');
-  if (!st_writer_end(&writer)) return error;
-  settings->permission_texts[writer.len] = '\0';
-  return NULL;
+  return st_writer_end(&writer) ? NULL : error;
 }
 
 static const char *config_read_data_group(const cJSON *value, st_settings *settings) {

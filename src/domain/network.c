@@ -6,7 +6,17 @@
 #include <arpa/inet.h>
 
 #include "base/bytes.h"
-#include "base/date.h"
+
+/* The length of a prefix: one to three digits, and nothing else. */
+static bool network_read_bits(subtoken_text text, int64_t *bits) {
+  if (text.len < 1 || text.len > 3) return false;
+  *bits = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return false;
+    *bits = *bits * 10 + (text.data[i] - '0');
+  }
+  return true;
+}
 
 bool st_network_read(subtoken_text text, st_network *network) {
   char address[INET6_ADDRSTRLEN + 1];
@@ -28,7 +38,7 @@ bool st_network_read(subtoken_text text, st_network *network) {
     return false;
   }
   if (st_cut(&cutter, '/', &bits)) {
-    if (bits.len > 3 || !st_date_read_duration(bits, &count)) return false;
+    if (!network_read_bits(bits, &count)) return false;
     count += least;
   }
   if (!cutter.done || count > most) return false;

@@ -41,10 +41,9 @@ static uint32_t search_lower(uint32_t c) {
 static size_t search_fold_wide(const char *text, size_t len, char *out) {
   uint32_t c;
   size_t taken = st_utf8_next(text, len, &c);
-  if (taken != 2) {
-    taken = taken > 0 ? taken : 1;
-    memcpy(out, text, taken);
-    return taken;
+  if (taken != 2) { /* byte by byte: none of the following begins two */
+    out[0] = text[0];
+    return 1;
   }
   c = search_lower(c);
   out[0] = (char)(0xC0 | c >> 6);

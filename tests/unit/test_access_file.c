@@ -164,6 +164,7 @@ static void errors_name_line_and_column(void **state) {
       {"[]", 1, 1, "the file must be an object"},
       {"{}", 1, 2, "permission_map is missing"},
       {"{\n\"x\":1\n}", 3, 1, "permission_map is missing"},
+      {"\n{}", 2, 2, "permission_map is missing"},
       {"{\"permission_map\":[", 1, 20, "unexpected end"},
       {"{\"permission_map\":1}", 1, 19, "must be an array or an object"},
       {"{\"permission_map\":\"x\"}", 1, 19, "must be an array or an object"},
@@ -258,6 +259,69 @@ static void errors_name_line_and_column(void **state) {
     CHECK(file.count == 0 && !file.done && !st_access_file_next(&file, &entry) && !file.done,
           "row %zu gives entries", i);
   }
+}
+
+/* Nothing else is wrong with these. */
+static void one_fault_is_enough(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      MAP("[\"a\",{\"password_hash_b64\":\"*\",\"password_salt_b64\":\"" SALT
+          "\",\"allowed_apis\":[]}]"),
+      MAP("[\"*\",{\"password_hash_b64\":\"" HASH "\",\"allowed_apis\":[]}]"),
+      MAP("[\"a\",{\"password_hash_b64\":\"AAAA\",\"password_salt_b64\":\"" SALT
+          "\",\"allowed_apis\":[]}]"),
+      MAP("[\"a\",{\"password_hash_b64\":\"" HASH
+          "\",\"password_salt_b64\":\"*\",\"allowed_apis\":[]}]"),
+      MAP("[\"a\",{" SECRETS ",\"allowed_apis\":[\"a b\"]}]"),
+      MAP("[\"a\",{" SECRETS ",\"allowed_apis\":[\"x\",\"a b\",\"y\"]}]"),
+      MAP("[\"a:b\"," USER "]"),
+      MAP("[\"a\"," USER "],[\"a\"," USER "]"),
+      "{\"permission_map\":{\"a\":{}}}",
+      "{\"permission_map\":{\"a\":{},\"b\":" USER "}}",
+      "{\"permission_map\":{\"a:b\":" USER "}}",
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(!start(rows[i]) && file.error[0] != '\0', "row %zu", i);
+    CHECK(file.count == 0 && !st_access_file_next(&file, &entry), "row %zu gives entries", i);
+  }
+}
+
+/* An error outside of an entry names none, even when one came before. */
+static void an_error_names_the_entry_that_it_is_in(void **state) {
+  (void)state;
+  assert_false(start(MAP("[\"a\"," USER "],1")));
+  assert_string_equal(file.error, "an entry must be an array of a login and an object");
+  assert_false(start(MAP("[\"a\"," USER "]") "x"));
+  assert_string_equal(file.error, "unexpected text after the object");
+}
+
+/* A hash of ends of lines: what is noted over an entry is not counted as lines of the file. */
+static void what_is_noted_has_no_lines(void **state) {
+  (void)state;
+  assert_false(
+      start(MAP("[\"a\",{\"password_hash_b64\":\"CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=\","
+                "\"password_salt_b64\":\"CgoK\",\"allowed_apis\":[]}],\n1")));
+  assert_int_equal(file.line, 2);
+  assert_int_equal(file.column, 1);
+}
+
+/* The key of an entry in the tree, as it is noted: of the one that has that number. */
+static uint64_t noted_key(const char *string, int number) {
+  enum { KEY = 12 };
+  assert_true(start(string));
+  for (int i = 0; i <= number; i++) assert_true(st_access_file_next(&file, &entry));
+  return st_load64((const uint8_t *)entry.login.data + entry.login.len + KEY);
+}
+
+/* So that nobody can prepare a file whose tree is a list: of the login and of the whole file. */
+static void the_order_of_the_tree_is_nobodys_to_choose(void **state) {
+  (void)state;
+  static const char two[] = MAP("[\"a\"," USER "],[\"b\"," USER "]");
+  uint64_t first = noted_key(two, 0);
+  assert_true(first != 0 && first == noted_key(two, 0));
+  assert_true(first != noted_key(two, 1));
+  assert_true(first != noted_key(MAP("[\"a\"," USER "],[\"c\"," USER "]"), 0));
+  assert_true(first != noted_key(MAP("[\"a\"," USER "],[\"b\"," USER "]") " ", 0));
 }
 
 /* ---- large ones ---- */
@@ -386,6 +450,10 @@ int main(void) {
       TEST(the_documented_example_is_read),
       TEST(variants_are_read),
       TEST(errors_name_line_and_column),
+      TEST(one_fault_is_enough),
+      TEST(an_error_names_the_entry_that_it_is_in),
+      TEST(what_is_noted_has_no_lines),
+      TEST(the_order_of_the_tree_is_nobodys_to_choose),
       TEST(a_username_has_256_bytes_at_most),
       TEST(a_hundred_thousand_users_are_read),
       TEST(an_object_has_a_limited_number_of_users),

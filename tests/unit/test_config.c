@@ -59,6 +59,8 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_string_equal(settings.store, "");
   assert_true(settings.store_staleness == 1);
   assert_true(settings.store_cache == 64);
+  assert_true(settings.metrics);
+  assert_int_equal(settings.metrics_listen.kind, ST_LISTEN_NONE);
 }
 
 static void sentences_of_permissions_are_kept_as_json(void **state) {
@@ -95,6 +97,62 @@ static void settings_start_from_the_defaults(void **state) {
   assert_true(st_config_read(ST_TEXT("{\"threads\":8}"), &settings, error));
   assert_true(settings.leeway == 60);
   assert_true(settings.threads == 8);
+}
+
+/* The ends of what they may be; what is beyond is in the table of bad values. */
+static void ends_of_settings_are_read(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "{\"max_life\":3153600000}",
+      "{\"access_life\":1}",
+      "{\"access_life\":3153600000}",
+      "{\"refresh_life\":1}",
+      "{\"idle_timeout\":1}",
+      "{\"idle_timeout\":3600}",
+      "{\"refresh_retry\":60}",
+      "{\"sessions_per_key\":1}",
+      "{\"sessions_per_key\":100000}",
+      "{\"keys_per_owner\":1000000}",
+      "{\"store_staleness\":1}",
+      "{\"store_staleness\":60}",
+      "{\"rate\":{\"per_second\":1000000,\"burst\":1000000}}",
+      "{\"credentials\":[\"bearer\"],\"basic_challenge\":false}",
+      "{\"metrics\":false}",
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) must_read(rows[i]);
+  assert_false(settings.metrics);
+}
+
+/* As much as the page can get, and a byte more. */
+static void sentences_fill_their_room(void **state) {
+  (void)state;
+  static char text[2 * ST_PERMISSION_TEXTS_MAX];
+  for (int more = 0; more <= 1; more++) {
+    size_t left = ST_PERMISSION_TEXTS_MAX - 2 + (size_t)more; /* without the braces */
+    st_writer writer = st_writer_on(text, sizeof text);
+    st_write_literal(&writer, "{\"permission_texts\":{");
+    for (int i = 0; left > 0; i++) {
+      size_t len = left > 400 ? 200 : left > 200 ? left / 2 : left; /* of `"pNN":"…",` */
+      char member[256];
+      bool last = len == left;
+      memset(member, 'x', sizeof member);
+      memcpy(member, "\"p00\":\"", 7);
+      member[2] = (char)('0' + i / 10);
+      member[3] = (char)('0' + i % 10);
+      member[len - (last ? 1 : 2)] = '"';
+      if (!last) member[len - 1] = ',';
+      st_write(&writer, member, len);
+      left -= len;
+    }
+    st_write_literal(&writer, "}}");
+    assert_true(st_writer_end(&writer));
+    if (more == 0) {
+      must_read(text);
+      assert_int_equal(strlen(settings.permission_texts), ST_PERMISSION_TEXTS_MAX);
+    } else {
+      must_refuse(text, "line 1, column 2: \"permission_texts\" must be an object of sentences");
+    }
+  }
 }
 
 static void every_setting_is_read(void **state) {
@@ -217,7 +275,12 @@ static void a_bad_value_is_named(void **state) {
       {"max_life", "1e18", whole},
       {"max_life", "1e999", whole},
       {"access_life", "0", whole},
+      {"refresh_life", "0", whole},
       {"refresh_life", "\"x\"", whole},
+      {"refresh_retry", "61", whole},
+      {"sessions_per_key", "100001", count},
+      {"keys_per_owner", "1000001", count},
+      {"idle_timeout", "3601", whole},
       {"idle_timeout", "0", whole},
       {"credentials", "[]", forms},
       {"credentials", "\"bearer\"", forms},
@@ -227,6 +290,7 @@ static void a_bad_value_is_named(void **state) {
       {"credentials", "[1]", forms},
       {"credentials", "null", forms},
       {"credentials", "{\"bearer\":true}", forms},
+      {"credentials", "{\"a\":\"bearer\"}", forms},
       {"basic_challenge", "\"true\"", "must be true or false"},
       {"basic_challenge", "1", "must be true or false"},
       {"data_group", "\"www-data\"", "must be true or false"},
@@ -268,6 +332,7 @@ static void a_bad_value_is_named(void **state) {
       {"rate", "{\"per_second\":0,\"burst\":1}", rate},
       {"rate", "{\"per_second\":1,\"burst\":0}", rate},
       {"rate", "{\"per_second\":1000001,\"burst\":1}", rate},
+      {"rate", "{\"per_second\":1,\"burst\":1000001}", rate},
       {"rate", "{\"per_second\":1,\"burst\":1,\"more\":1}", rate},
       {"rate", "{\"per_second\":1,\"Burst\":1}", rate},
       {"rate", "[1,2]", rate},
@@ -275,6 +340,7 @@ static void a_bad_value_is_named(void **state) {
       {"trusted_proxies", "[1]", proxies},
       {"trusted_proxies", "[\"10.0.0.1\",\"host.example\"]", proxies},
       {"trusted_proxies", "[\"10.0.0.0/33\"]", proxies},
+      {"trusted_proxies", "[\"2001:db8::/1m\"]", proxies},
       {"trusted_proxies", "{}", proxies},
       {"trusted_proxies", "[\"unix:/run/x\"]", proxies},
   };
@@ -293,13 +359,10 @@ static void a_bad_value_is_named(void **state) {
 /* It is put in front of paths, and into JSON, as it is. */
 static void an_issuer_is_a_plain_https_url(void **state) {
   (void)state;
-  static const char *const good[] = {"https://a",
-                                     "https://auth.example",
-                                     "https://A-1.b:1",
-                                     "https://[::1]",
-                                     "https://[2001:db8::1]:65535",
-                                     "https://a/b",
-                                     "https://a:443/b/c.d~e_f-g!$&'()+,=:@"};
+  static const char *const good[] = {"https://a",       "https://auth.example",
+                                     "https://A-1.b:1", "https://[::1]",
+                                     "https://a:9080",  "https://[2001:db8::1]:65535",
+                                     "https://a/b",     "https://a:443/b/c.d~e_f-g!$&'()+,=:@"};
   static const char *const bad[] = {"",
                                     "https",
                                     "https:",
@@ -333,6 +396,8 @@ static void an_issuer_is_a_plain_https_url(void **state) {
                                     "https://a/../b",
                                     "https://a/b/..",
                                     "https://[::1",
+                                    "https://[::]",
+                                    "https://[/::1]",
                                     "https://::1",
                                     "https://[]",
                                     "https://a_b",
@@ -393,6 +458,8 @@ static void an_unknown_name_is_an_error(void **state) {
     memcpy(text + 2 + count, "\":1}", 5);
     must_refuse(text, "line 1, column 2: ");
     CHECK(strstr(error, "is not a setting") != NULL, "%d: %s", count, error);
+    CHECK((strstr(error, "\x7F") != NULL || strstr(error, "u007f") != NULL) == (count <= 32), "%d",
+          count);
   }
 }
 
@@ -482,6 +549,8 @@ static void a_network_holds_its_addresses(void **state) {
       {"2001:db8::/32", "2001:db8:ffff::1", true},
       {"2001:db8::/32", "2001:db9::1", false},
       {"2001:DB8::/33", "2001:db8:8000::", false},
+      {"8000::/1", "::1", false},
+      {"8000::/1", "ffff::", true},
       /* an IPv4 address and the same one mapped are one */
       {"::ffff:10.0.0.1", "10.0.0.1", true},
       {"10.0.0.1", "::ffff:10.0.0.1", true},
@@ -531,6 +600,10 @@ static void bad_networks_are_refused(void **state) {
       "2001:0db8:0000:0000:0000:0000:0000:0001:0002",
       "10.0.0.1/8x",
       "10.0.0.1/0x8",
+      "10.0.0.1/8s",
+      "::/1m",
+      "::/2h",
+      "::/0008",
       "1111:2222:3333:4444:5555:6666:255.255.255.255000000000",
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -558,6 +631,10 @@ static void only_listed_proxies_are_trusted(void **state) {
   assert_true(st_config_trusts(&settings, ST_TEXT("unix:")));
   assert_true(st_config_trusts(&settings, ST_TEXT("fe80::1%eth0")));
   assert_false(st_config_trusts(&settings, ST_TEXT("unknown")));
+  must_read("{\"trusted_proxies\":[\"::/0\"]}"); /* every address, and nothing else */
+  assert_true(st_config_trusts(&settings, ST_TEXT("192.0.2.1")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("unknown")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("unix:")));
   must_read("{\"trusted_proxies\":[\"unix:\"]}");
   assert_true(st_config_trusts(&settings, ST_TEXT("unix:")));
   assert_int_equal(settings.proxy_count, 0);
@@ -587,6 +664,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_object_is_the_defaults),
       cmocka_unit_test(sentences_of_permissions_are_kept_as_json),
+      cmocka_unit_test(sentences_fill_their_room),
+      cmocka_unit_test(ends_of_settings_are_read),
       cmocka_unit_test(settings_start_from_the_defaults),
       cmocka_unit_test(every_setting_is_read),
       cmocka_unit_test(other_forms_of_a_setting_are_read),

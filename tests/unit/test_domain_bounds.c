@@ -4,6 +4,8 @@
  */
 #include "support.h"
 
+#include <netinet/in.h>
+
 #include "domain/access_file.h"
 #include "domain/config.h"
 #include "domain/key.h"
@@ -56,7 +58,7 @@ static void a_key_is_written_with_all_its_members(void **state) {
   key.expires_at = ST_NEVER;
   key.disabled = true;
   key.used_at = key.rotated_at = key.old_until = NOW + 1;
-  snprintf(key.audience, sizeof key.audience, "web");
+  snprintf(key.audience, sizeof key.audience, "w");
   assert_string_equal(
       key_json(&key, "whole"),
       "{\"key\":\"whole\",\"id\":\"" ID
@@ -65,7 +67,7 @@ static void a_key_is_written_with_all_its_members(void **state) {
       "\"disabled\":true,\"disabled_by\":\"administrator\",\"state\":\"disabled\","
       "\"last_used_at\":\"2023-11-14T22:13:21Z\",\"sub\":\"sub\","
       "\"rotated_at\":\"2023-11-14T22:13:21Z\",\"old_until\":\"2023-11-14T22:13:21Z\","
-      "\"audience\":\"web\"}");
+      "\"audience\":\"w\"}");
   key.disabled_by_owner = true;
   assert_non_null(strstr(key_json(&key, NULL), "\"disabled_by\":\"owner\""));
 }
@@ -158,6 +160,9 @@ static void a_whole_key_has_two_ids(void **state) {
   assert_true(st_key_token_shaped(ST_TEXT("a.b.c")));
   assert_false(st_key_token_shaped(ST_TEXT("a.b")));
   assert_false(st_key_token_shaped(ST_TEXT("a.b.c.d")));
+  subtoken_text dots = exact_string("..");
+  assert_true(st_key_token_shaped(dots));
+  release(dots);
 }
 
 static void a_string_of_an_api_is_visible_and_no_key(void **state) {
@@ -174,6 +179,7 @@ static void a_string_of_an_api_is_visible_and_no_key(void **state) {
     bool good = c > 0x20 && c < 0x7F;
     CHECK(st_key_string_hash((subtoken_text){text, ST_API_STRING_MIN}, digest) == good, "%d", c);
   }
+  assert_false(st_key_string_hash(ST_TEXT(" 123456789abcdef"), digest));
   assert_false(st_key_string_hash(ST_TEXT(WHOLE), digest));
   assert_false(st_key_string_hash(ST_TEXT("aaaaaaaa.aaaaaaaaaaaaaaaaa.aaaaaaaaa"), digest));
   assert_true(st_key_string_hash(ST_TEXT("0123456789abcdef"), digest));
@@ -191,11 +197,11 @@ static void what_a_key_grants_is_what_its_row_has(void **state) {
   assert_true(st_text_is(subtoken_claims_text(&grant, grant.sub), "sub"));
   assert_int_equal(grant.permission_count, 2);
   assert_true(grant.every_url && grant.exp == NOW + 60 && grant.aud.len == 0);
-  snprintf(key.audience, sizeof key.audience, "web");
+  snprintf(key.audience, sizeof key.audience, "w");
   key.permissions[0] = '\0';
   assert_true(st_key_grant(&key, &grant));
   assert_int_equal(grant.permission_count, 0);
-  assert_true(subtoken_claims_has_audience(&grant, ST_TEXT("web")));
+  assert_true(subtoken_claims_has_audience(&grant, ST_TEXT("w")));
   /* Rows that nobody wrote. */
   snprintf(key.audience, sizeof key.audience, "w.b");
   assert_false(st_key_grant(&key, &grant));
@@ -227,9 +233,9 @@ static void a_token_is_of_the_session_that_it_names(void **state) {
   snprintf(key.parent, sizeof key.parent, "parent");
   assert_string_equal(st_key_root(&key), "parent");
   /* A token for an audience could be an edge's: only of a session for an audience. */
-  assert_true(st_claims_set_aud(&claims, ST_TEXT("web")));
+  assert_true(st_claims_set_aud(&claims, ST_TEXT("w")));
   assert_false(st_key_is_session_of(&key, &claims));
-  snprintf(key.audience, sizeof key.audience, "web");
+  snprintf(key.audience, sizeof key.audience, "w");
   assert_true(st_key_is_session_of(&key, &claims));
   claims.sid.len--;
   assert_false(st_key_is_session_of(&key, &claims));
@@ -242,18 +248,22 @@ static void a_token_is_listed_by_its_names(void **state) {
   memset(&claims, 0, sizeof claims);
   assert_true(st_claims_set_sub(&claims, ST_TEXT("sub")) &&
               st_claims_add_via(&claims, ST_TEXT("first")) &&
-              st_claims_set_aud(&claims, ST_TEXT("web")));
+              st_claims_set_aud(&claims, ST_TEXT("w")));
   claims.exp = NOW;
   st_key_token token = st_key_token_of(&claims);
   assert_true(st_text_is(token.sub, "sub") && token.via_count == 1 && token.exp == NOW);
   assert_true(st_text_is(token.via[0], "first"));
   assert_null(token.derived_for.data);
+  assert_null(token.via[1].data);
   assert_true(st_key_has_made(&key, &token));
-  snprintf(key.audience, sizeof key.audience, "web");
+  token.derived_for = ST_TEXT("w");
+  assert_true(st_key_has_made(&key, &token));
+  token.derived_for = (subtoken_text){NULL, 0};
+  snprintf(key.audience, sizeof key.audience, "w");
   assert_false(st_key_has_made(&key, &token));
   claims.aud_derived = true;
   token = st_key_token_of(&claims);
-  assert_true(st_text_is(token.derived_for, "web"));
+  assert_true(st_text_is(token.derived_for, "w"));
   assert_true(st_key_has_made(&key, &token));
 }
 
@@ -271,6 +281,20 @@ static void lists_meet_in_what_both_have(void **state) {
   }
 }
 
+static void a_list_is_within_another(void **state) {
+  (void)state;
+  static const struct {
+    const char *inner, *outer;
+    bool within;
+  } rows[] = {{"", "", true},         {"", "a", true},       {"a", "", false},
+              {"a", "a", true},       {"a", "aa", false},    {"a", "b", false},
+              {"b,a", "c,a,b", true}, {"a,d", "a,b", false}, {"d,a", "a,b", false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(st_permissions_within(rows[i].inner, rows[i].outer) == rows[i].within, "row %zu", i);
+  }
+  assert_false(st_permissions_contain("", ST_TEXT("")));
+}
+
 static void a_list_has_64_permissions(void **state) {
   (void)state;
   char list[1024], out[ST_PERMISSIONS_TEXT_MAX + 1];
@@ -284,6 +308,8 @@ static void a_list_has_64_permissions(void **state) {
   assert_false(st_permissions_read("a,a", out));
   assert_false(st_permissions_read("a,", out));
   assert_true(st_permissions_read("", out) && out[0] == '\0');
+  assert_true(st_permissions_read("a,b", out));
+  assert_string_equal(out, "a,b");
 }
 
 /* ---- addresses ---- */
@@ -324,6 +350,10 @@ static void an_address_or_a_network_is_read(void **state) {
     release(text);
   }
   st_network network, host;
+  assert_false(st_network_read(ST_TEXT("192.0.2.1\0.5"), &network));
+  subtoken_text longest = repeated("", '1', INET6_ADDRSTRLEN + 1);
+  assert_false(st_network_read(longest, &network));
+  release(longest);
   assert_true(st_network_read(ST_TEXT("192.0.2.128/25"), &network));
   assert_true(st_network_read(ST_TEXT("192.0.2.200"), &host));
   assert_true(st_network_holds(&network, host.address));
@@ -371,6 +401,9 @@ static void a_place_to_listen_at_is_read(void **state) {
     release(text);
   }
   st_listen listen;
+  memset(path, '1', sizeof path); /* an address too long by a byte */
+  memcpy(path + INET6_ADDRSTRLEN + 1, ":80", 3);
+  assert_false(st_listen_read((subtoken_text){path, INET6_ADDRSTRLEN + 4}, &listen));
   memset(path, 'a', sizeof path);
   memcpy(path, "unix:/", 6);
   assert_true(st_listen_read((subtoken_text){path, 5 + ST_LISTEN_PATH_MAX}, &listen));
@@ -418,6 +451,15 @@ static void a_location_is_a_uri_in_all_its_parts(void **state) {
       {"postgresql://h:a", false},
       {"postgresql://h:/", true},
       {"postgresql://h:+", false},
+      {"postgresql://h:1+", false},
+      {"postgresql://h:10", true},
+      {"postgresql://h:9", true},
+      {"postgresql://h:000001", false},
+      {"postgresql://h,i:x", false},
+      {"postgresql://h,[::1", false},
+      {"postgresql://h~", true},
+      {"postgresql://h\x80", false},
+      {"postgresql://h/d\x80", false},
       {"postgresql://h,i:5,j/d", true},
       {"postgresql://h/%zz", false},
       {"postgresql://h/d?", false},
@@ -607,6 +649,7 @@ int main(void) {
       cmocka_unit_test(a_token_is_of_the_session_that_it_names),
       cmocka_unit_test(a_token_is_listed_by_its_names),
       cmocka_unit_test(lists_meet_in_what_both_have),
+      cmocka_unit_test(a_list_is_within_another),
       cmocka_unit_test(a_list_has_64_permissions),
       cmocka_unit_test(an_address_or_a_network_is_read),
       cmocka_unit_test(a_place_to_listen_at_is_read),

@@ -24,10 +24,33 @@ static void case_of_letters_does_not_count(void **state) {
   for (size_t i = 0; i < COUNT(same); i++) {
     CHECK(finds(same[i][0], same[i][1]) && finds(same[i][1], same[i][0]), "%s", same[i][0]);
   }
-  static const char *const others[][2] = {{"a", "b"}, {"[", "{"},  {"@", "`"}, {"×", "÷"},
-                                          {"ı", "i"}, {"ß", "ss"}, {"а", "a"}, {"ÿ", "þ"}};
+  static const char *const others[][2] = {{"a", "b"}, {"[", "{"}, {"@", "`"},
+                                          {"×", "÷"}, {"ı", "i"}, {"ß", "ss"},
+                                          {"а", "a"}, {"ÿ", "þ"}, {"т", "€"}};
   for (size_t i = 0; i < COUNT(others); i++) {
     CHECK(!finds(others[i][0], others[i][1]), "%s", others[i][0]);
+  }
+}
+
+static void write_two_bytes(char out[3], unsigned c) {
+  out[0] = (char)(0xC0 | c >> 6);
+  out[1] = (char)(0x80 | (c & 0x3F));
+  out[2] = '\0';
+}
+
+/* Letters that end in the same byte; of these, two are the lower case of another: ό and ώ. */
+static void letters_are_told_apart(void **state) {
+  (void)state;
+  char text[3], in[3];
+  for (unsigned c = 0x80; c < 0x800; c++) {
+    st_search search;
+    write_two_bytes(text, c);
+    assert_true(st_search_start(&search, st_text(text)));
+    for (unsigned d = 0x80 + c % 64; d < 0x800; d += 64) {
+      write_two_bytes(in, d);
+      bool same = c == d || (c == 0x38C && d == 0x3CC) || (c == 0x3CC && d == 0x38C);
+      CHECK(st_search_finds(&search, in) == same, "%x in %x", c, d);
+    }
   }
 }
 
@@ -39,6 +62,7 @@ static void text_is_found_anywhere(void **state) {
   assert_true(st_search_start(&search, ST_TEXT("Ab")));
   assert_true(st_search_begins(&search, "aBc") && st_search_begins(&search, "AB"));
   assert_false(st_search_begins(&search, "a") || st_search_begins(&search, "cab"));
+  assert_false(st_search_begins(&search, "") || st_search_finds(&search, "a"));
 }
 
 /* No length changes: what is not UTF-8 stays as it is. */
@@ -58,11 +82,14 @@ static void any_bytes_are_taken(void **state) {
   assert_true(st_search_start(&search, st_text(text)) && st_search_finds(&search, text));
   text[ST_NAME_MAX] = 'a';
   assert_false(st_search_start(&search, (subtoken_text){text, ST_NAME_MAX + 1}));
+  assert_int_equal(search.len, 0);
+  assert_true(finds("ab\xC3", "ab\xC3"));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(case_of_letters_does_not_count),
+      cmocka_unit_test(letters_are_told_apart),
       cmocka_unit_test(text_is_found_anywhere),
       cmocka_unit_test(any_bytes_are_taken),
   };
