@@ -20,14 +20,21 @@ def counters(build, kind):
                   glob.glob(os.path.join(build, "tests", "*." + kind)) + glob.glob(os.path.join(build, "held", "*." + kind)))
 
 
+def make_room(build, fresh=lambda notes, counts: False):
+    """Whoever a program runs as may count: a worker of a proxy is another user than the one who made the file, so
+    each file is there before, empty. Those that are not fresh are emptied."""
+    for folder, _, files in os.walk(build):
+        os.chmod(folder, 0o777)
+        for name in (f for f in files if f.endswith(".gcno")):
+            notes, counts = (os.path.join(folder, name[:-2] + kind) for kind in ("no", "da"))
+            if not os.path.exists(counts) or not fresh(notes, counts):
+                open(counts, "w").close()
+            os.chmod(counts, 0o666)
+
+
 def clear(build, more):
-    """Forgets what was run, with more only of what was built anew; and whoever a program runs as may count."""
-    for path in glob.glob(os.path.join(build, "**", "*.gcda"), recursive=True):
-        notes = path[:-2] + "no"
-        if not more or not os.path.exists(notes) or os.path.getmtime(notes) > os.path.getmtime(path):
-            os.remove(path)
-    for folder, _, _ in os.walk(build):
-        os.chmod(folder, 0o1777)
+    """Forgets what was run, with more only of what was built anew."""
+    make_room(build, lambda notes, counts: more and os.path.getmtime(notes) <= os.path.getmtime(counts))
 
 
 def read(notes):
@@ -56,6 +63,9 @@ def collect(build):
     if not notes:
         sys.exit(f"coverage: {build}/src has no object that counts: make coverage builds it")
     files = collections.defaultdict(File)
+    for path in counters(build, "gcda"):
+        if os.path.getsize(path) == 0:  # nothing of it was run: gcov wants none then
+            os.remove(path)
     groups = [notes[i::8] for i in range(8) if notes[i::8]]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for account in (a for texts in pool.map(read, groups) for a in texts):
@@ -63,6 +73,7 @@ def collect(build):
                 path = os.path.relpath(each["file"])
                 if path.startswith(("src/", "include/")) and path != UNCOUNTED:
                     add(files[path], each["lines"])
+    make_room(build, lambda notes, counts: True)
     return files
 
 

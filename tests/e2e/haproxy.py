@@ -106,8 +106,7 @@ backend api
         return bound != []
 
     def __exit__(self, kind, *error):
-        self.process.terminate()
-        code = self.process.wait(timeout=30)
+        code = end_haproxy(self.process)
         self.stop_upstream()
         assert kind or code in (0, 143, -15) and "Segmentation" not in self.text(), (code, self.text()[-3000:])
 

@@ -182,6 +182,18 @@ class ModuleProxy(Offline, NginxProxy):
             ("allow 127.0.0.1;", "allow unix:;")]
 
 
+def end_haproxy(process):
+    """SIGTERM ends it on the spot. Where coverage is counted it is asked to stop, so that it writes down what was run."""
+    if os.path.basename(BUILD) == "coverage":
+        process.send_signal(signal.SIGUSR1)
+        try:
+            return process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            pass  # a client holds a connection
+    process.terminate()
+    return process.wait(timeout=30)
+
+
 class HaproxyProxy(Proxy):
     """Without the module."""
 
@@ -195,6 +207,10 @@ class HaproxyProxy(Proxy):
 
     def command(self):
         return [HAPROXY, "-db", "-f", self.conf]
+
+    def __exit__(self, *error):
+        end_haproxy(self.process)
+        self.stop_upstream()
 
 
 # It is built plain only: HAProxy itself has no sanitizer.
