@@ -12,7 +12,7 @@
 
 #if defined(__wasm__)
 #define EXPORT(name) __attribute__((export_name(#name), used))
-#else /* tests/unit/test_wasm.c, under sanitizers and counted */
+#else /* tests/unit/test_wasm*.c, under sanitizers and counted */
 #define EXPORT(name)
 #endif
 
