@@ -119,12 +119,14 @@ static bool has_no_memory(const st_postgres_connection *c) {
 }
 
 bool st_postgres_next_result(st_postgres_connection *c, int64_t until_us, PGresult **result) {
+  bool over = false;
   while (PQflush(c->pg) > 0 || PQisBusy(c->pg) == 1) {
     if (has_no_memory(c)) return lose(c, "out of memory");
-    if (!st_postgres_wait_socket(c, until_us)) {
+    if (over || !st_postgres_wait_socket(c, until_us)) {
       c->timed_out = PQstatus(c->pg) == CONNECTION_OK;
       return lose(c, c->timed_out ? "it did not answer in time" : PQerrorMessage(c->pg));
     }
+    over = st_postgres_is_over(c, until_us);
     if (PQconsumeInput(c->pg) != 1) return lose(c, PQerrorMessage(c->pg));
   }
   *result = PQgetResult(c->pg);

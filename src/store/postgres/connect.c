@@ -39,6 +39,10 @@ static bool wait_for(st_postgres_connection *c, short events, int64_t until_us) 
   return ready > 0;
 }
 
+bool st_postgres_is_over(const st_postgres_connection *c, int64_t until_us) {
+  return st_clock_monotonic_us() >= wait_end(c, until_us);
+}
+
 bool st_postgres_wait_socket(st_postgres_connection *c, int64_t until_us) {
   int unsent = PQflush(c->pg);
   return unsent >= 0 && wait_for(c, (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), until_us);
@@ -117,11 +121,13 @@ static bool connect_host(st_postgres_connection *c, const st_postgres_host *at, 
   if (c->pg == NULL) return connect_failed(c, "no memory");
   (void)PQsetNoticeReceiver(c->pg, take_notice, c);
   if (PQstatus(c->pg) == CONNECTION_BAD) next = PGRES_POLLING_FAILED;
+  bool over = false;
   while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-    if (!wait_for(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_us)) {
+    if (over || !wait_for(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_us)) {
       c->timed_out = true;
       return connect_failed(c, "the server did not answer in time");
     }
+    over = st_postgres_is_over(c, until_us);
     next = PQconnectPoll(c->pg);
   }
   return next == PGRES_POLLING_OK ? is_usable(c) : connect_failed(c, PQerrorMessage(c->pg));

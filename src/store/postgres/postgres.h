@@ -211,6 +211,9 @@ bool st_postgres_prepare(st_postgres_connection *c, int which, int64_t until_us)
  * then. False: the time is over, or the process ends. */
 bool st_postgres_wait_socket(st_postgres_connection *c, int64_t until_us)
     __attribute__((warn_unused_result));
+/* Whether the time is over. Who waits again and again asks before it reads: what lies there is read
+ * once more, and in the socket of a server that never stops something always lies. */
+bool st_postgres_is_over(const st_postgres_connection *c, int64_t until_us);
 /* What went wrong: the first line of a text, escaped. */
 void st_postgres_note_failure(st_postgres_connection *c, const char *sqlstate, const char *text);
 bool st_postgres_is_state(const st_postgres_connection *c, const char *sqlstate);
