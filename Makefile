@@ -479,12 +479,12 @@ $(MUTATION)/%.c: %.c tests/mutation/mutate.py tests/mutation/expressions.py | $(
 $(MUTATION)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 $(MUTATION)/%.o: $(MUTATION)/%.c
 	$(info $()  MUTATED $<)
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -g0 -ftrivial-auto-var-init=pattern -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -ftrivial-auto-var-init=pattern -MMD -MP -c -o $@ $<
 
 $(MUTATION)/tests/%.o: tests/unit/%.c
 	$(info $()  TEST    $<)
 	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -g0 -Dmain=st_main_of_$* -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -Dmain=st_main_of_$* -MMD -MP -c -o $@ $<
 
 $(MUTATION)/runtime.o: tests/mutation/runtime.c
 	@mkdir -p $(@D)

@@ -73,21 +73,26 @@ bool st_jws_forbidden(subtoken_text name) {
   return false;
 }
 
-/* Reads a string, or skips a value of another type and gives an empty view. */
-static bool string_or_skip(st_json *json, subtoken_text *value) {
-  *value = (subtoken_text){NULL, 0};
-  return st_json_peek(json) == '"' ? st_json_string(json, value) : st_json_skip(json);
+/* A string, or an empty view for a value of another type. json keeps a failure. */
+static subtoken_text string_or_skip(st_json *json) {
+  subtoken_text value = {NULL, 0};
+  if (st_json_peek(json) == '"') {
+    (void)st_json_string(json, &value);
+  } else {
+    (void)st_json_skip(json);
+  }
+  return value;
 }
 
 static void read_member(st_json *json, subtoken_text name, header_members *members) {
-  subtoken_text value;
   if (st_text_is(name, "alg")) {
-    members->alg_good = string_or_skip(json, &value) && st_text_is(value, "HS256");
+    members->alg_good = st_text_is(string_or_skip(json), "HS256");
   } else if (st_text_is(name, "typ")) {
-    members->typ_good = string_or_skip(json, &value) && st_text_is(value, "JWT");
+    members->typ_good = st_text_is(string_or_skip(json), "JWT");
   } else if (st_text_is(name, "kid")) {
     members->has_kid = true;
-    members->kid_good = string_or_skip(json, &members->kid) && st_ring_kid_valid(members->kid);
+    members->kid = string_or_skip(json);
+    members->kid_good = st_ring_kid_valid(members->kid);
   } else {
     members->forbidden = members->forbidden || st_jws_forbidden(name);
     (void)st_json_skip(json); /* json keeps a failure */

@@ -221,7 +221,7 @@ subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const 
 
 static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {
   st_cutter cutter = {line, false};
-  subtoken_text kid, encoded;
+  subtoken_text kid, encoded = {NULL, 0};
   uint8_t secret[SUBTOKEN_SECRET_MAX];
   size_t len;
   subtoken_result result = SUBTOKEN_MALFORMED;
@@ -279,9 +279,9 @@ static const char *line_problem(subtoken_text line) {
 
 /* Does the line begin with the kid of a derived secret? */
 static bool line_is_derived(subtoken_text line) {
-  st_cutter cutter = {line, line.data == NULL};
-  subtoken_text kid = {NULL, 0};
-  return st_cut(&cutter, ':', &kid) && kid.len > 0 && memchr(kid.data, '.', kid.len) != NULL;
+  size_t at = 0;
+  while (at < line.len && line.data[at] != ':' && line.data[at] != '.') at++;
+  return at < line.len && line.data[at] == '.';
 }
 
 static const char *bad_secret(subtoken_text line) {
@@ -297,7 +297,7 @@ static const char *bad_kid(subtoken_text line) {
 }
 
 const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result result) {
-  st_cutter cutter = {text, text.data == NULL || line == 0};
+  st_cutter cutter = {text, false};
   subtoken_text piece = {NULL, 0};
   size_t number = 0;
   while (number < line && st_cut(&cutter, '\n', &piece)) number++;

@@ -2,6 +2,7 @@
 of a run. A mutant is known by its file, its function, its change and the line it stands in, so that
 equivalent.txt lives as long as that line does.
 """
+import glob
 import json
 import os
 import sys
@@ -22,30 +23,44 @@ def key(path, mutant):
     return f"{path} {mutant['key']}"
 
 
-class Equivalent:
-    """equivalent.txt: a reason on lines that begin with `# `, and below it the keys that it holds for."""
+def survivors_path(out):
+    return os.path.join(out, os.environ.get("SURVIVORS", "survivors.txt"))
 
-    def __init__(self, path, mutants):
+
+def survivors(out):
+    """The keys of what survived the last run: each stands below the line that says where it is."""
+    with open(survivors_path(out), encoding="utf-8") as file:
+        return set(file.read().splitlines()[1::2])
+
+
+class Equivalent:
+    """equivalent*.txt: a reason on lines that begin with `# `, and below it the keys that it holds for."""
+
+    def __init__(self, mutants):
         self.mutants, self.keys = {}, {}
+        for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "equivalent*.txt"))):
+            self.read(path)
+        known = {key(m[0], mutants[m]): m for m in mutants}
+        files = {m[0] for m in mutants}
+        for text, where in self.keys.items():
+            if text in known:
+                self.mutants[known[text]] = where
+            elif text.split(" ", 1)[0] in files:
+                print(f"{where}: there is no such mutant any more: {text}")
+
+    def read(self, path):
         reason = None
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 line = line.rstrip("\n")
                 if line.startswith("# "):
-                    reason = line if reason is None else f"{reason} {line[2:]}"
+                    reason = line
                 elif line == "":
                     reason = None
                 elif reason is None:
                     sys.exit(f"{path}:{number}: no reason above it")
                 else:
-                    self.keys[line] = number
-        known = {key(m[0], mutants[m]): m for m in mutants}
-        files = {m[0] for m in mutants}
-        for text, number in self.keys.items():
-            if text in known:
-                self.mutants[known[text]] = number
-            elif text.split(" ", 1)[0] in files:
-                print(f"{path}:{number}: there is no such mutant any more: {text}")
+                    self.keys[line] = f"{path}:{number}"
 
 
 def tell(run, mutants, killed, equivalent, out, seconds):
@@ -65,7 +80,7 @@ def tell(run, mutants, killed, equivalent, out, seconds):
         rest = row[0] - row[4]
         print(f"{name:10} {row[0]:7} {row[1]:7} {row[2]:7} {row[3]:11} {row[4]:10} {row[5]:8} "
               f"{100 * (row[2] + row[3]) / max(rest, 1):6.1f} %")
-    with open(os.path.join(out, os.environ.get("SURVIVORS", "survivors.txt")), "w", encoding="utf-8") as file:
+    with open(survivors_path(out), "w", encoding="utf-8") as file:
         for m in survivors:
             mutant = run.mutants[m]
             seen = "" if m in run.reach else " (no test makes a difference)"

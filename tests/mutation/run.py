@@ -3,9 +3,11 @@ to, tries each mutant on those tests until one fails, and counts what none of th
 
 ONLY:   words, of the files whose path contains one of them (`base core/policy`); empty: all
 TESTS:  the same of the unit tests (`json vector`); empty: all
-SAMPLE: so many mutants of the files that held.txt names, drawn with SEED (1); tests of their names alone
+SAMPLE: so many mutants of FILES of the files that held.txt names, drawn with SEED (1); tests of their names alone
+AGAIN=1 in the environment: only what survived the run before.
 Exit 0: what is not equivalent (equivalent.txt) is killed, to 95 of 100. survivors.txt has the rest.
 """
+import functools
 import glob
 import hashlib
 import os
@@ -21,6 +23,7 @@ OUT = "build/mutation"
 LONGEST_MS = 3000       # of the processor's time: a test that takes longer is not used
 MUTANT_MS = 150         # nor are more tests of other names for one mutant, when they take longer together
 FOLDERS = ("base", "core", "feed", "domain", "service", "store")
+FILES = 4               # that a sample is drawn of: each takes a second to build
 # What reads a token once more for each of a million chains, or asks the machine.
 ENVIRONMENT = {"SUBTOKEN_CHAINS": "2000", "ASAN_OPTIONS":
                "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0",
@@ -39,18 +42,20 @@ def chosen(paths, words):
 NAMES = {os.path.basename(s)[:-2] for f in FOLDERS for s in glob.glob(f"src/{f}/*.c")}
 
 
-def own_tests(path, tests):
-    """The tests that are named as the file is, or as the front of its name, if no file's name is longer."""
-    name = os.path.basename(path)[:-2]
+@functools.cache
+def file_of(test):
+    """The name of the file that a test is named after: the longest with which its own begins."""
+    return max((n for n in NAMES if f"{test}_".startswith((f"test_{n}_", f"test_store_{n}_"))), key=len, default="")
 
-    def best(test):
-        return max((n for n in NAMES if f"{test}_".startswith((f"test_{n}_", f"test_store_{n}_"))), key=len, default="")
-    return [t for t in tests if best(t) == name]
+
+def own_tests(path, tests):
+    name = os.path.basename(path)[:-2]
+    return {t for t in tests if file_of(t) == name}
 
 
 class Run:
-    def __init__(self, sources, tests, variables):
-        self.sources, self.tests, self.variables = sources, tests, variables
+    def __init__(self, out, sources, tests, variables):
+        self.out, self.sources, self.tests, self.variables = out, sources, tests, variables
         self.path = None   # of the program
         self.mutants = {}  # (path, number): what mutate.py says of it
         self.reach = {}    # (path, number): {(program, test), ...}
@@ -61,7 +66,7 @@ class Run:
     def build(self):
         began = time.monotonic()
         # Of its own, for another run may be under way.
-        program = self.path = os.path.join(OUT, f"program-{os.getpid()}")
+        program = self.path = os.path.join(self.out, f"program-{os.getpid()}")
         # A make of its own, not one within the make that started us: that is for `make -n`.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         tests = " ".join(f"tests/unit/{t}.c" for t in self.tests)
@@ -70,7 +75,7 @@ class Run:
                                 text=True, check=False, env=environment)
         if result.returncode != 0:
             sys.exit(f"run.py: the mutated program does not build:\n{result.stdout[-4000:]}")
-        self.mutants = report.load(OUT, self.sources)
+        self.mutants = report.load(self.out, self.sources)
         print(f"{len(self.mutants)} mutants in {len(self.sources)} files, {len(self.tests)} test programs; "
               f"built in {time.monotonic() - began:.0f} s", flush=True)
 
@@ -86,12 +91,12 @@ class Run:
         """The lines that the program prints; kept for each test program as long as it and what is mutated are the same."""
         mutated = hashlib.sha256()
         for path in self.sources:
-            mutated.update(read(os.path.join(OUT, path)))
+            mutated.update(read(os.path.join(self.out, path)))
         lines = []
         for test in self.tests:
             digest = mutated.copy()
-            digest.update(read(os.path.join(OUT, "tests", test + ".o")))
-            kept = os.path.join(OUT, "record", f"{test}-{digest.hexdigest()[:16]}")
+            digest.update(read(os.path.join(self.out, "tests", test + ".o")))
+            kept = os.path.join(self.out, "record", f"{test}-{digest.hexdigest()[:16]}")
             text = read(kept).decode() if os.path.exists(kept) else ""
             if text == "":
                 text = self.program("record", test, stdin=subprocess.DEVNULL).communicate()[0]
@@ -178,27 +183,34 @@ def main():
     sources = chosen(sorted(s for f in FOLDERS for s in glob.glob(f"src/{f}/*.c")), only.split())
     names = sorted(os.path.basename(t)[:-2] for t in glob.glob("tests/unit/test_*.c") if "/test_postgres_" not in t)
     names = chosen(names, tests.split())
-    drawn = random.Random(int(os.environ.get("SEED", "1")))
+    out, seed = OUT, os.environ.get("SEED", "1")
+    drawn = random.Random(int(seed))
     if sample:
-        # The files that have been worked through, with the tests of their own names.
+        # Files that have been worked through, with the tests of their own names; in a build of its own, quickly.
         held = read(os.path.join(os.path.dirname(__file__), "held.txt")).decode().split()
         sources = [s for s in sources if s in held]
+        sources = sorted(drawn.sample(sources, min(FILES, len(sources))))
         names = sorted({t for s in sources for t in own_tests(s, names)})
-        print(f"seed {os.environ.get('SEED', '1')}: {sample} mutants of {', '.join(sources)}")
-    run = Run(sources, names, variables)
+        out += "/sample"
+        variables += [f"MUTATION={out}", "MUTATION_OPT=-O0"]
+        print(f"SEED={seed}: {sample} mutants of {', '.join(sources)}", flush=True)
+    run = Run(out, sources, names, variables)
     run.build()
     run.record()
-    equivalent = report.Equivalent(os.path.join(os.path.dirname(__file__), "equivalent.txt"), run.mutants)
+    equivalent = report.Equivalent(run.mutants)
     mutants = sorted(m for m in run.mutants if m not in equivalent.mutants)
     if sample:
         mutants = sorted(drawn.sample(mutants, min(int(sample), len(mutants))))
+    if os.environ.get("AGAIN"):
+        before = report.survivors(out)
+        mutants = [m for m in mutants if report.key(m[0], run.mutants[m]) in before]
     killed = run.kill(mutants)
     # What is left out may have released something.
     print("Once more, with an eye on leaks")
     killed.update(run.kill([m for m in mutants if m not in killed and run.mutants[m]["change"].endswith("-> nothing")],
                            leaks=True))
     os.unlink(run.path)
-    done = report.tell(run, mutants, killed, equivalent, OUT, time.monotonic() - began)
+    done = report.tell(run, mutants, killed, equivalent, out, time.monotonic() - began)
     sys.exit(0 if done else 1)
 
 

@@ -145,7 +145,6 @@ static _Noreturn void in_child(const struct group *group, size_t test, unsigned 
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, cpu_seconds);
-  limit(RLIMIT_FSIZE, (rlim_t)4 << 30);
   if (getenv("SUBTOKEN_MUTATION_SHOW") == NULL) {
     int null = open("/dev/null", O_RDWR);
     dup2(null, 0);

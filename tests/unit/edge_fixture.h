@@ -48,6 +48,7 @@ static int edge_set_up(void **state) {
   edge_verifier.revoked = edge_revoked;
   edge_verifier.revoked_context = &edge;
   edge = (subtoken_edge)SUBTOKEN_EDGE_DEFAULT;
+  edge_reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
   edge.verifier = &edge_verifier;
   edge.may_ask = edge.reads_bodies = true;
   if (subtoken_policy_read(memory, size, text, &edge.policy, NULL) != SUBTOKEN_OK) return -1;

@@ -235,14 +235,23 @@ static void the_url_must_be_listed(void **state) {
 /* Entries that nobody has checked; st_decide is for those that have been. */
 static void claims_with_a_bad_entry_allow_nothing(void **state) {
   (void)state;
-  static const char *const lists[] = {"nonsense", "/a,nonsense", "/a,/..", ":/a",
-                                      "get:/a",   "/a*",         "/a,%",   "/a,/a?"};
+  static char longest[SUBTOKEN_URL_MAX + 5] = "/a,/";
+  memset(longest + 4, 'x', SUBTOKEN_URL_MAX); /* one character too many */
+  const char *const lists[] = {longest,  "nonsense", "/a,nonsense", "/a,/..", ":/a",
+                               "get:/a", "/a*",      "/a,%",        "/a,/a?"};
   for (size_t i = 0; i < COUNT(lists); i++) {
     subtoken_claims claims = grant_of("a", lists[i]);
     CHECK(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/a")) == SUBTOKEN_URL, "%s",
           lists[i]);
   }
-  subtoken_claims claims = grant_of("a", "/a");
+  longest[SUBTOKEN_URL_MAX + 3] = '\0'; /* the longest, and one that is good at the second look */
+  subtoken_claims claims = grant_of("a", longest);
+  assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/a")), SUBTOKEN_OK);
+  claims = grant_of("a", "/.well-known/*");
+  assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/.well-known/x")),
+                   SUBTOKEN_OK);
+  assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/a")), SUBTOKEN_URL);
+  claims = grant_of("a", "/a");
   claims.urls[0].len = 0;
   assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/a")), SUBTOKEN_URL);
   assert_int_equal(subtoken_url_match(NULL, ST_TEXT("GET"), ST_TEXT("/a")),
@@ -274,6 +283,27 @@ static void each_need_must_be_held(void **state) {
     claims.exp = NOW + 1;
     CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
   }
+}
+
+/* A path that was read before is judged as the target is, and only after all other rules. */
+static void a_path_changes_no_other_rule(void **state) {
+  (void)state;
+  st_path path;
+  subtoken_verifier verifier = default_verifier();
+  subtoken_claims claims = grant_of("a", "/a");
+  subtoken_request request = {.size = sizeof request, .now = NOW, .method = ST_TEXT("GET")};
+  claims.iat = NOW - DAY;
+  claims.exp = NOW + 1;
+  assert_int_equal(st_paths_read_target(ST_TEXT("/a"), &path), SUBTOKEN_FAULT_NONE);
+  assert_int_equal(st_decide(&verifier, &request, &path, &claims), SUBTOKEN_OK);
+  claims.exp = NOW - LEEWAY;
+  assert_int_equal(st_decide(&verifier, &request, &path, &claims), SUBTOKEN_EXPIRED);
+  claims.exp = NOW + 1;
+  verifier.without_revocations = false;
+  assert_int_equal(st_decide(&verifier, &request, &path, &claims), SUBTOKEN_REVOCATION_UNKNOWN);
+  verifier.without_revocations = true;
+  assert_int_equal(st_paths_read_target(ST_TEXT("/b"), &path), SUBTOKEN_FAULT_NONE);
+  assert_int_equal(st_decide(&verifier, &request, &path, &claims), SUBTOKEN_URL);
 }
 
 static void zeroed_arguments_deny(void **state) {
@@ -404,6 +434,7 @@ int main(void) {
       cmocka_unit_test(the_url_must_be_listed),
       cmocka_unit_test(each_need_must_be_held),
       cmocka_unit_test(claims_with_a_bad_entry_allow_nothing),
+      cmocka_unit_test_setup(a_path_changes_no_other_rule, setup),
       cmocka_unit_test(zeroed_arguments_deny),
       cmocka_unit_test(claims_out_of_range_are_invalid),
       cmocka_unit_test(claims_of_any_bytes_are_read_within_them),

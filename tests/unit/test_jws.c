@@ -58,8 +58,9 @@ static void only_two_dots_and_base64url_are_split(void **state) {
       {"H.AAAA.", "A", SUBTOKEN_MALFORMED},
       {"H.AAAA.", "", SUBTOKEN_MAC},
       {"H.AAAA.", "AAAA", SUBTOKEN_MAC},
-      {"H.AAAA.AAAA", mac, SUBTOKEN_MAC}, /* 35 bytes */
-      {"H.AAAA.A", mac, SUBTOKEN_MAC},    /* 33 bytes */
+      {"H.AAAA.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", SUBTOKEN_MAC}, /* one less */
+      {"H.AAAA.AAAA", mac, SUBTOKEN_MAC},                                      /* 35 bytes */
+      {"H.AAAA.A", mac, SUBTOKEN_MAC},                                         /* 33 bytes */
       {"H.AAAA.AA", mac, SUBTOKEN_MALFORMED},
       /* The first dot where the last one is in nearly all tokens. */
       {"H.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", "AAA", SUBTOKEN_MAC},
@@ -121,9 +122,21 @@ static void a_small_buffer_is_refused_and_left_empty(void **state) {
     CHECK(len == (room < 9 ? 0 : 9) && out[room] == 'x', "%zu", room);
     if (room >= 9) assert_memory_equal(out, "any bytes", 9);
   }
+  /* Where a header is missing or no text, that is said first. */
+  static const char *const malformed[] = {".", ".eyJhbGciOiJIUzI1NiJ9."};
+  for (size_t i = 0; i < COUNT(malformed); i++) {
+    char bad[200];
+    snprintf(bad, sizeof bad, "%sAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+             malformed[i]);
+    CHECK(subtoken_jws_open(&ring, st_text(bad), out, 2, &len) == SUBTOKEN_MALFORMED, "%s", bad);
+  }
   token[token_len - 2] = token[token_len - 2] == 'A' ? 'B' : 'A';
   assert_int_equal(subtoken_jws_open(&ring, text, out, sizeof out, &len), SUBTOKEN_MAC);
   assert_true(len == 0 && out[0] == '\0');
+  static char large[SUBTOKEN_TOKEN_MAX + 2];
+  memset(large, 'x', sizeof large);
+  assert_int_equal(subtoken_jws_open(&ring, text, large, sizeof large, &len), SUBTOKEN_MAC);
+  assert_true(large[SUBTOKEN_TOKEN_MAX - 1] == '\0' && large[SUBTOKEN_TOKEN_MAX] == 'x');
   /* A secret that was never set signs for anybody. */
   static subtoken_ring zero = {.count = 1};
   assert_int_equal(subtoken_jws_open(&zero, text, out, sizeof out, &len), SUBTOKEN_KID);
@@ -154,6 +167,81 @@ static void any_payload_is_sealed_and_opened(void **state) {
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_jws_seal(&empty, payload, 9, token, sizeof token, &len),
                    SUBTOKEN_NO_SECRET);
+  subtoken_ring none = ring; /* what a ring does not count it does not have */
+  none.count = 0;
+  assert_int_equal(subtoken_jws_seal(&none, payload, 9, token, sizeof token, &len),
+                   SUBTOKEN_NO_SECRET);
+  /* So long that the length of its base64url is 0 in a size_t. */
+  assert_int_equal(
+      subtoken_jws_seal(&ring, payload, ((SIZE_MAX / 4 + 1) * 3) * 3, token, sizeof token, &len),
+      SUBTOKEN_TOO_LARGE);
+}
+
+/* A kid is read from a header of any spelling, down to one character; so is that of a secret which
+ * is derived for an audience, where somebody wants to know the audience. */
+static void a_kid_names_its_secret(void **state) {
+  (void)state;
+  static const struct {
+    const char *kid, *audience; /* the latter: of the secret that signs */
+    subtoken_result want, want_plain;
+  } rows[] = {
+      {"k", "", SUBTOKEN_OK, SUBTOKEN_OK},
+      {"l", "", SUBTOKEN_KID, SUBTOKEN_KID},
+      {"k.e", "e", SUBTOKEN_OK, SUBTOKEN_KID},
+      {"k.eu-1", "eu-1", SUBTOKEN_OK, SUBTOKEN_KID},
+      {"l.eu-1", "eu-1", SUBTOKEN_KID, SUBTOKEN_KID},
+      {"k.eu-1", "", SUBTOKEN_MAC, SUBTOKEN_KID},
+      {"k.eu-1", "e", SUBTOKEN_MAC, SUBTOKEN_KID},
+      {"k", "e", SUBTOKEN_MAC, SUBTOKEN_MAC},
+  };
+  ring_with(&ring, "k", TEST_SECRET);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char header[100], out[100], key[SUBTOKEN_MAC_LEN + 1] = {0};
+    size_t len;
+    st_jws_audience audience = {.len = 99};
+    subtoken_text aud = st_text(rows[i].audience);
+    uint8_t derived[SUBTOKEN_MAC_LEN];
+    snprintf(header, sizeof header, "{\"kid\":\"%s\",\"alg\":\"HS256\"}", rows[i].kid);
+    subtoken_text token;
+    if (aud.len > 0) {
+      assert_int_equal(subtoken_secret_derive(TEST_SECRET, strlen(TEST_SECRET), aud, derived),
+                       SUBTOKEN_OK);
+      memcpy(key, derived, sizeof derived);
+      assert_int_equal(strlen(key), sizeof derived); /* without a NUL, by chance */
+      token = signed_token(key, st_text(header), ST_TEXT("{}"));
+    } else {
+      token = signed_token(TEST_SECRET, st_text(header), ST_TEXT("{}"));
+    }
+    subtoken_result got = st_jws_open(&ring, token, out, sizeof out, &len, &audience);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    if (got == SUBTOKEN_OK) {
+      CHECK(st_text_equal((subtoken_text){audience.text, audience.len}, aud), "row %zu", i);
+    }
+    CHECK(check_token(token) == rows[i].want_plain, "row %zu", i);
+    release(token);
+  }
+  /* A secret beyond the count is none. */
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("l"), OTHER_SECRET, strlen(OTHER_SECRET)),
+                   SUBTOKEN_OK);
+  char token[200];
+  size_t len;
+  assert_int_equal(st_jws_seal(&ring.secrets[1], ST_TEXT("{}"), 200, token, 200, &len),
+                   SUBTOKEN_OK);
+  assert_int_equal(check_token((subtoken_text){token, len}), SUBTOKEN_OK);
+  ring.count = 1;
+  assert_int_equal(check_token((subtoken_text){token, len}), SUBTOKEN_KID);
+  /* A derived ring has the kid as a whole. */
+  subtoken_ring derived;
+  char out[10];
+  st_jws_audience audience = {0};
+  assert_int_equal(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived), SUBTOKEN_OK);
+  assert_int_equal(st_jws_seal(&derived.secrets[0], ST_TEXT("{}"), 200, token, 200, &len),
+                   SUBTOKEN_OK);
+  derived.secrets[0].header[0] ^= 1; /* so that it is not known by its bytes */
+  assert_int_equal(
+      st_jws_open(&derived, (subtoken_text){token, len}, out, sizeof out, &len, &audience),
+      SUBTOKEN_OK);
+  assert_true(st_text_is((subtoken_text){audience.text, audience.len}, "eu"));
 }
 
 static void headers_are_read_strictly(void **state) {
@@ -168,7 +256,8 @@ static void headers_are_read_strictly(void **state) {
       {" {\r\n\t\"alg\" : \"HS256\" } ", SUBTOKEN_OK},
       {"{\"alg\":\"HS25\\u0036\"}", SUBTOKEN_OK},
       {"{\"alg\":\"HS256\",\"x\":[{\"alg\":\"none\"}],\"y\":null}", SUBTOKEN_OK},
-      {"{\"alg\":\"HS256\",\"CRIT\":1}", SUBTOKEN_OK},       /* names are exact */
+      {"{\"alg\":\"HS256\",\"CRIT\":1}", SUBTOKEN_OK}, /* names are exact */
+      {"{\"alg\":\"HS256\",\"kid\":\"t\"}", SUBTOKEN_KID},
       {"{\"alg\":\"HS256\",\"kid\":\"two\"}", SUBTOKEN_MAC}, /* another secret's */
       {"{}", SUBTOKEN_ALG},
       {"{\"typ\":\"JWT\"}", SUBTOKEN_ALG},
@@ -212,6 +301,9 @@ static void headers_are_read_strictly(void **state) {
       {"\"HS256\"", SUBTOKEN_MALFORMED},
       {"null", SUBTOKEN_MALFORMED},
       {"HS256", SUBTOKEN_MALFORMED},
+      {"\"alg\":\"HS256\"}", SUBTOKEN_MALFORMED},
+      {"\"alg\":\"HS256\"", SUBTOKEN_MALFORMED},
+      {"[\"alg\":\"HS256\"]", SUBTOKEN_MALFORMED},
       {"\xEF\xBB\xBF{\"alg\":\"HS256\"}", SUBTOKEN_MALFORMED},
       {"{\"alg\":\"HS256\",\"x\":\"\\u0000\"}", SUBTOKEN_MALFORMED},
       {"{\"alg\":\"HS256\",\"x\":\"\\ud800\"}", SUBTOKEN_MALFORMED},
@@ -221,6 +313,8 @@ static void headers_are_read_strictly(void **state) {
       {"{\"alg\":\"none\",\"typ\":\"x\",\"kid\":\"three\",\"crit\":[]}", SUBTOKEN_ALG},
       {"{\"alg\":\"HS256\",\"typ\":\"x\",\"kid\":\"three\"}", SUBTOKEN_HEADER},
       {"{\"kid\":\"three\",\"crit\":[],\"alg\":\"HS256\"}", SUBTOKEN_HEADER},
+      {"{\"crit\":[],\"alg\":\"HS256\",\"x\":1}", SUBTOKEN_HEADER}, /* the last is good */
+      {"{\"alg\":\"none\",\"typ\":true,\"kid\":\"two\"}", SUBTOKEN_ALG},
       {"{\"kid\":1,\"alg\":\"none\",\"zip\":1", SUBTOKEN_MALFORMED},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -482,6 +576,7 @@ int main(void) {
       cmocka_unit_test(a_small_buffer_is_refused_and_left_empty),
       cmocka_unit_test(any_payload_is_sealed_and_opened),
       cmocka_unit_test(headers_are_read_strictly),
+      cmocka_unit_test(a_kid_names_its_secret),
       cmocka_unit_test(members_that_change_the_meaning_are_refused),
       cmocka_unit_test(a_header_has_1024_characters_at_most),
       cmocka_unit_test(a_header_is_strict_base64url_and_json),

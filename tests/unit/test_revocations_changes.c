@@ -161,9 +161,16 @@ static void bad_arguments_are_not_written(void **state) {
       {{9, 8}, {0}, 2, 0, SUBTOKEN_FEED_ORDER},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
+    /* In blocks of their size, so that nothing behind the last is read. */
+    uint64_t *first = malloc(rows[i].gone_count * 8 + 1),
+             *second = malloc(rows[i].fresh_count * 8 + 1);
+    memcpy(first, rows[i].gone, rows[i].gone_count * 8);
+    memcpy(second, rows[i].fresh, rows[i].fresh_count * 8);
     subtoken_feed_result result =
-        subtoken_changes_write(to.data, to.len, 1, rows[i].gone, rows[i].gone_count, rows[i].fresh,
+        subtoken_changes_write(to.data, to.len, 1, first, rows[i].gone_count, second,
                                rows[i].fresh_count, out, sizeof out, &len);
+    free(first);
+    free(second);
     CHECK(result == rows[i].want, "row %zu: %s", i, subtoken_feed_result_name(result));
     CHECK(len == (result == SUBTOKEN_FEED_OK ? sizeof out : 0), "row %zu", i);
   }
@@ -211,6 +218,7 @@ static void heads_that_are_refused(void **state) {
     subtoken_feed_result want;
   } rows[] = {
       {true, 0, 0, SUBTOKEN_FEED_MAGIC},
+      {true, 7, 0, SUBTOKEN_FEED_MAGIC},
       {true, 8, 2, SUBTOKEN_FEED_VERSION},
       {true, 12, 2, SUBTOKEN_FEED_FORM}, /* bits that the count has not */
       {true, 14, 1, SUBTOKEN_FEED_FORM}, /* what is to be zero */
@@ -253,6 +261,19 @@ static void heads_that_are_refused(void **state) {
     free(changes.data);
     free(out.data);
   }
+  /* The largest sequence is good, and none is not. */
+  bytes other = snapshot_of(&to, 2);
+  uint8_t made[SUBTOKEN_CHANGES_LEN(0, 0)];
+  size_t len;
+  st_store64(other.data + ST_FEED_SEQUENCE, INT64_MAX);
+  assert_int_equal(subtoken_changes_write(other.data, other.len, INT64_MAX, NULL, 0, NULL, 0, made,
+                                          sizeof made, &len),
+                   SUBTOKEN_FEED_OK);
+  st_store64(other.data + ST_FEED_SEQUENCE, 0);
+  assert_int_equal(
+      subtoken_changes_write(other.data, other.len, 1, NULL, 0, NULL, 0, made, sizeof made, &len),
+      SUBTOKEN_FEED_FORM);
+  free(other.data);
   /* A sequence of 0 on both sides. */
   bytes old = snapshot_of(&from, 1), want = snapshot_of(&to, 2), out;
   bytes changes = changes_between(&want, &gone, &fresh, 1);
@@ -292,6 +313,9 @@ static void lists_that_are_refused(void **state) {
       {{0}, {5}, {6, 7, 9}, 1, 3, SUBTOKEN_FEED_PAIR},
       {{0}, {0}, {6, 7, 9}, 0, 3, SUBTOKEN_FEED_PAIR},
       {{1, {2}}, {0}, {6, 7, 9}, 0, 3, SUBTOKEN_FEED_OK},
+      {{2, {2, 3}}, {0}, {6, 7, 9}, 0, 3, SUBTOKEN_FEED_PAIR}, /* the last is one too many */
+      {{2, {2, 9}}, {6}, {6, 7}, 1, 2, SUBTOKEN_FEED_PAIR},    /* gone, though only new */
+      {{3, {0, 2, 9}}, {0}, {0, 7}, 0, 2, SUBTOKEN_FEED_PAIR}, /* a hash of 0 is one of all */
   };
   static const set four = {4, {2, 6, 7, 9}};
   bytes to = snapshot_of(&four, SEQUENCE + 1);
@@ -374,6 +398,28 @@ static void every_cut_is_refused(void **state) {
     free(out.data);
     release(cut);
   }
+  /* Less than a head and a MAC: nothing of it is read. */
+  memset(old.data, 'x', 8);
+  memset(changes.data, 'x', 8);
+  for (size_t len = 0; len <= 170; len++) {
+    subtoken_text cut = exact(old.data, len);
+    uint8_t into[200];
+    size_t got_len;
+    subtoken_feed_result got =
+        subtoken_changes_write(cut.data, len, 1, NULL, 0, NULL, 0, into, sizeof into, &got_len);
+    CHECK(got == (len < 160 ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_MAGIC), "%zu bytes", len);
+    release(cut);
+  }
+  memcpy(old.data, ST_SNAPSHOT_MAGIC, 8);
+  for (size_t len = 0; len < changes.len; len++) {
+    subtoken_text cut = exact(changes.data, len);
+    CHECK(applied(&old, &(bytes){(uint8_t *)(uintptr_t)cut.data, len}, &out) ==
+              (len < 192 ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_MAGIC),
+          "%zu bytes of the changes", len);
+    free(out.data);
+    release(cut);
+  }
+  memcpy(changes.data, "ST-DELTA", 8);
   subtoken_text longer = exact(changes.data, changes.len);
   longer.data = realloc((void *)(uintptr_t)longer.data, changes.len + 8);
   if (longer.data == NULL) abort();

@@ -38,6 +38,8 @@ static void periodic_secrets_are_weak(void **state) {
   }
   assert_int_equal(add("k", "abcabcabcabcabcabcabcabcabcabcabca", 34), SUBTOKEN_BAD_SECRET);
   assert_int_equal(add("k", "passwordpasswordpasswordpassword", 32), SUBTOKEN_BAD_SECRET);
+  assert_int_equal(add("k", "not-long-enough.not-long-enough.", 32), SUBTOKEN_BAD_SECRET);
+  assert_int_equal(add("k", "not-long-enough!.not-long-enough!.n", 35), SUBTOKEN_BAD_SECRET);
   assert_int_equal(add("k", "a-string-secret-at-least-256-bits-long", 38), SUBTOKEN_BAD_SECRET);
   assert_int_equal(add("k", "a-string-secret-at-least-256-bits-lonG", 38), SUBTOKEN_OK);
   static const char *const published[] = {
@@ -106,6 +108,13 @@ static void a_full_ring_takes_no_more(void **state) {
                      i < SUBTOKEN_RING_MAX ? SUBTOKEN_OK : SUBTOKEN_RING_FULL);
   }
   assert_int_equal(ring.count, SUBTOKEN_RING_MAX);
+  assert_int_equal(add("k", "short", 5), SUBTOKEN_BAD_SECRET); /* the first reason */
+  /* What it does not count it does not have. */
+  assert_non_null(st_ring_find(&ring, ST_TEXT("k15")));
+  ring.count = SUBTOKEN_RING_MAX - 1;
+  assert_null(st_ring_find(&ring, ST_TEXT("k15")));
+  ring.count = 0;
+  assert_null(st_ring_find(&ring, ST_TEXT("k0")));
 }
 
 #define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE" /* TEST_SECRET */
@@ -131,6 +140,10 @@ static void errors_of_a_file_name_the_line(void **state) {
       {"\xFE\xFF:", 1,
        "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8"},
       {LINE_A "\n\n" LINE_B, 2, "is empty: remove it"},
+      {"\xEF\xBB\xBF", 1, "starts with a byte-order mark: save the file without one"},
+      {"\xEF\xBB:", 1, "is not 32 to 64 bytes, or is easy to guess"},
+      {"\xFF:", 1, "is not 32 to 64 bytes, or is easy to guess"},
+      {"\xFE:", 1, "is not 32 to 64 bytes, or is easy to guess"},
       {"# ours\n" LINE_A, 1, "is a comment: the file has none"},
       {LINE_A " ", 1, "has white space: the file has none"},
       {LINE_A "\n\t" LINE_B, 2, "has white space: the file has none"},
@@ -141,6 +154,8 @@ static void errors_of_a_file_name_the_line(void **state) {
        "has a kid that is not up to 64 characters A-Za-z0-9_- with one dot before an audience of 1 "
        "to 32 characters"},
       {"a.b:c2hvcnQ", 1, "is not 32 bytes as a derived secret is, or is easy to guess"},
+      {".:c2hvcnQ", 1, "is not 32 bytes as a derived secret is, or is easy to guess"},
+      {"a:c2hv.nQ", 1, "is not `kid:base64url`"},
       {LINE_A "\n.b" LINE_A, 2,
        "is for another audience than the first: a ring is plain, or all its secrets are derived "
        "for one audience"},
@@ -165,8 +180,19 @@ static void errors_of_a_file_name_the_line(void **state) {
   }
   assert_string_equal(subtoken_ring_error(st_text(LINE_A "\n"), 7, SUBTOKEN_RING_FULL),
                       "is one secret too many: at most 16");
-  assert_string_equal(subtoken_ring_error((subtoken_text){NULL, 0}, 1, SUBTOKEN_OK),
-                      "cannot be read");
+  for (size_t line = 0; line < 3; line++) { /* without the line it is told all the same */
+    subtoken_text none = {NULL, 0};
+    assert_string_equal(subtoken_ring_error(none, line, SUBTOKEN_OK), "cannot be read");
+    assert_string_equal(subtoken_ring_error(none, line, SUBTOKEN_BAD_SECRET),
+                        "is not 32 to 64 bytes, or is easy to guess");
+    assert_string_equal(
+        subtoken_ring_error(ST_TEXT(".eu" LINE_A), line, SUBTOKEN_BAD_KID),
+        line == 1 ? "has a kid that is not up to 64 characters A-Za-z0-9_- with one dot before an "
+                    "audience of 1 to 32 characters"
+                  : "has a kid that is not up to 64 characters A-Za-z0-9_-");
+  }
+  assert_string_equal(subtoken_ring_error(ST_TEXT("a\nb.c"), 1, SUBTOKEN_BAD_KID),
+                      "has a kid that is not up to 64 characters A-Za-z0-9_-");
 }
 
 static void a_file_is_read_whole_or_not_at_all(void **state) {
@@ -255,6 +281,119 @@ static bool is_zero(const void *memory, size_t len) {
   return true;
 }
 
+/* ---- one secret ---- */
+
+static void a_secret_is_set_whole(void **state) {
+  (void)state;
+  static const struct {
+    const char *kid, *header;
+  } rows[] = {
+      {"", "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"},
+      {"k", "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"k\"}"},
+      {"k.eu", "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"k.eu\"}"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_secret a, b;
+    char header[100];
+    size_t len;
+    memset(&a, 0, sizeof a);
+    memset(&b, 0xA5, sizeof b); /* whatever was there before */
+    subtoken_text kid = st_text(rows[i].kid);
+    assert_int_equal(subtoken_secret_set(&a, kid, OTHER_SECRET, 32), SUBTOKEN_OK);
+    st_ring_fill_secret(&b, kid, OTHER_SECRET, 32);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_true(
+        st_base64url_decode((subtoken_text){a.header, a.header_len}, header, sizeof header, &len));
+    CHECK(st_text_equal((subtoken_text){header, len}, st_text(rows[i].header)), "row %zu", i);
+    /* Nothing is derived of what is derived. */
+    bool is_derived = strchr(rows[i].kid, '.') != NULL;
+    CHECK(is_zero(a.derive_inner, sizeof a.derive_inner) == is_derived, "row %zu", i);
+    memset(&a, 0xA5, sizeof a);
+    assert_int_equal(subtoken_secret_set(&a, kid, OTHER_SECRET, 31), SUBTOKEN_BAD_SECRET);
+    assert_true(is_zero(&a, sizeof a));
+    CHECK(subtoken_secret_set(&a, kid, OTHER_SECRET "!", 33) ==
+              (is_derived ? SUBTOKEN_BAD_SECRET : SUBTOKEN_OK),
+          "row %zu", i);
+  }
+  assert_int_equal(subtoken_secret_set(NULL, ST_TEXT("k"), OTHER_SECRET, 32),
+                   SUBTOKEN_INVALID_ARGUMENT);
+}
+
+/* ---- deriving ---- */
+
+static void a_ring_is_derived_whole_or_not_at_all(void **state) {
+  (void)state;
+  subtoken_text eu = ST_TEXT("eu");
+  subtoken_ring *full = malloc(sizeof *full), out; /* so that what is behind it is not read */
+  memset(full, 0, sizeof *full);
+  for (int i = 0; i < SUBTOKEN_RING_MAX; i++) {
+    char kid[16], secret[40];
+    snprintf(kid, sizeof kid, "k%d", i);
+    snprintf(secret, sizeof secret, "secret-number-%020d", i);
+    assert_int_equal(subtoken_ring_add(full, st_text(kid), secret, strlen(secret)), SUBTOKEN_OK);
+  }
+  assert_int_equal(subtoken_ring_derive(full, eu, &out), SUBTOKEN_OK);
+  assert_int_equal(out.count, SUBTOKEN_RING_MAX);
+  assert_non_null(st_ring_find(&out, ST_TEXT("k15.eu")));
+  full->count = SUBTOKEN_RING_MAX + 1;
+  assert_int_equal(subtoken_ring_derive(full, eu, &out), SUBTOKEN_NO_SECRET);
+  assert_true(is_zero(&out, sizeof out));
+  assert_null(st_ring_find(full, eu));
+  free(full);
+
+  /* The first that cannot be derived is the reason: one that was not set, a kid that is too long.
+   */
+  ring_with(&ring, "k", TEST_SECRET);
+  ring.secrets[1] = ring.secrets[2] = ring.secrets[0];
+  ring.secrets[2].kid_len = SUBTOKEN_KID_MAX;
+  ring.secrets[1].header_len = 0;
+  ring.count = 3;
+  assert_int_equal(subtoken_ring_derive(&ring, eu, &out), SUBTOKEN_NO_SECRET);
+  assert_true(is_zero(&out, sizeof out));
+  ring.secrets[1] = ring.secrets[2];
+  ring.secrets[2].header_len = 0;
+  assert_int_equal(subtoken_ring_derive(&ring, eu, &out), SUBTOKEN_BAD_KID);
+  assert_true(is_zero(&out, sizeof out));
+
+  ring.count = 1;
+  assert_int_equal(subtoken_ring_derive(&ring, eu, &out), SUBTOKEN_OK);
+  assert_true(st_text_equal(subtoken_ring_audience(&out), eu));
+  out.count = 0; /* of an audience, but without a secret */
+  subtoken_text none = subtoken_ring_audience(&out);
+  assert_true(none.data == NULL && none.len == 0);
+  /* Nobody can sign with a secret that was not set, which has the kid of the unnamed one. */
+  memset(&out, 0, sizeof out);
+  out.count = 1;
+  assert_null(st_ring_find(&out, ST_TEXT("")));
+}
+
+static void a_secret_is_derived_or_none_is_told(void **state) {
+  (void)state;
+  uint8_t out[SUBTOKEN_MAC_LEN];
+  subtoken_text none = {NULL, 0}, eu = ST_TEXT("eu");
+  const struct {
+    const void *secret;
+    size_t len;
+    subtoken_text audience;
+    subtoken_result want;
+  } rows[] = {
+      {OTHER_SECRET, 32, eu, SUBTOKEN_OK},
+      {NULL, 32, eu, SUBTOKEN_INVALID_ARGUMENT},
+      {OTHER_SECRET, 32, none, SUBTOKEN_INVALID_ARGUMENT},
+      {OTHER_SECRET, 32, ST_TEXT(""), SUBTOKEN_BAD_AUD},
+      {OTHER_SECRET, 32, ST_TEXT("e.u"), SUBTOKEN_BAD_AUD},
+      {OTHER_SECRET, 31, eu, SUBTOKEN_BAD_SECRET},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    memset(out, 0xA5, sizeof out);
+    subtoken_result got =
+        subtoken_secret_derive(rows[i].secret, rows[i].len, rows[i].audience, out);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    CHECK(is_zero(out, sizeof out) == (got != SUBTOKEN_OK), "row %zu", i);
+  }
+  assert_int_equal(subtoken_secret_derive(OTHER_SECRET, 32, eu, NULL), SUBTOKEN_INVALID_ARGUMENT);
+}
+
 /* A refusal changes nothing: neither the count nor a secret. */
 static void bad_arguments_are_invalid(void **state) {
   (void)state;
@@ -304,6 +443,9 @@ int main(void) {
       cmocka_unit_test(errors_of_a_file_name_the_line),
       cmocka_unit_test(a_file_is_read_whole_or_not_at_all),
       cmocka_unit_test(the_first_signs),
+      cmocka_unit_test(a_secret_is_set_whole),
+      cmocka_unit_test(a_ring_is_derived_whole_or_not_at_all),
+      cmocka_unit_test(a_secret_is_derived_or_none_is_told),
       cmocka_unit_test(bad_arguments_are_invalid),
   };
   return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

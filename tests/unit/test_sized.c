@@ -61,6 +61,8 @@ static void a_shorter_verifier_has_the_defaults(void **state) {
        SUBTOKEN_REVOCATION_UNKNOWN},
       {offsetof(subtoken_verifier, iss), SUBTOKEN_REVOCATION_UNKNOWN, SUBTOKEN_REVOCATION_UNKNOWN},
   };
+  static subtoken_claims read;
+  assert_int_equal(subtoken_authenticate(&ring, NULL, token, &read), SUBTOKEN_OK);
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_verifier asks = verifier;
     asks.revoked = good;
@@ -69,6 +71,8 @@ static void a_shorter_verifier_has_the_defaults(void **state) {
     CHECK(subtoken_verify(first, token, &request, &claims) == rows[i].without, "row %zu", i);
     CHECK(claims_are_zero(&claims) == (rows[i].without != SUBTOKEN_OK), "row %zu", i);
     CHECK(subtoken_verify(second, token, &request, &claims) == rows[i].with, "row %zu", i);
+    CHECK(subtoken_decide(first, &request, &read) == rows[i].without, "row %zu", i);
+    CHECK(subtoken_decide(second, &request, &read) == rows[i].with, "row %zu", i);
     free(first);
     free(second);
   }
@@ -84,6 +88,8 @@ static void a_shorter_request_needs_nothing(void **state) {
   void *shorter = cut_to(&request, offsetof(subtoken_request, needs));
   assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_PERM);
   assert_int_equal(subtoken_verify(&verifier, token, shorter, &claims), SUBTOKEN_OK);
+  assert_int_equal(subtoken_decide(&verifier, shorter, &claims), SUBTOKEN_OK);
+  assert_int_equal(subtoken_decide(&verifier, &request, &claims), SUBTOKEN_PERM);
   char text[SUBTOKEN_EXPLAIN_MAX];
   assert_true(subtoken_explain(&verifier, token, shorter, SUBTOKEN_OK, text, sizeof text) > 0);
   free(shorter);

@@ -267,6 +267,11 @@ static void bad_arguments_are_invalid(void **state) {
   assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   verifier.leeway = SUBTOKEN_LEEWAY_MAX;
   assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_OK);
+  assert_true(claims.nbf == 0 && claims.sid.at == 0 && !claims.aud_named);
+  verifier.max_life = SUBTOKEN_TIME_MAX;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_OK);
+  subtoken_request last = {.size = sizeof last, .now = SUBTOKEN_TIME_MAX};
+  assert_int_equal(verify_with(&verifier, token, &last), SUBTOKEN_EXPIRED);
   request.needs_count = 1;
   assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   release(token);
@@ -300,6 +305,52 @@ static void inspecting_checks_no_signature(void **state) {
     CHECK(header[0] == '\0', "%s", bad[i]);
     release(token);
   }
+}
+
+/* Whether a verifier asked for an audience stands in the claims; the caller writes it, not the
+ * token. */
+static void that_an_audience_was_named_is_told(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_verifier verifier = verifier_of();
+  subtoken_request request = {.size = sizeof request, .now = NOW};
+  subtoken_text token = good_token("{" GOOD_CLAIMS ",\"permissions\":[],\"aud\":\"eu\"}");
+  memset(&claims, 0x55, sizeof claims);
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_OK);
+  assert_false(claims.aud_named);
+  verifier.aud = ST_TEXT("eu");
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_OK);
+  assert_true(claims.aud_named);
+  release(token);
+}
+
+/* The payload is refused, though what was decoded of it before its end is good, and as long as the
+ * header. */
+static void inspecting_reads_no_half_payload(void **state) {
+  (void)state;
+  char header[SUBTOKEN_HEADER_MAX], text[600], payload[] = GOOD_PAYLOAD "  ";
+  size_t len = strlen(payload) / 3 * 3; /* so that nothing is left over */
+  st_writer writer = st_writer_on(text, sizeof text);
+  char spaces[300];
+  memset(spaces, ' ', sizeof spaces);
+  memcpy(spaces, "{}", 2);
+  st_base64url_write(&writer, spaces, len);
+  st_write_char(&writer, '.');
+  st_base64url_write(&writer, payload, len);
+  size_t good_len = writer.len;
+  st_write_literal(&writer, "!!!!.");
+  subtoken_text token = exact(text, writer.len);
+  assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_MALFORMED);
+  assert_true(claims_are_zero(&claims));
+  assert_int_equal(subtoken_inspect(token, header, 1, &claims), SUBTOKEN_BUFFER_TOO_SMALL);
+  release(token);
+  text[good_len] = '.';
+  token = exact(text, good_len + 1);
+  assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_OK);
+  release(token);
+  token = exact_string("no dots");
+  assert_int_equal(subtoken_inspect(token, header, 1, &claims), SUBTOKEN_MALFORMED);
+  release(token);
 }
 
 /* With the processor's instructions and without: the same answers and claims, for good
@@ -404,10 +455,13 @@ static void inspecting_bad_arguments_writes_nothing(void **state) {
   assert_int_equal(subtoken_inspect(none, NULL, 0, NULL), SUBTOKEN_INVALID_ARGUMENT);
   release(token);
   /* A NUL in the header would hide what stands behind it. */
-  token = signed_token(TEST_SECRET, (subtoken_text){"{}\0x", 4}, st_text(GOOD_PAYLOAD));
-  assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_MALFORMED);
-  assert_true(claims_are_zero(&claims) && header[0] == '\0');
-  release(token);
+  static const char *const headers[] = {"{}\0x", "\0{}x", "{}x\0"};
+  for (size_t i = 0; i < COUNT(headers); i++) {
+    token = signed_token(TEST_SECRET, (subtoken_text){headers[i], 4}, st_text(GOOD_PAYLOAD));
+    assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_MALFORMED);
+    assert_true(claims_are_zero(&claims) && header[0] == '\0');
+    release(token);
+  }
 }
 
 int main(void) {
@@ -419,6 +473,8 @@ int main(void) {
       cmocka_unit_test(a_kid_chooses_its_secret_alone),
       cmocka_unit_test(zeroed_arguments_deny),
       cmocka_unit_test(bad_arguments_are_invalid),
+      cmocka_unit_test(that_an_audience_was_named_is_told),
+      cmocka_unit_test(inspecting_reads_no_half_payload),
       cmocka_unit_test(inspecting_checks_no_signature),
       cmocka_unit_test(inspecting_bad_arguments_writes_nothing),
       cmocka_unit_test(all_processors_give_the_same_results),

@@ -74,8 +74,20 @@ static size_t text_len, token_len;
 static subtoken_result result;
 static subtoken_claims claims;
 
+/* The key of which those for audiences are derived (RFC 5869 section 2.2) is as good as the secret.
+ */
+static bool pseudorandom_is_left(void) {
+  static const uint8_t salt[ST_HASH_LEN];
+  subtoken_secret extract = {0};
+  uint8_t pseudorandom[ST_HASH_LEN];
+  st_hmac_key(&extract, salt, sizeof salt);
+  st_hmac(&extract, plain_secret, sizeof plain_secret - 1, pseudorandom);
+  return is_left(pseudorandom, sizeof pseudorandom);
+}
+
 static bool plain_is_left(void) {
-  return secret_is_left(plain_secret, sizeof plain_secret - 1, &plain.secrets[0]);
+  return pseudorandom_is_left() ||
+         secret_is_left(plain_secret, sizeof plain_secret - 1, &plain.secrets[0]);
 }
 
 static bool derived_is_left(void) {
