@@ -484,12 +484,15 @@ $(MUTATION)/%.o: $(MUTATION)/%.c
 $(MUTATION)/tests/%.o: tests/unit/%.c
 	$(info $()  TEST    $<)
 	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -Dmain=st_main_of_$* -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -Dmain=st_main_of_$* -DST_TESTS_IN_ONE_PROGRAM -MMD -MP -c -o $@ $<
+	@objcopy -w --weaken-symbol='__wrap_*' $@
 
 $(MUTATION)/runtime.o: tests/mutation/runtime.c
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
 
+MUTATION_WRAP = _cmocka_run_group_tests mkdtemp mkstemp \
+	$(if $(filter $(FAILING_TESTS),$(MUTATION_TESTS)),$(FAILING_CALLS))
 $(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
 	@(echo 'struct program { const char *name; int (*main)(int, char **); };'; \
@@ -498,7 +501,7 @@ $(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIB
 		for t in $(MUTATION_TESTS:tests/unit/%.c=%); do echo "{\"$$t\", st_main_of_$$t},"; done; \
 		echo '{0}};') >$@.c
 	@$(CC) $(CFLAGS) -w -c -o $@.o $@.c
-	@$(CC) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests,--wrap=mkdtemp,--wrap=mkstemp -o $@ $@.o \
+	@$(CC) $(LDFLAGS) $(MUTATION_WRAP:%=-Wl,--wrap=%) -o $@ $@.o \
 		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(filter-out $(MUTATED:%.c=$(B)/%.o),$(ALL_OBJ)) $(TP_LIBS) -lcmocka $(LDLIBS)
 	@rm -f $@.c $@.o
 

@@ -21,7 +21,8 @@ import report
 
 OUT = "build/mutation"
 LONGEST_MS = 3000       # of the processor's time: a test that takes longer is not used
-MUTANT_MS = 150         # nor are more tests of other names for one mutant, when they take longer together
+# Nor are more tests of other names for one mutant, when they take longer together.
+MUTANT_MS = int(os.environ.get("MUTANT_MS", "150"))
 FOLDERS = ("base", "core", "feed", "domain", "service", "store")
 FILES = 4               # that a sample is drawn of: each takes a second to build
 # What reads a token once more for each of a million chains, or asks the machine.

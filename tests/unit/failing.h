@@ -39,18 +39,26 @@ enum {
   FAIL_SIGNALS = 128, /* a call is interrupted, or does a part */
 };
 
-static struct {
+/* The program of all tests has several of them, which share one state (make mutation). */
+#ifdef ST_TESTS_IN_ONE_PROGRAM
+#define FAILING_STATE __attribute__((weak))
+#else
+#define FAILING_STATE static
+#endif
+
+struct failing_state {
   _Atomic unsigned kinds;
   _Atomic long left;   /* calls up to the one that fails */
   _Atomic long failed; /* calls that did */
   _Atomic long burst;  /* and so many behind it */
   _Atomic bool everywhere;
-} failing;
-static _Thread_local bool failing_here;
-static _Thread_local const void *failing_of; /* whose last call failed: a connection */
-static _Thread_local const void *failing_pg; /* whose calls have failed: libpq goes on telling it */
-static int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
-static _Thread_local int failing_with;       /* what that one did */
+};
+FAILING_STATE struct failing_state failing;
+FAILING_STATE _Thread_local bool failing_here;
+FAILING_STATE _Thread_local const void *failing_of; /* whose last call failed: a connection */
+FAILING_STATE _Thread_local const void *failing_pg; /* whose failed: libpq goes on telling it */
+FAILING_STATE int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
+FAILING_STATE _Thread_local int failing_with;       /* what that one did */
 
 /* Of this thread, the call number `nth` of these kinds. */
 static inline void failing_begin(unsigned kinds, long nth) {
@@ -270,7 +278,7 @@ FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_busy_handler,
                (sqlite3 * db, int (*wait)(void *, int), void *context), (db, wait, context))
 FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_file_control,
                (sqlite3 * db, const char *name, int what, void *out), (db, name, what, out))
-static sqlite3 *failing_copy; /* that a backup writes to */
+FAILING_STATE sqlite3 *failing_copy; /* that a backup writes to */
 FAILING_SQLITE(FAIL_SQLITE, failing_copy, sqlite3_backup_step, (sqlite3_backup * to, int pages),
                (to, pages))
 FAILING_SQLITE(FAIL_SQLITE, db, sqlite3_create_function_v2,
