@@ -79,17 +79,11 @@ static const st_problem *authenticate_problem(st_context *c, const st_auth_resul
                                          .event = "store_error",
                                          .text = "the key store cannot be read; try again later",
                                          .retry_after = 5};
-  static const st_problem revocation_unknown = {
-      .status = 503,
-      .event = "feed_stale",
-      .text = "it is not known whether this token has been revoked; try again later",
-      .retry_after = 5};
   switch (result->status) {
     case ST_AUTH_STATUS_OK: return NULL;
     case ST_AUTH_STATUS_REJECTED: return authenticate_reject(c, result);
     case ST_AUTH_STATUS_THROTTLED: return authenticate_throttled(c, result);
     case ST_AUTH_STATUS_PASSWORDS_BUSY: return &st_problem_passwords_busy;
-    case ST_AUTH_STATUS_REVOCATION_UNKNOWN: return &revocation_unknown;
     default: return &store_error;
   }
 }

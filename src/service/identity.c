@@ -156,9 +156,6 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   }
   if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;
-  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
-    return (st_auth_result){.status = ST_AUTH_STATUS_REVOCATION_UNKNOWN};
-  }
   if (result != SUBTOKEN_OK) return st_auth_rejected(result, subtoken_result_name(result));
   if (!identity_limit(&identity->key, &identity->grant)) return identity_store_error;
   identity->method = identity_method(&identity->key, &identity->grant);

@@ -28,7 +28,6 @@ typedef struct st_identity {
 /* The first four are about this server and this moment, not about the credential. */
 typedef enum st_auth_status {
   ST_AUTH_STATUS_STORE_ERROR = 0,    /* the store could not be read */
-  ST_AUTH_STATUS_REVOCATION_UNKNOWN, /* whether it is revoked could not be determined */
   ST_AUTH_STATUS_PASSWORDS_BUSY,     /* too many passwords are being checked */
   ST_AUTH_STATUS_THROTTLED,          /* too many wrong passwords came before it */
   ST_AUTH_STATUS_OK,                 /* the identity has been written */

@@ -169,11 +169,68 @@ static void a_401_asks_for_basic_when_told(void **state) {
   assert_false(reply.basic_challenge);
   assert_int_equal(get(INFO, AS_KEY AS_KEY), 400);
   assert_false(reply.basic_challenge);
+  /* Another credential would not be better for a token that does not list the url. */
+  assert_int_equal(get(INFO, bearer(subtoken_of_key("account", "/other", NOW + 60))), 403);
+  assert_false(reply.basic_challenge);
   /* Wrong parameters of a call are not mended by a credential. */
   static const char wrong[] = "{\"login\":\"alice\",\"password\":\"not the one\"}";
   assert_int_equal(post("/v1/auth/login", AS_JSON, wrong), 401);
   assert_false(reply.basic_challenge);
   settings.basic_challenge = false;
+}
+
+/* The log has the first digits of a credential's hash: of one that is good, and of one that is not.
+ */
+static void a_credential_is_tagged(void **state) {
+  (void)state;
+  static const char *const credentials[] = {KEY, WRONG_KEY, "a.b.c", STRING};
+  for (size_t i = 0; i < COUNT(credentials); i++) {
+    uint8_t hash[ST_HASH_LEN];
+    char tag[ST_CREDENTIAL_TAG_LEN + 1], line[200];
+    st_sha256(credentials[i], strlen(credentials[i]), hash);
+    snprintf(tag, sizeof tag, "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+    snprintf(line, sizeof line, "X-API-Key: %s\n", credentials[i]);
+    (void)get(INFO, line);
+    assert_string_equal(reply.event.credential, tag);
+  }
+  assert_int_equal(get(INFO, ""), 401);
+  assert_string_equal(reply.event.credential, "");
+}
+
+/* Issued and good until then; what the log says of the clocks. */
+static void check_clocks(int64_t iat, int64_t exp, int status, const char *event, int64_t delta) {
+  static char token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of("account", NULL);
+  claims.iat = iat;
+  claims.exp = exp;
+  assert_true(st_claims_set_sub(&claims, st_text(fixture_row_of(KEY_ID)->key.sub)));
+  assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  CHECK(get(INFO, bearer(token)) == status, "%d", reply.status);
+  check_event(event);
+  CHECK(reply.event.delta == delta, "%s: %d", event, (int)reply.event.delta);
+}
+
+/* The leeway is a minute. Where no clock is to blame nothing is said of them. */
+static void clocks_that_differ_are_noted(void **state) {
+  (void)state;
+  int64_t leeway = settings.leeway;
+  assert_true(leeway > 1);
+  check_clocks(NOW, NOW + 1, 200, "none", 0);
+  check_clocks(NOW + 1, NOW + 9, 200, "clock_skew", 1);
+  check_clocks(NOW + leeway, NOW + leeway + 1, 200, "clock_skew", leeway);
+  check_clocks(NOW + leeway + 1, NOW + leeway + 2, 401, "iat_future", leeway + 1);
+  check_clocks(NOW - 1000, NOW, 200, "clock_skew", 0);
+  check_clocks(NOW - 1000, NOW - leeway + 1, 200, "clock_skew", 1 - leeway);
+  check_clocks(NOW - 1000, NOW - leeway, 401, "expired", -leeway);
+  fixture_row_of(KEY_ID)->ended = true;
+  check_clocks(NOW - 1000, NOW + 9, 401, "revoked", 0);
+  fixture_row_of(KEY_ID)->ended = false;
+  fixture_row_of(KEY_ID)->key.expires_at = NOW; /* of a key the time is the store's */
+  assert_int_equal(get(INFO, AS_KEY), 401);
+  check_event("key_expired");
+  assert_int_equal(reply.event.delta, 0);
 }
 
 /* What cannot be read is a credential all the same, and one that nobody has. */
@@ -576,6 +633,8 @@ int main(void) {
       cmocka_unit_test_setup(basic_beside_another_is_refused, fixture_set_up),
       cmocka_unit_test_setup(forms_that_are_off_are_ignored, fixture_set_up),
       cmocka_unit_test_setup(a_401_asks_for_basic_when_told, fixture_set_up),
+      cmocka_unit_test_setup(a_credential_is_tagged, fixture_set_up),
+      cmocka_unit_test_setup(clocks_that_differ_are_noted, fixture_set_up),
       cmocka_unit_test_setup(malformed_basic_is_unauthorized, fixture_set_up),
       cmocka_unit_test_setup(the_longest_basic_is_read, fixture_set_up),
       cmocka_unit_test_setup(a_basic_password_is_wiped, fixture_set_up),
