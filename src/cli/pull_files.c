@@ -23,6 +23,8 @@
 #include "os/error.h"
 #include "os/replace.h"
 
+#define GROWS ((size_t)65536) /* bytes that FILE may grow by while the disk is full */
+
 bool st_pull_files_name(st_pull_files *files, const char *path) {
   if (path[0] == '\0' || strlen(path) > SUBTOKEN_FEED_PATH_MAX) return false;
   snprintf(files->path, sizeof files->path, "%s", path);
@@ -30,7 +32,19 @@ bool st_pull_files_name(st_pull_files *files, const char *path) {
   snprintf(files->next, sizeof files->next, "%s.next", path);
   snprintf(files->seen, sizeof files->seen, "%s.seen", path);
   snprintf(files->lock, sizeof files->lock, "%s.lock", path);
+  snprintf(files->spare_file, sizeof files->spare_file, "%s.spare", path);
+  snprintf(files->spare_small, sizeof files->spare_small, "%s.alive.spare", path);
   return true;
+}
+
+/* Of FILE. */
+static st_spare pull_files_spare(const st_pull_files *files) {
+  return (st_spare){.path = files->spare_file, .extra = GROWS};
+}
+
+/* Of all others: none of them is written while another is being. */
+static st_spare pull_files_small_spare(const st_pull_files *files) {
+  return (st_spare){.path = files->spare_small};
 }
 
 void st_pull_files_sweep(const st_pull_files *files) {
@@ -154,14 +168,15 @@ static bool pull_files_write_seen(st_pull_files *files, char *error) {
   if (files->have.sequence > files->highest) files->highest = files->have.sequence;
   if (pull_files_read_seen(files) >= files->highest) return true;
   size_t len = st_seen_write(files->highest, text);
-  return st_replace_shared(files->seen, NULL, text, len, error) &&
+  st_spare spare = pull_files_small_spare(files);
+  return st_replace_shared(files->seen, &spare, NULL, text, len, error) &&
          st_replace_sync(files->seen, error);
 }
 
-/* Not written again when it is the same. */
+/* Not written again when it is the same. next: FILE.next has it, and takes its place. */
 static bool pull_files_write_alive(st_pull_files *files,
-                                   const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], bool *written,
-                                   char *error) {
+                                   const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], bool next,
+                                   bool *written, char *error) {
   uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
   char unread[ST_ERROR_MAX];
   size_t len;
@@ -170,7 +185,10 @@ static bool pull_files_write_alive(st_pull_files *files,
       memcmp(there, heartbeat, len) == 0) {
     return true;
   }
-  *written = st_replace_shared(files->alive, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
+  st_spare spare = pull_files_small_spare(files);
+  *written =
+      (next && st_replace_move(files->next, files->alive, &spare, unread)) ||
+      st_replace_shared(files->alive, &spare, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
   return *written;
 }
 
@@ -215,15 +233,23 @@ static bool pull_files_look_at_next(const st_pull_files *files, bool *belongs, c
   return true;
 }
 
+static void pull_files_remove_next(const st_pull_files *files) {
+  st_spare spare = pull_files_small_spare(files);
+  st_spare_take(&spare, files->next);
+}
+
 /* A pull that ended between FILE and FILE.alive has left the only heartbeat of FILE in FILE.next:
  * it becomes FILE.alive before FILE.next is needed again. While that cannot be done, or it is not
- * known whether it has to be, nothing may be written to FILE.next.
+ * known whether it has to be, nothing may be written to FILE.next. It is the room for the next one
+ * when it is nothing else.
  */
 static bool pull_files_settle_next(const st_pull_files *files, char *error) {
   bool belongs;
+  st_spare spare = pull_files_small_spare(files);
   if (!pull_files_look_at_next(files, &belongs, error)) return false;
-  return !belongs || rename(files->next, files->alive) == 0 ||
-         st_error_set(error, "cannot rename %s: %m", st_error_path(files->next));
+  if (belongs) return st_replace_move(files->next, files->alive, &spare, error);
+  pull_files_remove_next(files);
+  return true;
 }
 
 /* Of a snapshot that was not put in place. Not when FILE is the new one all the same, as on a file
@@ -232,16 +258,19 @@ static bool pull_files_settle_next(const st_pull_files *files, char *error) {
 static void pull_files_discard_next(const st_pull_files *files) {
   bool belongs;
   char unknown[ST_ERROR_MAX];
-  if (pull_files_look_at_next(files, &belongs, unknown) && !belongs) (void)unlink(files->next);
+  if (pull_files_look_at_next(files, &belongs, unknown) && !belongs) {
+    pull_files_remove_next(files);
+  }
 }
 
 static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fresh,
                                       const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
                                       char *error) {
   if (!pull_files_settle_next(files, error)) return false;
-  bool put =
-      st_replace_shared(files->next, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
-      st_replace_shared(files->path, NULL, fresh->bytes, fresh->len, error);
+  st_spare spare = pull_files_spare(files), small = pull_files_small_spare(files);
+  bool put = st_replace_shared(files->next, &small, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN,
+                               error) &&
+             st_replace_shared(files->path, &spare, NULL, fresh->bytes, fresh->len, error);
   if (!put) {
     pull_files_discard_next(files);
     return false;
@@ -253,12 +282,19 @@ static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fr
   return true;
 }
 
+static void pull_files_make_spares(const st_pull_files *files) {
+  st_spare spare = pull_files_spare(files), small = pull_files_small_spare(files);
+  st_spare_make(&spare, files->have.len);
+  st_spare_make(&small, SUBTOKEN_HEARTBEAT_LEN);
+}
+
 bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
   bool alive = false;
-  if (!pull_files_write_alive(files, heartbeat, &alive, error)) return false;
-  (void)unlink(files->next); /* if it stays, it says the same */
+  if (!pull_files_write_alive(files, heartbeat, fresh != NULL, &alive, error)) return false;
+  pull_files_remove_next(files); /* if it stays, it says the same */
+  pull_files_make_spares(files);
   return (fresh == NULL || st_replace_sync(files->path, error)) &&
          (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
 }

@@ -1,7 +1,9 @@
 /* pull_files - the files that `subtoken pull` keeps for an edge: FILE (a snapshot), FILE.alive (its
  * heartbeat) and FILE.seen (the highest sequence ever seen). Each is replaced whole; FILE.next has
  * the heartbeat of what is to be FILE, so that FILE has its heartbeat in one of the two whenever
- * the process is killed. Whether a snapshot is true is for those to find out who have the ring.
+ * the process is killed. FILE.spare and FILE.alive.spare are what they are written to, so that a
+ * full disk is no hindrance (os/spare.h). Whether a snapshot is true is for those to find out who
+ * have the ring.
  */
 #ifndef ST_CLI_PULL_FILES_H
 #define ST_CLI_PULL_FILES_H
@@ -10,7 +12,7 @@
 #include "os/file.h"
 #include "subtoken/feed.h"
 
-#define ST_PULL_NAME_MAX (SUBTOKEN_FEED_PATH_MAX + 8)
+#define ST_PULL_NAME_MAX (SUBTOKEN_FEED_PATH_MAX + 16)
 
 /* A snapshot in memory. */
 typedef struct st_pull_snapshot {
@@ -24,7 +26,8 @@ typedef struct st_pull_snapshot {
 
 typedef struct st_pull_files {
   char path[ST_PULL_NAME_MAX], alive[ST_PULL_NAME_MAX], next[ST_PULL_NAME_MAX],
-      seen[ST_PULL_NAME_MAX], lock[ST_PULL_NAME_MAX];
+      seen[ST_PULL_NAME_MAX], lock[ST_PULL_NAME_MAX], spare_file[ST_PULL_NAME_MAX],
+      spare_small[ST_PULL_NAME_MAX];
   size_t max_size;       /* a larger snapshot is as one that cannot be read */
   st_pull_snapshot have; /* what FILE holds, with its bytes, so that changes find them in memory */
   uint8_t *spare;        /* memory for the next one, or NULL: fresh pages cost as much as hashing */

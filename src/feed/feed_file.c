@@ -466,7 +466,9 @@ subtoken_feed_result subtoken_feed_file_load(subtoken_feed_file *file, const sub
       result = subtoken_feed_file_poll(file, ring, now, monotonic);
     } while (result == SUBTOKEN_FEED_MORE && !file->filling);
     if (result == SUBTOKEN_FEED_MORE) return file->last;
-    if (result != SUBTOKEN_FEED_PAIR) return result;
+    /* EWOULDBLOCK: it is being written to be FILE again, by whoever replaces it. */
+    bool again = result == SUBTOKEN_FEED_IO && file->error == EWOULDBLOCK;
+    if (result != SUBTOKEN_FEED_PAIR && !again) return result;
     (void)nanosleep(&pause, NULL);
   }
   return result;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "core/revocations_format.h"
@@ -34,9 +33,16 @@
 #define NAME_ROOM 1100
 #define WHOLE_MAX ((size_t)65536) /* a snapshot of up to this is always written whole */
 #define CHANGED_MAX 16            /* so is one of which more than a 16th has changed */
+#define GROWS 65536               /* bytes that a snapshot may grow by while the disk is full */
+
+/* A file, and what it is written to while the disk is full. */
+typedef struct vouched_file {
+  char path[NAME_ROOM], spare[NAME_ROOM];
+  size_t grows;
+} vouched_file;
 
 typedef struct vouched_paths {
-  char vouched[NAME_ROOM], snapshot[NAME_ROOM], changes[NAME_ROOM];
+  vouched_file vouched, snapshot, changes;
 } vouched_paths;
 
 /* What the snapshot in DATA is known to be. */
@@ -55,49 +61,79 @@ static struct {
   bool behind; /* the store never issued what was vouched for, and could not be helped */
 } vouched;
 
+static void vouched_name_file(const char *dir, const char *name, size_t grows, vouched_file *file) {
+  snprintf(file->path, sizeof file->path, "%.1000s/%s", dir, name);
+  snprintf(file->spare, sizeof file->spare, "%.1000s/%s.spare", dir, name);
+  file->grows = grows;
+}
+
 static void vouched_name_files(const char *dir, vouched_paths *files) {
-  snprintf(files->vouched, sizeof files->vouched, "%.1000s/vouched", dir);
-  snprintf(files->snapshot, sizeof files->snapshot, "%.1000s/snapshot", dir);
-  snprintf(files->changes, sizeof files->changes, "%.1000s/snapshot.changes", dir);
+  vouched_name_file(dir, "vouched", 0, &files->vouched);
+  vouched_name_file(dir, "snapshot", GROWS, &files->snapshot);
+  vouched_name_file(dir, "snapshot.changes", GROWS, &files->changes);
+}
+
+static st_spare vouched_spare(const vouched_file *file) {
+  return (st_spare){.path = file->spare, .extra = file->grows};
+}
+
+static bool vouched_replace(const vouched_file *file, const void *data, size_t len, char *error) {
+  st_spare spare = vouched_spare(file);
+  if (!st_replace_with_spare(file->path, &spare, data, len, error)) return false;
+  st_spare_make(&spare, len);
+  return true;
+}
+
+/* Where a version before this one has left none. */
+static void vouched_make_spare(const vouched_file *file) {
+  st_file_stamp stamp;
+  st_spare spare = vouched_spare(file);
+  if (st_file_stamp_of(file->path, &stamp)) st_spare_make(&spare, (size_t)stamp.size);
+}
+
+/* They lead on from a snapshot that is not there any more. */
+static void vouched_remove_changes(const vouched_paths *files) {
+  st_spare spare = vouched_spare(&files->changes);
+  st_spare_take(&spare, files->changes.path);
 }
 
 /* ---- the record ---- */
 
 /* *exists: false when there is none, which is no error. */
-static bool vouched_read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
-                                bool *exists, char *error) {
+static bool vouched_read_record(const vouched_file *file, const subtoken_ring *ring,
+                                st_vouched *record, bool *exists, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN + 1];
   size_t len;
   *record = (st_vouched){0, 0};
-  *exists = st_file_exists(path);
+  *exists = st_file_exists(file->path);
   if (!*exists && errno == ENOENT) return true;
-  if (!st_file_read(path, bytes, sizeof bytes, &len, error)) return false;
+  if (!st_file_read(file->path, bytes, sizeof bytes, &len, error)) return false;
   subtoken_feed_result result = st_vouched_read(ring, bytes, len, record);
   if (result == SUBTOKEN_FEED_OK) return true;
   snprintf(error, ST_ERROR_MAX,
            "%.300s: %s; restore it, or the secret that it was made with, or move it and the "
            "snapshot beside it away (subtoken_revocation(7) says what is lost)",
-           path, subtoken_feed_result_text(result));
+           file->path, subtoken_feed_result_text(result));
   return false;
 }
 
-static bool vouched_write_record(const char *path, const subtoken_ring *ring,
+static bool vouched_write_record(const vouched_file *file, const subtoken_ring *ring,
                                  const st_vouched *record, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN];
   if (st_vouched_write(ring, record, bytes) != SUBTOKEN_FEED_OK) {
-    snprintf(error, ST_ERROR_MAX, "no secret can sign %.400s", path);
+    snprintf(error, ST_ERROR_MAX, "no secret can sign %.400s", file->path);
     return false;
   }
-  return st_replace_file(path, bytes, sizeof bytes, error);
+  return vouched_replace(file, bytes, sizeof bytes, error);
 }
 
 bool st_vouched_files_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
                                char *error) {
-  vouched_paths files = {.vouched = ""};
+  vouched_paths files;
   st_vouched record;
   bool exists;
   vouched_name_files(dir, &files);
-  bool read = vouched_read_record(files.vouched, ring, &record, &exists, error);
+  bool read = vouched_read_record(&files.vouched, ring, &record, &exists, error);
   *sequence = record.sequence;
   return read;
 }
@@ -154,7 +190,7 @@ static bool vouched_put_changes(const uint8_t *bytes, size_t len, const vouched_
       out != NULL &&
       subtoken_changes_write(bytes, len, vouched.base.sequence, d->gone, d->gone_count, d->fresh,
                              d->fresh_count, out, size, &made) == SUBTOKEN_FEED_OK &&
-      st_replace_file(vouched.files.changes, out, made, error);
+      vouched_replace(&vouched.files.changes, out, made, error);
   free(out);
   return ok;
 }
@@ -165,7 +201,7 @@ static bool vouched_write_changes(const uint8_t *bytes, size_t len, char *error)
   uint8_t *base;
   st_file_stamp stamp;
   if (len <= WHOLE_MAX || vouched.base.sequence == 0 ||
-      !st_file_load(vouched.files.snapshot, SIZE_MAX, &base, &base_len, &stamp, error)) {
+      !st_file_load(vouched.files.snapshot.path, SIZE_MAX, &base, &base_len, &stamp, error)) {
     return false;
   }
   vouched_difference d = {.room = (uint32_t)(len / 8 / CHANGED_MAX)};
@@ -187,10 +223,10 @@ static bool vouched_write_snapshot(const uint8_t *bytes, size_t len, int64_t seq
                                    char *error) {
   if (vouched_write_changes(bytes, len, error)) return true;
   vouched.base.sequence = 0;
-  if (!st_replace_file(vouched.files.snapshot, bytes, len, error)) return false;
+  if (!vouched_replace(&vouched.files.snapshot, bytes, len, error)) return false;
   vouched.base = (vouched_base){.sequence = sequence, .len = len};
   memcpy(vouched.base.digest, bytes + len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
-  (void)unlink(vouched.files.changes); /* they lead on from another */
+  vouched_remove_changes(&vouched.files);
   return true;
 }
 
@@ -199,11 +235,11 @@ static bool vouched_write_all(const subtoken_ring *ring, const uint8_t *bytes, s
                               int64_t sequence, char *error) {
   st_vouched record, next = {.sequence = sequence, .life = vouched.last.life};
   bool exists;
-  if (!vouched_read_record(vouched.files.vouched, ring, &record, &exists, error)) return false;
+  if (!vouched_read_record(&vouched.files.vouched, ring, &record, &exists, error)) return false;
   if (record.sequence < sequence) {
     if (record.life > next.life) next.life = record.life;
     if (!vouched_write_snapshot(bytes, len, sequence, error) ||
-        !vouched_write_record(vouched.files.vouched, ring, &next, error)) {
+        !vouched_write_record(&vouched.files.vouched, ring, &next, error)) {
       return false;
     }
     record = next;
@@ -262,8 +298,8 @@ static bool vouched_bring_ahead(const subtoken_ring *ring, const char *from, cha
   char reason[ST_ERROR_MAX] = "";
   st_snapshot_file copy;
   st_store_status status = ST_STORE_DENIED;
-  bool loaded =
-      st_snapshot_file_load(ring, vouched.files.snapshot, vouched.files.changes, &copy, reason);
+  bool loaded = st_snapshot_file_load(ring, vouched.files.snapshot.path, vouched.files.changes.path,
+                                      &copy, reason);
   if (loaded && copy.view.sequence < vouched.last.sequence) {
     snprintf(reason, sizeof reason, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
   } else if (loaded) {
@@ -284,11 +320,13 @@ bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_rin
   memset(&vouched, 0, sizeof vouched);
   snprintf(vouched.dir, sizeof vouched.dir, "%.1000s", dir);
   vouched_name_files(dir, &vouched.files);
-  if (!vouched_read_record(vouched.files.vouched, ring, &vouched.last, &exists, error)) {
+  if (!vouched_read_record(&vouched.files.vouched, ring, &vouched.last, &exists, error)) {
     return false;
   }
   vouched.store = store;
   if (!exists) return true;
+  vouched_make_spare(&vouched.files.vouched);
+  vouched_make_spare(&vouched.files.snapshot);
   st_store_status issued = st_store_issued_sequence(store, vouched.last.sequence, error);
   if (issued != ST_STORE_OK && issued != ST_STORE_NOT_FOUND) return false;
   /* A server that vouches for nothing yet answers everything else. */
@@ -311,7 +349,7 @@ bool st_vouched_files_check(const subtoken_ring *ring, int64_t sequence, bool ot
   *restored = false;
   if (vouched.store == NULL) return true;
   if (!other && !vouched.behind && sequence >= vouched.last.sequence) return true;
-  if (!vouched_read_record(vouched.files.vouched, ring, &record, &exists, error)) return false;
+  if (!vouched_read_record(&vouched.files.vouched, ring, &record, &exists, error)) return false;
   if (vouched.last.life > record.life) record.life = vouched.last.life;
   vouched.last = record;
   switch (exists ? st_store_issued_sequence(vouched.store, record.sequence, error) : ST_STORE_OK) {
@@ -353,10 +391,10 @@ static bool vouched_sign_snapshot(const vouched_paths *files, const st_snapshot_
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
                                        NULL) == SUBTOKEN_FEED_OK;
   if (ok) {
-    ok = st_replace_file(files->snapshot, out, copy->len, error);
-    (void)unlink(files->changes);
+    ok = vouched_replace(&files->snapshot, out, copy->len, error);
+    vouched_remove_changes(files);
   } else {
-    snprintf(error, ST_ERROR_MAX, "cannot sign %.400s again", files->snapshot);
+    snprintf(error, ST_ERROR_MAX, "cannot sign %.400s again", files->snapshot.path);
   }
   free(hashes);
   free(out);
@@ -365,17 +403,17 @@ static bool vouched_sign_snapshot(const vouched_paths *files, const st_snapshot_
 
 bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
                                  const subtoken_ring *after, char *error) {
-  vouched_paths files = {.vouched = ""};
+  vouched_paths files;
   st_vouched record, again;
   st_snapshot_file copy;
   bool exists;
   vouched_name_files(dir, &files);
-  if (!vouched_read_record(files.vouched, before, &record, &exists, error)) return false;
-  if (!exists || vouched_read_record(files.vouched, after, &again, &exists, error)) return true;
+  if (!vouched_read_record(&files.vouched, before, &record, &exists, error)) return false;
+  if (!exists || vouched_read_record(&files.vouched, after, &again, &exists, error)) return true;
   bool ok = true;
-  if (st_snapshot_file_load(before, files.snapshot, files.changes, &copy, error)) {
+  if (st_snapshot_file_load(before, files.snapshot.path, files.changes.path, &copy, error)) {
     ok = vouched_sign_snapshot(&files, &copy, after, error);
   }
   st_snapshot_file_free(&copy);
-  return ok && vouched_write_record(files.vouched, after, &record, error);
+  return ok && vouched_write_record(&files.vouched, after, &record, error);
 }

@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/error.h"
 #include "subtoken/common.h"
 
 #define NS 1000000000
+#define LEASE_TRIES 200
+#define LEASE_PAUSE_NS 5000000
 
 /* ---- descriptors ---- */
 
@@ -85,12 +88,23 @@ bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t
   return ok;
 }
 
-/* A FIFO would make the process wait for whoever writes to it, for ever: it is opened
- * without waiting, and refused.
+/* A FIFO would make the process wait for whoever writes to it, for ever: it is opened without
+ * waiting, and refused. A file that is being written as the spare of another (spare.c) is waited
+ * for: it had the name just now.
  */
+static int file_open_waiting(const char *path) {
+  const struct timespec pause = {0, LEASE_PAUSE_NS};
+  int fd = st_file_open(path, O_RDONLY | O_NONBLOCK);
+  for (int tries = 0; fd < 0 && errno == EWOULDBLOCK && tries < LEASE_TRIES; tries++) {
+    (void)nanosleep(&pause, NULL);
+    fd = st_file_open(path, O_RDONLY | O_NONBLOCK);
+  }
+  return fd;
+}
+
 int st_file_open_regular(const char *path, char *error) {
   struct stat status;
-  int fd = st_file_open(path, O_RDONLY | O_NONBLOCK);
+  int fd = file_open_waiting(path);
   if (fd < 0) {
     (void)st_error_set(error, "cannot open %s: %m", st_error_path(path));
     return -1;

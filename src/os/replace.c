@@ -1,8 +1,8 @@
 /* Puts files in place. There are two ways to it, bytes and a callback that writes the file itself,
  * over the same steps: a temporary file beside the target, fsync, rename, fsync of the directory,
  * and removing what killed calls have left. In the first a file that is replaced hands on who may
- * read it, and one for others is fsynced after it is in place; in the second nothing is ever
- * replaced.
+ * read it, one for others is fsynced after it is in place, and what has to be replaced while the
+ * disk is full is written to its spare (spare.c); in the second nothing is ever replaced.
  */
 #include "os/replace.h"
 
@@ -186,35 +186,50 @@ static bool replace_keep_mode(int fd, const char *target) {
   return replace_keep_group(fd, target) && fchmod(fd, mode) == 0;
 }
 
-/* model: whose permissions it is to have. */
-static bool replace_put(int fd, const char *temporary, const char *target, const char *model,
-                        const void *data, size_t len, replace_kind kind) {
-  if (kind == REPLACE_OWN && !replace_keep_group(fd, model)) return false;
-  if (kind == REPLACE_SHARED && !replace_keep_mode(fd, model)) return false;
-  if (!replace_write_whole(fd, data, len)) return false;
-  if (kind != REPLACE_SHARED && fsync(fd) != 0) return false;
-  return kind == REPLACE_NEW ? replace_rename_new(temporary, target)
-                             : rename(temporary, target) == 0;
+/* What is to be written where. */
+typedef struct replace_job {
+  const char *target, *model; /* whose permissions it is to have */
+  const void *data;
+  size_t len;
+  replace_kind kind;
+  const st_spare *spare; /* or NULL */
+} replace_job;
+
+static bool replace_write(int fd, const replace_job *job) {
+  if (job->kind == REPLACE_OWN && !replace_keep_group(fd, job->model)) return false;
+  if (job->kind == REPLACE_SHARED && !replace_keep_mode(fd, job->model)) return false;
+  if (!replace_write_whole(fd, job->data, job->len)) return false;
+  return job->kind == REPLACE_SHARED || fsync(fd) == 0;
 }
 
-static void replace_set_error(const char *target, replace_kind kind, char *error) {
-  if (kind == REPLACE_NEW && errno == EEXIST) {
-    (void)st_error_set(error, "%s already exists", st_error_path(target));
+/* Without a new block. False: there is no spare, or it did not do. */
+static bool replace_by_spare(const replace_job *job) {
+  int fd = job->spare != NULL ? st_spare_open(job->spare, job->len) : -1;
+  if (fd < 0) return false;
+  bool ok = replace_write(fd, job) && st_spare_place(job->spare, fd, job->target);
+  (void)close(fd);
+  return ok;
+}
+
+static void replace_set_error(const replace_job *job, char *error) {
+  if (job->kind == REPLACE_NEW && errno == EEXIST) {
+    (void)st_error_set(error, "%s already exists", st_error_path(job->target));
   } else if (errno == EBUSY) {
     (void)st_error_set(error, "cannot replace %s: it is a mount point; mount its directory instead",
-                       st_error_path(target));
+                       st_error_path(job->target));
   } else {
-    (void)st_error_set(error, "cannot write %s: %m", st_error_path(target));
+    (void)st_error_set(error, "cannot write %s: %m", st_error_path(job->target));
   }
 }
 
-static bool replace_target(const char *target, const char *model, const void *data, size_t len,
-                           replace_kind kind, char *error) {
+static bool replace_by_temporary(const replace_job *job, char *error) {
   int fd;
-  char *temporary = replace_make_temporary(target, BYTES_MARK, &fd);
-  bool ok = temporary != NULL && replace_put(fd, temporary, target, model, data, len, kind);
+  char *temporary = replace_make_temporary(job->target, BYTES_MARK, &fd);
+  bool ok = temporary != NULL && replace_write(fd, job) &&
+            (job->kind == REPLACE_NEW ? replace_rename_new(temporary, job->target)
+                                      : rename(temporary, job->target) == 0);
   if (!ok) {
-    replace_set_error(target, kind, error);
+    replace_set_error(job, error);
     if (temporary != NULL) (void)unlink(temporary);
   }
   if (fd >= 0) (void)close(fd);
@@ -222,12 +237,13 @@ static bool replace_target(const char *target, const char *model, const void *da
   return ok;
 }
 
-static bool replace(const char *path, const char *model, const void *data, size_t len,
-                    replace_kind kind, char *error) {
+static bool replace(const char *path, replace_job *job, char *error) {
   char *target = replace_follow(path, error);
   if (target == NULL) return false;
-  bool ok = replace_target(target, model != NULL ? model : target, data, len, kind, error);
-  if (ok && kind != REPLACE_SHARED && !st_directory_sync_of(target)) {
+  job->target = target;
+  if (job->model == NULL) job->model = target;
+  bool ok = replace_by_spare(job) || replace_by_temporary(job, error);
+  if (ok && job->kind != REPLACE_SHARED && !st_directory_sync_of(target)) {
     ok = st_error_set(error, "%s is written, but its directory cannot be synced: %m",
                       st_error_path(target));
   }
@@ -236,16 +252,34 @@ static bool replace(const char *path, const char *model, const void *data, size_
 }
 
 bool st_replace_file(const char *path, const void *data, size_t len, char *error) {
-  return replace(path, NULL, data, len, REPLACE_OWN, error);
+  return st_replace_with_spare(path, NULL, data, len, error);
+}
+
+bool st_replace_with_spare(const char *path, const st_spare *spare, const void *data, size_t len,
+                           char *error) {
+  replace_job job = {.data = data, .len = len, .kind = REPLACE_OWN, .spare = spare};
+  return replace(path, &job, error);
 }
 
 bool st_replace_create(const char *path, const void *data, size_t len, char *error) {
-  return replace(path, NULL, data, len, REPLACE_NEW, error);
+  replace_job job = {.data = data, .len = len, .kind = REPLACE_NEW};
+  return replace(path, &job, error);
 }
 
-bool st_replace_shared(const char *path, const char *model, const void *data, size_t len,
-                       char *error) {
-  return replace(path, model, data, len, REPLACE_SHARED, error);
+bool st_replace_shared(const char *path, const st_spare *spare, const char *model, const void *data,
+                       size_t len, char *error) {
+  replace_job job = {
+      .model = model, .data = data, .len = len, .kind = REPLACE_SHARED, .spare = spare};
+  return replace(path, &job, error);
+}
+
+bool st_replace_move(const char *from, const char *path, const st_spare *spare, char *error) {
+  char *target = replace_follow(path, error);
+  if (target == NULL) return false;
+  bool ok = st_spare_move(spare, from, target);
+  if (!ok) (void)st_error_set(error, "cannot rename %s: %m", st_error_path(from));
+  free(target);
+  return ok;
 }
 
 bool st_replace_sync(const char *path, char *error) {

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "os/spare.h"
+
 /* Replace path, or make it, with mode 0600. A link at path is followed to the file it ends at. A
  * file that is replaced hands on its group, and that its group may read it: the edges that share a
  * ring must not lose it when it is rotated.
@@ -15,18 +17,29 @@
 bool st_replace_file(const char *path, const void *data, size_t len, char *error)
     __attribute__((warn_unused_result));
 
+/* The same of a file that has to be replaced while the disk is full: it is written to its spare, if
+ * it has one that will do (st_spare_make, afterwards, sees to the next). Under a lock.
+ */
+bool st_replace_with_spare(const char *path, const st_spare *spare, const void *data, size_t len,
+                           char *error) __attribute__((warn_unused_result));
+
 /* Make path with mode 0600; fails, and says so, when there is one already. */
 bool st_replace_create(const char *path, const void *data, size_t len, char *error)
     __attribute__((warn_unused_result));
 
 /* Replace a file that others read, too, and that can be had again: it is in place at once, and
- * outlasts a power loss when st_replace_sync has answered true. model: the file whose permissions
- * it is to have, or NULL: path itself. A new one has mode 0640, one that is replaced hands on what
- * its group and others may read.
+ * outlasts a power loss when st_replace_sync has answered true. spare: as above, or NULL. model:
+ * the file whose permissions it is to have, or NULL: path itself. A new one has mode 0640, one that
+ * is replaced hands on what its group and others may read.
  */
 bool st_replace_sync(const char *path, char *error) __attribute__((warn_unused_result));
-bool st_replace_shared(const char *path, const char *model, const void *data, size_t len,
-                       char *error) __attribute__((warn_unused_result));
+bool st_replace_shared(const char *path, const st_spare *spare, const char *model, const void *data,
+                       size_t len, char *error) __attribute__((warn_unused_result));
+
+/* Put `from`, a file that is whole and no link, in the place of path; what was that is the spare.
+ */
+bool st_replace_move(const char *from, const char *path, const st_spare *spare, char *error)
+    __attribute__((warn_unused_result));
 
 /* Remove what killed calls of these three have left beside path: whole copies, of a ring for
  * instance. Only for those who hold the lock; others may be writing one.

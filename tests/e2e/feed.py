@@ -64,6 +64,12 @@ def sequence_of(data):
     return struct.unpack_from("<Q", data, 16)[0]
 
 
+def time_of(path):
+    """T of the heartbeat at path."""
+    with open(path, "rb") as f:
+        return struct.unpack_from("<Q", f.read(), 24)[0]
+
+
 def heartbeat(snap, when, signer=SIGNER):
     kid, secret = signer
     body = struct.pack("<8sIBBHQQ32s64s", b"ST-ALIVE", 1, 0, len(kid), 0, sequence_of(snap), int(when),

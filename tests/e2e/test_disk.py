@@ -1,6 +1,7 @@
 """Backups while others write, and disks and files that have no room."""
-import resource, sqlite3, threading
+import contextlib, resource, sqlite3, threading
 from datadir import *
+from feed import sequence_of, time_of
 
 
 @test
@@ -181,5 +182,124 @@ def a_full_disk_is_an_error_and_loses_nothing():
             client.close()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+@contextlib.contextmanager
+def small_disk(kind):
+    """A small file system of its own, as small as this kind can be; None where there cannot be one."""
+    disk, image = scratch(), os.path.join(scratch(), "image")
+    words = ["-t", "tmpfs", "-o", "size=16m", "none"]
+    if kind != "tmpfs":
+        with open(image, "wb") as f:
+            f.truncate({"xfs": 320, "btrfs": 128}.get(kind, 16) << 20)
+        made = shutil.which("mkfs." + kind) and subprocess.run(["mkfs." + kind, "-q", image], capture_output=True)
+        words = ["-o", "loop", image]
+        if not made or made.returncode != 0:
+            yield None
+            return
+    if subprocess.run(["mount", *words, disk], capture_output=True).returncode != 0:
+        yield None
+        return
+    try:
+        os.chmod(disk, 0o700)
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+class Greedy(threading.Thread):
+    """Takes every block as soon as it is free, as a log does that fills the disk."""
+
+    def __init__(self, disk):
+        super().__init__(daemon=True)
+        self.done, self.path = threading.Event(), fill_disk(disk)
+
+    def run(self):
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        while not self.done.wait(0.001):
+            for size in (4096, 512, 1):
+                try:
+                    os.write(fd, b"x" * size)
+                except OSError:
+                    pass
+        os.close(fd)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+        os.remove(self.path)
+
+
+def revocations_reach_an_edge(disk):
+    """All that is deleted while the disk is full, the issuer's and the edge's, is known to the edge, whose data stays fresh."""
+    data, file = os.path.join(disk, "var"), os.path.join(disk, "revoked")
+    with SmallServer(data) as server:
+        reader = private_file(make_key(data, "revocations", name="reader")["key"] + "\n")
+        manager = make_key(data, "keys,account", name="manager")["key"]
+        pull = subprocess.Popen([PROGRAM, "pull", "--from", server.url, "--to", file, "--key-file", reader],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        client = Client(server)
+        try:
+            def told(sequence):
+                wait(lambda: pull.poll() is not None or os.path.exists(file + ".alive") and
+                     sequence_of(open(file, "rb").read()) >= sequence, "sequence %d at the edge" % sequence)
+                assert pull.poll() is None, pull.communicate()[1]
+
+            def call(method, path, body=None):
+                headers = {"Authorization": "Bearer " + manager, "Content-Type": "application/json"}
+                client.connection.request(method, path, json.dumps(body), headers)
+                answer = client.connection.getresponse()
+                return answer, answer.read()
+
+            def delete(key):
+                """The sequence of it; None: no room for it in the database."""
+                answer, _ = call("DELETE", "/v2/keys/" + key)
+                assert answer.status in (204, 503), answer.status
+                return int(answer.headers["Subtoken-Seq"]) if answer.status == 204 else None
+
+            # The database's log has been as long as it becomes and begins anew, as in a server that has served for a while.
+            keys, grown = [], [0, 1]
+            while grown[-1] != grown[-2]:
+                for _ in range(50):
+                    answer, body = call("POST", "/v2/keys", {"name": "k", "permissions": ["account"]})
+                    assert answer.status == 201, body
+                    keys.append(json.loads(body)["id"])
+                grown.append(os.path.getsize(db_of(data) + "-wal"))
+            told(delete(keys.pop()))
+            with Greedy(disk):
+                done = [s for s in map(delete, keys[:8]) if s is not None and (told(s) or True)]
+                assert len(done) >= 5, (done, grown)
+                # More than once a heartbeat, and nothing but the spares is written to.
+                for _ in range(3):
+                    before = time_of(file + ".alive")
+                    wait(lambda: time_of(file + ".alive") > before or pull.poll() is not None, "a newer heartbeat")
+                left = sorted(n for n in os.listdir(disk) if n not in ("lost+found", "filler"))
+            assert left == ["revoked", "revoked.alive", "revoked.alive.spare", "revoked.lock", "revoked.seen",
+                            "revoked.spare", "var"], left
+        finally:
+            pull.terminate()
+            err = pull.communicate(timeout=60)[1].decode()
+            client.close()
+        assert "pull_failed" not in err, err
+    return len(done)
+
+
+@test
+def a_full_disk_keeps_no_revocation_from_an_edge():
+    if os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    tried = []
+    for kind in os.environ.get("SUBTOKEN_DISKS", "tmpfs ext4").split():
+        with small_disk(kind) as disk:
+            if disk is not None:
+                tried.append("%s: %d" % (kind, revocations_reach_an_edge(disk)))
+    print("# deleted while the disk was full: " + ", ".join(tried))
+    if not tried:
+        return "a small disk cannot be mounted here"
+
 
 main()

@@ -69,7 +69,7 @@ class Edge:
     def files(self):
         found = {}
         for name in os.listdir(self.dir):
-            if name.startswith("revoked") and name != "revoked.lock":
+            if name.startswith("revoked") and name != "revoked.lock" and not name.endswith(".spare"):
                 with open(os.path.join(self.dir, name), "rb") as f:
                     found[name] = f.read()
         return found

@@ -17,7 +17,7 @@ ONCE = ["memory", "map", "open", "read", "write", "sync", "truncate", "stat", "l
 START = set(ONCE) | {"bind", "limit", "close", "seek", "mkdir", "rename", "unlink", "mode", "connect", "resolve"}
 CONFIG = {"threads": 8, "metrics_listen": "127.0.0.1:0", "metrics": True, "page": True}
 FILES = {"subtoken.db", "subtoken.db-wal", "subtoken.db-shm", "secrets", "vouched", "snapshot", "snapshot.changes",
-         "config.json"}
+         "config.json", "vouched.spare", "snapshot.spare", "snapshot.changes.spare"}
 # Of the kinds of request, those that stand for all while everything fails.
 FOR_LONG = {"tokeninfo", "keys_listed", "metrics", "FeedAfterChange", "KeyDisabled"}
 faults = Faults("subtoken")

@@ -61,7 +61,7 @@ class Edge:
 
     def files(self):
         return {n: open(os.path.join(self.dir, n), "rb").read()
-                for n in sorted(os.listdir(self.dir)) if n.startswith("revoked") and n != "revoked.lock"}
+                for n in sorted(os.listdir(self.dir)) if re.match(r"revoked(?!.*\.(lock|spare)$)", n)}
 
     def status(self, *args, check=0):
         code, out, err = run("feed", "status", self.file, "--secrets", self.secrets, *args)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -417,6 +418,40 @@ static void load_tries_again(void **state) {
   in_force(SEQUENCE + 1, 1);
   free(first.bytes);
   free(second.bytes);
+}
+
+static int leased;
+
+static bool lease(void) {
+  return fcntl(leased, F_SETSIG, SIGURG) == 0 && fcntl(leased, F_SETLEASE, F_WRLCK) == 0;
+}
+
+static void end_lease(int signal) {
+  (void)signal;
+  (void)fcntl(leased, F_SETLEASE, F_UNLCK);
+}
+
+/* So it has with a file that its writer still holds (src/os/spare.c): a poll says so, and goes on.
+ */
+static void load_waits_for_its_writer(void **state) {
+  (void)state;
+  const struct sigaction before = {.sa_handler = SIG_DFL}, action = {.sa_handler = end_lease};
+  snapshot first = made(SEQUENCE, FEW);
+  put(path, first.bytes, first.len);
+  put_alive(&first, NOW);
+  leased = open(path, O_RDWR | O_CLOEXEC);
+  if (lease()) {
+    assert_int_equal(polled(), SUBTOKEN_FEED_IO);
+    assert_int_equal(file.error, EWOULDBLOCK);
+    end_lease(0);
+    assert_true(lease());
+    assert_int_equal(sigaction(SIGURG, &action, NULL), 0);
+    assert_int_equal(subtoken_feed_file_load(&file, &ring, NOW, 0), SUBTOKEN_FEED_OK);
+    assert_int_equal(sigaction(SIGURG, &before, NULL), 0);
+    in_force(SEQUENCE, FEW);
+  }
+  (void)close(leased);
+  free(first.bytes);
 }
 
 /* ---- bad files ---- */
@@ -919,6 +954,7 @@ int main(void) {
       IN_HOME(half_a_pair_waits),
       IN_HOME(next_one_while_one_waits),
       IN_HOME(load_tries_again),
+      IN_HOME(load_waits_for_its_writer),
       IN_HOME(bad_snapshots),
       IN_HOME(no_files),
       IN_HOME(bad_heartbeats),

@@ -28,7 +28,18 @@ static bool put_own(void) {
 }
 
 static bool put_shared(void) {
-  return st_replace_shared(path, NULL, "new", 3, error) && st_replace_sync(path, error);
+  return st_replace_shared(path, NULL, NULL, "new", 3, error) && st_replace_sync(path, error);
+}
+
+/* Whatever fails of the spare, the file is put in place without it. */
+static bool put_by_spare(void) {
+  static char name[sizeof path + 8];
+  const st_spare spare = {.path = name, .extra = 1};
+  snprintf(name, sizeof name, "%s.spare", path);
+  st_spare_make(&spare, 3);
+  bool ok = st_replace_with_spare(path, &spare, "new", 3, error);
+  (void)unlink(name); /* it has one or not */
+  return ok;
 }
 
 /* before: what is there already, for its owner alone; NULL: nothing. */
@@ -63,7 +74,10 @@ static void a_file_is_put_in_place_or_not(void **state) {
   put_under(KINDS, put_own, "old");
   put_under(KINDS, put_shared, NULL);
   put_under(KINDS, put_shared, "old");
+  put_under(KINDS, put_by_spare, NULL);
+  put_under(KINDS, put_by_spare, "old");
   put_under(FAIL_SIGNALS, put_own, "old");
+  put_under(FAIL_SIGNALS, put_by_spare, "old");
   put_under(FAIL_SIGNALS, put_shared, "old");
 }
 

@@ -63,12 +63,12 @@ static void a_shared_file_keeps_its_permissions(void **state) {
   } rows[] = {{0640, 0640}, {0644, 0644}, {0600, 0600}, {0666, 0644}, {0440, 0640}, {0777, 0644}};
   struct stat status;
   mode_t mask = umask(077);
-  assert_true(st_replace_shared(path, NULL, "one", 3, error));
+  assert_true(st_replace_shared(path, NULL, NULL, "one", 3, error));
   assert_int_equal(mode_of(path), 0640);
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     assert_int_equal(chmod(path, rows[i].before), 0);
     if (geteuid() == 0) assert_int_equal(chown(path, (uid_t)-1, 4321), 0);
-    assert_true(st_replace_shared(path, NULL, "two", 3, error));
+    assert_true(st_replace_shared(path, NULL, NULL, "two", 3, error));
     assert_int_equal(mode_of(path), rows[i].after);
     assert_int_equal(stat(path, &status), 0);
     if (geteuid() == 0) assert_int_equal(status.st_gid, 4321);
@@ -76,7 +76,7 @@ static void a_shared_file_keeps_its_permissions(void **state) {
   (void)umask(mask);
   assert_int_equal(remove(path), 0);
   assert_int_equal(mkdir(path, 0700), 0);
-  assert_false(st_replace_shared(path, NULL, "three", 5, error));
+  assert_false(st_replace_shared(path, NULL, NULL, "three", 5, error));
   assert_non_null(strstr(error, "cannot write"));
 }
 
