@@ -1,10 +1,8 @@
 /* cache: what is kept and what is not, that only the same bytes are found again, that a ring which
  * changes empties it, and that a verifier with a cache says what one without says. Each memory is a
- * heap block of its exact size. Threads with a cache each share a ring.
+ * heap block of its exact size. test_cache_threads.c has several of them at once.
  */
 #include "core/cache.h"
-
-#include <pthread.h>
 
 #include "core/decide.h"
 #include "support.h"
@@ -638,43 +636,6 @@ static void memory_of_any_bytes_is_not_left(void **state) {
   for (size_t i = 0; i < COUNT(tokens); i++) release(tokens[i]);
 }
 
-/* ---- threads ---- */
-
-/* The ring is shared and only read; a cache each. */
-static void *verify_many(void *argument) {
-  const subtoken_text *tokens = argument;
-  subtoken_cache cache = start_cache(subtoken_cache_size(10));
-  subtoken_claims *own = malloc(sizeof *own);
-  size_t good = 0;
-  if (own == NULL) abort();
-  subtoken_verifier verifier = verifier_with(&cache);
-  subtoken_request request = {.size = sizeof request, .now = NOW, .target = ST_TEXT("/v2/account")};
-  for (size_t i = 0; i < 2000; i++) {
-    good += subtoken_verify(&verifier, tokens[i % 20], &request, own) == SUBTOKEN_OK;
-    good += subtoken_verify(&verifier, tokens[i % 3], &request, own) == SUBTOKEN_OK;
-  }
-  end_cache(&cache);
-  free(own);
-  return good == 4000 ? argument : NULL;
-}
-
-static void threads_with_a_cache_each_share_a_ring(void **state) {
-  (void)state;
-  pthread_t threads[4];
-  subtoken_text tokens[20];
-  ring_with(&ring, "", TEST_SECRET);
-  for (size_t i = 0; i < COUNT(tokens); i++) tokens[i] = token_number(i, 50);
-  for (size_t i = 0; i < COUNT(threads); i++) {
-    assert_int_equal(pthread_create(&threads[i], NULL, verify_many, tokens), 0);
-  }
-  for (size_t i = 0; i < COUNT(threads); i++) {
-    void *good = NULL;
-    assert_int_equal(pthread_join(threads[i], &good), 0);
-    assert_non_null(good);
-  }
-  for (size_t i = 0; i < COUNT(tokens); i++) release(tokens[i]);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_was_good_is_found),
@@ -696,7 +657,6 @@ int main(void) {
       cmocka_unit_test(a_token_that_is_too_long_is_not_looked_at),
       cmocka_unit_test(the_size_is_for_so_many_tokens),
       cmocka_unit_test(memory_of_any_bytes_is_not_left),
-      cmocka_unit_test(threads_with_a_cache_each_share_a_ring),
   };
   return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
 }

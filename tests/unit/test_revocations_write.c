@@ -120,8 +120,26 @@ static void bad_arguments_write_nothing(void **state) {
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
 }
 
+/* Who has revoked nothing has no list to point to. */
+static void a_list_of_none_may_be_absent(void **state) {
+  (void)state;
+  static const uint64_t any = 7;
+  size_t size = subtoken_revocations_size(0);
+  uint8_t *absent = malloc(size), *empty = malloc(size), digests[2][SUBTOKEN_MAC_LEN];
+  assert_int_equal(subtoken_revocations_write(&ring, &header, NULL, 0, absent, size, digests[0]),
+                   SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_revocations_write(&ring, &header, &any, 0, empty, size, digests[1]),
+                   SUBTOKEN_FEED_OK);
+  assert_memory_equal(absent, empty, size);
+  assert_memory_equal(digests[0], digests[1], SUBTOKEN_MAC_LEN);
+  assert_int_equal(opened(absent, size, 0), SUBTOKEN_FEED_OK);
+  free(absent);
+  free(empty);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_list_of_none_may_be_absent),
       cmocka_unit_test(sorting_agrees_with_qsort),
       cmocka_unit_test(the_golden_snapshot_is_written),
       cmocka_unit_test(bad_arguments_write_nothing),

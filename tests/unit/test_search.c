@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "domain/search.h"
+#include "domain/store_search.h"
 
 static bool finds(const char *text, const char *in) {
   st_search search;
@@ -65,6 +66,21 @@ static void text_is_found_anywhere(void **state) {
   assert_false(st_search_begins(&search, "") || st_search_finds(&search, "a"));
 }
 
+/* Keys that expire soon come in that order, but not those of one owner or audience. */
+static void only_all_keys_come_in_the_order_in_which_they_expire(void **state) {
+  (void)state;
+  static const struct {
+    st_key_filter filter;
+    bool want;
+  } rows[] = {{{.expires_until = NOW}, true},
+              {{.expires_until = 0}, false},
+              {{.expires_until = NOW, .owner = "alice"}, false},
+              {{.expires_until = NOW, .audience = "web"}, false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(st_key_filter_is_by_expiry(&rows[i].filter) == rows[i].want, "row %zu", i);
+  }
+}
+
 /* No length changes: what is not UTF-8 stays as it is. */
 static void any_bytes_are_taken(void **state) {
   (void)state;
@@ -88,6 +104,7 @@ static void any_bytes_are_taken(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(only_all_keys_come_in_the_order_in_which_they_expire),
       cmocka_unit_test(case_of_letters_does_not_count),
       cmocka_unit_test(letters_are_told_apart),
       cmocka_unit_test(text_is_found_anywhere),
