@@ -14,8 +14,9 @@ static st_key stored;
 static st_store_status says;
 static int asked;
 static uint8_t stored_digest[ST_HASH_LEN];
-static const char *revoked_tids[4]; /* those that are listed; ends with NULL */
-static size_t asked_tids;
+static const char *revoked_tids[4];    /* those that are listed; ends with NULL */
+static size_t asked_tids, asked_names; /* how often, and of how many the last time */
+static st_store_status says_of_tids;
 
 static void set_up_key(const char *permissions) {
   memset(&stored, 0, sizeof stored);
@@ -27,7 +28,8 @@ static void set_up_key(const char *permissions) {
   stored.expires_at = ST_NEVER;
   says = ST_STORE_OK;
   asked = 0;
-  asked_tids = 0;
+  asked_tids = asked_names = 0;
+  says_of_tids = ST_STORE_OK;
   revoked_tids[0] = NULL;
   st_sha256(KEY, ST_KEY_LEN, stored_digest);
 }
@@ -53,7 +55,8 @@ static st_store_status tokens_revoked(void *store, const subtoken_text *tids, si
   assert_ptr_equal(store, &stored);
   assert_true(count > 0 && stored.tokens_revoked > 0);
   asked_tids++;
-  if (says != ST_STORE_OK) return says;
+  asked_names = count;
+  if (says_of_tids != ST_STORE_OK) return says_of_tids;
   *revoked = false;
   for (size_t i = 0; i < count; i++) {
     for (size_t j = 0; revoked_tids[j] != NULL; j++) {
@@ -311,6 +314,54 @@ static void a_subtoken_needs_a_living_key(void **state) {
     check_event(rows[i].event);
     assert_true(claims_are_empty(&identity.grant));
   }
+}
+
+/* More permissions than a token can have. */
+static void a_row_that_nobody_wrote_is_an_error(void **state) {
+  (void)state;
+  st_writer writer = st_writer_on(stored.permissions, sizeof stored.permissions);
+  st_write_literal(&writer, "account");
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
+    st_write_literal(&writer, ",p");
+    st_write_int(&writer, i);
+  }
+  assert_true(st_writer_end(&writer));
+  assert_int_equal(identify_key(KEY), SUBTOKEN_UNDECIDED);
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_UNDECIDED);
+  assert_int_equal(identity.method, ST_AUTH_DERIVED);
+}
+
+/* Its own name, and those that it was made from; they are asked for when the row has some. */
+static void a_store_that_cannot_tell_of_tids_is_an_error(void **state) {
+  (void)state;
+  stored.tokens_revoked = 1;
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_OK);
+  assert_int_equal(asked_tids, 1);
+  assert_int_equal(asked_names, 1);
+  assert_int_equal(identify_token("[\"account\"]", ",\"via\":[\"0123456789abcdef\"]", NOW),
+                   SUBTOKEN_OK);
+  assert_int_equal(asked_names, 2);
+  says_of_tids = ST_STORE_FAILED;
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_UNDECIDED);
+  assert_true(claims_are_empty(&identity.grant));
+}
+
+/* Of a key for one audience; what is wrong with a token by itself is said first. */
+static void a_token_of_a_bound_key_is_for_its_audience(void **state) {
+  (void)state;
+  snprintf(stored.audience, sizeof stored.audience, "w");
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_AUD);
+  assert_true(claims_are_empty(&identity.grant));
+  assert_int_equal(identify_token("[\"account\"]", "", NOW + 3660), SUBTOKEN_EXPIRED);
+}
+
+static void the_anonymous_user_is_found_by_a_name(void **state) {
+  (void)state;
+  static const char name[] = "subtoken anyone *"; /* as every store that there is has it */
+  uint8_t digest[ST_HASH_LEN], expected[ST_HASH_LEN];
+  st_identity_anonymous_digest(digest);
+  st_sha256(name, strlen(name), expected);
+  assert_memory_equal(digest, expected, sizeof digest);
 }
 
 /* Refused by the rules before the store: it is not asked at all. */
@@ -733,6 +784,10 @@ int main(void) {
       cmocka_unit_test_setup(other_shapes_are_not_looked_up, set_up),
       cmocka_unit_test_setup(a_good_subtoken_is_identified, set_up),
       cmocka_unit_test_setup(a_subtoken_needs_a_living_key, set_up),
+      cmocka_unit_test_setup(a_row_that_nobody_wrote_is_an_error, set_up),
+      cmocka_unit_test_setup(a_store_that_cannot_tell_of_tids_is_an_error, set_up),
+      cmocka_unit_test_setup(a_token_of_a_bound_key_is_for_its_audience, set_up),
+      cmocka_unit_test_setup(the_anonymous_user_is_found_by_a_name, set_up),
       cmocka_unit_test_setup(token_rules_come_before_the_store, set_up),
       cmocka_unit_test_setup(the_settings_decide, set_up),
       cmocka_unit_test_setup(a_subtoken_keeps_its_urls, set_up),
