@@ -542,6 +542,7 @@ static inline st_store_status fixture_create_key(void *context, const st_audit_c
   assert_ptr_equal(context, &fixture);
   fixture_check_audit(audit);
   const st_key *by = &fixture_grantor(grantor)->key;
+  assert_true(audit->most_keys == settings.keys_per_owner);
   fixture.changes++;
   assert_true(by->audience[0] == '\0' || strcmp(by->audience, key->audience) == 0);
   assert_int_equal(key->kind, ST_KIND_KEY);

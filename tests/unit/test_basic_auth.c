@@ -160,6 +160,40 @@ static void a_pair_is_kept_under_a_keyed_hash(void **state) {
 }
 
 /* A change of the password, or a permission that was taken away, gives the row another sub. */
+static size_t slot_of(const char *text) {
+  uint8_t tag[SUBTOKEN_MAC_LEN];
+  assert_int_equal(subtoken_mac_compute(&basic.key, text, strlen(text), tag), SUBTOKEN_OK);
+  return (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
+}
+
+/* A slot has one pair. Who comes to that of another is not taken for them, and takes their place.
+ */
+static void a_slot_is_of_one_pair(void **state) {
+  (void)state;
+  char other[64];
+  int number = 0;
+  assert_int_equal(ask(ALICE), 200);
+  do {
+    snprintf(other, sizeof other, "alice:wrong %d", number++);
+  } while (slot_of(other) != slot_of(ALICE));
+  assert_int_equal(ask(other), 401);
+  assert_int_equal(fixture.checks, 2);
+  assert_int_equal(ask(ALICE), 200); /* a wrong one takes no place */
+  assert_int_equal(fixture.checks, 2);
+  fixture_add_user("bob", "B0B00000-0000-0000-0000-000000000000", "account");
+  do {
+    snprintf(other, sizeof other, "bob:%d", number++);
+  } while (slot_of(other) != slot_of(ALICE));
+  snprintf(fixture_user(ST_TEXT("bob"))->password, sizeof fixture.users[0].password, "hash of %s",
+           other + 4);
+  assert_int_equal(ask(other), 200);
+  check_body_starts("{\"id\":\"B0B00000-0000-0000-0000-000000000000\",\"name\":\"bob\"");
+  assert_int_equal(fixture.checks, 3);
+  assert_int_equal(ask(ALICE), 200);
+  check_body_starts("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\"");
+  assert_int_equal(fixture.checks, 4);
+}
+
 static void another_sub_forgets_the_pair(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
@@ -356,6 +390,7 @@ int main(void) {
       cmocka_unit_test_setup(a_verified_pair_is_remembered, fixture_set_up),
       cmocka_unit_test_setup(a_pair_is_renewed_by_its_password, fixture_set_up),
       cmocka_unit_test_setup(a_pair_is_kept_under_a_keyed_hash, fixture_set_up),
+      cmocka_unit_test_setup(a_slot_is_of_one_pair, fixture_set_up),
       cmocka_unit_test_setup(another_sub_forgets_the_pair, fixture_set_up),
       cmocka_unit_test_setup(the_store_is_asked_each_time, fixture_set_up),
       cmocka_unit_test_setup(failed_passwords_are_limited, fixture_set_up),

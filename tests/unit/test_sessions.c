@@ -339,11 +339,14 @@ static void wrong_credentials_look_alike(void **state) {
               {"{\"login\":\"a:b\",\"password\":\"" PASSWORD "\"}", true},
               {"{\"login\":\"a\\n\",\"password\":\"" PASSWORD "\"}", true},
               {"{\"login\":\"disabled\",\"password\":\"" PASSWORD "\"}", true},
-              {"{\"login\":\"gone\",\"password\":\"" PASSWORD "\"}", true}};
+              {"{\"login\":\"gone\",\"password\":\"" PASSWORD "\"}", true},
+              {"{\"login\":\"held\",\"password\":\"" PASSWORD "\"}", true}};
   fixture_add_user("disabled", "D15AB1ED-0000-0000-0000-000000000000", "account");
   fixture.users[1].key.disabled = true;
   fixture_add_user("gone", "60000000-0000-0000-0000-000000000000", "account");
   fixture.users[2].key.expires_at = NOW;
+  fixture_add_user("held", "4E1D0000-0000-0000-0000-000000000000", "account");
+  fixture.users[3].key.suspended = true;
   for (size_t i = 0; i < COUNT(rows); i++) {
     (void)post(LOGIN, AS_JSON, rows[i].body);
     check_unauthorized("login_failed");
