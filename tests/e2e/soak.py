@@ -48,7 +48,8 @@ class Site:
         self.full, self.kids, self.filled, self.freed = threading.Event(), [], 0.0, 0.0
         self.data = os.path.join(self.disk, "var")
         self.server = Logged(self.data, os.path.join(scratch(), "log"), {
-            "threads": 32, "metrics_listen": "127.0.0.1:0", "keys_per_owner": 1000000})
+            "threads": 32, "metrics_listen": "127.0.0.1:0", "keys_per_owner": 1000000,
+            "default_life": "2m", "max_life": "2m"})  # a key that ended leaves the list so soon: it would grow for ever
         self.nginx = Nginx(PLACE, "subtoken_max_age %ds; " % MAX_AGE + STATUS, data=self.data, feed=False, workers=2)
         with open(os.path.join(self.nginx.dir, "a"), "w") as f:
             f.write("ok")
