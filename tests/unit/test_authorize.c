@@ -14,6 +14,7 @@ static const char policy_text[] =
     "{\"path\":\"/v2/bank\",\"needs\":[\"account\",\"inventories\"]},"
     "{\"path\":\"/v2/characters/*\"},"
     "{\"path\":\"/rpc\",\"methods\":[\"POST\"],\"json_rpc\":true},"
+    "{\"path\":\"/mcp\",\"mcp\":{\"tools/call search\":[\"docs\"]}},"
     "{\"path\":\"/v2/items\",\"public\":true}]}";
 
 static int set_up(void **state) {
@@ -551,6 +552,8 @@ static void a_nonce_is_echoed(void **state) {
       {"X-Subtoken-Nonce: " NONCE_64 "\n", NONCE_64},
       {"X-Subtoken-Nonce: " NONCE_64 "a\n", NULL},
       {"X-Subtoken-Nonce: \n", NULL},
+      {"X-Subtoken-Nonce: ~\n", "~"},
+      {"X-Subtoken-Nonce: %a\n", NULL},
       {"X-Subtoken-Nonce: a b\n", NULL},
       {"X-Subtoken-Nonce: a%0D\n", NULL},
       {"X-Subtoken-Nonce: \xC3\xA9\n", NULL},
@@ -601,12 +604,12 @@ static void an_audience_is_for_its_edge(void **state) {
   static char eu_elsewhere[SUBTOKEN_ISSUED_MAX + 128];
   fixture_row *row = fixture_add(ST_KIND_KEY, "EEEEEEEE-0000-0000-0000-000000000001", "", "o",
                                  "account", ST_NEVER);
-  snprintf(row->key.audience, sizeof row->key.audience, "eu");
+  snprintf(row->key.audience, sizeof row->key.audience, "e");
   st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest);
   snprintf(plain, sizeof plain, "%s", subtoken("account", NULL, BEARER));
-  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu", AS_KEY), 200);
+  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=e", AS_KEY), 200);
   snprintf(eu, sizeof eu, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX, member("subtoken"));
-  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=eu&urls=/v2/bank", AS_KEY),
+  assert_int_equal(get("/v2/createsubtoken?permissions=account&audience=e&urls=/v2/bank", AS_KEY),
                    200);
   snprintf(eu_elsewhere, sizeof eu_elsewhere, "Authorization: Bearer %.*s\n", SUBTOKEN_ISSUED_MAX,
            member("subtoken"));
@@ -616,25 +619,25 @@ static void an_audience_is_for_its_edge(void **state) {
   } rows[] = {
       {eu_elsewhere, "", 401}, /* for whom it is comes before where */
       {eu_elsewhere, FOR("us"), 401},
-      {eu_elsewhere, FOR("eu"), 403},
+      {eu_elsewhere, FOR("e"), 403},
       {AS_KEY, "", 200},
       {AS_KEY, FOR_NONE, 200},
-      {AS_KEY, FOR("eu"), 200},
+      {AS_KEY, FOR("e"), 200},
       {AS_BOUND, "", 401},
       {AS_BOUND, FOR_NONE, 401},
-      {AS_BOUND, FOR("eu"), 200},
+      {AS_BOUND, FOR("e"), 200},
       {AS_BOUND, FOR("us"), 401},
-      {AS_BOUND, FOR("EU"), 401},
+      {AS_BOUND, FOR("E"), 401},
       {plain, "", 200},
       {plain, FOR_NONE, 200},
-      {plain, FOR("eu"), 401},
+      {plain, FOR("e"), 401},
       {eu, "", 401},
       {eu, FOR_NONE, 401},
-      {eu, FOR("eu"), 200},
+      {eu, FOR("e"), 200},
       {eu, FOR("us"), 401},
       {AS_KEY, FOR("a.b"), 400},
-      {AS_KEY, FOR("eu") FOR("eu"), 400},
-      {eu, FOR("eu") FOR("eu"), 400},
+      {AS_KEY, FOR("e") FOR("e"), 400},
+      {eu, FOR("e") FOR("e"), 400},
       {eu, FOR("0123456789abcdef0123456789abcdef0"), 400},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -650,6 +653,10 @@ static void an_audience_is_for_its_edge(void **state) {
     bool told = strncmp(reply.headers, NOBODY, strlen(NOBODY)) != 0;
     CHECK(told == (asked == 200), "row %zu: %s", i, reply.headers);
   }
+  settings.basic_challenge = true;
+  assert_int_equal(may("GET", "/v2/account", AS_BOUND), 401);
+  assert_true(reply.basic_challenge);
+  settings.basic_challenge = false;
 }
 
 /* D18: the identity is in the answer whatever the policy says. A nonce allows nothing more. */
@@ -772,6 +779,23 @@ static void the_anonymous_user_may_pass(void **state) {
                    403);
 }
 
+#define LIST "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}"
+
+/* A call that needs no permission is not one that no permissions open. */
+static void the_anonymous_user_needs_a_permission(void **state) {
+  (void)state;
+  st_key *row = &fixture.rows[fixture.row_count - 1].key;
+  assert_int_equal(ask_as_anyone("POST", "/mcp", AS_JSON, LIST, TOLD), 200);
+  snprintf(row->permissions, sizeof row->permissions, "account");
+  assert_int_equal(ask_as_anyone("POST", "/mcp", AS_JSON, LIST, "account"), 200);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", "account"), 200);
+  row->permissions[0] = '\0';
+  assert_int_equal(ask_as_anyone("POST", "/mcp", AS_JSON, LIST, ""), 401);
+  snprintf(row->audience, sizeof row->audience, "w.b"); /* a row that nobody wrote */
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 503);
+  check_event("store_error");
+}
+
 static void without_an_anonymous_user_nobody_passes(void **state) {
   (void)state;
   st_key *row = &fixture.rows[fixture.row_count - 1].key;
@@ -808,6 +832,7 @@ int main(void) {
       cmocka_unit_test_setup(the_identity_is_told_whatever_the_policy_says, set_up_policy),
       cmocka_unit_test_setup(json_rpc_needs_its_apis, set_up_policy),
       cmocka_unit_test_setup(the_anonymous_user_may_pass, set_up_anyone),
+      cmocka_unit_test_setup(the_anonymous_user_needs_a_permission, set_up_anyone),
       cmocka_unit_test_setup(without_an_anonymous_user_nobody_passes, set_up_anyone),
   };
   return cmocka_run_group_tests_name("authorize", tests, NULL, NULL);
