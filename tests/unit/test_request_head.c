@@ -57,6 +57,7 @@ static void chunked_is_the_only_transfer_coding(void **state) {
 /* It has a form of target of its own; the service answers it with 405. */
 static void connect_has_a_form_of_its_own(void **state) {
   (void)state;
+  must_be_good("CONNECT a HTTP/1.1\r\nHost: api.test" END);
   must_be_good("CONNECT api.test:80 HTTP/1.1\r\nHost: api.test" END);
   assert_true(st_text_is(head.target, "api.test:80"));
 }
@@ -152,6 +153,9 @@ static void an_absolute_target_counts(void **state) {
       {"http://[::ffff:127.0.0.1]/v2", "[::FFFF:127.0.0.1]:", "/v2"},
       {"http://127.0.0.1/http://other.test/", "127.0.0.1", "/http://other.test/"},
       {"http://api.test", "api.test", "/"},
+      {"http://a", "a", "/"},
+      {"http://a:9090/b", "a:9090", "/b"},
+      {"http://[1]/b", "[1]", "/b"},
       {"http://api.test/?a", "api.test", "/?a"},
       {"/http://other.test/", "api.test", "/http://other.test/"},
   };
@@ -224,6 +228,13 @@ static const refusal refusals[] = {
     {"GET / http/1.1\r\n" HOST "\r\n", 400, "request line"},
     {"GET / HTTP/a.1\r\n" HOST "\r\n", 400, "request line"},
     {"GET / HTTPS/1.1\r\n" HOST "\r\n", 400, "request line"},
+    {"GET / HTTP//.1\r\n" HOST "\r\n", 400, "request line"},
+    {"GET / HTTP/1.a\r\n" HOST "\r\n", 400, "request line"},
+    {"GET / HTTP/1./\r\n" HOST "\r\n", 400, "request line"},
+    {"GET / HTTPX2.0\r\n" HOST "\r\n", 400, "request line"},
+    {"CONNECT  HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    {"a\nGET / HTTP/1.1\r\n" HOST "\r\n", 400, "bare line feed"},
+    {"GET / HTTP/9.9\r\n" HOST "\r\n", 505, "HTTP/1.0 and HTTP/1.1"},
     {"GET / HTTP/2.0\r\n" HOST "\r\n", 505, "HTTP/1.0 and HTTP/1.1"},
     {"GET / HTTP/1.2\r\n" HOST "\r\n", 505, "HTTP/1.0 and HTTP/1.1"},
     {"GET / HTTP/0.9\r\n" HOST "\r\n", 505, "HTTP/1.0 and HTTP/1.1"},
@@ -233,6 +244,10 @@ static const refusal refusals[] = {
     {"OPTIONS ** HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
     /* D16 */
     {"GET http://other.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET http://a/v2 HTTP/1.1\r\nHost: b\r\n\r\n", 400, "different hosts"},
+    {"GET http://a/v2 HTTP/1.1\r\nHost: ab\r\n\r\n", 400, "different hosts"},
+    {"GET http://ab/v2 HTTP/1.1\r\nHost: bb\r\n\r\n", 400, "different hosts"},
+    {"GET http://ab/v2 HTTP/1.1\r\nHost: aa\r\n\r\n", 400, "different hosts"},
     {"GET http://api.test:81/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
     {"GET http://api.test:443/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
     {"GET https://api.test:80/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
@@ -275,6 +290,9 @@ static const refusal refusals[] = {
     {LINE "Host: a:80:81" END, 400, "Host is not"},
     {LINE "Host: a:80x" END, 400, "Host is not"},
     {LINE "Host: [::1" END, 400, "Host is not"},
+    {LINE "Host: [::1x" END, 400, "Host is not"},
+    {LINE "Host: [x::1]" END, 400, "Host is not"},
+    {LINE "Host: a:+1" END, 400, "Host is not"},
     {LINE "Host: ::1]" END, 400, "Host is not"},
     {LINE "Host: []" END, 400, "Host is not"},
     {LINE "Host: [" END, 400, "Host is not"},
@@ -302,6 +320,7 @@ static const refusal refusals[] = {
     {LINE HOST "Content-Length: 5\r\nContent-Length: 5" END, 400, "more than one Content-Length"},
     {LINE HOST "Content-Length: 5\r\ncontent-length: 6" END, 400, "more than one Content-Length"},
     {LINE HOST "Content-Length: 8193" END, 413, "longer than 8192"},
+    {LINE HOST "Content-Length: 81920" END, 413, "longer than 8192"},
     {LINE HOST "Content-Length: 18446744073709551616" END, 413, "longer than 8192"},
     {LINE HOST "Content-Length: 18446744073709551621" END, 413, "longer than 8192"},
     {LINE HOST "Content-Length: 340282366920938463463374607431768211456" END, 413, "longer"},
