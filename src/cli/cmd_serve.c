@@ -232,7 +232,7 @@ static bool serve_start(const st_data_dir *data, const st_settings *settings, st
                         char *error) {
   if (!serve_start_vouched(data, store, error)) return false;
   if (st_upkeep_start(store, error)) {
-    st_metrics_start(store);
+    st_metrics_start(store, data->dir);
     if (serve_start_feed(store, error)) {
       if (serve_start_metrics(settings, error) && st_http_start(settings, store, error)) {
         return true;

@@ -225,7 +225,7 @@ int st_pull_loop_run(st_puller *p, const st_pull_loop_settings *settings) {
   char error[ST_ERROR_MAX];
   if (!st_log_start("", error)) return st_print_error(ST_EXIT_FAILED, "pull: %s", error);
   loop = (pull_loop){.p = p, .settings = settings};
-  st_pull_metrics_start();
+  st_pull_metrics_start(&p->files);
   bool started = settings->metrics == NULL ||
                  st_metrics_listener_start(settings->metrics, st_pull_metrics_write, error);
   if (started) pull_repeatedly(&loop);

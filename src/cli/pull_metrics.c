@@ -5,9 +5,12 @@
 #include "cli/pull_metrics.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "operations/process_metrics.h"
 #include "os/clock.h"
+#include "os/directory.h"
 #include "os/log.h"
 
 static const char *const pull_metrics_outcomes[] = {
@@ -22,13 +25,15 @@ static struct {
   int64_t rounds[OUTCOMES];
   size_t server;
   int64_t sequence, entries, bytes; /* of FILE; sequence 0: there is none */
+  char path[ST_PULL_NAME_MAX];      /* FILE */
   int64_t time, grew_us;            /* T, and when it last grew, or the start */
   int64_t current_at;               /* seconds since 1970 of the last good round; 0: none */
 } pulled = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void st_pull_metrics_start(void) {
+void st_pull_metrics_start(const st_pull_files *files) {
   static const char *const events[] = {"pull_failed", "pull_refused", "feed_bad", "feed_rollback"};
   for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) st_log_count_from_zero(events[i]);
+  memcpy(pulled.path, files->path, sizeof pulled.path);
   pulled.grew_us = st_clock_monotonic_us();
 }
 
@@ -76,6 +81,15 @@ static void pull_metrics_write_files(st_exposition *e) {
   pull_metrics_gauge(e, "subtoken_pull_snapshot_bytes", "Its length.", pulled.bytes);
 }
 
+static void pull_metrics_write_disk(st_exposition *e) {
+  char *directory = st_directory_of(pulled.path);
+  int64_t room = directory != NULL ? st_directory_room(directory) : -1;
+  free(directory);
+  if (room < 0) return;
+  pull_metrics_gauge(e, "subtoken_pull_disk_free_bytes",
+                     "What may still be written on the disk of the file.", room);
+}
+
 void st_pull_metrics_write(st_exposition *e) {
   (void)pthread_mutex_lock(&pulled.lock);
   pull_metrics_write_files(e);
@@ -93,5 +107,6 @@ void st_pull_metrics_write(st_exposition *e) {
                      "When the files were current last, in seconds since 1970; 0: never.",
                      pulled.current_at);
   (void)pthread_mutex_unlock(&pulled.lock);
+  pull_metrics_write_disk(e);
   st_process_metrics_write(e);
 }

@@ -8,7 +8,7 @@
 #include "operations/exposition.h"
 
 /* Before the first round. */
-void st_pull_metrics_start(void);
+void st_pull_metrics_start(const st_pull_files *files);
 
 /* After each round: what came of it, and the files as they are then. server: the place among the
  * URLs of the one that is asked first now.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "os/error.h"
@@ -80,6 +81,14 @@ bool st_directory_check(const char *path, bool make, char *error) {
 bool st_directory_exists(const char *path) {
   struct stat status;
   return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+int64_t st_directory_room(const char *path) {
+  struct statvfs disk;
+  if (statvfs(path, &disk) != 0) return -1;
+  uint64_t blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
+  uint64_t most = disk.f_frsize > 0 ? INT64_MAX / disk.f_frsize : 0;
+  return blocks <= most ? (int64_t)(blocks * disk.f_frsize) : INT64_MAX;
 }
 
 void st_directory_remove(const char *path) {

@@ -16,6 +16,7 @@
 #include "operations/process_metrics.h"
 #include "operations/ring_age.h"
 #include "os/clock.h"
+#include "os/directory.h"
 #include "os/error.h"
 #include "os/log.h"
 #include "server/connection_limit.h"
@@ -29,6 +30,7 @@
 
 static struct {
   st_store *store;
+  char dir[1024];              /* DATA */
   _Atomic int64_t reloaded_at; /* seconds since 1970, of the last that was taken */
   atomic_bool reload_failed;
   pthread_mutex_t counting; /* over the next three */
@@ -36,7 +38,7 @@ static struct {
   int64_t keys, expiring;   /* -1: not known */
 } metrics = {.counting = PTHREAD_MUTEX_INITIALIZER};
 
-void st_metrics_start(st_store *store) {
+void st_metrics_start(st_store *store, const char *dir) {
   /* Those that somebody should look at. */
   static const char *const events[] = {
       "store_error",  "store_rolled_back", "store_not_synchronous", "reload_failed",
@@ -44,6 +46,7 @@ void st_metrics_start(st_store *store) {
       "clock_step",   "timeout",           "drain_timeout"};
   for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) st_log_count_from_zero(events[i]);
   metrics.store = store;
+  snprintf(metrics.dir, sizeof metrics.dir, "%.1000s", dir);
   metrics.counted_us = 0;
   st_metrics_note_reload(true);
 }
@@ -88,6 +91,13 @@ static void metrics_write_configuration(st_exposition *e) {
   metrics_gauge(e, "subtoken_config_last_reload_success_timestamp_seconds",
                 "When a configuration was taken last, in seconds since 1970.",
                 atomic_load(&metrics.reloaded_at));
+}
+
+static void metrics_write_disk(st_exposition *e) {
+  int64_t room = st_directory_room(metrics.dir);
+  if (room < 0) return;
+  metrics_gauge(e, "subtoken_disk_free_bytes",
+                "What this server may still write on the disk of its data directory.", room);
 }
 
 /* ---- the ring ---- */
@@ -184,6 +194,7 @@ void st_metrics_write(st_exposition *e) {
   metrics_write_connections(e, &config->settings);
   metrics_write_passwords(e);
   metrics_write_configuration(e);
+  metrics_write_disk(e);
   bool up = metrics_write_store(e, &config->settings);
   metrics_write_ring(e, &config->ring, up);
   metrics_write_feed(e);

@@ -10,7 +10,7 @@
 #include "service/service.h"
 
 /* Before the first request. */
-void st_metrics_start(st_store *store);
+void st_metrics_start(st_store *store, const char *dir);
 
 /* Was the configuration that was read last taken? It was at the start. */
 void st_metrics_note_reload(bool taken);

@@ -19,7 +19,7 @@ const st_problem *st_health_ready(st_context *c) {
   static const st_problem not_ready = {
       .status = 503,
       .event = "store_error",
-      .text = "cannot issue and verify: the store does not answer"};
+      .text = "not ready: the store cannot be read, or not written; the log says which"};
   const st_service *service = c->service;
   if (service->ring->count == 0 || !service->ready(service->keys.store)) return &not_ready;
   health_write(c->reply, "ready");

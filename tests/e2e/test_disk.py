@@ -143,7 +143,7 @@ def a_full_disk_is_an_error_and_loses_nothing():
         data = os.path.join(disk, "var")
         with SmallServer(data) as server:
             client = Client(server)
-            key = make_key(data)
+            key, teller = make_key(data), make_key(data, "metrics")["key"]
             token = client.make(key["key"])
             assert client.ask("/readyz")[0] == 200
             filler = fill_disk(disk)
@@ -167,7 +167,10 @@ def a_full_disk_is_an_error_and_loses_nothing():
             assert run("key", "delete", key["id"], data=data)[0] in (0, 3)
             gone = run("key", "show", key["id"], data=data)[0] == 1
             assert client.status(key["key"]) == (401 if gone else 200)
-            assert client.ask("/readyz")[0] == 503 and client.ask("/healthz")[0] == 200
+            status, said = client.ask("/readyz")
+            assert status == 503 and "not written" in said["text"] and client.ask("/healthz")[0] == 200, (status, said)
+            assert any("No space left" in e["detail"] for e in events(server, "store_error")), server.log()[-1000:]
+            assert re.search(r"(?m)^subtoken_disk_free_bytes \d{1,5}$", curl(server.url + "/metrics", "-H", "Authorization: Bearer " + teller).body), "the disk is full"
             code, out, err = run("secret", "rotate", data=data)
             assert code == 3 and digest(secrets_of(data)) == ring, (code, out, err)
             code, out, err = run("backup", os.path.join(disk, "copy"), data=data)

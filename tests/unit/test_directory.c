@@ -170,12 +170,21 @@ static void one_process_at_a_time_claims_a_file(void **state) {
   assert_non_null(strstr(error, "cannot lock"));
 }
 
+/* As statvfs(3) says it, for us: root may take what is kept back from others. */
+static void the_room_of_a_disk_is_told(void **state) {
+  (void)state;
+  assert_true(st_directory_room(home) > 0);
+  assert_int_equal(st_directory_room("/proc"), 0);
+  assert_int_equal(st_directory_room(in_home("none")), -1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_new_directory_is_private),
       TEST(an_open_directory_is_refused),
       TEST(a_group_is_trusted_when_that_is_set),
       TEST(a_file_is_ours_when_nobody_else_can_write_it),
+      TEST(the_room_of_a_disk_is_told),
       TEST(a_lock_needs_no_file),
       TEST(the_lock_of_a_killed_process_is_free),
       TEST(one_process_at_a_time_claims_a_file),
