@@ -199,8 +199,9 @@ static void pack_audience(subtoken_claims *claims, subtoken_text text) {
 static bool read_aud(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
   bool array = st_json_peek(json) == '[';
-  if (array && st_impossible(!st_json_array(json), "its bracket was seen, in the first object")) {
-    return false;
+  if (array) {
+    bool opened = st_json_array(json);
+    if (st_impossible(!opened, "its bracket was seen, in the first object")) return false;
   }
   claims->aud = (subtoken_slice){(uint16_t)json->at, 0};
   while (!array || st_json_element(json)) {

@@ -111,6 +111,11 @@ static void issuer_and_audience_must_fit(void **state) {
     if (rows[i].want_iss != NULL) verifier.iss = st_text(rows[i].want_iss);
     if (rows[i].want_aud != NULL) verifier.aud = st_text(rows[i].want_aud);
     CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    /* Who takes any audience asks for none. */
+    verifier.any_audience = true;
+    CHECK(st_decide(&verifier, &request, NULL, &claims) ==
+              (rows[i].want == SUBTOKEN_AUD ? SUBTOKEN_OK : rows[i].want),
+          "row %zu", i);
   }
 }
 

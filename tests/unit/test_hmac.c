@@ -39,6 +39,15 @@ static void known_answers_of_sha256_hold(void **state) {
       {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
       {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+      /* Where a block still has room for the length, and where it has none. */
+      {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+       "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"}, /* 55 bytes */
+      {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+       "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"}, /* 56 bytes */
+      {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+       "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"}, /* 63 bytes */
+      {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+       "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"}, /* 64 bytes */
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text text = exact_string(rows[i].text);
@@ -49,6 +58,11 @@ static void known_answers_of_sha256_hold(void **state) {
     assert_string_equal(hex, rows[i].hash);
     release(text);
   }
+  uint8_t hash[ST_HASH_LEN];
+  char hex[65];
+  st_sha256(NULL, 0, hash);
+  to_hex(hash, sizeof hash, hex);
+  assert_string_equal(hex, rows[0].hash);
 }
 
 /* RFC 4231 sections 4.2 to 4.8. */
@@ -137,6 +151,10 @@ static void keys_of_any_length_are_padded_or_hashed(void **state) {
   char hex[65];
   to_hex(a, sizeof a, hex);
   assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+  st_hmac_key(&x, "k", 1);
+  st_hmac(&x, "m", 1, a);
+  to_hex(a, sizeof a, hex);
+  assert_string_equal(hex, "b60090e3052297aeb5a080889ce2fc4bca957e756faeb4df7d31800ca1e771ec");
 }
 
 /* ---- mac.h ---- */
@@ -345,7 +363,10 @@ static void a_secret_that_was_not_set_is_refused(void **state) {
     uint8_t other[SUBTOKEN_MAC_LEN] = {1};
     assert_int_equal(subtoken_mac_compute(rows[i], "x", 1, other), SUBTOKEN_NO_SECRET);
     assert_int_equal(other[0], 0);
+    memset(&mac, 'x', sizeof mac);
     assert_int_equal(subtoken_mac_start(&mac, rows[i]), SUBTOKEN_NO_SECRET);
+    static const subtoken_mac no_mac;
+    assert_memory_equal(&mac, &no_mac, sizeof mac);
   }
   assert_int_equal(subtoken_mac_start(&mac, NULL), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_mac_start(NULL, &zero), SUBTOKEN_INVALID_ARGUMENT);

@@ -367,6 +367,25 @@ static void a_ring_is_derived_whole_or_not_at_all(void **state) {
   assert_null(st_ring_find(&out, ST_TEXT("")));
 }
 
+/* RFC 5869 section 2, written out. */
+static void a_secret_is_derived_by_hkdf(void **state) {
+  (void)state;
+  static const uint8_t salt[ST_HASH_LEN];
+  subtoken_secret key = {0}, of_ring;
+  uint8_t pseudorandom[ST_HASH_LEN], want[ST_HASH_LEN], out[SUBTOKEN_MAC_LEN];
+  st_hmac_key(&key, salt, sizeof salt);
+  st_hmac(&key, OTHER_SECRET, 32, pseudorandom);
+  st_hmac_key(&key, pseudorandom, sizeof pseudorandom);
+  st_hmac(&key, "subtoken aud 1:eu\1", 18, want);
+  assert_int_equal(subtoken_secret_derive(OTHER_SECRET, 32, ST_TEXT("eu"), out), SUBTOKEN_OK);
+  assert_memory_equal(out, want, sizeof want);
+  subtoken_ring derived;
+  ring_with(&ring, "k", OTHER_SECRET);
+  assert_int_equal(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived), SUBTOKEN_OK);
+  assert_int_equal(subtoken_secret_set(&of_ring, ST_TEXT("k.eu"), want, sizeof want), SUBTOKEN_OK);
+  assert_memory_equal(&derived.secrets[0], &of_ring, sizeof of_ring);
+}
+
 static void a_secret_is_derived_or_none_is_told(void **state) {
   (void)state;
   uint8_t out[SUBTOKEN_MAC_LEN];
@@ -445,6 +464,7 @@ int main(void) {
       cmocka_unit_test(the_first_signs),
       cmocka_unit_test(a_secret_is_set_whole),
       cmocka_unit_test(a_ring_is_derived_whole_or_not_at_all),
+      cmocka_unit_test(a_secret_is_derived_by_hkdf),
       cmocka_unit_test(a_secret_is_derived_or_none_is_told),
       cmocka_unit_test(bad_arguments_are_invalid),
   };

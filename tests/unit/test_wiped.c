@@ -255,12 +255,22 @@ static void hash_string(void) {
   good = st_key_string_hash((subtoken_text){string_key, sizeof string_key - 1}, digest);
 }
 
+static void hash_bytes(void) {
+  st_sha256(string_key, sizeof string_key - 1, digest);
+}
+
 static void a_key_is_wiped(void **state) {
   (void)state;
   run(hash_string);
   assert_true(good);
   assert_false(is_left(string_key, sizeof string_key - 1));
   assert_false(is_left(string_key + 5, sizeof string_key - 6));
+  run(hash_bytes);
+  assert_false(is_left(string_key, sizeof string_key - 1));
+  /* The state that it ends with is what it gives, in words. */
+  uint8_t words[sizeof digest];
+  for (size_t i = 0; i < sizeof words; i++) words[i] = digest[i ^ 3];
+  assert_false(is_left(digest, sizeof digest) || is_left(words, sizeof words));
 }
 
 int main(void) {
