@@ -164,6 +164,133 @@ static void who_may_not_ask(void **state) {
   assert_int_equal(explain(AS_KEY, ""), 503);
 }
 
+/* Every member, of a token for an audience that was made of another; and of one that is for all. */
+static void all_that_it_is_worth_is_told(void **state) {
+  (void)state;
+  char want[1024], parent[SUBTOKEN_TID_LEN + 1], headers[SUBTOKEN_ISSUED_MAX + 64];
+  const char *sub = fixture_row_of(KEY_ID)->key.sub;
+  make_token("?permissions=account&expire=2023-11-14T23:13:20Z", AS_KEY);
+  assert_int_equal(explain(AS_KEY, ",\"method\":\"\",\"url\":\"\""), 200);
+  check_body_starts("{\"ok\":true,\"status\":200,\"reason\":null,\"text\":\"");
+  snprintf(want, sizeof want,
+           "\",\"key\":\"" KEY_ID
+           "\",\"name\":\"operations\",\"owner\":\"operations\",\"sub\":\"%s\","
+           "\"permissions\":[\"account\"],\"issued_at\":\"2023-11-14T22:13:20Z\","
+           "\"expires_at\":\"2023-11-14T23:13:20Z\",\"audience\":null,\"tid\":\"%.*s\",\"via\":[]}",
+           sub, SUBTOKEN_TID_LEN, strrchr(token, '.') + 1);
+  CHECK(says(want), "%s in %.*s", want, (int)reply.body_len, reply.body);
+  make_token("?permissions=account&audience=e", AS_KEY);
+  snprintf(parent, sizeof parent, "%.*s", SUBTOKEN_TID_LEN, strrchr(token, '.') + 1);
+  snprintf(headers, sizeof headers, "Authorization: Bearer %s\n", token);
+  make_token("?permissions=account", headers);
+  snprintf(want, sizeof want, ",\"audience\":\"e\",\"tid\":\"%.*s\",\"via\":[\"%s\"]}",
+           SUBTOKEN_TID_LEN, strrchr(token, '.') + 1, parent);
+  assert_int_equal(explain(AS_KEY, ""), 200);
+  check_body_starts("{\"ok\":true,");
+  CHECK(says(want), "%s in %.*s", want, (int)reply.body_len, reply.body);
+}
+
+#define BOUND_ID "EEEEEEEE-0000-0000-0000-000000000001"
+#define BOUND_KEY BOUND_ID "EEEEEEEE-0000-0000-0000-000000000002"
+#define AS_BOUND "Authorization: Bearer " BOUND_KEY "\n"
+
+/* Who manages the keys of one audience looks into tokens for it alone. */
+static void tokens_of_an_audience_are_its_managers(void **state) {
+  (void)state;
+  fixture_row *row = fixture_add(ST_KIND_KEY, BOUND_ID, "", "o", "keys", ST_NEVER);
+  snprintf(row->key.audience, sizeof row->key.audience, "e");
+  st_sha256(BOUND_KEY, ST_KEY_LEN, row->digest);
+  make_token("", AS_KEY);
+  assert_int_equal(explain(AS_BOUND, ""), 200);
+  assert_true(says("\"revoked\"") && !says("\"sub\""));
+  make_token("?audience=f", AS_KEY);
+  assert_int_equal(explain(AS_BOUND, ""), 200);
+  assert_true(says("\"revoked\"") && !says("\"sub\""));
+  make_token("?audience=e", AS_KEY);
+  assert_int_equal(explain(AS_BOUND, ""), 200);
+  check_body_starts("{\"ok\":true,");
+  row->key.permissions[0] = '\0';
+  assert_int_equal(explain(AS_BOUND, ""), 200);
+  assert_true(says("\"revoked\"") && !says("\"sub\""));
+}
+
+/* Its row has the sub of a token that it cannot have made. */
+static void a_bound_key_has_not_made_every_token(void **state) {
+  (void)state;
+  static char bound[SUBTOKEN_ISSUED_MAX + 1];
+  make_token("?audience=e", AS_KEY);
+  memcpy(bound, token, sizeof bound);
+  make_token("", AS_KEY);
+  snprintf(fixture_row_of(KEY_ID)->key.audience, sizeof fixture.rows[0].key.audience, "e");
+  snprintf(fixture_row_of(POOR_ID)->key.permissions, 11, "introspect");
+  assert_int_equal(explain(AS_POOR, ""), 200);
+  check_body_starts("{\"ok\":false,\"status\":401,\"reason\":\"revoked\",");
+  check_says("no key, user or session has this sub");
+  check_says(",\"key\":null,\"name\":null,\"owner\":null,\"sub\":\"");
+  memcpy(token, bound, sizeof token);
+  assert_int_equal(explain(AS_POOR, ""), 200);
+  check_body_starts("{\"ok\":true,");
+}
+
+static void the_settings_of_time_count(void **state) {
+  (void)state;
+  snprintf(token, sizeof token, "%s", subtoken_of_key("account", NULL, NOW - settings.leeway + 1));
+  assert_int_equal(explain(AS_KEY, ""), 200);
+  check_body_starts("{\"ok\":true,");
+  int64_t leeway = settings.leeway, max_life = settings.max_life;
+  settings.leeway = 0;
+  assert_int_equal(explain(AS_KEY, ""), 200);
+  check_body_starts("{\"ok\":false,\"status\":401,\"reason\":\"expired\",");
+  settings.leeway = leeway;
+  settings.max_life = 10;
+  assert_int_equal(explain(AS_KEY, ""), 200);
+  check_body_starts("{\"ok\":false,\"status\":401,\"reason\":\"ttl\",");
+  settings.max_life = max_life;
+}
+
+/* Where a url is asked about the policy has its say; what the key has lost, the token has lost. */
+static void the_policy_has_its_say(void **state) {
+  (void)state;
+  static const char text[] =
+      "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"needs\":[\"account\"]},"
+      "{\"path\":\"/b\",\"public\":true},{\"path\":\"/c\",\"needs\":[\"bank\"]}]}";
+  subtoken_text policy = {text, sizeof text - 1};
+  size_t size = subtoken_policy_size(policy.len);
+  void *memory = malloc(size);
+  assert_non_null(memory);
+  assert_int_equal(subtoken_policy_read(memory, size, policy, &service.policy, NULL), SUBTOKEN_OK);
+  make_token("?permissions=account", AS_KEY);
+  assert_int_equal(explain(AS_KEY, ""), 200); /* no url: no policy */
+  check_body_starts("{\"ok\":true,");
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/a\",\"method\":\"GET\""), 200);
+  check_body_starts("{\"ok\":true,");
+  assert_false(says("no longer"));
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/c\",\"method\":\"GET\""), 200);
+  check_body_starts("{\"ok\":false,\"status\":403,\"reason\":\"perm\",");
+  assert_false(says("no longer"));
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/d\",\"method\":\"GET\""), 200);
+  check_body_starts("{\"ok\":false,\"status\":403,");
+  snprintf(fixture_row_of(KEY_ID)->key.permissions, 5, "keys");
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/a\",\"method\":\"GET\""), 200);
+  check_body_starts("{\"ok\":false,\"status\":403,\"reason\":\"perm\",");
+  check_says(": its key no longer has what this request needs\"");
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/b\",\"method\":\"GET\""), 200);
+  check_body_starts("{\"ok\":true,");
+  assert_false(says("no longer"));
+  service.policy = NULL;
+  free(memory);
+}
+
+static void a_row_that_nobody_wrote_is_an_error(void **state) {
+  (void)state;
+  make_token("", AS_KEY);
+  snprintf(fixture_row_of(POOR_ID)->key.permissions, 11, "introspect");
+  snprintf(fixture_row_of(KEY_ID)->key.permissions, sizeof fixture.rows[0].key.permissions,
+           "%s,a,b", too_many());
+  assert_int_equal(explain(AS_POOR, ""), 503);
+  check_event("store_error");
+}
+
 /* ---- the ring ---- */
 
 static int64_t first_seen(void *store, const subtoken_ring *of, size_t i) {
@@ -194,6 +321,12 @@ int main(void) {
       cmocka_unit_test_setup(a_users_own_are_known, fixture_set_up),
       cmocka_unit_test_setup(what_is_no_token_of_the_ring, fixture_set_up),
       cmocka_unit_test_setup(who_may_not_ask, fixture_set_up),
+      cmocka_unit_test_setup(all_that_it_is_worth_is_told, fixture_set_up),
+      cmocka_unit_test_setup(tokens_of_an_audience_are_its_managers, fixture_set_up),
+      cmocka_unit_test_setup(a_bound_key_has_not_made_every_token, fixture_set_up),
+      cmocka_unit_test_setup(the_settings_of_time_count, fixture_set_up),
+      cmocka_unit_test_setup(the_policy_has_its_say, fixture_set_up),
+      cmocka_unit_test_setup(a_row_that_nobody_wrote_is_an_error, fixture_set_up),
       cmocka_unit_test_setup(the_ring_is_told, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
