@@ -95,6 +95,49 @@ static void a_page_ends_when_the_body_is_full(void **state) {
   assert_true(pages == 7);
 }
 
+/* What is asked for goes to the store, and nothing else does. */
+static void each_filter_is_passed_on(void **state) {
+  (void)state;
+  static const struct {
+    const char *query;
+    bool who, action, target;
+    int64_t since, until;
+  } rows[] = {
+      {"", false, false, false, -1, -1}, /* nothing: the log is listed */
+      {"?who=", false, false, false, -1, -1},
+      {"?who=a", true, false, false, 0, 0},
+      {"?action=a", false, true, false, 0, 0},
+      {"?target=a", false, false, true, 0, 0},
+      {"?since=1s", false, false, false, NOW - 1, 0},
+      {"?since=2h", false, false, false, NOW - 7200, 0},
+      {"?until=1d", false, false, false, 0, NOW - DAY},
+      {"?until=1970-01-01T00:00:01Z", false, false, false, 0, 1},
+      {"?since=2023-11-14", false, false, false, NOW - (NOW % DAY), 0},
+      {"?who=a&action=b&target=c&since=1m&until=1s", true, true, true, NOW - 60, NOW - 1},
+  };
+  fixture.audit_last = 3;
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char target[200];
+    const st_audit_filter *asked = &fixture.audit_filter;
+    snprintf(target, sizeof target, AUDIT "%s", rows[i].query);
+    memset(&fixture.audit_filter, 0, sizeof fixture.audit_filter);
+    fixture.audit_filter.since = fixture.audit_filter.until = -1;
+    CHECK(get(target, AS_KEY) == 200, "%s: %d", rows[i].query, reply.status);
+    CHECK((asked->who != NULL) == rows[i].who && (asked->action != NULL) == rows[i].action &&
+              (asked->target != NULL) == rows[i].target,
+          "%s", rows[i].query);
+    CHECK(asked->since == rows[i].since && asked->until == rows[i].until, "%s", rows[i].query);
+  }
+  static const char *const bad[] = {"?since=1", "?since=1w",         "?since=x",
+                                    "?since=s", "?since=1970-01-01", "?until=60000d",
+                                    "?until=%", "?since=1s&since=1s"};
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    char target[200];
+    snprintf(target, sizeof target, AUDIT "%s", bad[i]);
+    CHECK(get(target, AS_KEY) == 400, "%s: %d", bad[i], reply.status);
+  }
+}
+
 static void others_may_not_read_it(void **state) {
   (void)state;
   static const struct {
@@ -138,6 +181,7 @@ int main(void) {
       cmocka_unit_test_setup(lines_are_escaped_json, fixture_set_up),
       cmocka_unit_test_setup(pages_lead_back_to_the_first_line, fixture_set_up),
       cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, fixture_set_up),
+      cmocka_unit_test_setup(each_filter_is_passed_on, fixture_set_up),
       cmocka_unit_test_setup(others_may_not_read_it, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

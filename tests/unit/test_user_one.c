@@ -89,6 +89,33 @@ static void nobody_gives_more_than_is_had(void **state) {
   assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, "{\"disabled\":true}"), 403);
 }
 
+/* Somebody who has more may have disabled the user because of that. To enable who is enabled, and
+ * to disable, changes nothing for the worse.
+ */
+static void nobody_enables_more_than_is_had(void **state) {
+  (void)state;
+  static const char enable[] = "{\"disabled\":false}", disable[] = "{\"disabled\":true}";
+  fixture_add_user("bob", BOB_ID, "account,bank");
+  st_key *bob = &fixture.users[1].key, *key = &fixture_row_of(KEY_ID)->key;
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, enable), 200);
+  bob->disabled = true;
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, enable), 403);
+  check_event("escalation");
+  check_body("{\"text\":\"disabled: the user has permissions that the credential you use lacks\"}");
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, disable), 200);
+  snprintf(bob->permissions, sizeof bob->permissions, "account");
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, enable), 200);
+  bob->disabled = true;
+  bob->expires_at = key->expires_at = NOW + 100;
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, enable), 200);
+  bob->disabled = true;
+  bob->expires_at++;
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, enable), 403);
+  check_event("escalation");
+  check_body("{\"text\":\"disabled: the user expires later than the credential you use\"}");
+  assert_true(bob->disabled);
+}
+
 static void a_user_is_disabled_and_deleted(void **state) {
   (void)state;
   fixture.derived = (st_derived){.keys = 2, .count = 0};
@@ -154,6 +181,7 @@ int main(void) {
       cmocka_unit_test_setup(every_name_has_a_path, fixture_set_up),
       cmocka_unit_test_setup(permissions_are_replaced, fixture_set_up),
       cmocka_unit_test_setup(nobody_gives_more_than_is_had, fixture_set_up),
+      cmocka_unit_test_setup(nobody_enables_more_than_is_had, fixture_set_up),
       cmocka_unit_test_setup(a_user_is_disabled_and_deleted, fixture_set_up),
       cmocka_unit_test_setup(a_change_that_fails_is_told, fixture_set_up),
       cmocka_unit_test_setup(users_are_listed_in_pages, fixture_set_up),
