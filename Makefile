@@ -330,10 +330,12 @@ FAILING_CALLS = malloc calloc realloc aligned_alloc strdup strndup realpath aspr
 	fchmod fchown mkdir mkostemp dup fdopendir opendir renameat2 flock \
 	$(addprefix sqlite3_,open_v2 prepare_v2 prepare_v3 exec step bind_int64 bind_text bind_blob \
 	bind_text64 bind_blob64 busy_timeout busy_handler file_control backup_init backup_step \
-	create_function_v2 db_config close column_text column_blob errcode errmsg) \
+	create_function_v2 db_config close column_text column_blob column_bytes column_int64 column_type \
+	changes errcode errmsg) \
 	$(addprefix PQ,sendQuery sendPrepare sendQueryPrepared pipelineSync flush consumeInput \
 	setnonblocking enterPipelineMode exitPipelineMode connectPoll parameterStatus \
-	connectStartParams conninfoParse getResult errorMessage resultErrorMessage)
+	connectStartParams conninfoParse getResult errorMessage resultErrorMessage getisnull getlength \
+	getvalue ntuples cmdTuples)
 $(FAILING_TESTS:tests/unit/%.c=$(B)/tests/%): LDFLAGS += $(FAILING_CALLS:%=-Wl,--wrap=%)
 
 ASAN = B=build/asan OPT='-O1 -g1 -fno-omit-frame-pointer' \

@@ -118,10 +118,11 @@ st_store_status st_store_token_revoke(st_store *store, const st_audit_context *c
                                       const st_key_token *token, int64_t most, int64_t *sequence,
                                       char *error) {
   st_change change = st_transaction_change(context, NULL, sequence);
-  revoked_token t = {.token = token, .most = most, .until = token->exp + LEEWAYS};
+  revoked_token t = {.token = token, .most = most};
   if (!is_whole(token, t.via)) {
     return st_db_fail(error, "cannot write %s: incomplete record of a token", st_db_name(store));
   }
+  t.until = token->exp + LEEWAYS;
   change.data = &t;
   return st_transaction_run(store, make_revoked, &change, error);
 }

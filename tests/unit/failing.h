@@ -37,6 +37,7 @@ enum {
   FAIL_LIBPQ = 64,
   FAIL_ALL = 127,
   FAIL_SIGNALS = 128, /* a call is interrupted, or does a part */
+  FAIL_LIES = 256, /* a database answers something else than it holds, and complains of nothing */
 };
 
 /* The program of all tests has several of them, which share one state (make mutation). */
@@ -401,6 +402,40 @@ char *__wrap_PQresultErrorMessage(const PGresult *result) {
   static char text[] = "out of memory\n";
   char *real = __real_PQresultErrorMessage(result);
   return failing_pg != NULL && real[0] == '\0' ? text : real;
+}
+
+/* ---- what is not so ---- */
+
+/* Nothing that a reader could read too far by: fewer bytes, fewer rows, other bytes of as many. */
+static char failing_fill; /* of which these are */
+
+#define FAILING_LIE(type, name, parameters, arguments, lie) \
+  type __real_##name parameters;                            \
+  type __wrap_##name parameters;                            \
+  type __wrap_##name parameters {                           \
+    type real = __real_##name arguments;                    \
+    return failing_now(FAIL_LIES) ? (type)(lie) : real;     \
+  }
+FAILING_LIE(int, PQgetisnull, (const PGresult *of, int row, int at), (of, row, at), 1 - real)
+FAILING_LIE(int, PQgetlength, (const PGresult *of, int row, int at), (of, row, at), real / 2)
+FAILING_LIE(int, PQntuples, (const PGresult *of), (of), real / 2)
+FAILING_LIE(char *, PQcmdTuples, (PGresult * of), (of), real[0] == '0' ? "1" : "0")
+FAILING_LIE(int, sqlite3_column_bytes, (sqlite3_stmt * s, int at), (s, at), real / 2)
+FAILING_LIE(int, sqlite3_column_type, (sqlite3_stmt * s, int at), (s, at),
+            real == SQLITE_NULL ? SQLITE_BLOB : SQLITE_NULL)
+FAILING_LIE(sqlite3_int64, sqlite3_column_int64, (sqlite3_stmt * s, int at), (s, at),
+            failing_fill == 0 ? 0 : -1)
+FAILING_LIE(int, sqlite3_changes, (sqlite3 * db), (db), real == 0)
+
+char *__real_PQgetvalue(const PGresult *of, int row, int at);
+char *__wrap_PQgetvalue(const PGresult *of, int row, int at);
+char *__wrap_PQgetvalue(const PGresult *of, int row, int at) {
+  static _Thread_local char lie[4096 + 1];
+  int len = __real_PQgetlength(of, row, at);
+  if (len > 4096 || !failing_now(FAIL_LIES)) return __real_PQgetvalue(of, row, at);
+  memset(lie, failing_fill, (size_t)len);
+  lie[len] = '\0';
+  return lie;
 }
 
 #endif

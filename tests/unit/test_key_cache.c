@@ -142,9 +142,14 @@ static void what_was_read_before_it_was_forgotten_is_not_kept(void **state) {
   st_key_cache_forget(cache, &changed, 1);
   put_version(cache, 1, 1, before);
   assert_false(holds(cache, 1));
-  put_version(cache, 2, 1, before);
+  /* Others at the same place, by chance, wait for their next question, too; not all of them. */
+  size_t others = 0;
+  for (uint64_t n = 2; n < 34; n++) {
+    put_version(cache, n, 1, before);
+    others += holds(cache, n);
+  }
+  assert_true(others > 0);
   put_version(cache, 1, 2, st_key_cache_moment(cache));
-  assert_true(holds(cache, 2));
   assert_int_equal(find_edition(cache, 1, false), 2);
   before = st_key_cache_moment(cache);
   st_key_cache_forget_all(cache);

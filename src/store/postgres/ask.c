@@ -211,10 +211,3 @@ bool st_postgres_do(st_postgres_connection *c, int which, const st_value *values
                     int64_t until_us) {
   return st_postgres_send(c, which, values, NULL) && st_postgres_sync(c, until_us);
 }
-
-bool st_postgres_prepare(st_postgres_connection *c, int which, int64_t until_us) {
-  if (c->pg == NULL) return false;
-  if (c->prepared[which]) return true;
-  return (send_prepare(c, which) || lose(c, PQerrorMessage(c->pg))) &&
-         st_postgres_sync(c, until_us);
-}

@@ -204,9 +204,6 @@ bool st_postgres_do(st_postgres_connection *c, int which, const st_value *values
  * For what does not go through st_postgres_sync. False: the connection is lost, and closed. */
 bool st_postgres_next_result(st_postgres_connection *c, int64_t until_us, PGresult **result)
     __attribute__((warn_unused_result));
-/* Prepares one now, so that nothing but its executions is in the pipeline later. */
-bool st_postgres_prepare(st_postgres_connection *c, int which, int64_t until_us)
-    __attribute__((warn_unused_result));
 /* Waits until the socket can be read (and written, when libpq has something to send), at most until
  * then. False: the time is over, or the process ends. */
 bool st_postgres_wait_socket(st_postgres_connection *c, int64_t until_us)
