@@ -293,7 +293,7 @@ static void settle(const call *c, long nth) {
   }
 }
 
-static void lie(char fill, long burst) {
+static void lie(char fill, long burst, long brief) {
   unsigned n = 1000;
   bool in_file = kind->make == make_folder;
   failing_fill = fill;
@@ -301,7 +301,7 @@ static void lie(char fill, long burst) {
   assert_ok(st_store_revocation_state(store, &before, error));
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
     const call *c = &calls[i];
-    long step = failing_step(c->step * (in_file ? 1 : 2) * (burst > 0 ? 3 : 1));
+    long step = failing_step(c->step * (in_file ? 1 : 2) * brief);
     st_store_status status = ST_STORE_FAILED;
     FAILING_EACH(
         FAIL_LIES, step,
@@ -330,17 +330,17 @@ static void lie(char fill, long burst) {
 
 static void zeros_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(0, 0);
+  lie(0, 0, 2);
 }
 
 static void ones_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(-1, 0);
+  lie(-1, 0, 3);
 }
 
 static void many_lies_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(0, 5);
+  lie(0, 5, 11);
 }
 
 int main(void) {
