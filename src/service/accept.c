@@ -32,7 +32,8 @@ static bool accept_read_parameters(st_cutter *parts, subtoken_text *version, int
   *version = (subtoken_text){NULL, 0};
   while (st_cut(parts, ';', &part)) {
     st_cutter pair = {st_text_trim(part), false};
-    if (!st_cut(&pair, '=', &name) || pair.done) continue; /* without = it says nothing */
+    (void)st_cut(&pair, '=', &name);
+    if (pair.done) continue; /* without = it says nothing */
     subtoken_text value = pair.rest;
     if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"') {
       value = (subtoken_text){value.data + 1, value.len - 2};
@@ -67,7 +68,8 @@ static void accept_read_range(subtoken_text range, accept_quality *open, accept_
   st_cutter parts = {range, false};
   subtoken_text type, version;
   int quality;
-  if (!st_cut(&parts, ';', &type) || !accept_read_parameters(&parts, &version, &quality)) return;
+  (void)st_cut(&parts, ';', &type); /* there is always a first piece */
+  if (!accept_read_parameters(&parts, &version, &quality)) return;
   type = st_text_trim(type);
   accept_take(
       open,

@@ -49,7 +49,7 @@ typedef struct audit_page {
 /* The line whole, or not at all. */
 static void audit_add(audit_page *page, const st_audit_line *line) {
   size_t mark = page->writer.len;
-  if (mark > 0 && page->writer.out[mark - 1] == '}') st_write_char(&page->writer, ',');
+  if (page->writer.out[mark - 1] == '}') st_write_char(&page->writer, ',');
   audit_write_line(&page->writer, line);
   page->full = page->writer.overflow;
   if (page->full) {

@@ -4,6 +4,7 @@
  * Every answer carries the five X-Subtoken-* headers, empty where there is nothing to say, so that
  * a proxy which copies them overwrites what a caller sent.
  */
+#include "base/impossible.h"
 #include "core/claims.h"
 #include "service/authenticate.h"
 #include "service/authorize_call.h"
@@ -34,18 +35,17 @@ static void authorize_tell_permissions(st_reply *reply, const subtoken_claims *g
     if (i > 0) st_write_char(&writer, ',');
     st_write_view(&writer, subtoken_claims_text(grant, grant->permissions[i]));
   }
-  bool whole = st_writer_end(&writer);
+  if (st_impossible(!st_writer_end(&writer), "64 of 64 characters fit")) writer.len = 0;
   /* An edge compares each with what a policy needs: a % of a permission stays one. */
-  st_reply_header_visible(reply, "X-Subtoken-Permissions",
-                          (subtoken_text){list, whole ? writer.len : 0});
+  st_reply_header_visible(reply, "X-Subtoken-Permissions", (subtoken_text){list, writer.len});
 }
 
 static void authorize_tell_expiry(st_reply *reply, int64_t expires) {
   char number[24];
   st_writer writer = st_writer_on(number, sizeof number);
   if (expires != ST_NEVER) st_write_int(&writer, expires);
-  bool whole = st_writer_end(&writer);
-  st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, whole ? writer.len : 0});
+  if (st_impossible(!st_writer_end(&writer), "a number fits")) writer.len = 0;
+  st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, writer.len});
 }
 
 /* The identity, in headers for the API behind the proxy. */

@@ -5,6 +5,7 @@
 #include "service/issuing.h"
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 #include "core/claims.h"
 
 #define ISSUING_TOO_DEEP \
@@ -56,7 +57,7 @@ void st_issuing_explain(subtoken_result result, const subtoken_narrow_report *re
       st_write_literal(&writer, "cannot make the subtoken: ");
       st_write_literal(&writer, subtoken_result_name(result));
   }
-  if (!st_writer_end(&writer)) error[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "each sentence fits")) error[0] = '\0';
 }
 
 /* Claims of a second are the same token in that second, and may have been revoked in it. No store

@@ -237,10 +237,9 @@ static const st_problem *keys_read_after(st_context *c, keys_wanted *wanted) {
   const char *id = wanted->after_text;
   if (id[0] == '\0') return NULL;
   if (st_key_filter_is_by_expiry(&wanted->filter)) {
-    const char *digits = id;
     int64_t at = 0;
     while (*id >= '0' && *id <= '9' && at < ST_NEVER / 10) at = at * 10 + (*id++ - '0');
-    bool has_time = at > 0 && id > digits && *id == ':';
+    bool has_time = at > 0 && *id == ':';
     if (!has_time) return keys_after_problem(c);
     wanted->after.expires_at = at;
     id++;

@@ -3,6 +3,7 @@
  * checked here against what the caller may, and once more in the store's transaction.
  */
 #include "base/date.h"
+#include "base/impossible.h"
 #include "service/access.h"
 #include "service/endpoints.h"
 #include "service/json_body.h"
@@ -75,7 +76,7 @@ static const st_problem *keys_full(st_context *c, const st_key *key) {
                            "the operator to raise keys_per_owner"
                          : " keys without an owner, and this one has: delete one that is not used "
                            "any more, or ask the operator to raise keys_per_owner");
-  if (!st_writer_end(&writer)) text[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "a sentence and a number fit")) text[0] = '\0';
   return st_problem_make(&c->problem, 409, "key_limit", text);
 }
 

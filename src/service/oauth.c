@@ -121,7 +121,8 @@ static void oauth_read_basic(st_oauth *o, oauth_client *client) {
   st_writer out = st_writer_on(o->client, sizeof o->client);
   st_cutter cutter = {o->context->credential.text, false};
   subtoken_text id;
-  bool good = st_cut(&cutter, ':', &id) && !cutter.done && st_form_decode(id, &out, &client->id) &&
+  (void)st_cut(&cutter, ':', &id); /* there is always a first piece */
+  bool good = !cutter.done && st_form_decode(id, &out, &client->id) &&
               st_form_decode(cutter.rest, &out, &client->secret);
   if (!good) client->id = client->secret = (subtoken_text){NULL, 0};
 }

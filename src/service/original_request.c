@@ -131,6 +131,7 @@ const st_problem *st_original_request_find(st_context *c, const st_original_head
   if (error != NULL) return st_problem_make(&c->problem, 400, "bad_request", error);
   st_cutter cutter = {c->target, false};
   subtoken_text path;
-  if (st_cut(&cutter, '?', &path)) c->query = cutter.rest;
+  (void)st_cut(&cutter, '?', &path); /* there is always a first piece */
+  c->query = cutter.rest;
   return NULL;
 }

@@ -50,8 +50,8 @@ static bool page_is_wanted(const st_request *request) {
     subtoken_text range, part;
     while (st_cut_item(&list, &range)) {
       st_cutter parts = {range, false};
-      bool wanted =
-          st_cut(&parts, ';', &part) && st_text_is_nocase(st_text_trim(part), "text/html");
+      (void)st_cut(&parts, ';', &part); /* there is always a first piece */
+      bool wanted = st_text_is_nocase(st_text_trim(part), "text/html");
       while (wanted && st_cut(&parts, ';', &part)) {
         wanted = !page_weighs_nothing(st_text_trim(part));
       }

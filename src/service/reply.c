@@ -3,6 +3,7 @@
  */
 #include "service/reply.h"
 
+#include "base/impossible.h"
 #include "base/json.h"
 
 void st_reply_clear(st_reply *reply) {
@@ -113,7 +114,8 @@ void st_reply_sequence(st_reply *reply, int64_t sequence) {
   char text[24];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_int(&writer, sequence);
-  if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Seq", st_text(text));
+  if (st_impossible(!st_writer_end(&writer), "a number fits")) return;
+  st_reply_header(reply, "Subtoken-Seq", st_text(text));
 }
 
 void st_reply_preflight(st_reply *reply, const char *allow) {

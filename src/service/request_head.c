@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 #include "service/service.h"
 
 static st_request_head_state head_refuse(st_problem *fault, int status, const char *text) {
@@ -118,8 +119,8 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
 
 /* Each carriage return is the end of a line: find_end has seen to that. */
 static bool next_line(subtoken_text *rest, subtoken_text *line) {
-  const char *end = rest->len > 1 ? memchr(rest->data, '\r', rest->len - 1) : NULL;
-  if (end == NULL) return false;
+  const char *end = memchr(rest->data, '\r', rest->len), *after = rest->data + rest->len;
+  if (st_impossible(end == NULL || after - end < 2, "the last line is empty")) return false;
   *line = (subtoken_text){rest->data, (size_t)(end - rest->data)};
   *rest = (subtoken_text){end + 2, rest->len - line->len - 2};
   return line->len > 0;
@@ -208,8 +209,9 @@ static st_request_head_state read_request_line(subtoken_text line, st_request_he
   static const char shape[] = "the request line is not `METHOD target HTTP/1.1`";
   st_cutter cutter = {line, false};
   subtoken_text version;
-  if (!st_cut(&cutter, ' ', &head->method) || !st_cut(&cutter, ' ', &head->target) ||
-      !st_cut(&cutter, ' ', &version) || !cutter.done || !st_request_head_is_token(head->method)) {
+  (void)st_cut(&cutter, ' ', &head->method); /* there is always a first piece */
+  if (!st_cut(&cutter, ' ', &head->target) || !st_cut(&cutter, ' ', &version) || !cutter.done ||
+      !st_request_head_is_token(head->method)) {
     return head_refuse(fault, 400, shape);
   }
   st_request_head_state state = read_version(version, head, fault);
