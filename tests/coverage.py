@@ -7,11 +7,13 @@ What is counted: gcc -O0 keeps each condition as a jump of its own (--param logi
 branch is one way out of an if, ?:, loop, &&, || or switch as they stand in the source; both ways of each have to be
 taken. What gcc adds by itself (calls that might not return) is not counted, nor is what another processor compiles
 (base/arm.c, base/wasm.c), nor the branch of st_impossible (base/impossible.h), which ends the program in this build and
-in those with sanitizers. A line of a header is counted once, as reached by any file that includes it."""
-import argparse, collections, concurrent.futures, glob, json, os, re, subprocess, sys
+in those with sanitizers; nor what is inside of the macros of httpd and nginx by which a line is logged or an event posted
+(MACROS). A line of a header is counted once, as reached by any file that includes it."""
+import argparse, collections, concurrent.futures, functools, glob, json, os, re, subprocess, sys
 
 
 UNCOUNTED = "src/base/impossible.h"
+MACROS = re.compile(r"\s*(ap_log_r?error|ngx_log_error|ngx_log_debug\d|ngx_post_event|ngx_delete_posted_event)\(")
 
 
 def counters(build, kind):
@@ -72,18 +74,24 @@ def collect(build):
             for each in account["files"]:
                 path = os.path.relpath(each["file"])
                 if path.startswith(("src/", "include/")) and path != UNCOUNTED:
-                    add(files[path], each["lines"])
+                    add(files[path], each["lines"], macro_lines(path))
     make_room(build, lambda notes, counts: True)
     return files
 
 
-def add(file, lines):
+@functools.lru_cache(None)
+def macro_lines(path):
+    with open(path) as f:
+        return {n for n, text in enumerate(f, 1) if MACROS.match(text)} if path.startswith("src/edge/") else set()
+
+
+def add(file, lines, macros):
     seen = collections.Counter()  # a function's line may come in several parts
     for line in lines:
         number, function = line["line_number"], line.get("function_name", "")
         file.lines[number] += line["count"]
         for branch in line["branches"]:
-            if not branch["throw"]:
+            if not branch["throw"] and number not in macros:
                 which = (number, function, seen[number, function])
                 seen[number, function] += 1
                 file.branches[which] += branch["count"]

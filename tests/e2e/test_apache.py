@@ -120,35 +120,160 @@ def old_revocation_data_is_503():
             # Who has no credential is told so, and a public route needs nothing.
             assert p.ask("/v2/account").status == 401 and p.ask("/v2/items").status == 200
             assert "feed_stale" in p.written()
+            # Its issuer is back, by a clock that is a little ahead.
+            p.feed.beat(time.time() + 30)
+            wait(lambda: "is fresh again" in p.written(), "the log")
+            assert p.ask("/v2/account", auth(token)).status == 200
+
+
+def configtest(p, case, lines, changes=()):
+    """httpd -t with these lines: (whether it takes them, what it says)."""
+    p.write(case.server.port, [("TraceEnable off", "TraceEnable off\n" + lines)] + list(changes))
+    done = subprocess.run(p.command() + ["-t"], capture_output=True, text=True, env=p.env, timeout=60)
+    return done.returncode == 0, done.stderr
 
 
 @test
 def what_is_wrong_stops_the_start():
     with Case() as c:
-        for here, there, words in (
-                ("SubtokenMaxAge 1", "SubtokenMaxAge 1x", "must be seconds"),
-                ("SubtokenAudience eu", 'SubtokenAudience ""', "takes one argument"),
-                ("SubtokenIssuer https://a.example", "SubtokenIssuer http://a.example", "must be an https URL"),
-                ("SubtokenCache 0", "SubtokenCache 1K", "at least 16K"),
-                ("SubtokenCredentials bearer", "SubtokenCredentials cookie", "is none of bearer"),
-                ("SubtokenRequire a", 'SubtokenRequire "a b"', "is no permission"),
-                ("SubtokenStale deny", "SubtokenStale maybe", "must be deny or allow"),
-                ("SubtokenFallback /x", "SubtokenFallback x", "begins with a /")):
+        p = ApacheProxy(c)
+        good = ["SubtokenMaxAge 1", "SubtokenMaxAge 2m", "SubtokenMaxLife 365d", "SubtokenLeeway 1h", "SubtokenAudience eu", "SubtokenStale allow",
+                "SubtokenIssuer https://a.example", "SubtokenCache 0", "SubtokenCache 64k", "SubtokenCache 2M", "SubtokenCache 2000000",
+                "SubtokenCredentials bearer x-api-key query basic", "SubtokenRequire a b", "SubtokenStale deny", "SubtokenFallback /x",
+                "SubtokenFallback off", "SubtokenPolicy off"]
+        taken, said = configtest(p, c, "\n".join(good))
+        assert taken, said
+        for line, words in (
+                ("SubtokenMaxAge 1x", "must be seconds"), ("SubtokenMaxAge 1mm", "must be seconds"), ("SubtokenMaxAge x", "must be seconds"),
+                ("SubtokenMaxAge 1000000000", "must be seconds"), ("SubtokenLeeway -1", "must be seconds"),
+                ("SubtokenLeeway 2h", "longer than an hour"), ("SubtokenMaxLife 0", "at least 1 second"), ("SubtokenMaxLife x", "must be seconds"),
+                ('SubtokenAudience ""', "takes one argument"), ("SubtokenIssuer http://a.example", "must be an https URL"),
+                ("SubtokenIssuer https://" + "a" * 600, "must be an https URL"), ("SubtokenCache 1K", "at least 16K"),
+                ("SubtokenCache 2G", "1024M at most"), ("SubtokenCache 1025M", "1024M at most"), ("SubtokenCache 1KK", "1024M at most"),
+                ("SubtokenCache -1", "1024M at most"), ("SubtokenCache x", "1024M at most"), ("SubtokenCache 99999999999999999999", "1024M at most"),
+                ("<VirtualHost *>\nSubtokenCache 1M\n</VirtualHost>", "cannot occur within"), ("SubtokenCredentials cookie", "is none of bearer"),
+                ('SubtokenRequire "a b"', "is no permission"), ("SubtokenStale maybe", "must be deny or allow"),
+                ("SubtokenFallback x", "begins with a /"), ("SubtokenSecrets /x trust", "must be trust_group")):
+            taken, said = configtest(p, c, line)
+            assert not taken and words in said, (line, said)
+        p.stop_upstream()
+
+
+@test
+def files_that_are_wrong_stop_the_start():
+    secret = "x:" + "A" * 43 + "\n"
+
+    def put(path, text, mode=0o640):
+        replace(path, text if isinstance(text, bytes) else text.encode())
+        share(path, mode)
+
+    with Case() as c:
+        for name, change, words in (
+                ("secrets", lambda path: os.chmod(path, 0o644), "open to others"), ("secrets", lambda path: os.chmod(path, 0o660), "written by its group"),
+                ("secrets", lambda path: put(path, b"x:short\n"), "line 1"), ("secrets", lambda path: put(path, b"#" * 70000), "longer than"),
+                ("secrets", os.unlink, "cannot read"), ("secrets", lambda path: (os.unlink(path), os.mkdir(path)), "not a regular file"),
+                ("policy.json", lambda path: put(path, b"{}", 0o644), "line 1"), ("policy.json", os.unlink, "cannot read")):
             p = ApacheProxy(c)
-            for line, good in ((here, True), (there, False)):
-                p.write(c.server.port, [("TraceEnable off", "TraceEnable off\n" + line)])
-                run_ = subprocess.run(p.command() + ["-t"], capture_output=True, text=True, env=p.env, timeout=60)
-                assert (run_.returncode == 0) == good and (good or words in run_.stderr), (line, run_.stderr)
-        for name, mode, words in (("secrets", 0o644, "open to others"), ("secrets", 0o660, "written by its group"),
-                                  ("policy.json", 0o644, "line 1")):
-            p = ApacheProxy(c)
-            path = os.path.join(p.dir, name)
-            if name == "policy.json":
-                replace(path, b"{}")
-            os.chmod(path, mode)
-            run_ = subprocess.run(p.command(), capture_output=True, text=True, env=p.env, timeout=60)
-            assert run_.returncode != 0 and words in run_.stderr + p.written(), (name, run_.stderr, p.written()[-900:])
+            change(os.path.join(p.dir, name))
+            done = subprocess.run(p.command(), capture_output=True, text=True, env=p.env, timeout=60)
+            assert done.returncode != 0 and words in done.stderr + p.written(), (name, done.stderr, p.written()[-900:])
             p.stop_upstream()
+        p = ApacheProxy(c).write(c.server.port, [("SubtokenSecrets ", "#SubtokenSecrets ")])
+        done = subprocess.run(p.command(), capture_output=True, text=True, env=p.env, timeout=60)
+        assert done.returncode != 0 and "needs SubtokenSecrets" in done.stderr + p.written(), (done.stderr, p.written()[-900:])
+        p.stop_upstream()
+        # Its group may write it where that is said; a change of the file is read then, too.
+        p = ApacheProxy(c)
+        os.chmod(os.path.join(p.dir, "secrets"), 0o660)
+        p.write(c.server.port, [("SubtokenSecrets /etc/subtoken/secrets", "SubtokenSecrets /etc/subtoken/secrets trust_group")])
+        with p:
+            assert p.ask("/v2/account", auth(c.token())).status == 200
+            os.unlink(os.path.join(p.dir, "secrets"))
+            wait(lambda: "cannot read" in p.written(), "the log")
+            assert p.ask("/v2/account", auth(c.token())).status == 200
+
+
+@test
+def hosts_have_settings_of_their_own():
+    """A host on another port: what it sets is its own, and what it does not is the server's."""
+    lines = """
+Listen 127.0.0.1:%(port)d
+<VirtualHost 127.0.0.1:%(port)d>
+  SubtokenLeeway 30
+  SubtokenMaxAge 200
+  SubtokenMaxLife 1d
+  SubtokenStale allow
+  SubtokenAudience eu
+  SubtokenIssuer https://keys.example
+  SubtokenRevocations %(revoked)s
+  SubtokenSecrets %(secrets)s
+  <Location "/">
+    SubtokenCredentials bearer
+    SubtokenRequire guilds
+    SubtokenFallback off
+  </Location>
+  <Location "/plain">
+    SubtokenPolicy off
+  </Location>
+  ProxyPass "/" "unix:%(up)s|http://api/" nocanon
+</VirtualHost>
+Listen 127.0.0.1:%(plain)d
+<VirtualHost 127.0.0.1:%(plain)d>
+  <Location "/">
+    SubtokenPolicy %(policy)s
+    SubtokenRequire guilds
+  </Location>
+  ProxyPass "/" "unix:%(up)s|http://api/" nocanon
+</VirtualHost>
+"""
+    with Case() as c:
+        p = ApacheProxy(c)
+        where, plain = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        hosts = lines % {"port": where[1], "plain": plain[1], "policy": os.path.join(p.dir, "policy.json"), "revoked": p.feed.path, "secrets": os.path.join(p.dir, "secrets"), "up": p.upstream.path}
+        with open(p.conf, "a") as f:
+            f.write(hosts)
+        with p:
+            both, one = c.token("--audience", "eu", "--expire", "1h"), c.token("--audience", "eu", "--expire", "1h", "--permissions", "account")
+            at = lambda target, *headers: ask(where, target, headers, "GET", None)
+            assert at("/v2/account", auth(both)).status == 200
+            assert at("/v2/account", auth(one)).status == 403  # the host needs another
+            assert at("/v2/account", auth(c.token("--expire", "1h"))).status == 401  # no audience
+            assert at("/v2/account", auth(c.token("--audience", "eu", "--expire", "3d"))).status == 401  # too long a life
+            assert at("/v2/account?access_token=" + both).status == 401  # not read here
+            assert at("/v2/account", auth(c.key["key"])).status == 401  # nor is anybody asked
+            assert at("/plain/x", auth(both)).status == 200 and at("/plain/x", auth(one)).status == 403
+            long = c.token("--expire", "3d")
+            assert ask(plain, "/v2/account", [auth(long)], "GET", None).status == 200  # as the server
+            assert ask(plain, "/v2/account", [auth(c.token("--permissions", "account"))], "GET", None).status == 403
+
+
+@test
+def a_question_names_the_callers_address():
+    with Case() as c:
+        p = ApacheProxy(c).write(c.server.port, [("RequestHeader unset X-Forwarded-For early", "")])
+        with p:
+            key = auth(c.key["key"])
+            trace = "traceparent: 00-%s-00f067aa0ba902b7-01"
+            for chain in ("192.0.2.1", "192.0.2.9, " * 200 + "192.0.2.2", "9" * 2000):
+                assert p.ask("/v2/account", key, "X-Forwarded-For: " + chain, trace % ("4" * 32)).status == 200, chain
+            assert p.ask("/v2/account", key, "traceparent: " + "x" * 600).status == 200
+            wait(lambda: '"trace_id":"%s"' % ("4" * 32) in c.server.log(), "the trace")
+            log = c.server.log()
+            assert "192.0.2.1" in log and "192.0.2.2" in log and "999999" not in log, log[-2000:]
+            # A body whose length nobody has said, and one that is waited for, of a request that is refused.
+            def sent(*headers):
+                return p.ask("/v2/account", *headers, method="POST", body=None)
+            assert sent("Transfer-Encoding: chunked", "Expect: 100-continue").status == 401
+            assert sent("Content-Length: 5", "Expect: 100-continue").status == 401
+
+
+@test
+def without_revocation_data_tokens_are_good_until_they_end():
+    with Case() as c:
+        p = ApacheProxy(c).write(c.server.port, [("SubtokenRevocations ", "#SubtokenRevocations "), ("TraceEnable off", "TraceEnable off\nSubtokenCache 0")])
+        with p:
+            assert p.ask("/v2/account", auth(c.token())).status == 200
+            assert p.ask("/v2/account", auth(c.token() + "x")).status == 401
 
 
 @test

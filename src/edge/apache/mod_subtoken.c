@@ -162,6 +162,21 @@ static const char *subtoken_set_seconds(cmd_parms *cmd, void *dir, const char *t
   return NULL;
 }
 
+/* An issuer keeps a revoked sub listed for a leeway of an hour, and no longer. */
+static const char *subtoken_set_leeway(cmd_parms *cmd, void *dir, const char *text) {
+  const char *error = subtoken_set_seconds(cmd, dir, text);
+  if (error != NULL) return error;
+  bool good = subtoken_server_conf(cmd->server)->leeway <= SUBTOKEN_LEEWAY_MAX;
+  return good ? NULL : "SubtokenLeeway: must not be longer than an hour";
+}
+
+static const char *subtoken_set_max_life(cmd_parms *cmd, void *dir, const char *text) {
+  const char *error = subtoken_set_seconds(cmd, dir, text);
+  if (error != NULL) return error;
+  bool good = subtoken_server_conf(cmd->server)->max_life > 0;
+  return good ? NULL : "SubtokenMaxLife: must be at least 1 second";
+}
+
 static const char *subtoken_set_stale(cmd_parms *cmd, void *dir, const char *word) {
   (void)dir;
   bool allow = strcmp(word, "allow") == 0;
@@ -185,21 +200,26 @@ static const char *subtoken_set_issuer(cmd_parms *cmd, void *dir, const char *is
   return NULL;
 }
 
-/* Bytes, with K or M behind them. */
+/* Bytes, with K or M behind them; -1: neither, or more than 1024M. */
+static apr_off_t subtoken_parse_bytes(const char *text) {
+  const apr_off_t most = KIB * KIB * KIB;
+  apr_off_t size, unit = 1;
+  char *end;
+  if (text[0] < '0' || text[0] > '9') return -1;
+  if (apr_strtoff(&size, text, &end, 10) != APR_SUCCESS || size > most) return -1;
+  if (*end == 'K' || *end == 'k') unit = KIB;
+  if (*end == 'M' || *end == 'm') unit = KIB * KIB;
+  if (end[unit > 1] != '\0') return -1;
+  return size <= most / unit ? size * unit : -1;
+}
+
 static const char *subtoken_set_cache(cmd_parms *cmd, void *dir, const char *text) {
   (void)dir;
-  apr_off_t size;
-  char *end;
+  apr_off_t size = subtoken_parse_bytes(text);
   const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
   if (error != NULL) return error;
-  if (apr_strtoff(&size, text, &end, 10) != APR_SUCCESS || end == text || size < 0 ||
-      size > KIB * KIB) {
-    return "SubtokenCache: must be bytes, or a number with K or M; 0 is none";
-  }
-  if (*end == 'K' || *end == 'k') size *= KIB;
-  if (*end == 'M' || *end == 'm') size *= KIB * KIB;
-  if (*end != '\0' && (strchr("KkMm", *end) == NULL || end[1] != '\0')) {
-    return "SubtokenCache: must be bytes, or a number with K or M; 0 is none";
+  if (size < 0) {
+    return "SubtokenCache: must be bytes, or a number with K or M, 1024M at most; 0 is none";
   }
   if (size > 0 && size < SUBTOKEN_CACHE_MIN) return "SubtokenCache: must be at least 16K, or 0";
   subtoken_server_conf(cmd->server)->cache_size = size;
@@ -223,11 +243,11 @@ static const command_rec subtoken_directives[] = {
                   "the location where the server is asked about whole keys, or off"),
     AP_INIT_ITERATE("SubtokenCredentials", subtoken_add_form, NULL, RSRC_CONF | ACCESS_CONF,
                     "which of bearer, x-api-key, query, basic are read"),
-    AP_INIT_TAKE1("SubtokenLeeway", subtoken_set_seconds, SUBTOKEN_OFFSET(leeway), RSRC_CONF,
+    AP_INIT_TAKE1("SubtokenLeeway", subtoken_set_leeway, SUBTOKEN_OFFSET(leeway), RSRC_CONF,
                   "by which clocks may differ; 60"),
     AP_INIT_TAKE1("SubtokenMaxAge", subtoken_set_seconds, SUBTOKEN_OFFSET(max_age), RSRC_CONF,
                   "after which revocation data is too old; 300"),
-    AP_INIT_TAKE1("SubtokenMaxLife", subtoken_set_seconds, SUBTOKEN_OFFSET(max_life), RSRC_CONF,
+    AP_INIT_TAKE1("SubtokenMaxLife", subtoken_set_max_life, SUBTOKEN_OFFSET(max_life), RSRC_CONF,
                   "the longest life of a token; 365d"),
     AP_INIT_TAKE1("SubtokenStale", subtoken_set_stale, NULL, RSRC_CONF,
                   "deny or allow: whether old revocation data may decide"),
