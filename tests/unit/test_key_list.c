@@ -52,6 +52,26 @@ static void keys_are_found_in_pages(void **state) {
   assert_int_equal(count_all("state=active&limit=100", AS_KEY, &pages), 31);
 }
 
+/* A page that ends where the list does names no next one; each key is in one page. */
+static void a_page_says_whether_more_follows(void **state) {
+  (void)state;
+  size_t pages;
+  add_keys();
+  size_t all = count_all("limit=100", AS_KEY, &pages);
+  assert_int_equal(all, 32);
+  assert_int_equal(pages, 1);
+  for (size_t limit = 1; limit <= 33; limit++) {
+    char query[32];
+    snprintf(query, sizeof query, "limit=%zu", limit);
+    CHECK(count_all(query, AS_KEY, &pages) == all, "%zu", limit);
+    CHECK(pages == (all + limit - 1) / limit, "%zu: %zu pages", limit, pages);
+  }
+  assert_int_equal(count_all("expiring=9s", AS_KEY, &pages), 0);
+  assert_int_equal(count_all("expiring=10s", AS_KEY, &pages), 1);
+  assert_int_equal(count_all("expiring=1s", AS_KEY, &pages), 0);
+  assert_true(fixture.key_filter.expires_until == NOW + 1);
+}
+
 /* A user finds the user's own, whatever is asked for. */
 static void a_user_finds_own_keys(void **state) {
   (void)state;
@@ -190,6 +210,7 @@ static void lines_are_looked_for(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(keys_are_found_in_pages, fixture_set_up),
+      cmocka_unit_test_setup(a_page_says_whether_more_follows, fixture_set_up),
       cmocka_unit_test_setup(a_user_finds_own_keys, fixture_set_up),
       cmocka_unit_test_setup(a_place_outlives_its_key, fixture_set_up),
       cmocka_unit_test_setup(a_bound_manager_finds_its_audience, fixture_set_up),
