@@ -796,6 +796,17 @@ static void the_anonymous_user_needs_a_permission(void **state) {
   check_event("store_error");
 }
 
+/* An edge that knows the policy asks who it is, of a target that we cannot read. */
+static void the_anonymous_user_passes_no_ambiguous_target(void **state) {
+  (void)state;
+  assert_int_equal(fixture_ask("GET", ASK "/v2//account", NONCE, ""), 401);
+  check_unauthorized("auth_missing");
+  check_header("X-Subtoken-Permissions: " TOLD "\r\n");
+  check_header("X-Subtoken-Sub: \r\n");
+  assert_int_equal(fixture_ask("GET", ASK "/v2//account", "", ""), 400);
+  assert_true(tells_nobody());
+}
+
 static void without_an_anonymous_user_nobody_passes(void **state) {
   (void)state;
   st_key *row = &fixture.rows[fixture.row_count - 1].key;
@@ -833,6 +844,7 @@ int main(void) {
       cmocka_unit_test_setup(json_rpc_needs_its_apis, set_up_policy),
       cmocka_unit_test_setup(the_anonymous_user_may_pass, set_up_anyone),
       cmocka_unit_test_setup(the_anonymous_user_needs_a_permission, set_up_anyone),
+      cmocka_unit_test_setup(the_anonymous_user_passes_no_ambiguous_target, set_up_anyone),
       cmocka_unit_test_setup(without_an_anonymous_user_nobody_passes, set_up_anyone),
   };
   return cmocka_run_group_tests_name("authorize", tests, NULL, NULL);
