@@ -134,6 +134,39 @@ static void claims_that_no_reader_takes_are_refused(void **state) {
                    SUBTOKEN_INVALID_ARGUMENT);
   claims.nbf = 10;
   assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+  claims.iat = claims.nbf = -1;
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  claims.iat = claims.nbf = 10;
+  /* An audience that no verifier can ask for; a derived ring with too little room. */
+  static const char *const audiences[] = {"eu", "e.u", ""};
+  for (size_t i = 0; i < COUNT(audiences); i++) {
+    subtoken_claims meant = claims;
+    assert_true(st_claims_set_aud(&meant, st_text(audiences[i])));
+    CHECK(subtoken_issue(&ring, &meant, out, sizeof out, &len) ==
+              (i == 0 ? SUBTOKEN_OK : SUBTOKEN_CLAIMS),
+          "%s", audiences[i]);
+  }
+  subtoken_ring derived, none = ring;
+  assert_int_equal(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived), SUBTOKEN_OK);
+  assert_true(st_claims_set_aud(&claims, ST_TEXT("eu")));
+  assert_int_equal(subtoken_issue(&derived, &claims, out, 20, &len), SUBTOKEN_BUFFER_TOO_SMALL);
+  assert_int_equal(subtoken_issue(&derived, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+  /* What a ring does not count it does not have. */
+  none.count = 0;
+  assert_int_equal(subtoken_issue(&none, &claims, out, sizeof out, &len), SUBTOKEN_NO_SECRET);
+  claims.aud.len = 0;
+  /* So much that the payload is cut. */
+  static char url[1000];
+  memset(url, 'x', sizeof url);
+  subtoken_claims large = claims;
+  large.every_url = false;
+  for (char c = 'a'; c < 'f'; c++) {
+    memcpy(url, "/", 1);
+    url[1] = c;
+    assert_true(st_claims_add_url(&large, (subtoken_text){url, sizeof url}));
+  }
+  assert_int_equal(subtoken_issue(&ring, &large, out, sizeof out, &len), SUBTOKEN_TOO_LARGE);
   /* A secret that was never set, or was wiped, is one that everybody knows. */
   subtoken_wipe(&ring.secrets[0], sizeof ring.secrets[0]);
   for (size_t count = 0; count <= 1; count++) {

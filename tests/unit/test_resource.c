@@ -3,6 +3,8 @@
  */
 #include "policy_fixture.h"
 
+#include "core/resource.h"
+
 #define ISSUER "https://auth.example.com"
 #define WELL_KNOWN "/.well-known/oauth-protected-resource"
 
@@ -33,6 +35,8 @@ static void a_401_names_the_document(void **state) {
       {"Bearer", "https://a/b\"", ISSUER, "Bearer"},
       {"Bearer", "https://a\r\n/b", ISSUER, "Bearer"},
       {"Bearer", "", ISSUER, "Bearer"},
+      {"Bearer", "https://a/b", "https://i",
+       "Bearer resource_metadata=\"https://a" WELL_KNOWN "/b\""},
   };
   char out[SUBTOKEN_CHALLENGE_MAX];
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -55,6 +59,15 @@ static void a_401_names_the_document(void **state) {
   assert_int_equal(subtoken_resource_challenge(st_text("Bearer"), st_text(url), st_text(ISSUER),
                                                out, sizeof out),
                    6); /* it is too long, and no policy has it */
+  /* The longest issuer, and one character more. */
+  static char issuer[SUBTOKEN_ISSUER_MAX + 2];
+  memset(issuer, 'i', sizeof issuer - 1);
+  memcpy(issuer, "https://", 8);
+  subtoken_text bearer = st_text("Bearer"), short_url = st_text("https://a");
+  assert_int_equal(subtoken_resource_challenge(bearer, short_url, st_text(issuer), out, sizeof out),
+                   6);
+  issuer[SUBTOKEN_ISSUER_MAX] = '\0';
+  assert_true(subtoken_resource_challenge(bearer, short_url, st_text(issuer), out, sizeof out) > 6);
   url[SUBTOKEN_POLICY_RESOURCE_MAX] = '\0';
   assert_true(subtoken_resource_challenge(st_text("Bearer"), st_text(url), st_text(ISSUER), out,
                                           sizeof out) > SUBTOKEN_POLICY_RESOURCE_MAX);
@@ -68,6 +81,9 @@ static void the_document_is_found_by_its_path(void **state) {
   static const char root[] =
       "{\"resource\":\"https://api.example.com/\",\"authorization_servers\":[\"" ISSUER
       "\"],\"bearer_methods_supported\":[\"header\"]}";
+  static const char one[] =
+      "{\"resource\":\"https://api.example.com/one\",\"authorization_servers\":[\"" ISSUER
+      "\"],\"bearer_methods_supported\":[\"header\"],\"scopes_supported\":[\"o\"]}";
   static const struct {
     const char *target, *expected;
   } rows[] = {
@@ -77,7 +93,10 @@ static void the_document_is_found_by_its_path(void **state) {
       {WELL_KNOWN, root},
       {WELL_KNOWN "?a", root},
       {WELL_KNOWN "/", NULL},
+      {WELL_KNOWN "/one", one},
       {WELL_KNOWN "/mcp/", NULL},
+      {WELL_KNOWN "/mcp%2f", NULL},
+      {WELL_KNOWN "/mcp%2", NULL},
       {WELL_KNOWN "/MCP", NULL},
       {WELL_KNOWN "/mcp/x", NULL},
       {WELL_KNOWN "//mcp", NULL},
@@ -95,6 +114,7 @@ static void the_document_is_found_by_its_path(void **state) {
       "{\"path\":\"/mcp\",\"needs\":[\"mcp\",\"docs\"],\"mcp\":{\"*\":[\"x\"]},"
       "\"resource\":\"https://api.example.com/mcp\"},"
       "{\"path\":\"/other\",\"needs\":[\"z\"],\"resource\":\"https://api.example.com/mcp\"},"
+      "{\"path\":\"/one\",\"needs\":[\"o\"],\"resource\":\"https://api.example.com/one\"},"
       "{\"path\":\"/\",\"resource\":\"https://api.example.com/\"},{\"path\":\"/none\"}]}");
   char out[SUBTOKEN_METADATA_MAX];
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -113,6 +133,74 @@ static void the_document_is_found_by_its_path(void **state) {
   assert_int_equal(subtoken_policy_metadata(policy, target, none, out, sizeof out), 0);
   assert_int_equal(subtoken_policy_metadata(policy, target, st_text(ISSUER), NULL, 9), 0);
   drop(policy);
+}
+
+static void what_is_wrong_with_a_url_is_told(void **state) {
+  (void)state;
+  static const char https[] = "must be an https URL", query[] = "must not have a query",
+                    fragment[] = "must not have a fragment",
+                    host[] = "must have a host, and no name or password before it",
+                    port[] = "must not have a port above 65535",
+                    path[] = "has a path that can be read in more than one way";
+  static const struct {
+    const char *url, *problem;
+  } rows[] = {
+      {"https://h", NULL},           {"https://h/", NULL},       {"https://h.example:9/a", NULL},
+      {"https://h:99", NULL},        {"https://h:65535", NULL},  {"https://h:65536", port},
+      {"https://h:99999", port},     {"https://a99999", NULL}, /* no port */
+      {"https://99999", NULL},       {"https://999999", NULL},   {"https://9", NULL},
+      {"https://[::0]", NULL},       {"https://[::]", NULL},     {"https://[::1]:0", NULL},
+      {"https://[::1]:65536", port}, {"https://[::1]180", host}, {"https://[::1]:", host},
+      {"https://[g::1]", host},      {"https://[::g]", host},    {"https://[:]", host},
+      {"https://[]", host},          {"https://[::1", host},     {"https://[", host},
+      {"https://h:-1", host},        {"https://h:1a", host},     {"https://h:", host},
+      {"https://h:123456", host},    {"https://:1", host},       {"https:///a", host},
+      {"https://u@h", host},         {"https://", https},        {"https:/h", https},
+      {"http://h", https},           {"HTTPS://h", https},       {"", https},
+      {"https://h?a", query},        {"https://h/a?", query},    {"https://h#a", fragment},
+      {"https://h/a#", fragment},    {"https://h/a//b", path},   {"https://h/%2f", path},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text url = exact_string(rows[i].url);
+    const char *got = st_resource_problem(url);
+    CHECK(rows[i].problem == NULL ? got == NULL : got != NULL && strcmp(got, rows[i].problem) == 0,
+          "%s: %s", rows[i].url, got == NULL ? "good" : got);
+    release(url);
+  }
+}
+
+static void documents_and_resources_are_compared(void **state) {
+  (void)state;
+  static const struct {
+    const char *one, *other;
+    bool document, listed; /* the other, in a policy with the one, if that is good */
+  } rows[] = {
+      {"https://h/a", "https://h/a", true, true},
+      {"https://h/a", "https://i/a", true, false},
+      {"https://h/a", "https://h/b", false, false},
+      {"https://h/a", "https://h", false, false},
+      {"https://h", "https://h/a", false, false},
+      {"https://h", "https://h/", true, true},
+      {"https://h/", "https://h", true, true},
+      {"https://h/a", "https://h/%61", true, false},
+      {"https://h/a", "https://h/a%2f", false, false},
+      {"https://h/a%2f", "https://h/a", false, false},
+      {"https://h/a", "http://h/a", false, false},
+      {"http://h/a", "https://h/a", false, false},
+      {"http://h/a", "http://h/a", false, false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text one = st_text(rows[i].one), other = st_text(rows[i].other);
+    CHECK(st_resource_same_document(one, other) == rows[i].document, "row %zu", i);
+    if (st_resource_problem(one) != NULL) continue;
+    char text[200];
+    snprintf(text, sizeof text,
+             "{\"default\":\"deny\",\"routes\":[{\"path\":\"/p\",\"resource\":\"%s\"}]}",
+             rows[i].one);
+    const subtoken_policy *policy = policy_of(text);
+    CHECK(st_resource_is_listed(policy, other) == rows[i].listed, "row %zu", i);
+    drop(policy);
+  }
 }
 
 /* With as many as there may be, and one more. */
@@ -147,6 +235,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_401_names_the_document),
       cmocka_unit_test(the_document_is_found_by_its_path),
+      cmocka_unit_test(what_is_wrong_with_a_url_is_told),
+      cmocka_unit_test(documents_and_resources_are_compared),
       cmocka_unit_test(resources_have_a_limit),
   };
   return cmocka_run_group_tests_name("resource", tests, NULL, NULL);

@@ -87,6 +87,15 @@ static void each_status_has_its_challenge(void **state) {
   assert_string_equal(SUBTOKEN_CHALLENGE, "Bearer");
 }
 
+static void each_fault_has_its_text(void **state) {
+  (void)state;
+  for (int i = SUBTOKEN_FAULT_NONE; i <= SUBTOKEN_FAULT_COUNT; i++) {
+    CHECK(strcmp(subtoken_fault_text((subtoken_fault)i), "unknown") != 0, "%d", i);
+  }
+  assert_string_equal(subtoken_fault_text((subtoken_fault)1000), "unknown");
+  assert_string_equal(subtoken_fault_text((subtoken_fault)-1), "unknown");
+}
+
 static void the_version_and_its_number_agree(void **state) {
   (void)state;
   char text[32];
@@ -100,11 +109,9 @@ static void the_version_and_its_number_agree(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reasons_in_order),
-      cmocka_unit_test(only_ok_is_200),
-      cmocka_unit_test(all_names_differ),
-      cmocka_unit_test(each_status_has_its_challenge),
-      cmocka_unit_test(the_version_and_its_number_agree),
+      cmocka_unit_test(reasons_in_order),        cmocka_unit_test(only_ok_is_200),
+      cmocka_unit_test(all_names_differ),        cmocka_unit_test(each_status_has_its_challenge),
+      cmocka_unit_test(each_fault_has_its_text), cmocka_unit_test(the_version_and_its_number_agree),
   };
   return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }

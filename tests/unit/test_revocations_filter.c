@@ -38,7 +38,8 @@ static filtered filter(uint64_t *hashes, uint32_t count, uint32_t slice) {
   assert_true(f.view.filter == NULL && f.view.filter_words == 0);
   while (subtoken_revocations_filter_build(&f.view, f.memory, size, &done, slice) ==
          SUBTOKEN_FEED_MORE) {
-    assert_true(done == steps++ * slice && f.view.filter == NULL);
+    uint32_t each = slice > 0 ? slice : SUBTOKEN_REVOCATIONS_SLICE / 8;
+    assert_true(done == steps++ * each && f.view.filter == NULL);
   }
   assert_true(done == count && f.view.filter == f.memory && f.view.filter_words * 8 == size);
   return f;
@@ -195,6 +196,28 @@ static void memory_that_was_not_zeroed_gives_no_wrong_answer(void **state) {
   drop(&f);
 }
 
+/* Bit by bit: the words have those of the listed hashes, and no others. */
+static void a_filter_has_the_bits_of_its_hashes(void **state) {
+  (void)state;
+  static uint64_t hashes[SUBTOKEN_REVOCATIONS_SLICE / 8 + 3], random = 1;
+  static const uint32_t counts[] = {0, 1, 9, 100, SUBTOKEN_REVOCATIONS_SLICE / 8 + 3};
+  for (size_t c = 0; c < COUNT(counts); c++) {
+    static const uint32_t slices[] = {0, 1, 2, 200};
+    for (size_t s = 0; s < COUNT(slices); s++) {
+      if (counts[c] > 1000 && slices[s] > 0) continue; /* so many steps that they take long */
+      for (uint32_t i = 0; i < counts[c]; i++) hashes[i] = random_next(&random);
+      filtered f = filter(hashes, counts[c], slices[s]);
+      uint64_t *want = calloc(f.view.filter_words, 8);
+      for (uint32_t i = 0; i < counts[c]; i++) {
+        want[st_filter_word(hashes[i], f.view.filter_words)] |= st_filter_bits(hashes[i]);
+      }
+      assert_memory_equal(f.memory, want, f.view.filter_words * (size_t)8);
+      free(want);
+      drop(&f);
+    }
+  }
+}
+
 static void bad_arguments_are_refused(void **state) {
   (void)state;
   uint64_t hash = 5, memory[4] = {0};
@@ -227,6 +250,7 @@ int main(void) {
       cmocka_unit_test(no_hash_is_left_out),
       cmocka_unit_test(nearly_all_others_are_answered_by_the_filter),
       cmocka_unit_test(memory_that_was_not_zeroed_gives_no_wrong_answer),
+      cmocka_unit_test(a_filter_has_the_bits_of_its_hashes),
       cmocka_unit_test(bad_arguments_are_refused),
   };
   return cmocka_run_group_tests_name("revocations_filter", tests, setup, NULL);

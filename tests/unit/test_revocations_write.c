@@ -118,6 +118,59 @@ static void bad_arguments_write_nothing(void **state) {
   }
   assert_int_equal(subtoken_revocations_write(&ring, &header, NULL, 0, NULL, 0, NULL),
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
+  uint8_t out[400];
+  assert_int_equal(subtoken_revocations_write(&ring, &header, NULL, 1, out, sizeof out, NULL),
+                   SUBTOKEN_FEED_INVALID_ARGUMENT);
+  /* The ends of what a time may be; and a ring that counts none has none. */
+  early.made = 0;
+  late.made = SUBTOKEN_TIME_MAX;
+  assert_int_equal(subtoken_revocations_write(&ring, &early, sorted, 3, out, sizeof out, NULL),
+                   SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_revocations_write(&ring, &late, sorted, 3, out, sizeof out, NULL),
+                   SUBTOKEN_FEED_OK);
+  subtoken_ring none = ring;
+  none.count = 0;
+  assert_int_equal(subtoken_revocations_write(&none, &header, sorted, 3, out, sizeof out, NULL),
+                   SUBTOKEN_FEED_NO_SECRET);
+}
+
+/* Head and MAC are those that the other secret would have written. */
+static void a_snapshot_is_signed_anew(void **state) {
+  (void)state;
+  static const char *const kids[] = {"", "k", "a-longer-one.eu"};
+  snapshot ours = small();
+  for (size_t i = 0; i < COUNT(kids); i++) {
+    subtoken_ring mine = ring, theirs;
+    uint8_t head[ST_FEED_HEAD_LEN], mac[SUBTOKEN_MAC_LEN];
+    memset(&theirs, 0, sizeof theirs);
+    assert_int_equal(subtoken_ring_add(&theirs, st_text(kids[i]), OTHER_SECRET, 32), SUBTOKEN_OK);
+    memset(head, 0xA5, sizeof head);
+    assert_int_equal(
+        st_revocations_write_resigned(&theirs.secrets[0], ours.bytes, ours.len, head, mac),
+        SUBTOKEN_FEED_OK);
+    ring = theirs;
+    snapshot want = small();
+    ring = mine;
+    CHECK(memcmp(want.bytes, head, sizeof head) == 0, "%s", kids[i]);
+    CHECK(memcmp(want.bytes + want.len - sizeof mac, mac, sizeof mac) == 0, "%s", kids[i]);
+    /* Less than a head and a MAC is not read. */
+    subtoken_text cut = exact(ours.bytes, ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN - 1);
+    assert_int_equal(st_revocations_write_resigned(&theirs.secrets[0], (const uint8_t *)cut.data,
+                                                   cut.len, head, mac),
+                     SUBTOKEN_FEED_LENGTH);
+    release(cut);
+    cut = exact(ours.bytes, ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN);
+    assert_int_equal(st_revocations_write_resigned(&theirs.secrets[0], (const uint8_t *)cut.data,
+                                                   cut.len, head, mac),
+                     SUBTOKEN_FEED_OK);
+    release(cut);
+    free(want.bytes);
+  }
+  static const subtoken_secret unset;
+  uint8_t head[ST_FEED_HEAD_LEN], mac[SUBTOKEN_MAC_LEN];
+  assert_int_equal(st_revocations_write_resigned(&unset, ours.bytes, ours.len, head, mac),
+                   SUBTOKEN_FEED_NO_SECRET);
+  free(ours.bytes);
 }
 
 /* Who has revoked nothing has no list to point to. */
@@ -143,6 +196,7 @@ int main(void) {
       cmocka_unit_test(sorting_agrees_with_qsort),
       cmocka_unit_test(the_golden_snapshot_is_written),
       cmocka_unit_test(bad_arguments_write_nothing),
+      cmocka_unit_test(a_snapshot_is_signed_anew),
   };
   return cmocka_run_group_tests_name("revocations_write", tests, setup, NULL);
 }

@@ -165,12 +165,45 @@ static void an_entry_covers_another(void **state) {
   }
 }
 
+static void a_path_is_written_decoded_once(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *path;
+    subtoken_fault fault;
+  } rows[] = {
+      {"/a/%62?c", "/a/b", SUBTOKEN_FAULT_NONE},
+      {"/%c3%a9", "/%C3%A9", SUBTOKEN_FAULT_NONE},
+      {"/a/../b", NULL, SUBTOKEN_FAULT_DOT_SEGMENT},
+      {"a", NULL, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text target = exact_string(rows[i].target);
+    size_t most = rows[i].path != NULL ? strlen(rows[i].path) + 1 : 3;
+    for (size_t room = 1; room <= most; room++) {
+      char *out = malloc(room);
+      size_t len = 99;
+      subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
+      subtoken_result want = rows[i].path == NULL ? SUBTOKEN_BAD_TARGET
+                             : room == most       ? SUBTOKEN_OK
+                                                  : SUBTOKEN_BUFFER_TOO_SMALL;
+      CHECK(subtoken_target_path(target, out, room, &len, &fault) == want, "row %zu, %zu", i, room);
+      CHECK(fault == rows[i].fault, "row %zu, %zu", i, room);
+      CHECK(len == (want == SUBTOKEN_OK ? most - 1 : 0), "row %zu, %zu", i, room);
+      if (want == SUBTOKEN_OK) assert_string_equal(out, rows[i].path);
+      CHECK(subtoken_target_path(target, out, room, &len, NULL) == want, "row %zu, %zu", i, room);
+      free(out);
+    }
+    release(target);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(canonical_text_is_written_or_refused),
       cmocka_unit_test(the_longest_canonical_text_fits),
       cmocka_unit_test(an_entry_allows_a_target),
       cmocka_unit_test(an_entry_covers_another),
+      cmocka_unit_test(a_path_is_written_decoded_once),
   };
   return cmocka_run_group_tests_name("url", tests, NULL, NULL);
 }
