@@ -34,8 +34,8 @@ bool st_directory_sync_of(const char *path) {
 static bool directory_make(const char *path, bool *made, char *error) {
   *made = mkdir(path, 0700) == 0;
   if (!*made && errno == EEXIST) return true;
-  return (*made && st_directory_sync_of(path)) ||
-         st_error_set(error, "cannot create %s: %m", st_error_path(path));
+  if (*made && st_directory_sync_of(path)) return true;
+  return st_error_set(error, "cannot create %s: %m", st_error_path(path));
 }
 
 static bool directory_check_open(int fd, const char *path, char *error) {

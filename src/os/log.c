@@ -76,19 +76,23 @@ static bool log_wait_until_writable(int fd) {
   return false;
 }
 
+static ssize_t log_write(int fd, const char *data, size_t len) {
+  ssize_t n;
+  do {
+    n = write(fd, data, len);
+  } while (n < 0 && errno == EINTR);
+  return n;
+}
+
 /* A line that was cut short on a full disk must not run into the next one. */
 static bool log_end_torn_line(int fd) {
-  static const char newline = '\n';
-  if (logger.torn && write(fd, &newline, 1) == 1) logger.torn = false;
+  if (logger.torn) logger.torn = log_write(fd, "\n", 1) != 1;
   return !logger.torn;
 }
 
 static bool log_write_piece(int fd, const char *data, size_t len) {
   if (!log_wait_until_writable(fd) || !log_end_torn_line(fd)) return false;
-  ssize_t n;
-  do {
-    n = write(fd, data, len);
-  } while (n < 0 && errno == EINTR);
+  ssize_t n = log_write(fd, data, len);
   logger.torn = n > 0 && (size_t)n < len;
   return n == (ssize_t)len;
 }

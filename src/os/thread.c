@@ -10,6 +10,6 @@
 bool st_thread_start(pthread_t *thread, void *(*run)(void *), void *context, const char *purpose,
                      char *error) {
   int failure = pthread_create(thread, NULL, run, context);
-  return failure == 0 ||
-         st_error_set(error, "cannot start a thread for %s: %s", purpose, strerror(failure));
+  if (failure == 0) return true;
+  return st_error_set(error, "cannot start a thread for %s: %s", purpose, strerror(failure));
 }

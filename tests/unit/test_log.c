@@ -1,4 +1,8 @@
 /* log: one line an event, whatever it holds; what is lost is counted. */
+#include "support.h"
+
+#include "failing.h"
+
 #include "log_fixture.h"
 
 #include <fcntl.h>
@@ -123,6 +127,44 @@ static void a_slow_reader_holds_up_nobody(void **state) {
   unlink(fifo);
 }
 
+/* What is cut short has an end before the next line, also when a signal comes just then. */
+static void a_line_that_was_cut_short_ends_before_the_next(void **state) {
+  (void)state;
+  for (long burst = 0; burst <= 1; burst++) {
+    start_over();
+    failing_begin(FAIL_SIGNALS, 1);
+    atomic_store(&failing.burst, burst);
+    atomic_store(&failing.everywhere, true);
+    st_log_event("torn", NULL); /* half of it is written */
+    for (int waited = 0; waited < WAIT_MS && atomic_load(&failing.failed) == 0; waited++) {
+      poll(NULL, 0, 1);
+    }
+    st_log_event("after", NULL);
+    check_dropped(path, 2, 1);
+    assert_true(failing_end());
+    cJSON *line = line_at(1);
+    assert_string_equal(string_of(line, "event"), "after");
+    cJSON_Delete(line);
+  }
+}
+
+/* The places for counts are bounded; what has none is counted together. */
+static void events_beyond_the_last_place_are_counted_together(void **state) {
+  (void)state;
+  static char names[2 * ST_LOG_EVENTS_MAX][16];
+  static st_log_count counts[ST_LOG_EVENTS_MAX];
+  int64_t lost = 0;
+  for (size_t i = 0; i < COUNT(names); i++) {
+    snprintf(names[i], sizeof names[i], "event %zu", i);
+    st_log_count_from_zero(names[i]);
+  }
+  for (size_t i = 0; i < COUNT(names); i++) st_log_event(names[i], NULL);
+  assert_int_equal(st_log_counts(counts, &lost), ST_LOG_EVENTS_MAX);
+  assert_string_equal(counts[ST_LOG_EVENTS_MAX - 1].event, "other");
+  assert_true(counts[ST_LOG_EVENTS_MAX - 1].count > ST_LOG_EVENTS_MAX);
+  wait_for_lines(path, COUNT(names));
+}
+
 /* ---- reopening ---- */
 
 static void a_log_is_reopened_under_its_name(void **state) {
@@ -165,6 +207,28 @@ static void a_log_that_cannot_be_reopened_stays(void **state) {
 /* ---- start and stop ---- */
 
 /* What was logged before the end is in the file at the end. */
+static void a_log_starts_or_says_why_not(void **state) {
+  (void)state;
+  failing_begin(FAIL_THREADS, 1);
+  assert_false(st_log_start(other_path, error));
+  assert_true(failing_end());
+  assert_non_null(strstr(error, "thread"));
+  failing_begin(FAIL_FILES, 1);
+  assert_false(st_log_start(other_path, error));
+  assert_true(failing_end());
+  assert_non_null(strstr(error, other_path));
+}
+
+/* What standard error leads to is left as it is. */
+static void standard_error_is_a_log_too(void **state) {
+  (void)state;
+  int file = -1, flags = fcntl(STDERR_FILENO, F_GETFL);
+  assert_true(st_log_open("", &file, error));
+  assert_true(file > STDERR_FILENO);
+  st_log_use(file, false);
+  assert_int_equal(fcntl(STDERR_FILENO, F_GETFL), flags);
+}
+
 static void stopping_writes_what_is_left(void **state) {
   (void)state;
   for (int i = 0; i < 500; i++) st_log_event("last", NULL);
@@ -179,9 +243,13 @@ int main(void) {
       cmocka_unit_test_setup(a_line_that_is_too_long_is_counted, set_up),
       cmocka_unit_test_setup(lines_lost_on_a_full_disk_are_counted, set_up),
       cmocka_unit_test_setup(a_slow_reader_holds_up_nobody, set_up),
+      cmocka_unit_test_setup(a_line_that_was_cut_short_ends_before_the_next, set_up),
+      cmocka_unit_test_setup(events_beyond_the_last_place_are_counted_together, set_up),
       cmocka_unit_test_setup(a_log_is_reopened_under_its_name, set_up),
       cmocka_unit_test_setup(a_log_that_cannot_be_reopened_stays, set_up),
+      cmocka_unit_test_setup(standard_error_is_a_log_too, set_up),
       cmocka_unit_test_setup(stopping_writes_what_is_left, set_up),
+      cmocka_unit_test(a_log_starts_or_says_why_not),
   };
   return cmocka_run_group_tests_name("log", tests, start, end);
 }

@@ -1,6 +1,8 @@
 /* The clocks, randomness, the process itself and its standard input. */
 #include "file_fixture.h"
 
+#include "failing.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -13,6 +15,7 @@
 #include "os/clock.h"
 #include "os/process.h"
 #include "os/random.h"
+#include "os/secret_memory.h"
 #include "os/terminal.h"
 
 static void clocks_go_forward(void **state) {
@@ -82,6 +85,35 @@ static void without_random_bytes_the_process_ends(void **state) {
   assert_int_equal(WEXITSTATUS(status), 3);
 }
 
+/* A device that is there, and does not give all, or is interrupted; or is none. */
+static void the_device_gives_all_or_the_process_ends(void **state) {
+  (void)state;
+  uint8_t out[64], none[64] = {0};
+  for (long nth = 1; nth <= 2; nth++) { /* the open, the read */
+    memset(out, 0, sizeof out);
+    failing_begin(FAIL_SIGNALS, nth);
+    getrandom_fails = true;
+    st_random_fill(out, sizeof out);
+    getrandom_fails = false;
+    assert_true(failing_end());
+    assert_memory_not_equal(out, none, sizeof out);
+    assert_memory_not_equal(out + 32, none, 32);
+  }
+  for (long nth = 1; nth <= 3; nth++) { /* the open, its kind, the read */
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+      getrandom_fails = true;
+      failing_begin(FAIL_FILES, nth);
+      st_random_fill(out, sizeof out);
+      _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+  }
+}
+
 static void processors_are_those_that_may_be_used(void **state) {
   (void)state;
   cpu_set_t all, one;
@@ -94,6 +126,17 @@ static void processors_are_those_that_may_be_used(void **state) {
   assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
   assert_int_equal(st_process_processors(), 1);
   assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
+static void secret_memory_is_zeros_or_not_there(void **state) {
+  (void)state;
+  static const uint8_t none[5000];
+  void *memory = st_secret_memory_alloc(sizeof none);
+  assert_non_null(memory);
+  assert_memory_equal(memory, none, sizeof none);
+  st_secret_memory_free(memory, sizeof none);
+  assert_null(st_secret_memory_alloc(SIZE_MAX / 2));
+  st_secret_memory_free(NULL, 1);
 }
 
 static void a_hardened_process_dumps_no_core(void **state) {
@@ -144,7 +187,9 @@ int main(void) {
       TEST(random_bytes_are_other_ones_each_time),
       TEST(without_the_call_random_bytes_come_from_the_device),
       TEST(without_random_bytes_the_process_ends),
+      TEST(the_device_gives_all_or_the_process_ends),
       TEST(processors_are_those_that_may_be_used),
+      TEST(secret_memory_is_zeros_or_not_there),
       TEST(a_hardened_process_dumps_no_core),
       TEST(standard_input_is_read_to_its_end),
   };

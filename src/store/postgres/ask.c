@@ -162,7 +162,8 @@ static bool take_answer(st_postgres_connection *c, const st_postgres_sent *of, i
     if (!st_postgres_next_result(c, until_us, &result)) return false;
     if (result != NULL) take_result(c, of, result, ok);
   } while (result != NULL);
-  return PQstatus(c->pg) == CONNECTION_OK || lose(c, PQerrorMessage(c->pg));
+  if (PQstatus(c->pg) == CONNECTION_OK) return true;
+  return lose(c, PQerrorMessage(c->pg));
 }
 
 static bool take_sync(st_postgres_connection *c, int64_t until_us) {
@@ -170,7 +171,8 @@ static bool take_sync(st_postgres_connection *c, int64_t until_us) {
   if (!st_postgres_next_result(c, until_us, &result)) return false;
   bool ok = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
   PQclear(result);
-  return ok || lose(c, PQerrorMessage(c->pg));
+  if (ok) return true;
+  return lose(c, PQerrorMessage(c->pg));
 }
 
 static void drop_kept(st_postgres_connection *c) {

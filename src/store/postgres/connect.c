@@ -110,9 +110,8 @@ static bool is_usable(st_postgres_connection *c) {
                           "the encoding of the database must be UTF8: make one with "
                           "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0");
   }
-  return PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) == 1
-             ? true
-             : connect_failed(c, PQerrorMessage(c->pg));
+  if (PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) == 1) return true;
+  return connect_failed(c, PQerrorMessage(c->pg));
 }
 
 static bool connect_host(st_postgres_connection *c, const st_postgres_host *at, int64_t until_us) {

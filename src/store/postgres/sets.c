@@ -105,8 +105,8 @@ bool st_postgres_sets_here(st_postgres_db *db, int which, const st_value *values
     case ST_SQL_DERIVED_CLEAR: db->base_rows.count = db->derived.count = 0; return true;
     case ST_SQL_SNAPSHOT_CLEAR: db->snapshot.count = 0; return true;
     case ST_SQL_SNAPSHOT_ADD:
-      return st_postgres_list_add_number(&db->snapshot, values->number) ||
-             st_postgres_no_memory(db);
+      if (st_postgres_list_add_number(&db->snapshot, values->number)) return true;
+      return st_postgres_no_memory(db);
     case ST_SQL_COPY_HASH_KEY: return st_postgres_hash_key_anew(db);
     case ST_SQL_LISTED_HASH_ANEW: return st_postgres_hash_anew(db);
     default: return false;

@@ -203,9 +203,11 @@ static bool watch_standbys(st_postgres_watch *w) {
 }
 
 static bool watch_purge(st_postgres_watch *w) {
-  return st_postgres_purge(&w->connection, &w->purger, w->snapshot, w->begun_us,
-                           st_clock_monotonic_us() + ANSWER_US) ||
-         watch_fails(w, "purge");
+  if (st_postgres_purge(&w->connection, &w->purger, w->snapshot, w->begun_us,
+                        st_clock_monotonic_us() + ANSWER_US)) {
+    return true;
+  }
+  return watch_fails(w, "purge");
 }
 
 /* ---- the thread ---- */
