@@ -319,9 +319,12 @@ $(PROGRAM_TESTS): TEST_LIBS = $(LDLIBS)
 # What they test is optimised, they are not: that takes a fifth of the time to compile.
 $(PROGRAM_TESTS): TEST_FLAGS = -O0 -g1 -U_FORTIFY_SOURCE
 
-# Files of src/edge that a test includes, and calls as Lua would.
+# Files of src/edge that a test includes, and calls as Lua or httpd would.
 $(filter $(B)/tests/test_haproxy%,$(UNIT_BIN)): CPPFLAGS += $(HAPROXY_INCLUDES)
 $(filter $(B)/tests/test_haproxy%,$(UNIT_BIN)): | deps-haproxy
+$(B)/tests/test_apache: CPPFLAGS += $(APACHE_INCLUDES)
+$(B)/tests/test_apache: LDLIBS += -lapr-1
+$(B)/tests/test_apache: | deps-apache
 
 # In these a test can make fail what our own code asks of others: the linker hands it these calls.
 FAILING_TESTS := $(shell grep -l '"failing\.h"' $(UNIT_SRC))
@@ -473,7 +476,7 @@ test-aarch64: deps-aarch64
 MUTATION = build/mutation
 MUTATION_FOLDERS = base core feed domain service store
 MUTATED ?= $(wildcard $(MUTATION_FOLDERS:%=src/%/*.c))
-MUTATION_TESTS ?= $(filter-out $(patsubst %,tests/unit/test_%,postgres_% wasm% haproxy%),$(UNIT_SRC))
+MUTATION_TESTS ?= $(filter-out $(patsubst %,tests/unit/test_%,postgres_% wasm% haproxy% apache),$(UNIT_SRC))
 MUTATION_OBJ = $(MUTATED:%.c=$(MUTATION)/%.o) $(MUTATION_TESTS:tests/unit/%.c=$(MUTATION)/tests/%.o)
 .PHONY: mutation deps-mutation
 mutation: deps-mutation

@@ -183,7 +183,7 @@ def main():
     began = time.monotonic()
     sources = chosen(sorted(s for f in FOLDERS for s in glob.glob(f"src/{f}/*.c")), only.split())
     names = sorted(os.path.basename(t)[:-2] for t in glob.glob("tests/unit/test_*.c")
-                   if not t.startswith(tuple(f"tests/unit/test_{other}" for other in ("postgres_", "wasm", "haproxy"))))
+                   if not t.startswith(tuple(f"tests/unit/test_{other}" for other in ("postgres_", "wasm", "haproxy", "apache"))))
     names = chosen(names, tests.split())
     out, seed = OUT, os.environ.get("SEED", "1")
     drawn = random.Random(int(seed))
