@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -29,8 +30,12 @@ static pthread_rwlock_t files_lock;
 static pthread_mutex_t files_end_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t files_end_signal;
 static pthread_t files_thread;
-static bool files_running, files_ending;
+static bool files_wanted, files_ending;
+static atomic_bool files_running;
+static _Atomic int64_t files_tried_at; /* to start the thread */
 static server_rec *files_server;
+
+static void files_start_thread_again(void);
 
 int64_t mod_subtoken_files_monotonic(void) {
   struct timespec at = {0, 0};
@@ -43,6 +48,7 @@ static int64_t files_now(void) {
 }
 
 void mod_subtoken_files_lock(void) {
+  if (!atomic_load_explicit(&files_running, memory_order_relaxed)) files_start_thread_again();
   (void)pthread_rwlock_rdlock(&files_lock);
 }
 
@@ -177,6 +183,17 @@ static subtoken_ring *files_map_ring(void) {
   return memory;
 }
 
+/* Requests may read it already. */
+static bool files_has_memory(mod_subtoken_secrets *secrets) {
+  if (secrets->ring != NULL) return true;
+  subtoken_ring *ring = files_map_ring();
+  if (ring == NULL) return false;
+  (void)pthread_rwlock_wrlock(&files_lock);
+  secrets->ring = ring;
+  mod_subtoken_files_unlock();
+  return true;
+}
+
 static bool files_has_ring(const mod_subtoken_secrets *secrets) {
   return secrets->ring != NULL && secrets->ring->count > 0;
 }
@@ -185,7 +202,7 @@ static void files_poll_secrets(mod_subtoken_secrets *secrets) {
   char error[MOD_SUBTOKEN_ERROR_MAX];
   subtoken_ring fresh;
   mod_subtoken_file before = secrets->file;
-  if (secrets->ring == NULL || !files_has_changed(&secrets->file)) return;
+  if (!files_has_memory(secrets) || !files_has_changed(&secrets->file)) return;
   bool good = files_read_ring(secrets, &fresh, error);
   if (good) {
     (void)pthread_rwlock_wrlock(&files_lock);
@@ -212,9 +229,13 @@ static bool files_read_policy(mod_subtoken_policy *policy, void **memory,
   char *text = malloc(len + 1);
   size_t size = subtoken_policy_size(len);
   *memory = malloc(size);
-  bool good = text != NULL && *memory != NULL
-                  ? files_read(&policy->file, fd, text, len, error)
-                  : files_fail(error, "\"%s\": no memory", policy->file.path);
+  bool good = false;
+  if (text != NULL && *memory != NULL) {
+    good = files_read(&policy->file, fd, text, len, error);
+  } else {
+    policy->file.error = ENOMEM; /* so that it is tried again */
+    (void)files_fail(error, "\"%s\": no memory", policy->file.path);
+  }
   (void)close(fd);
   if (good && subtoken_policy_read(*memory, size, (subtoken_text){text, len}, fresh, &fault) !=
                   SUBTOKEN_OK) {
@@ -440,8 +461,8 @@ static apr_status_t files_stop(void *unused) {
   files_ending = true;
   (void)pthread_cond_signal(&files_end_signal);
   (void)pthread_mutex_unlock(&files_end_lock);
-  if (files_running) (void)pthread_join(files_thread, NULL);
-  files_running = false;
+  if (atomic_load(&files_running)) (void)pthread_join(files_thread, NULL);
+  atomic_store(&files_running, false);
   (void)pthread_rwlock_wrlock(&files_lock);
   for (int i = 0; i < files_secrets->nelts; i++) {
     mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
@@ -459,7 +480,6 @@ static apr_status_t files_stop(void *unused) {
 static void files_load(void) {
   for (int i = 0; i < files_secrets->nelts; i++) {
     mod_subtoken_secrets *secrets = APR_ARRAY_IDX(files_secrets, i, mod_subtoken_secrets *);
-    secrets->ring = files_map_ring();
     files_poll_secrets(secrets);
   }
   for (int i = 0; i < files_policies->nelts; i++) {
@@ -476,11 +496,29 @@ static void files_load(void) {
   }
 }
 
-static void files_start_thread(void) {
-  files_running = pthread_create(&files_thread, NULL, files_run, NULL) == 0;
-  if (!files_running) {
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, files_server,
-                 "subtoken: cannot start a thread: changed files are not read");
+/* The thread keeps the mask, because signals are httpd's to take. */
+static bool files_start_thread(void) {
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool running = pthread_create(&files_thread, NULL, files_run, NULL) == 0;
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (running) atomic_store(&files_running, true);
+  return running;
+}
+
+/* By a request, once a second, in a process that could not start it. */
+static void files_start_thread_again(void) {
+  int64_t now = mod_subtoken_files_monotonic();
+  if (atomic_load(&files_tried_at) == now) return;
+  (void)pthread_mutex_lock(&files_end_lock);
+  bool due = files_wanted && !files_ending && !atomic_load(&files_running) &&
+             atomic_exchange(&files_tried_at, now) != now;
+  bool started = due && files_start_thread();
+  (void)pthread_mutex_unlock(&files_end_lock);
+  if (started) {
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, files_server,
+                 "subtoken: changed files are read again");
   }
 }
 
@@ -497,7 +535,7 @@ static void files_init_locks(void) {
 }
 
 /* A child that is told to end while it starts ends in the handler of that signal, which clears the
- * pool: not in the middle of this. The thread keeps the mask, because signals are httpd's to take.
+ * pool: not in the middle of this.
  */
 void mod_subtoken_files_start(apr_pool_t *pchild, server_rec *server, size_t cache_size) {
   sigset_t all, before;
@@ -511,7 +549,12 @@ void mod_subtoken_files_start(apr_pool_t *pchild, server_rec *server, size_t cac
   if (files_secrets->nelts + files_policies->nelts > 0) {
     files_load();
     apr_pool_cleanup_register(pchild, NULL, files_stop, apr_pool_cleanup_null);
-    files_start_thread();
+    files_wanted = true;
+    atomic_store(&files_tried_at, mod_subtoken_files_monotonic());
+    if (!files_start_thread()) {
+      ap_log_error(APLOG_MARK, APLOG_ERR, 0, files_server,
+                   "subtoken: cannot start a thread: changed files are not read until it can");
+    }
   }
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
