@@ -120,7 +120,8 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
 /* Each carriage return is the end of a line: find_end has seen to that. */
 static bool next_line(subtoken_text *rest, subtoken_text *line) {
   const char *end = memchr(rest->data, '\r', rest->len), *after = rest->data + rest->len;
-  if (st_impossible(end == NULL || after - end < 2, "the last line is empty")) return false;
+  if (st_impossible(end == NULL, "the last line is empty")) return false;
+  if (st_impossible(after - end < 2, "the end of a line is whole")) return false;
   *line = (subtoken_text){rest->data, (size_t)(end - rest->data)};
   *rest = (subtoken_text){end + 2, rest->len - line->len - 2};
   return line->len > 0;
