@@ -270,6 +270,64 @@ static void a_small_buffer_is_refused_by_the_standard_alphabet(void **state) {
   assert_true(writer.overflow);
 }
 
+/* Each byte at each place of each length: read by all readers, or by none. */
+static void each_place_takes_the_alphabet_alone(void **state) {
+  (void)state;
+  static const char url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t len = 2; len <= 9; len++) {
+    if (len % 4 == 1) continue;
+    for (size_t at = 0; at < len; at++) {
+      for (int c = 0; c < 256; c++) {
+        char text[9], out[9];
+        size_t got;
+        memset(text, 'A', sizeof text);
+        text[at] = (char)c;
+        subtoken_text exactly = exact(text, len);
+        const char *in_url = c > 0 ? strchr(url, c) : NULL,
+                   *in_standard = c > 0 ? strchr(standard, c) : NULL;
+        size_t unused = at + 1 < len || len % 4 == 0 ? 1 : len % 4 == 2 ? 16 : 4;
+        bool url_good = in_url != NULL && (size_t)(in_url - url) % unused == 0;
+        bool standard_good = in_standard != NULL && (size_t)(in_standard - standard) % unused == 0;
+        CHECK(st_base64url_decode(exactly, out, sizeof out, &got) == url_good, "%zu %zu %d", len,
+              at, c);
+        CHECK(st_base64url_decode_by(0, exactly, out, sizeof out, &got) == url_good, "%zu %zu %d",
+              len, at, c);
+        CHECK(st_base64url_valid(exactly) == url_good, "%zu %zu %d", len, at, c);
+        CHECK(st_base64_read(exactly, ST_UNPADDED, out, sizeof out, &got) == standard_good,
+              "%zu %zu %d", len, at, c);
+        release(exactly);
+      }
+    }
+  }
+}
+
+/* Behind what was written before, in a block of the exact size and in one that is too small:
+ * nothing is written behind it, and what does not fit changes nothing. */
+static void what_does_not_fit_is_not_written(void **state) {
+  (void)state;
+  const uint8_t data[] = {0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB};
+  for (size_t len = 0; len <= sizeof data; len++) {
+    for (size_t before = 0; before < 6; before++) {
+      size_t need = ST_BASE64URL_LEN(len);
+      for (size_t room = 0; room <= need; room++) {
+        for (int how = 0; how < 3; how++) {
+          char *out = malloc(before + room);
+          st_writer writer = {.out = out, .size = before + room, .len = before};
+          memset(out, 'x', before + room);
+          if (how == 0) st_base64url_write_by(0, &writer, data, len);
+          if (how == 1) st_base64url_write(&writer, data, len);
+          if (how == 2) st_base64_write(&writer, ST_UNPADDED, data, len);
+          CHECK(writer.overflow == (room < need), "%zu %zu %zu", len, before, room);
+          CHECK(writer.len == before + (room < need ? 0 : need), "%zu %zu %zu", len, before, room);
+          for (size_t i = 0; room < need && i < before + room; i++) assert_true(out[i] == 'x');
+          free(out);
+        }
+      }
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_vectors_of_rfc_4648_hold),
@@ -281,6 +339,8 @@ int main(void) {
       cmocka_unit_test(the_standard_vectors_of_rfc_4648_hold),
       cmocka_unit_test(other_standard_spellings_are_refused),
       cmocka_unit_test(a_small_buffer_is_refused_by_the_standard_alphabet),
+      cmocka_unit_test(each_place_takes_the_alphabet_alone),
+      cmocka_unit_test(what_does_not_fit_is_not_written),
   };
   return cmocka_run_group_tests_name("base64url", tests, NULL, NULL);
 }

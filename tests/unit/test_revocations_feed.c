@@ -309,6 +309,9 @@ static void a_time_ahead_of_the_leeway_is_void(void **state) {
   /* one more of the wrong clock is not taken, the right one is */
   ahead.time++;
   assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + 10, 8), SUBTOKEN_FEED_FUTURE);
+  subtoken_feed patient = feed; /* whatever age is allowed, the leeway counts */
+  patient.max_age = DAY;
+  assert_int_equal(subtoken_feed_take(&patient, NULL, &right, NOW + 10, 8), SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_feed_take(&feed, NULL, &right, NOW + 10, 8), SUBTOKEN_FEED_OK);
   assert_true(feed.time == NOW + 10 && feed.grew == 8 && feed.sequence == 100);
   assert_true(subtoken_feed_now(&feed, NOW + 11) == NOW + 11);
@@ -480,6 +483,12 @@ static void each_result_has_its_words(void **state) {
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_REPLAY), "feed_rollback");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_ROLLBACK), "feed_rollback");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_OLD), "feed_stale");
+  assert_string_not_equal(subtoken_feed_result_text(SUBTOKEN_FEED_MAC), "unknown");
+  for (int i = SUBTOKEN_FEED_NO_SECRET + 1; i < SUBTOKEN_FEED_NO_SECRET + 30; i++) {
+    assert_non_null(subtoken_feed_result_name((subtoken_feed_result)i));
+    assert_non_null(subtoken_feed_result_text((subtoken_feed_result)i));
+    (void)subtoken_feed_result_event((subtoken_feed_result)i);
+  }
   assert_string_equal(subtoken_feed_result_name((subtoken_feed_result)1000), "unknown");
   assert_string_equal(subtoken_feed_result_text((subtoken_feed_result)1000), "unknown");
   assert_null(subtoken_feed_result_event((subtoken_feed_result)1000));

@@ -27,7 +27,7 @@ static filtered filter(uint64_t *hashes, uint32_t count, uint32_t slice) {
   filtered f;
   count = subtoken_revocations_sort(hashes, count);
   size_t len = subtoken_revocations_size(count), size = subtoken_revocations_filter_size(count);
-  uint32_t done = 0, steps = 1;
+  uint32_t done = 0, steps = 1, each = slice > 0 ? slice : SUBTOKEN_REVOCATIONS_SLICE / 8;
   f.bytes = malloc(len);
   f.memory = calloc(1, size);
   assert_true(f.bytes != NULL && f.memory != NULL && size >= count && size <= (size_t)count + 8);
@@ -38,9 +38,9 @@ static filtered filter(uint64_t *hashes, uint32_t count, uint32_t slice) {
   assert_true(f.view.filter == NULL && f.view.filter_words == 0);
   while (subtoken_revocations_filter_build(&f.view, f.memory, size, &done, slice) ==
          SUBTOKEN_FEED_MORE) {
-    uint32_t each = slice > 0 ? slice : SUBTOKEN_REVOCATIONS_SLICE / 8;
     assert_true(done == steps++ * each && f.view.filter == NULL);
   }
+  assert_int_equal(steps, count > 0 ? (count - 1) / each + 1 : 1);
   assert_true(done == count && f.view.filter == f.memory && f.view.filter_words * 8 == size);
   return f;
 }

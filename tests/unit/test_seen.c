@@ -23,6 +23,10 @@ static void anything_else_is_zero(void **state) {
                                      "\n",
                                      "1",
                                      "12",
+                                     "0\n",
+                                     "000\n",
+                                     "1:\n", /* the character behind the digits */
+                                     "/1\n",
                                      "1\n\n",
                                      "1\r\n",
                                      " 1\n",
