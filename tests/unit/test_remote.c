@@ -128,6 +128,21 @@ static void only_a_trusted_proxy_is_believed(void **state) {
   assert_true(st_text_is(remote_of("203.0.113.9", ""), ""));
 }
 
+/* Of the headers in front of a trusted proxy only the list of addresses tells who asked. */
+static void no_other_header_says_where_a_request_is_from(void **state) {
+  (void)state;
+  static const st_header headers[] = {{ST_TEXT("X-Forwarded-For"), ST_TEXT("203.0.113.9, ,")},
+                                      {ST_TEXT("X-Forwarded-Foo"), ST_TEXT("192.0.2.66")},
+                                      {ST_TEXT("Forwarded"), ST_TEXT("for=192.0.2.66")},
+                                      {ST_TEXT("X-Real-IP"), ST_TEXT("192.0.2.66")}};
+  st_request request = {.headers = headers, .header_count = COUNT(headers)};
+  subtoken_text is = st_remote_of(&settings, &request, ST_TEXT("127.0.0.1"));
+  CHECK(st_text_is(is, "203.0.113.9"), "%.*s", (int)is.len, is.data);
+  request.headers++; /* without that list it is the proxy itself */
+  request.header_count--;
+  assert_true(st_text_is(st_remote_of(&settings, &request, ST_TEXT("127.0.0.1")), "127.0.0.1"));
+}
+
 static int set_up(void **state) {
   (void)state;
   char error[ST_CONFIG_ERROR_MAX];
@@ -142,6 +157,7 @@ int main(void) {
       cmocka_unit_test(an_empty_element_is_none),
       cmocka_unit_test(an_unnamed_client_is_unknown),
       cmocka_unit_test(only_a_trusted_proxy_is_believed),
+      cmocka_unit_test(no_other_header_says_where_a_request_is_from),
   };
   return cmocka_run_group_tests_name("remote", tests, set_up, NULL);
 }

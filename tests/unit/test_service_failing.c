@@ -1,10 +1,7 @@
-/* A store that works when a request comes and fails before it is answered, rows of it that are
- * damaged, and requests that are larger than what the service looks at by one. Each is refused
- * with the right status, and nothing is answered by half.
+/* A store that works when a request comes and fails before it is answered, and rows of it that are
+ * damaged: the request is refused with the right status, and nothing is answered by half.
  */
 #include "service_fixture.h"
-
-#include "service/reply.h"
 
 #define AS_JSON_KEY AS_KEY AS_JSON
 
@@ -76,6 +73,15 @@ static st_store_status search_keys(void *context, const st_key_filter *filter, c
   return fails_now() ? ST_STORE_FAILED : fixture_search_keys(context, filter, after, found, page);
 }
 
+/* Nothing is found in so many rows; there are more. */
+static st_store_status search_audit(void *context, const st_audit_filter *filter, int64_t before,
+                                    st_audit_line *lines, st_search_page *page) {
+  st_store_status status = fixture_search_audit(context, filter, before, lines, page);
+  page->rows = 0;
+  page->more = true;
+  return fails_now() ? ST_STORE_FAILED : status;
+}
+
 static st_store_status end_session(void *context, const st_audit_context *audit, const char *id,
                                    int64_t *sequence) {
   return fails_now() ? ST_STORE_FAILED : fixture_log_out(context, audit, id, sequence);
@@ -137,6 +143,23 @@ static void a_list_of_keys_is_whole_or_an_error(void **state) {
     }
     CHECK(reply.status == 200 && failed >= rows[i].calls, "%s: %zu", rows[i].target, failed);
   }
+}
+
+static void a_search_of_the_log_ends_with_what_it_may_look_at(void **state) {
+  (void)state;
+  fixture.audit_last = 50;
+  users.search_audit = search_audit;
+  calls_left = 2;
+  assert_int_equal(get("/v2/audit?action=key.create&limit=20", AS_KEY), 200);
+  check_says("\"next\":");
+  assert_int_equal(calls_left, 1);
+  assert_int_equal(get("/v2/audit?action=key.create&limit=20", AS_KEY), 503);
+  check_event("store_error");
+  /* Nor is a change of permissions told that was not made. */
+  fixture.outcome = ST_STORE_FAILED;
+  assert_int_equal(fixture_ask("PATCH", "/v1/user/alice", AS_JSON_KEY, "{\"permissions\":[]}"),
+                   503);
+  assert_string_not_equal(fixture.users[0].key.permissions, "");
 }
 
 /* What began, and cannot be used, is ended; where even that fails it is told. */
@@ -284,133 +307,6 @@ static void an_edge_is_noted_when_it_has_the_data(void **state) {
   assert_int_equal(noted, 3);
 }
 
-/* ---- what is larger than that ---- */
-
-static void a_path_that_is_longer_than_a_route_is_none(void **state) {
-  (void)state;
-  static const char *const fronts[] = {"/v1/user/", ("/v2/keys/" KEY_ID), "/page/", "/v2/keys/",
-                                       "/.well-known/oauth-protected-resource/"};
-  char target[2048];
-  for (size_t i = 0; i < COUNT(fronts); i++) {
-    size_t len = (size_t)snprintf(target, sizeof target, "%s", fronts[i]);
-    memset(target + len, 'a', sizeof target - len - 1);
-    target[sizeof target - 1] = '\0';
-    CHECK(get(target, AS_KEY) == 404, "%s: %d", fronts[i], reply.status);
-  }
-  assert_int_equal(get("/v2/keys/01234567/89AB-CDEF-0123-456789ABCDEF", AS_KEY), 404);
-}
-
-/* Four urls of which each is good, and more than a token holds; createsubtoken says the same. */
-static void a_preview_of_too_much_tells_the_rest(void **state) {
-  (void)state;
-  static char body[ST_REQUEST_BODY_MAX + 1];
-  static char one[SUBTOKEN_URL_MAX];
-  st_writer writer = st_writer_on(body, sizeof body);
-  memset(one, 'a', sizeof one - 2);
-  st_write_literal(&writer, "{\"permissions\":[\"account\",\"bank\"],\"urls\":[");
-  size_t count = 7000 / (sizeof one + 4);
-  for (size_t i = 0; i < count && i < SUBTOKEN_URLS_MAX; i++) {
-    st_write_literal(&writer, i == 0 ? "\"/" : ",\"/");
-    st_write_int(&writer, (int64_t)(i % 10));
-    st_write_view(&writer, (subtoken_text){one, sizeof one - 2});
-    st_write_char(&writer, '"');
-  }
-  st_write_literal(&writer, "]}");
-  assert_true(st_writer_end(&writer));
-  assert_int_equal(post("/v2/previewsubtoken", AS_JSON_KEY, body), 200);
-  check_body_starts("{\"ok\":false,\"permissions\":[\"account\"],\"left_out\":[\"bank\"],");
-  check_says("the subtoken would be longer than 4096 bytes");
-  assert_int_equal(post("/v2/createsubtoken", AS_JSON_KEY, body), 400);
-}
-
-/* As many problems as fit, and that there are more. */
-static void a_preview_with_many_problems_stays_whole(void **state) {
-  (void)state;
-  static char body[ST_REQUEST_BODY_MAX + 1];
-  st_writer writer = st_writer_on(body, sizeof body);
-  st_write_literal(&writer, "{\"expire\":\"soon\",\"urls\":[");
-  for (size_t i = 0; i < SUBTOKEN_URLS_MAX; i++) {
-    if (i > 0) st_write_char(&writer, ',');
-    st_write_literal(&writer, "\"");
-    for (size_t j = 0; j < 110; j++) st_write_char(&writer, '\x7f');
-    st_write_literal(&writer, "\"");
-  }
-  st_write_literal(&writer, "]}");
-  assert_true(st_writer_end(&writer));
-  assert_int_equal(post("/v2/previewsubtoken", AS_JSON_KEY, body), 200);
-  check_says("\"parameter\":\"expire\"");
-  check_says("\"index\":0,");
-  CHECK(says("],\"more\":true}") != says("\"index\":63,"), "%.*s", (int)reply.body_len, reply.body);
-}
-
-static void a_header_that_came_twice_is_no_answer(void **state) {
-  (void)state;
-  assert_int_equal(get("/v2/tokeninfo", AS_KEY "X-Schema-Version: latest\n"), 200);
-  assert_int_equal(
-      get("/v2/tokeninfo", AS_KEY "X-Schema-Version: latest\nX-Schema-Version: latest\n"), 400);
-  check_says("given more than once");
-}
-
-/* Headers whose names are short are none of ours. */
-static void other_headers_are_passed_over(void **state) {
-  (void)state;
-  assert_int_equal(get("/v2/authorize/a", AS_KEY "te: x\nx: y\n"), 200);
-  static const struct {
-    const char *headers;
-    bool page;
-  } rows[] = {{"Accept-Language: text/html\n", false}, {"te: x\nAccept: text/html\n", true},
-              {"Accept: text/html;q=0\n", false},      {"Accept: text/html;q=0.000\n", false},
-              {"Accept: text/html;q=0.1\n", true},     {"Accept: text/html;q\n", true},
-              {"Accept: text/html;qs=0\n", true},      {"Accept: text/html;level=0\n", true},
-              {"Accept: */*, text/plain\n", false}};
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    (void)get("/", rows[i].headers);
-    bool page = reply.content_type != NULL && strstr(reply.content_type, "text/html") != NULL;
-    CHECK(page == rows[i].page, "row %zu: %d", i, reply.status);
-  }
-}
-
-/* What does not fit is no body at all, never a half one. */
-static void a_reply_is_whole_or_empty(void **state) {
-  (void)state;
-  st_writer writer = st_reply_begin(&reply);
-  writer.size = 8;
-  st_write_literal(&writer, "1234567");
-  st_reply_end(&reply, 200, &writer);
-  assert_int_equal(reply.body_len, 7);
-  writer = st_reply_begin(&reply);
-  writer.size = 8;
-  st_write_literal(&writer, "12345678");
-  st_reply_end(&reply, 200, &writer);
-  assert_int_equal(reply.body_len, 0);
-  /* Nor is a header: what was there stays. */
-  memset(&reply, 0, sizeof reply);
-  char long_value[ST_REPLY_HEADERS_MAX];
-  memset(long_value, 'a', sizeof long_value);
-  assert_true(st_reply_header_text(&reply, "X", ST_TEXT("y")));
-  size_t len = reply.headers_len;
-  assert_false(
-      st_reply_header_text(&reply, "X", (subtoken_text){long_value, sizeof long_value - len}));
-  assert_int_equal(reply.headers_len, len);
-}
-
-/* Other issuers' tokens under the same secret may have several audiences. */
-static void each_audience_is_told(void **state) {
-  (void)state;
-  char payload[512], form[1024];
-  st_key *row = &fixture_row_of(KEY_ID)->key;
-  snprintf(row->permissions, sizeof row->permissions, "account,introspect");
-  snprintf(payload, sizeof payload,
-           "{\"sub\":\"%s\",\"iat\":1700000000,\"exp\":1700003600,\"permissions\":[\"account\"],"
-           "\"aud\":[\"web\",\"api\",\"eu\"]}",
-           row->sub);
-  subtoken_text token = good_token(payload);
-  snprintf(form, sizeof form, "token=%.*s", (int)token.len, token.data);
-  release(token);
-  assert_int_equal(post("/oauth/introspect", AS_KEY AS_FORM, form), 200);
-  check_says("\"aud\":[\"web\",\"api\",\"eu\"]");
-}
-
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -420,13 +316,7 @@ int main(void) {
       TEST(a_revocation_is_not_taken_for_made),
       TEST(a_damaged_row_grants_nothing),
       TEST(an_edge_is_noted_when_it_has_the_data),
-      TEST(a_path_that_is_longer_than_a_route_is_none),
-      TEST(a_preview_of_too_much_tells_the_rest),
-      TEST(a_preview_with_many_problems_stays_whole),
-      TEST(a_header_that_came_twice_is_no_answer),
-      TEST(other_headers_are_passed_over),
-      TEST(a_reply_is_whole_or_empty),
-      TEST(each_audience_is_told),
+      TEST(a_search_of_the_log_ends_with_what_it_may_look_at),
   };
 #undef TEST
   return cmocka_run_group_tests(tests, NULL, NULL);
