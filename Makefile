@@ -418,7 +418,8 @@ coverage-report:
 # an edge asks, tests/unit/service_fixture.h) is from the ordinary build.
 HELD = base core feed domain
 HELD_TESTS := $(filter $(filter-out vouched,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
-	edge_arguments core_bounds policy_bounds domain_bounds feed_faults json_calls lineage,$(UNIT_SRC:tests/unit/test_%.c=%))
+	edge_arguments $(addsuffix _bounds,cache core domain mcp policy resource revocations ring) feed_faults \
+	json_calls lineage,$(UNIT_SRC:tests/unit/test_%.c=%))
 HELD_TESTS := $(shell cd tests/unit && grep -L pthread_create $(HELD_TESTS:%=test_%.c) | sed 's/^test_//; s/\.c$$//')
 HELD_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard $(HELD:%=src/%/*.c)))
 HELD_REST := $(patsubst %.c,$(B)/%.o,src/server/basic_locks.c $(wildcard src/os/*.c src/page/*.c src/service/*.c))
