@@ -5,7 +5,6 @@
  */
 #include "core/paths.h"
 
-#include "base/impossible.h"
 #include "base/vector.h"
 
 /* What is wrong with this byte when it is escaped. */
@@ -245,24 +244,12 @@ static subtoken_fault stars_read(subtoken_text *text, st_entry *entry) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-static size_t paths_written_len(char c) {
-  return (st_class_of(c) & ST_CHAR_PATH) != 0 || c == ST_PATH_ANY ? 1 : 3;
-}
-
-static size_t canonical_len(const st_entry *entry) {
-  size_t len = entry->method.len > 0 ? entry->method.len + 1 : 0;
-  for (size_t i = 0; i < entry->path.len; i++) len += paths_written_len(entry->path.bytes[i]);
-  return len + entry->wild;
-}
-
+/* What is written of the entry is not longer than its text: each escape stands for itself or less.
+ */
 static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
   subtoken_fault fault = stars_read(&text, entry);
   if (fault == SUBTOKEN_FAULT_NONE) fault = method_read(&text, &entry->method);
-  if (fault == SUBTOKEN_FAULT_NONE) fault = path_decode(text, ST_PATH_ANY, &entry->path);
-  if (fault != SUBTOKEN_FAULT_NONE) return fault;
-  bool longer = canonical_len(entry) > SUBTOKEN_URL_MAX;
-  return st_impossible(longer, "each escape stands for itself or less") ? SUBTOKEN_FAULT_TOO_LONG
-                                                                        : SUBTOKEN_FAULT_NONE;
+  return fault == SUBTOKEN_FAULT_NONE ? path_decode(text, ST_PATH_ANY, &entry->path) : fault;
 }
 
 /* Scans on from a star that is a whole segment. Not inline, because few entries have one. */
