@@ -7,6 +7,7 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
+#include "base/impossible.h"
 #include "domain/key.h"
 #include "os/random.h"
 
@@ -15,7 +16,7 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   st_random_fill(random, sizeof random);
   st_writer writer = st_writer_on(sub, ST_SUB_LEN + 1);
   st_base64url_write(&writer, random, sizeof random);
-  if (!st_writer_end(&writer)) abort();
+  if (st_impossible(!st_writer_end(&writer), "random bytes as text fit")) abort();
 }
 
 /* A digit of upper-case hex, without a table in which a secret would be looked up. */

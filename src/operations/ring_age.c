@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/hmac.h"
+#include "base/impossible.h"
 #include "os/clock.h"
 #include "os/error.h"
 
@@ -22,7 +23,7 @@ static void ring_age_write_name(const subtoken_secret *secret, char *name, size_
     st_write_char(&writer, hex[mac[i] >> 4]);
     st_write_char(&writer, hex[mac[i] & 15]);
   }
-  if (!st_writer_end(&writer)) name[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "a tag fits")) name[0] = '\0';
   subtoken_wipe(mac, sizeof mac);
 }
 

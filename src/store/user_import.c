@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/impossible.h"
 #include "store/key_row.h"
 #include "store/remaining_run.h"
 #include "store/user_row.h"
@@ -32,7 +33,7 @@ bool st_store_user_fingerprint(const st_user *user, uint8_t fingerprint[ST_HASH_
   st_write_literal(&writer, user->key.sub);
   st_write_char(&writer, ' ');
   st_write_literal(&writer, user->key.permissions);
-  if (!st_writer_end(&writer)) return false;
+  if (st_impossible(!st_writer_end(&writer), "a sub and permissions fit")) return false;
   st_sha256(text, writer.len, fingerprint);
   return true;
 }

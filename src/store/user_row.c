@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/impossible.h"
 #include "domain/permissions.h"
 #include "store/derived.h"
 #include "store/key_row.h"
@@ -130,7 +131,7 @@ static st_store_status end_losses(st_db *db, const st_change *change, const st_k
   st_writer writer = st_writer_on(because, sizeof because);
   st_write_literal(&writer, "taken from user ");
   st_write_truncated(&writer, row->owner);
-  if (!st_writer_end(&writer)) return ST_STORE_FAILED;
+  if (st_impossible(!st_writer_end(&writer), "a name and a sentence fit")) return ST_STORE_FAILED;
   st_store_status status =
       lost[0] != '\0' ? st_remaining_is_large(db, row->owner, &large) : ST_STORE_OK;
   if (status == ST_STORE_OK) {
@@ -172,7 +173,10 @@ static st_store_status may_add(st_db *db, const st_change *change, const st_key 
                                const char *permissions) {
   st_key added = {.kind = ST_KIND_USER, .expires_at = row->expires_at};
   if (change->grantor == NULL) return ST_STORE_OK;
-  if (!find_lacking(permissions, row->permissions, added.permissions)) return ST_STORE_FAILED;
+  if (st_impossible(!find_lacking(permissions, row->permissions, added.permissions),
+                    "a part fits where the list does")) {
+    return ST_STORE_FAILED;
+  }
   return added.permissions[0] != '\0' ? st_key_row_may_grant(db, change, &added) : ST_STORE_OK;
 }
 
@@ -183,9 +187,11 @@ st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_
   char lost[ST_PERMISSIONS_TEXT_MAX + 1];
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
   st_store_status status = st_remaining_check(db, change, row->owner);
-  if (status == ST_STORE_OK && !find_lacking(row->permissions, permissions, lost))
-    status = ST_STORE_FAILED;
   if (status != ST_STORE_OK) return status;
+  if (st_impossible(!find_lacking(row->permissions, permissions, lost),
+                    "a part fits where the list does")) {
+    return ST_STORE_FAILED;
+  }
   bool loses = lost[0] != '\0';
   status = may_add(db, change, row, permissions);
   if (status != ST_STORE_OK) return status;

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "base/impossible.h"
 #include "os/clock.h"
 #include "store/postgres/postgres.h"
 
@@ -21,7 +22,8 @@ void st_postgres_end_db(st_postgres_db *db) {
 
 st_db *st_postgres_acquire_query_db(st_store *base, char *error) {
   st_postgres *store = (st_postgres *)base;
-  if (!st_semaphore_enter(&store->querying, ST_WAIT_FOR_EVER)) { /* it is never closed */
+  if (st_impossible(!st_semaphore_enter(&store->querying, ST_WAIT_FOR_EVER),
+                    "it is never closed")) {
     (void)st_db_fail(error, "cannot read %s: no turn", st_db_name(base));
     return NULL;
   }

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/impossible.h"
 #include "store/sqlite/sqlite.h"
 
 #define END_TRIES 3
@@ -215,7 +216,8 @@ st_db *st_sqlite_change_db(st_store *store) {
 
 st_db *st_sqlite_acquire_query_db(st_store *store, char *error) {
   st_sqlite *sqlite = (st_sqlite *)store;
-  if (!st_semaphore_enter(&sqlite->querying, ST_WAIT_FOR_EVER)) { /* it is never closed */
+  if (st_impossible(!st_semaphore_enter(&sqlite->querying, ST_WAIT_FOR_EVER),
+                    "it is never closed")) {
     (void)st_db_fail(error, "cannot read %s: no turn", st_db_name(store));
     return NULL;
   }
