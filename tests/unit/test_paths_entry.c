@@ -82,6 +82,9 @@ static const row rows[] = {
     BAD("GET:a", NOT_ORIGIN_FORM),
     BAD("GET://a", NOT_ORIGIN_FORM),
     BAD("https://a/b", NOT_ORIGIN_FORM),
+    BAD("GETx/a", NOT_ORIGIN_FORM), /* no colon behind the method */
+    BAD("GET;/a", NOT_ORIGIN_FORM),
+    BAD("GET/a", NOT_ORIGIN_FORM),
     BAD("/a*", STAR),
     BAD("/*a", STAR),
     BAD("/*a/b", STAR),
@@ -153,6 +156,8 @@ static void the_scan_takes_what_is_plain(void **state) {
       {"/%E2%82%AC", 10},
       {"/%E2%82", 0},
       {"/%F0%9F%98%80", 13},
+      {"/%F0%9F%98%80%41", 16},
+      {"/%F0%9F%98%80%C3%A9", 19},
       {"/a?b", 2},
       {"/abcdefghijklmnopq", 18},
   };
