@@ -5,7 +5,7 @@ plus or minus one, a statement left out, another result, a case that is never me
 notes that mutant n would make a difference here, and is true if it is the one that is chosen.
 
 Tables, initialisers of static storage, macros and headers stay as they are: they are not code that can
-choose while it runs. run.py builds and runs; equivalent.txt names the mutants that nothing can see.
+choose while it runs. run.py builds and runs; equivalent_FOLDER.txt names the mutants that nothing can see.
 """
 import json
 import os

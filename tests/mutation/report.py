@@ -1,6 +1,6 @@
 """report.py - for run.py: what the mutants are, which of them are known to be equivalent, and the table
 of a run. A mutant is known by its file, its function, its change and the line it stands in, so that
-equivalent.txt lives as long as that line does.
+equivalent_FOLDER.txt lives as long as that line does.
 """
 import glob
 import json
@@ -34,11 +34,11 @@ def survivors(out):
 
 
 class Equivalent:
-    """equivalent*.txt: a reason on lines that begin with `# `, and below it the keys that it holds for."""
+    """equivalent_FOLDER.txt: a reason on lines that begin with `# `, and below it the keys that it holds for."""
 
     def __init__(self, mutants):
         self.mutants, self.keys = {}, {}
-        for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "equivalent*.txt"))):
+        for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "equivalent_*.txt"))):
             self.read(path)
         known = {key(m[0], mutants[m]): m for m in mutants}
         files = {m[0] for m in mutants}

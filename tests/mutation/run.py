@@ -5,7 +5,7 @@ ONLY:   words, of the files whose path contains one of them (`base core/policy`)
 TESTS:  the same of the unit tests (`json vector`); empty: all
 SAMPLE: so many mutants of FILES of the files that held.txt names, drawn with SEED (1); tests of their names alone
 AGAIN=1 in the environment: only what survived the run before.
-Exit 0: what is not equivalent (equivalent.txt) is killed, to 95 of 100. survivors.txt has the rest.
+Exit 0: what is not equivalent (equivalent_FOLDER.txt) is killed, to 95 of 100. survivors.txt has the rest.
 """
 import functools
 import glob
