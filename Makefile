@@ -417,7 +417,7 @@ coverage-report:
 # count, without locks, which is four times as fast: no test with threads is among them. The rest (the service that
 # an edge asks, tests/unit/service_fixture.h) is from the ordinary build.
 HELD = base core feed domain
-HELD_TESTS := $(filter $(filter-out vouched,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
+HELD_TESTS := $(filter $(filter-out vouched wasm,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
 	edge_arguments $(addsuffix _bounds,cache core domain mcp policy resource revocations ring) feed_faults \
 	json_calls lineage,$(UNIT_SRC:tests/unit/test_%.c=%))
 HELD_TESTS := $(shell cd tests/unit && grep -L pthread_create $(HELD_TESTS:%=test_%.c) | sed 's/^test_//; s/\.c$$//')

@@ -451,6 +451,9 @@ static void load_waits_for_its_writer(void **state) {
     in_force(SEQUENCE, FEW);
   }
   (void)close(leased);
+  assert_int_equal(unlink(path), 0); /* what fails for another reason is told at once */
+  assert_int_equal(subtoken_feed_file_load(&file, &ring, NOW, 0), SUBTOKEN_FEED_IO);
+  assert_int_equal(file.error, ENOENT);
   free(first.bytes);
 }
 
