@@ -391,6 +391,8 @@ static void only_a_genuine_answer_counts(void **state) {
       {200, false, T(EDGE_NONCE), T("unsure"), T("account"), ABSENT, ABSENT, 503, "feed_stale", 5},
       {401, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, ABSENT, 401, "key_unknown", 0},
       {429, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, T("17"), 429, "login_throttled", 17},
+      {429, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, T("1"), 429, "login_throttled", 1},
+      {200, false, T(EDGE_NONCE), T("s"), T("account"), T("0"), ABSENT, 401, "expired", 0},
       {429, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, T("soon"), 429, "login_throttled", 5},
       {429, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, T("1000000"), 429, "login_throttled", 5},
       {429, false, T(EDGE_NONCE), ABSENT, ABSENT, ABSENT, ABSENT, 429, "login_throttled", 5},

@@ -70,6 +70,11 @@ static void a_heartbeat_is_read_as_written(void **state) {
           i);
   }
   assert_int_equal(subtoken_heartbeat_write(&empty, &in, alive), SUBTOKEN_FEED_NO_SECRET);
+  subtoken_ring none = ring; /* what it does not count it does not have */
+  none.count = 0;
+  assert_int_equal(subtoken_heartbeat_write(&none, &in, alive), SUBTOKEN_FEED_NO_SECRET);
+  assert_int_equal(subtoken_heartbeat_read(&ring, NULL, 1, &in), SUBTOKEN_FEED_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_heartbeat_read(&ring, NULL, 0, &in), SUBTOKEN_FEED_LENGTH);
   assert_int_equal(read_alive(alive, 160), SUBTOKEN_FEED_OK); /* untouched */
 }
 

@@ -88,6 +88,16 @@ static void each_field_is_checked(void **state) {
       {64, 3, 'o' | 'n' << 8 | 'e' << 16, SUBTOKEN_FEED_MAC}, /* a secret of the ring, not its */
   };
   changed(&s, rows, COUNT(rows));
+  /* A kid of one character has to be one that a kid may have. */
+  st_feed_head head;
+  memset(s.bytes + ST_FEED_KID, 0, SUBTOKEN_KID_MAX);
+  s.bytes[ST_FEED_KID_LEN] = 1;
+  s.bytes[ST_FEED_KID] = '.';
+  assert_int_equal(st_revocations_format_read_head(&ring, ST_SNAPSHOT_MAGIC, s.bytes, &head),
+                   SUBTOKEN_FEED_FORM);
+  s.bytes[ST_FEED_KID] = 'k';
+  assert_int_equal(st_revocations_format_read_head(&ring, ST_SNAPSHOT_MAGIC, s.bytes, &head),
+                   SUBTOKEN_FEED_KID);
   free(s.bytes);
 }
 
