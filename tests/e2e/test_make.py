@@ -65,11 +65,12 @@ def one_end_to_end_test_is_chosen_by_its_name():
 
 
 @test
-def the_unit_tests_need_no_package_but_cmocka_and_postgresql():
+def the_unit_tests_need_cmocka_postgresql_and_headers():
     """What is asked of apt is what the program is built of, and these; one test of no store needs cmocka alone."""
     if SANITIZER: return "the same for each build"
     packages = lambda *goals: set(re.findall(r"apt\.sh (.*)", make(sources(), "-n", *goals)[1]))
-    assert packages("unit") == packages("all") | {"header:cmocka.h=libcmocka-dev", "python3 postgresql"}
+    tested = {"header:cmocka.h=libcmocka-dev", "python3 postgresql", "liblua5.3-dev", "apache2-dev"}
+    assert packages("unit") == packages("all") | tested
     assert "python3 postgresql" in packages("check-store_keys")
     assert packages("check-date") == {"header:cmocka.h=libcmocka-dev"}
 
