@@ -242,6 +242,32 @@ static void what_is_in_use_outlives_a_failure(void **state) {
   assert_int_equal(file.feed.snapshot.count, 30);
 }
 
+/* A load waits for a file that is being written, as it does for the other of a pair; a poll tells
+ * of it, and no other failure is waited for. */
+static void a_load_waits_for_no_failure_but_a_writer(void **state) {
+  (void)state;
+#if !defined(ST_CHECKED)
+  skip();
+#endif
+  put_pair(5, 20);
+  unsigned waited = 0;
+  for (unsigned nth = 1;; nth++) {
+    begin_anew();
+    fault = (struct fault){.kind = OPEN, .nth = nth, .error = EWOULDBLOCK};
+    CHECK(subtoken_feed_file_load(&file, &ring, NOW, 0) == SUBTOKEN_FEED_OK, "call %u", nth);
+    bool happened = fault.seen >= nth;
+    begin_anew();
+    fault = (struct fault){.kind = OPEN, .nth = nth, .error = EACCES};
+    subtoken_feed_result got = subtoken_feed_file_load(&file, &ring, NOW, 0);
+    fault.kind = KINDS;
+    if (!happened) break;
+    CHECK(got == SUBTOKEN_FEED_OK || (got == SUBTOKEN_FEED_IO && file.error == EACCES), "call %u",
+          nth);
+    waited += got == SUBTOKEN_FEED_IO;
+  }
+  assert_true(waited >= 2);
+}
+
 static void an_interrupted_call_is_made_again(void **state) {
   (void)state;
 #if !defined(ST_CHECKED)
@@ -393,6 +419,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(each_call_may_fail_once, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_in_use_outlives_a_failure, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_load_waits_for_no_failure_but_a_writer, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_interrupted_call_is_made_again, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_short_read_goes_on, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_file_that_turns_into_another_is_told, set_up, tear_down),
