@@ -297,7 +297,7 @@ static const char *bad_kid(subtoken_text line) {
 }
 
 const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result result) {
-  st_cutter cutter = {text, false};
+  st_cutter cutter = {text, text.data == NULL};
   subtoken_text piece = {NULL, 0};
   size_t number = 0;
   while (number < line && st_cut(&cutter, '\n', &piece)) number++;

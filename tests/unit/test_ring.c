@@ -183,6 +183,8 @@ static void errors_of_a_file_name_the_line(void **state) {
   for (size_t line = 0; line < 3; line++) { /* without the line it is told all the same */
     subtoken_text none = {NULL, 0};
     assert_string_equal(subtoken_ring_error(none, line, SUBTOKEN_OK), "cannot be read");
+    assert_string_equal(subtoken_ring_error((subtoken_text){NULL, 5}, line, SUBTOKEN_BAD_KID),
+                        "has a kid that is not up to 64 characters A-Za-z0-9_-");
     assert_string_equal(subtoken_ring_error(none, line, SUBTOKEN_BAD_SECRET),
                         "is not 32 to 64 bytes, or is easy to guess");
     assert_string_equal(
