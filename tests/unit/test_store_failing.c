@@ -8,28 +8,7 @@
 
 #include "failing.h"
 #include "store/db.h"
-
-/* Of SQLite what it is itself, of PostgreSQL its connection. */
-static unsigned kinds_of_store(void) {
-  return kind->make == make_folder ? FAIL_ALL & ~(unsigned)FAIL_LIBPQ
-                                   : FAIL_MEMORY | FAIL_FILES | FAIL_THREADS | FAIL_LIBPQ;
-}
-
-static void assert_told(void) {
-  size_t len = strlen(error);
-  if (len == 0 || error[len - 1] == ' ' || strstr(error, "damaged") != NULL ||
-      strstr(error, "not an error") != NULL) {
-    fail_msg("the error says: \"%s\"", error);
-  }
-}
-
-/* A short time for all of it: what goes on failing is not waited for. */
-static const st_audit_context *soon(void) {
-  static st_audit_context context;
-  context = *CONTEXT;
-  context.until_us = st_clock_monotonic_us() + 300000;
-  return &context;
-}
+#include "store_failing.h"
 
 /* ---- changes ---- */
 
@@ -384,7 +363,7 @@ static st_store_status end_large(unsigned n) {
   if (status != ST_STORE_OK) return status;
   for (int i = 0; i < 20 && left; i++) {
     status = st_store_continue(store, INT64_MAX, &left, error);
-    if (status != ST_STORE_OK) assert_told();
+    if (status != ST_STORE_OK) assert_told("end many", 0);
   }
   assert_false(left);
   store->large_change = ST_DB_LARGE_CHANGE;
@@ -473,7 +452,7 @@ static void assert_holds(const change *c, unsigned n, long nth, st_store_status 
     fail_msg("%s, call %ld: %s, answered %d (%s), %s", c->name, nth, failed ? "failed" : "unhurt",
              (int)status, error, done ? "done" : "not done");
   }
-  if (status != ST_STORE_OK) assert_told();
+  if (status != ST_STORE_OK) assert_told(c->name, nth);
   if (status == ST_STORE_IN_DOUBT) return;
   if (!done) assert_ok(c->run(n));
   if (!c->is_done(n)) fail_msg("%s, call %ld: not done when it is made again", c->name, nth);

@@ -1,26 +1,11 @@
-/* What is asked of a store while something fails (failing.h): the answer is the right one or none;
- * opening, copying and backing up succeed or leave nothing; and the store is well afterwards.
+/* What is asked of a store while something fails (failing.h): the answer is the right one or none,
+ * and the store is well afterwards.
  */
 #include "store_contract.h"
 
-#include <dirent.h>
-
 #include "domain/store_search.h"
 #include "failing.h"
-
-static unsigned kinds_of_store(void) {
-  return kind->make == make_folder ? FAIL_ALL & ~(unsigned)FAIL_LIBPQ
-                                   : FAIL_MEMORY | FAIL_FILES | FAIL_THREADS | FAIL_LIBPQ;
-}
-
-/* Nothing that fails here is damage. */
-static void assert_told(const char *name, long nth) {
-  size_t len = strlen(error);
-  if (len == 0 || error[len - 1] == ' ' || strstr(error, "damaged") != NULL ||
-      strstr(error, "not an error") != NULL || strstr(error, "restore") != NULL) {
-    fail_msg("%s, call %ld: the error says: \"%s\"", name, nth, error);
-  }
-}
+#include "store_failing.h"
 
 /* ---- questions ---- */
 
@@ -98,11 +83,9 @@ static void prepare_changed(unsigned n) {
   SEEN(st_store_by_digest(store, digest_of(n), &key, error) == ST_STORE_OK && key.disabled);
 }
 
-static const char tid[] = "a-tid-0123456789";
-
 static st_store_status tokens(unsigned n) {
   (void)n;
-  subtoken_text tids[2] = {ST_TEXT("another-tid-0123"), {tid, ST_TID_LEN}};
+  subtoken_text tids[2] = {ST_TEXT("another-tid-0123"), {failing_tid, ST_TID_LEN}};
   bool revoked = false;
   st_store_status status = st_store_tokens_revoked(store, tids, 2, &revoked, error);
   add(&revoked, sizeof revoked);
@@ -345,23 +328,6 @@ static const question questions[] = {
     {"describe", prepare_nothing, describe, ST_STORE_OK},
 };
 
-static void fill(void) {
-  st_key soon = row_of(3, "ann", "a");
-  st_key_token token = {
-      .sub = st_text(sub_of(2)), .tid = {tid, ST_TID_LEN}, .exp = st_clock_now_us() / US + 1000};
-  make_user(1, "ann", "a,b");
-  make_user(4, "gone", "a");
-  make_key(2, "ann", "a,b");
-  soon.expires_at = NOW + DAY;
-  assert_ok(st_store_key_create(store, CONTEXT, NULL, &soon, digest_of(3), error));
-  make_key(5, "", "a");
-  assert_ok(begin_session(6, grantor_of(1), NOW + 1000));
-  assert_ok(st_store_user_delete(store, CONTEXT, "gone", NULL, error));
-  assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(5), true, NULL, error));
-  assert_ok(st_store_token_revoke(store, CONTEXT, &token, 100, NULL, error));
-  assert_ok(st_store_set_setting(store, "a setting", 7, error));
-}
-
 static uint64_t expect(const question *q, unsigned n) {
   sum = 1;
   st_store_status status = q->ask(n);
@@ -412,136 +378,10 @@ static void so_it_is_when_more_calls_fail(void **state) {
   fail_questions(9);
 }
 
-/* ---- opening, copying ---- */
-
-static int count_files(void) {
-  DIR *dir = opendir(folder);
-  int files = 0;
-  assert_non_null(dir);
-  while (readdir(dir) != NULL) files++;
-  closedir(dir);
-  return files;
-}
-
-static void a_store_is_opened_or_not(void **state) {
-  (void)state;
-  unsigned kinds = kinds_of_store();
-  make_key(1, "", "a");
-  FAILING_EACH(
-      kinds, failing_step(7),
-      {
-        st_store *other = (st_store *)error;
-        error[0] = '\0';
-        failing_begin(kinds, nth);
-        st_store_status status = st_store_open(location, false, &other, error);
-        bool hurt = failing_end();
-        if (!hurt || status == ST_STORE_OK) assert_ok(status);
-        if (status != ST_STORE_OK) assert_told("open", nth);
-        if (status != ST_STORE_OK) assert_null(other);
-        st_store_close(other);
-        atomic_store(&failing.failed, hurt);
-      },
-      assert_true(alive(1)));
-}
-
-/* Whole, or not there. */
-static void a_store_is_made_or_not(void **state) {
-  (void)state;
-  char beside[sizeof location];
-  unsigned kinds = kinds_of_store() & ~(unsigned)FAIL_PREPARE;
-  long step = failing_step(kind->make == make_folder ? 3 : 29);
-  kind->locate(1, beside);
-  int files = count_files();
-  FAILING_EACH(
-      kinds, step,
-      {
-        st_store *other = (st_store *)error;
-        error[0] = '\0';
-        failing_begin(kinds, nth);
-        st_store_status status = st_store_open(beside, true, &other, error);
-        bool hurt = failing_end();
-        if (!hurt || status == ST_STORE_OK) assert_ok(status);
-        if (status != ST_STORE_OK) assert_null(other);
-        if (status != ST_STORE_OK) assert_told("make", nth);
-        if (status != ST_STORE_OK) assert_ok(st_store_open(beside, true, &other, error));
-        assert_true(st_store_ready(other, error));
-        st_store_close(other);
-        atomic_store(&failing.failed, hurt);
-      },
-      {
-        if (kind->make == make_folder) {
-          assert_int_equal(unlink(beside), 0);
-          assert_int_equal(count_files(), files);
-        } else {
-          assert_int_equal(run_in_postgres(beside,
-                                           "SET client_min_messages = error;"
-                                           " DROP SCHEMA IF EXISTS subtoken CASCADE"),
-                           0);
-        }
-      });
-}
-
-/* run: into the file that is named; once it was written it is a store with all that was in it. */
-static void assert_whole_or_nothing(const char *name, long step,
-                                    st_store_status (*run)(const char *path)) {
-  char path[sizeof location];
-  unsigned kinds = kinds_of_store() | FAIL_SQLITE;
-  snprintf(path, sizeof path, "%s/copy.db", folder);
-  fill();
-  int files = count_files();
-  FAILING_EACH(
-      kinds, step,
-      {
-        error[0] = '\0';
-        failing_begin(kinds, nth);
-        st_store_status status = run(path);
-        bool hurt = failing_end();
-        if (!hurt || status == ST_STORE_OK) assert_ok(status);
-        if (status != ST_STORE_OK) {
-          assert_told(name, nth);
-          if (count_files() != files) fail_msg("%s, call %ld: a file is left", name, nth);
-          assert_ok(run(path));
-        }
-        atomic_store(&failing.failed, hurt);
-      },
-      {
-        st_store *copy = NULL;
-        st_key key;
-        assert_ok(st_store_open(path, false, &copy, error));
-        assert_ok(st_store_by_digest(copy, digest_of(2), &key, error));
-        st_store_close(copy);
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(count_files(), files);
-      });
-}
-
-static st_store_status copy(const char *path) {
-  st_copy_report report;
-  return st_store_copy(store, path, NULL, &report, error);
-}
-
-static st_store_status backup(const char *path) {
-  return st_store_backup(store, path, NULL, error);
-}
-
-static void a_copy_is_whole_or_not_there(void **state) {
-  (void)state;
-  assert_whole_or_nothing("copy", failing_step(61), copy);
-}
-
-static void a_backup_is_whole_or_not_there(void **state) {
-  (void)state;
-  assert_whole_or_nothing("backup", failing_step(kind->make == make_folder ? 3 : 61), backup);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_question_is_answered_rightly_or_not),
       TEST(so_it_is_when_more_calls_fail),
-      TEST(a_store_is_opened_or_not),
-      TEST(a_store_is_made_or_not),
-      TEST(a_copy_is_whole_or_not_there),
-      TEST(a_backup_is_whole_or_not_there),
   };
   return RUN_ON_EVERY_STORE(tests);
 }

@@ -1,0 +1,139 @@
+/* A store is opened, made, copied or backed up while something fails (failing.h): that succeeds or
+ * leaves nothing, and the store is well afterwards.
+ */
+#include "store_contract.h"
+
+#include <dirent.h>
+
+#include "failing.h"
+#include "store_failing.h"
+
+static int count_files(void) {
+  DIR *dir = opendir(folder);
+  int files = 0;
+  assert_non_null(dir);
+  while (readdir(dir) != NULL) files++;
+  closedir(dir);
+  return files;
+}
+
+static void a_store_is_opened_or_not(void **state) {
+  (void)state;
+  unsigned kinds = kinds_of_store();
+  make_key(1, "", "a");
+  FAILING_EACH(
+      kinds, failing_step(7),
+      {
+        st_store *other = (st_store *)error;
+        error[0] = '\0';
+        failing_begin(kinds, nth);
+        st_store_status status = st_store_open(location, false, &other, error);
+        bool hurt = failing_end();
+        if (!hurt || status == ST_STORE_OK) assert_ok(status);
+        if (status != ST_STORE_OK) assert_told("open", nth);
+        if (status != ST_STORE_OK) assert_null(other);
+        st_store_close(other);
+        atomic_store(&failing.failed, hurt);
+      },
+      assert_true(alive(1)));
+}
+
+/* Whole, or not there. */
+static void a_store_is_made_or_not(void **state) {
+  (void)state;
+  char beside[sizeof location];
+  unsigned kinds = kinds_of_store() & ~(unsigned)FAIL_PREPARE;
+  long step = failing_step(kind->make == make_folder ? 3 : 29);
+  kind->locate(1, beside);
+  int files = count_files();
+  FAILING_EACH(
+      kinds, step,
+      {
+        st_store *other = (st_store *)error;
+        error[0] = '\0';
+        failing_begin(kinds, nth);
+        st_store_status status = st_store_open(beside, true, &other, error);
+        bool hurt = failing_end();
+        if (!hurt || status == ST_STORE_OK) assert_ok(status);
+        if (status != ST_STORE_OK) assert_null(other);
+        if (status != ST_STORE_OK) assert_told("make", nth);
+        if (status != ST_STORE_OK) assert_ok(st_store_open(beside, true, &other, error));
+        assert_true(st_store_ready(other, error));
+        st_store_close(other);
+        atomic_store(&failing.failed, hurt);
+      },
+      {
+        if (kind->make == make_folder) {
+          assert_int_equal(unlink(beside), 0);
+          assert_int_equal(count_files(), files);
+        } else {
+          assert_int_equal(run_in_postgres(beside,
+                                           "SET client_min_messages = error;"
+                                           " DROP SCHEMA IF EXISTS subtoken CASCADE"),
+                           0);
+        }
+      });
+}
+
+/* run: into the file that is named; once it was written it is a store with all that was in it. */
+static void assert_whole_or_nothing(const char *name, long step,
+                                    st_store_status (*run)(const char *path)) {
+  char path[sizeof location];
+  unsigned kinds = kinds_of_store() | FAIL_SQLITE;
+  snprintf(path, sizeof path, "%s/copy.db", folder);
+  fill();
+  int files = count_files();
+  FAILING_EACH(
+      kinds, step,
+      {
+        error[0] = '\0';
+        failing_begin(kinds, nth);
+        st_store_status status = run(path);
+        bool hurt = failing_end();
+        if (!hurt || status == ST_STORE_OK) assert_ok(status);
+        if (status != ST_STORE_OK) {
+          assert_told(name, nth);
+          if (count_files() != files) fail_msg("%s, call %ld: a file is left", name, nth);
+          assert_ok(run(path));
+        }
+        atomic_store(&failing.failed, hurt);
+      },
+      {
+        st_store *copy = NULL;
+        st_key key;
+        assert_ok(st_store_open(path, false, &copy, error));
+        assert_ok(st_store_by_digest(copy, digest_of(2), &key, error));
+        st_store_close(copy);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(count_files(), files);
+      });
+}
+
+static st_store_status copy(const char *path) {
+  st_copy_report report;
+  return st_store_copy(store, path, NULL, &report, error);
+}
+
+static st_store_status backup(const char *path) {
+  return st_store_backup(store, path, NULL, error);
+}
+
+static void a_copy_is_whole_or_not_there(void **state) {
+  (void)state;
+  assert_whole_or_nothing("copy", failing_step(61), copy);
+}
+
+static void a_backup_is_whole_or_not_there(void **state) {
+  (void)state;
+  assert_whole_or_nothing("backup", failing_step(kind->make == make_folder ? 3 : 61), backup);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_store_is_opened_or_not),
+      TEST(a_store_is_made_or_not),
+      TEST(a_copy_is_whole_or_not_there),
+      TEST(a_backup_is_whole_or_not_there),
+  };
+  return RUN_ON_EVERY_STORE(tests);
+}
