@@ -330,17 +330,17 @@ static void lie(char fill, long burst, long brief) {
 
 static void zeros_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(0, 0, 2);
+  lie(0, 0, 3);
 }
 
 static void ones_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(-1, 0, 3);
+  lie(-1, 0, 5);
 }
 
 static void many_lies_end_nothing_but_the_call(void **state) {
   (void)state;
-  lie(0, 5, 11);
+  lie(0, 5, 17);
 }
 
 int main(void) {
