@@ -279,9 +279,9 @@ static const char *line_problem(subtoken_text line) {
 
 /* Does the line begin with the kid of a derived secret? */
 static bool line_is_derived(subtoken_text line) {
-  size_t at = 0;
-  while (at < line.len && line.data[at] != ':' && line.data[at] != '.') at++;
-  return at < line.len && line.data[at] == '.';
+  if (line.data == NULL) return false;
+  size_t dot = st_text_find(line, '.');
+  return dot < line.len && dot < st_text_find(line, ':');
 }
 
 static const char *bad_secret(subtoken_text line) {
