@@ -102,7 +102,7 @@ static void entries_are_read_as_they_are_meant(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text text = exact_string(rows[i].text);
     st_entry entry;
-    memset(&entry, 0x55, sizeof entry);
+    memset(&entry, 0xA9, sizeof entry); /* so that a character could go on behind the end */
     subtoken_fault fault = st_paths_read_entry(text, &entry);
     CHECK(fault == rows[i].fault, "%s: %d", rows[i].text, (int)fault);
     CHECK(st_paths_check_entry(text) == rows[i].fault, "%s", rows[i].text);
