@@ -1,0 +1,82 @@
+/* The reader of a snapshot, for files of any content, also such as were signed: the MAC is taken to
+ * hold. Opening stays within the file, also in steps of any size, and leaves nothing behind when it
+ * fails.
+ */
+#include "base/bytes.c"
+#include "core/revocations.c"
+#include "core/revocations_format.c"
+#include "proof.h"
+
+/* In place of core/ring.c and base/hmac.c: a ring of one secret, and a MAC that is what it is. */
+static subtoken_secret proof_secret;
+static const uint8_t *proof_mac;
+const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid) {
+  (void)ring, (void)kid;
+  return nondet_bool() ? &proof_secret : NULL;
+}
+bool st_ring_kid_valid(subtoken_text kid) {
+  return kid.len <= SUBTOKEN_KID_MAX && nondet_bool();
+}
+subtoken_result subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret) {
+  (void)state, (void)secret;
+  return nondet_bool() ? SUBTOKEN_OK : SUBTOKEN_NO_SECRET;
+}
+void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len) {
+  (void)state;
+  if (len > 0) HOLDS(__CPROVER_r_ok(data, len));
+}
+void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
+  (void)state;
+  memcpy(mac, proof_mac, SUBTOKEN_MAC_LEN);
+}
+
+/* A file of any bytes but those of its count. With another count, its length refuses it (below). */
+static uint8_t *proof_file(uint32_t count, size_t *len) {
+  *len = subtoken_revocations_size(count);
+  uint8_t *bytes = proof_block(*len);
+  st_store32(bytes + ST_SNAPSHOT_COUNT, count);
+  proof_mac = bytes + *len - SUBTOKEN_MAC_LEN;
+  return bytes;
+}
+
+/* proof: a_file_of_another_length_is_refused
+ * bound: N=176 (bytes: a file of no hash, that says it has any other number of them), brief N=176
+ * unwind: 32
+ * loops: st_revocations_format_is_zero.0:66
+ * fault: src/core/revocations.c: subtoken_revocations_size(view->count) != len
+ * with: false
+ */
+void a_file_of_another_length_is_refused(void) {
+  static subtoken_ring ring;
+  subtoken_revocations_opening opening;
+  uint8_t *bytes = proof_block(N);
+  size_t len = nondet_size();
+  ASSUME(len <= N);
+  subtoken_feed_result result = subtoken_revocations_start(&opening, &ring, bytes, len);
+  if (result != SUBTOKEN_FEED_MORE) return;
+  HOLDS(len == N && opening.view.count == 0 && opening.view.shift == 63);
+  HOLDS(opening.view.sequence > 0 && opening.view.kid.len <= SUBTOKEN_KID_MAX);
+}
+
+/* proof: any_snapshot_is_opened_within_its_bounds
+ * bound: N=2 (hashes, in two steps of any size), brief N=1
+ * unwind: N+6
+ * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
+ * fault: src/core/revocations.c: if (slice > left) slice = left;
+ * with: ;
+ */
+void any_snapshot_is_opened_within_its_bounds(void) {
+  static subtoken_ring ring;
+  size_t len;
+  uint8_t *bytes = proof_file(N, &len);
+  subtoken_revocations view;
+  subtoken_revocations_opening opening;
+  if (subtoken_revocations_start(&opening, &ring, bytes, len) != SUBTOKEN_FEED_MORE) return;
+  subtoken_feed_result result = subtoken_revocations_step(&opening, nondet_size(), &view);
+  if (result == SUBTOKEN_FEED_MORE) {
+    HOLDS(view.index == NULL);
+    result = subtoken_revocations_step(&opening, SIZE_MAX, &view);
+  }
+  HOLDS(result != SUBTOKEN_FEED_MORE);
+  if (result != SUBTOKEN_FEED_OK) HOLDS(view.index == NULL && view.count == 0);
+}
