@@ -1,6 +1,6 @@
 /* The reader of a snapshot, for files of any content, also such as were signed: the MAC is taken to
- * hold. Opening stays within the file, also in steps of any size, and leaves nothing behind when it
- * fails.
+ * hold. Opening and looking up stay within the file, a file that is opened lists its hashes in
+ * order, and a hash is found exactly when the file lists it.
  */
 #include "base/bytes.c"
 #include "core/revocations.c"
@@ -79,4 +79,24 @@ void any_snapshot_is_opened_within_its_bounds(void) {
   }
   HOLDS(result != SUBTOKEN_FEED_MORE);
   if (result != SUBTOKEN_FEED_OK) HOLDS(view.index == NULL && view.count == 0);
+}
+
+/* proof: a_hash_is_found_when_it_is_listed
+ * bound: N=1 (hashes), brief N=1
+ * unwind: N+6
+ * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
+ * fault: src/core/revocations.c: falls |= next < last;
+ * with: falls |= false;
+ */
+void a_hash_is_found_when_it_is_listed(void) {
+  static subtoken_ring ring;
+  size_t len;
+  uint8_t *bytes = proof_file(N, &len);
+  subtoken_revocations view;
+  if (subtoken_revocations_open(&ring, bytes, len, &view) != SUBTOKEN_FEED_OK) return;
+  HOLDS(view.count == N && view.hashes + 8 * (size_t)N + SUBTOKEN_MAC_LEN == bytes + len);
+  uint64_t hash = nondet_u64();
+  bool listed = false;
+  for (size_t i = 0; i < N; i++) listed = listed || st_load64(view.hashes + 8 * i) == hash;
+  HOLDS(is_listed(&view, hash) == listed);
 }
