@@ -85,7 +85,7 @@ void an_escape_is_its_character(void) {
 }
 
 /* proof: a_string_stays_where_it_stands
- * bound: N=3 (characters behind the quote; escapes of one character), brief N=3
+ * bound: N=3 (characters behind the quote; escapes of one character)
  * unwind: N+2
  * loops: json_unescape.0:9 st_utf8_next.0:4
  * limit: src/base/json.c: if (c == 'u') return unescape_unicode(json, to);

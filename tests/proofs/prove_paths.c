@@ -72,7 +72,7 @@ static subtoken_fault proof_segments(const st_path *path) {
 }
 
 /* proof: segments_are_those_of_the_grammar
- * bound: N=4 (bytes of a path), brief N=4
+ * bound: N=4 (bytes of a path)
  * unwind: N+1
  * fault: src/core/paths.c: if (segment.len == 0 && !cutter.done)
  * with: if (segment.len == 0 && false)
@@ -152,7 +152,7 @@ void a_path_is_read_by_its_grammar(void) {
 }
 
 /* proof: an_escaped_character_is_one
- * bound: none: an escaped character has at most N=12 characters; brief N=12
+ * bound: none: an escaped character has at most N=12 characters
  * unwind: 14
  * limit: src/base/bytes.h: return st_classes[(uint8_t)c];
  * with: uint8_t proof_class(char c); return proof_class(c);
@@ -214,7 +214,7 @@ void a_quick_reading_is_the_plain_one(void) {
 }
 
 /* proof: the_canonical_text_is_read_as_the_same_path
- * bound: N=2 (bytes of a path), brief N=2
+ * bound: N=2 (bytes of a path)
  * unwind: 3*N+1
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
  * with: SUBTOKEN_PATH_MAX (3 * N)

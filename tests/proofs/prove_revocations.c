@@ -40,7 +40,7 @@ static uint8_t *proof_file(uint32_t count, size_t *len) {
 }
 
 /* proof: a_file_of_another_length_is_refused
- * bound: N=176 (bytes: a file of no hash, that says it has any other number of them), brief N=176
+ * bound: N=176 (bytes: a file of no hash, that says it has any other number of them)
  * unwind: 32
  * loops: st_revocations_format_is_zero.0:66
  * fault: src/core/revocations.c: subtoken_revocations_size(view->count) != len
@@ -59,7 +59,8 @@ void a_file_of_another_length_is_refused(void) {
 }
 
 /* proof: any_snapshot_is_opened_within_its_bounds
- * bound: N=2 (hashes, in two steps of any size), brief N=1
+ * bound: N=2 (hashes, in two steps of any size)
+ * small: N=1
  * unwind: N+6
  * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
  * fault: src/core/revocations.c: if (slice > left) slice = left;
@@ -82,7 +83,7 @@ void any_snapshot_is_opened_within_its_bounds(void) {
 }
 
 /* proof: a_hash_is_found_when_it_is_listed
- * bound: N=1 (hashes), brief N=1
+ * bound: N=1 (hashes)
  * unwind: N+6
  * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
  * fault: src/core/revocations.c: falls |= next < last;
