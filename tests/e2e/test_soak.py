@@ -17,7 +17,7 @@ class Watch(threading.Thread):
 
     def __init__(self, named, lists, clients=()):
         super().__init__(daemon=True)
-        self.named, self.lists, self.clients, self.pace, self.done = named, clients, 40.0, threading.Event()
+        self.named, self.lists, self.clients, self.pace, self.done = named, lists, clients, 40.0, threading.Event()
         self.seen, self.latency, self.failure = [], [], None
 
     def run(self):
