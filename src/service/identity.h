@@ -25,13 +25,13 @@ typedef struct st_identity {
   subtoken_claims grant; /* of a subtoken: limited to what the key grants now */
 } st_identity;
 
-/* The first four are about this server and this moment, not about the credential. */
+/* The first three are about this server and this moment, not about the credential. */
 typedef enum st_auth_status {
-  ST_AUTH_STATUS_STORE_ERROR = 0,    /* the store could not be read */
-  ST_AUTH_STATUS_PASSWORDS_BUSY,     /* too many passwords are being checked */
-  ST_AUTH_STATUS_THROTTLED,          /* too many wrong passwords came before it */
-  ST_AUTH_STATUS_OK,                 /* the identity has been written */
-  ST_AUTH_STATUS_REJECTED,           /* reason and event say why */
+  ST_AUTH_STATUS_STORE_ERROR = 0, /* the store could not be read */
+  ST_AUTH_STATUS_PASSWORDS_BUSY,  /* too many passwords are being checked */
+  ST_AUTH_STATUS_THROTTLED,       /* too many wrong passwords came before it */
+  ST_AUTH_STATUS_OK,              /* the identity has been written */
+  ST_AUTH_STATUS_REJECTED,        /* reason and event say why */
 } st_auth_status;
 
 typedef struct st_auth_result {
