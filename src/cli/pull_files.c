@@ -284,17 +284,22 @@ static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fr
 
 static void pull_files_make_spares(const st_pull_files *files) {
   st_spare spare = pull_files_spare(files), small = pull_files_small_spare(files);
-  st_spare_make(&spare, files->have.len);
   st_spare_make(&small, SUBTOKEN_HEARTBEAT_LEN);
+  st_spare_make(&spare, files->have.len);
 }
 
 bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+  char unsettled[ST_ERROR_MAX];
+  pull_files_make_spares(files); /* another user's are of no use, but their blocks are */
   if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
+  /* What a killed pull has left as FILE.next is the room for the next FILE.alive. */
+  if (fresh == NULL) (void)pull_files_settle_next(files, unsettled);
   bool alive = false;
   if (!pull_files_write_alive(files, heartbeat, fresh != NULL, &alive, error)) return false;
   pull_files_remove_next(files); /* if it stays, it says the same */
-  pull_files_make_spares(files);
-  return (fresh == NULL || st_replace_sync(files->path, error)) &&
-         (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
+  bool ok = (fresh == NULL || st_replace_sync(files->path, error)) &&
+            (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
+  pull_files_make_spares(files); /* a new FILE.seen has taken one */
+  return ok;
 }

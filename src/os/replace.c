@@ -206,7 +206,11 @@ static bool replace_write(int fd, const replace_job *job) {
 static bool replace_by_spare(const replace_job *job) {
   int fd = job->spare != NULL ? st_spare_open(job->spare, job->len) : -1;
   if (fd < 0) return false;
-  bool ok = replace_write(fd, job) && st_spare_place(job->spare, fd, job->target);
+  /* No file system orders what is written over before the exchange: a loss of power would show the
+   * version before the last, whole.
+   */
+  bool ok = replace_write(fd, job) && (job->kind != REPLACE_SHARED || fdatasync(fd) == 0) &&
+            st_spare_place(job->spare, fd, job->target);
   (void)close(fd);
   return ok;
 }

@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/directory.h"
 #include "os/file.h"
 
 #define BLOCK ((size_t)4096)
@@ -73,28 +75,51 @@ int st_spare_open(const st_spare *spare, size_t len) {
   return -1;
 }
 
-static bool spare_make_new(const st_spare *spare, size_t size) {
+/* The last room is for those who write now, the database first; and fallocate(2) that fails keeps
+ * what it got (ext4, XFS).
+ */
+static bool spare_fits(const char *path, size_t size) {
+  char *directory = st_directory_of(path);
+  int64_t room = directory != NULL ? st_directory_room(directory) : -1;
+  free(directory);
+  return room < 0 || (uint64_t)room / 2 >= size;
+}
+
+static void spare_make_new(const st_spare *spare, size_t size) {
   int fd = open(spare->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
-  bool useful = spare_reserve(fd, size) && spare_claim(fd);
+  if (fd < 0) return;
+  struct stat status;
+  bool useful = spare_claim(fd) && spare_reserve(fd, size) && fstat(fd, &status) == 0 &&
+                spare_has_room(&status, size);
   (void)close(fd);
   if (!useful) (void)unlink(spare->path);
-  return useful;
+}
+
+/* True: it is ours alone, with what room there is. */
+static bool spare_keep(const st_spare *spare, size_t size) {
+  struct stat status;
+  int fd = spare_open(spare->path, &status);
+  if (fd < 0) return false;
+  bool alone = spare_claim(fd);
+  if (alone && !spare_has_room(&status, size)) {
+    size_t has = (size_t)status.st_blocks * 512;
+    if (spare_fits(spare->path, size - has)) (void)spare_reserve(fd, size);
+  }
+  (void)close(fd);
+  return alone;
 }
 
 void st_spare_make(const st_spare *spare, size_t len) {
   struct stat status;
   size_t size = spare_size(spare, len);
-  if (lstat(spare->path, &status) == 0 && spare_is_ours(&status)) {
-    if (spare_has_room(&status, size)) return;
-    int fd = spare_open(spare->path, &status);
-    if (fd < 0) return;
-    (void)spare_reserve(fd, size);
-    (void)close(fd);
-    return;
-  }
-  (void)unlink(spare->path); /* it cannot be written over: what is left of it is in use elsewhere */
-  (void)spare_make_new(spare, size);
+  bool ours = lstat(spare->path, &status) == 0 && spare_is_ours(&status);
+  if (ours && spare_keep(spare, size)) return;
+  /* It cannot be written over: what is left of it is in use elsewhere. One that is only open may be
+   * free again when it is needed, and is better than none.
+   */
+  if (ours && !spare_fits(spare->path, size)) return;
+  (void)unlink(spare->path);
+  if (spare_fits(spare->path, size)) spare_make_new(spare, size);
 }
 
 /* ---- names ---- */

@@ -135,6 +135,31 @@ static void what_is_no_spare_is_left_or_replaced(void **state) {
 }
 
 /* What the group may read is what it might read of the file that is replaced, not of the spare. */
+/* It may be in use for as long as somebody likes: while there is room, another takes its place. */
+static void a_spare_in_use_is_replaced(void **state) {
+  (void)state;
+  if (!begin("one")) skip();
+  ino_t before = inode_of(spare.path);
+  int held = open(spare.path, O_RDONLY | O_CLOEXEC);
+  assert_true(held >= 0);
+  st_spare_make(&spare, 3);
+  assert_int_not_equal(inode_of(spare.path), before);
+  assert_true(blocks_of(spare.path) >= GROWS);
+  close(held);
+}
+
+/* The last room is for the database: no block of it is kept for what would not fit. */
+static void a_spare_that_would_fill_the_disk_is_not_made(void **state) {
+  (void)state;
+  if (!begin("one")) skip();
+  int64_t blocks = blocks_of(spare.path);
+  st_spare_make(&spare, (size_t)1 << 50);
+  assert_int_equal(blocks_of(spare.path), blocks);
+  assert_int_equal(unlink(spare.path), 0);
+  st_spare_make(&spare, (size_t)1 << 50);
+  assert_int_equal(access(spare.path, F_OK), -1);
+}
+
 static void permissions_are_those_of_the_file(void **state) {
   (void)state;
   if (!begin("one")) skip();
@@ -227,6 +252,8 @@ int main(void) {
       TEST(it_has_room_to_grow),
       TEST(what_is_in_use_is_not_written_over),
       TEST(what_is_no_spare_is_left_or_replaced),
+      TEST(a_spare_in_use_is_replaced),
+      TEST(a_spare_that_would_fill_the_disk_is_not_made),
       TEST(permissions_are_those_of_the_file),
       TEST(a_file_comes_and_goes),
       TEST(a_reader_waits_for_a_spare),
