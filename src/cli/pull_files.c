@@ -1,8 +1,9 @@
 /* The order of writing: first the heartbeat of the new snapshot under a name of its own, then the
  * snapshot, then the heartbeat in its place, then what was seen. So FILE has its heartbeat in
  * FILE.alive or in FILE.next at every moment, and the next pull completes what one that was killed,
- * or had no room, has left. All of it is synced to the disk when edges can use it already: the
- * power that fails in between costs FILE at most, which its MAC shows and the next pull replaces.
+ * or had no room, has left. What is written over is on the disk before it is put in place, all else
+ * is synced when edges can use it already: the power that fails in between costs FILE at most,
+ * which its MAC shows and the next pull replaces.
  */
 #include "cli/pull_files.h"
 
@@ -266,7 +267,6 @@ static void pull_files_discard_next(const st_pull_files *files) {
 static bool pull_files_write_snapshot(st_pull_files *files, st_pull_snapshot *fresh,
                                       const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
                                       char *error) {
-  if (!pull_files_settle_next(files, error)) return false;
   st_spare spare = pull_files_spare(files), small = pull_files_small_spare(files);
   bool put = st_replace_shared(files->next, &small, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN,
                                error) &&
@@ -288,18 +288,26 @@ static void pull_files_make_spares(const st_pull_files *files) {
   st_spare_make(&spare, files->have.len);
 }
 
-bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
-                         const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
-  char unsettled[ST_ERROR_MAX];
-  pull_files_make_spares(files); /* another user's are of no use, but their blocks are */
-  if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
-  /* What a killed pull has left as FILE.next is the room for the next FILE.alive. */
-  if (fresh == NULL) (void)pull_files_settle_next(files, unsettled);
-  bool alive = false;
+/* What a killed pull has left as FILE.next is settled first: it is the room for the next
+ * FILE.alive. */
+static bool pull_files_write_all(st_pull_files *files, st_pull_snapshot *fresh,
+                                 const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+  bool alive = false, settled = pull_files_settle_next(files, error);
+  if (fresh != NULL && !(settled && pull_files_write_snapshot(files, fresh, heartbeat, error))) {
+    return false;
+  }
   if (!pull_files_write_alive(files, heartbeat, fresh != NULL, &alive, error)) return false;
   pull_files_remove_next(files); /* if it stays, it says the same */
-  bool ok = (fresh == NULL || st_replace_sync(files->path, error)) &&
-            (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
-  pull_files_make_spares(files); /* a new FILE.seen has taken one */
+  return (fresh == NULL || st_replace_sync(files->path, error)) &&
+         (!alive || st_replace_sync(files->alive, error)) && pull_files_write_seen(files, error);
+}
+
+/* The spares are made last, for FILE.seen may take one when it is new; and also when nothing could
+ * be written, so that those of another user, which are of no use, make room.
+ */
+bool st_pull_files_write(st_pull_files *files, st_pull_snapshot *fresh,
+                         const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+  bool ok = pull_files_write_all(files, fresh, heartbeat, error);
+  pull_files_make_spares(files);
   return ok;
 }

@@ -79,10 +79,9 @@ static st_spare vouched_spare(const vouched_file *file) {
 
 static bool vouched_replace(const vouched_file *file, const void *data, size_t len, char *error) {
   st_spare spare = vouched_spare(file);
-  st_spare_make(&spare, len); /* another user's is of no use, but its blocks are */
-  if (!st_replace_with_spare(file->path, &spare, data, len, error)) return false;
-  st_spare_make(&spare, len);
-  return true;
+  bool ok = st_replace_with_spare(file->path, &spare, data, len, error);
+  st_spare_make(&spare, len); /* else, too: another user's is of no use, but its room is */
+  return ok;
 }
 
 /* Where a version before this one has left none. */

@@ -198,19 +198,17 @@ typedef struct replace_job {
 static bool replace_write(int fd, const replace_job *job) {
   if (job->kind == REPLACE_OWN && !replace_keep_group(fd, job->model)) return false;
   if (job->kind == REPLACE_SHARED && !replace_keep_mode(fd, job->model)) return false;
-  if (!replace_write_whole(fd, job->data, job->len)) return false;
-  return job->kind == REPLACE_SHARED || fsync(fd) == 0;
+  return replace_write_whole(fd, job->data, job->len);
 }
 
 /* Without a new block. False: there is no spare, or it did not do. */
 static bool replace_by_spare(const replace_job *job) {
   int fd = job->spare != NULL ? st_spare_open(job->spare, job->len) : -1;
   if (fd < 0) return false;
-  /* No file system orders what is written over before the exchange: a loss of power would show the
-   * version before the last, whole.
+  /* Also what is shared: no file system orders what is written over before the exchange, and a loss
+   * of power would show the version before the last, whole.
    */
-  bool ok = replace_write(fd, job) && (job->kind != REPLACE_SHARED || fdatasync(fd) == 0) &&
-            st_spare_place(job->spare, fd, job->target);
+  bool ok = replace_write(fd, job) && fsync(fd) == 0 && st_spare_place(job->spare, fd, job->target);
   (void)close(fd);
   return ok;
 }
@@ -230,6 +228,7 @@ static bool replace_by_temporary(const replace_job *job, char *error) {
   int fd;
   char *temporary = replace_make_temporary(job->target, BYTES_MARK, &fd);
   bool ok = temporary != NULL && replace_write(fd, job) &&
+            (job->kind == REPLACE_SHARED || fsync(fd) == 0) &&
             (job->kind == REPLACE_NEW ? replace_rename_new(temporary, job->target)
                                       : rename(temporary, job->target) == 0);
   if (!ok) {

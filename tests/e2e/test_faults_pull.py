@@ -223,6 +223,24 @@ def the_only_heartbeat_of_a_snapshot_is_not_lost():
         assert walk.tried > 3, walk.tried
 
 
+@test
+def what_is_written_over_is_on_the_disk_before_it_is_put_in_place():
+    """Else a loss of power would show the version before the last: when the sync of a spare fails, it is not used."""
+    for name, last in (("revoked.alive.spare", 3), ("revoked.spare", 4)):  # a heartbeat alone, and a snapshot
+        edge, shim, began = Edge(), faults.Faults("subtoken"), int(time.time())
+        with FeedServer(snap(1)) as server:
+            for turn, number in enumerate((1, 2, 3, last)):
+                server.snap, server.now = snap(number), began + turn
+                if turn == 3 and name not in os.listdir(edge.dir):
+                    return "no spares on this file system"
+                shim.arm("sync", at=int(turn == 3), times=faults.FOREVER, path=name)
+                assert ended(edge.pull(server.url, "--once", env=shim.env()), name) == 0
+            assert shim.failed() > 0, name
+            assert edge.files()["revoked"] == server.snap
+        edge.starts(name)
+        edge.remove()
+
+
 def until(condition, p, what):
     """As long as the pull runs; says what it has written when it ends."""
     wait(lambda: condition() or p.poll() is not None, what)

@@ -270,6 +270,29 @@ static void the_heartbeat_of_a_killed_pull_is_not_written_over(void **state) {
   st_pull_files_free(&next);
 }
 
+/* Also after the first write, whose FILE.seen is new. And what a pull has left that was killed
+ * between its two files is the room of the next heartbeat: nothing else is taken for it.
+ */
+static void there_is_room_for_the_next_ones(void **state) {
+  (void)state;
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN];
+  struct stat before, after;
+  put(SEQUENCE, 3);
+  if (access(files.spare_file, F_OK) != 0) skip(); /* not on this file system */
+  assert_int_equal(stat(files.alive, &before), 0);
+  assert_int_equal(rename(files.spare_small, files.next), 0);
+  subtoken_heartbeat later = {.sequence = SEQUENCE, .time = NOW + 1};
+  st_pull_snapshot same = made(SEQUENCE, 3, beat);
+  spill(files.next, beat, sizeof beat);
+  memcpy(later.digest, files.have.digest, sizeof later.digest);
+  assert_int_equal(subtoken_heartbeat_write(&ring, &later, beat), SUBTOKEN_FEED_OK);
+  assert_true(st_pull_files_write(&files, NULL, beat, error));
+  assert_true(stat(files.alive, &after) == 0 && after.st_ino == before.st_ino);
+  assert_int_equal(access(files.spare_small, F_OK), 0);
+  assert_int_equal(access(files.next, F_OK), -1);
+  st_pull_files_free(&same);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -283,6 +306,7 @@ int main(void) {
       TEST(memory_is_used_again),
       TEST(the_heartbeat_of_a_killed_pull_is_kept),
       TEST(the_heartbeat_of_a_killed_pull_is_not_written_over),
+      TEST(there_is_room_for_the_next_ones),
   };
   return cmocka_run_group_tests_name("pull_files", tests, NULL, NULL);
 }
