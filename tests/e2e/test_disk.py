@@ -305,4 +305,36 @@ def a_full_disk_keeps_no_revocation_from_an_edge():
         return "a small disk cannot be mounted here"
 
 
+def keys_are_deleted_beside_a_large_snapshot(disk):
+    """Its spare would take all the room that is left, and on ext4 what is asked for in vain is taken all the same."""
+    data = os.path.join(disk, "var")
+    keys = [make_key(data)["id"] for _ in range(4)]
+    reader = private_file(make_key(data, "revocations")["key"] + "\n")
+    with SmallServer(data) as server:  # it vouches for something, and keeps that
+        run("pull", "--once", "--from", server.url, "--to", os.path.join(scratch(), "revoked"), "--key-file", reader, check=0)
+    for name in os.listdir(data):
+        if name.endswith(".spare"):
+            os.remove(os.path.join(data, name))
+    with open(os.path.join(data, "snapshot"), "wb") as f:
+        f.write(os.urandom(4 << 20))
+    os.sync()
+    room = os.statvfs(disk)
+    with open(os.path.join(disk, "filler"), "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, room.f_bfree * room.f_bsize - (2 << 20))
+    with SmallServer(data):
+        for key in keys:
+            run("key", "delete", key, data=data, check=0)
+    assert "snapshot.spare" not in os.listdir(data)
+
+
+@test
+def a_spare_takes_no_room_that_the_database_needs():
+    if os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    with small_disk("ext4") as disk:
+        if disk is None:
+            return "a small disk of ext4 cannot be mounted here"
+        keys_are_deleted_beside_a_large_snapshot(disk)
+
+
 main()
