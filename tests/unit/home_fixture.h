@@ -7,10 +7,12 @@
 #include "os/error.h"
 #include "run_tests.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* In a child, where cmocka's assertions must not be used. */
@@ -53,6 +55,17 @@ static inline char *in_home(const char *name) {
   char *full = paths[next++ % 4];
   snprintf(full, sizeof paths[0], "%s/%s", home, name);
   return full;
+}
+
+/* Puts a file of it in place at once, as those do who rotate one. */
+static inline void put_in_home(const char *name, const char *text, mode_t mode) {
+  char fresh[600];
+  snprintf(fresh, sizeof fresh, "%s.new", in_home(name));
+  int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+  assert_int_equal(fchmod(fd, mode), 0);
+  close(fd);
+  assert_int_equal(rename(fresh, in_home(name)), 0);
 }
 
 #endif

@@ -12,6 +12,12 @@
 /* A policy of one route with these members. */
 #define ONE(members) "{\"default\":\"deny\",\"routes\":[{" members "}]}"
 
+/* A route whose needs depend on the call of MCP, and others. */
+#define MCP_POLICY                                                             \
+  "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"user\"]," \
+  "\"mcp\":{\"tools/call search\":[\"docs\",\"more\"],\"ping\":[\"user\"]}},"  \
+  "{\"path\":\"/plain\",\"needs\":[\"user\"]},{\"path\":\"/none\"}]}"
+
 /* Read from and into heap blocks of their exact sizes; release with free(). */
 static inline const subtoken_policy *try_read(const char *text, size_t len, subtoken_result *result,
                                               subtoken_policy_error *error) {
@@ -38,6 +44,13 @@ static inline const subtoken_policy *policy_of(const char *text) {
   const subtoken_policy *policy = try_read(text, strlen(text), &result, &error);
   CHECK(policy != NULL, "%s: %zu:%zu %s", text, error.line, error.column, error.text);
   return policy;
+}
+
+/* The same, until the next one is asked for: it is not to be released. */
+static inline const subtoken_policy *brief_policy_of(const char *text) {
+  static const subtoken_policy *last;
+  free((void *)(uintptr_t)last);
+  return last = policy_of(text);
 }
 
 static inline void drop(const subtoken_policy *policy) {

@@ -52,4 +52,46 @@ static inline const st_audit_context *soon(void) {
   return &context;
 }
 
+/* ---- calls with a row n ---- */
+
+static inline const char *name_of(unsigned n) {
+  static char name[32];
+  snprintf(name, sizeof name, "user%u", n);
+  return name;
+}
+
+static inline st_store_status delete_key(unsigned n) {
+  st_derived derived = {.end = true};
+  st_audit_context context = *soon();
+  context.made = &derived;
+  return st_store_key_delete(store, &context, id_of(n), NULL, error);
+}
+
+static inline st_store_status rotate(unsigned n) {
+  st_key key;
+  return st_store_key_rotate(store, soon(), NULL, id_of(n), digest_of(n + 3), NOW + 100, &key,
+                             error);
+}
+
+static inline st_store_status begin(unsigned n) {
+  st_key session = row_of(n + 3, "", "");
+  uint8_t seed[32] = {8};
+  session.expires_at = NOW + 1000;
+  return st_store_session_begin(store, soon(), grantor_of(n), 1, &session, digest_of(n + 3), seed,
+                                refresh_of(n + 3), error);
+}
+
+static inline st_store_status take_permissions(unsigned n) {
+  return st_store_user_set_permissions(store, soon(), name_of(n), "a", sub_of(n + 4), NULL, error);
+}
+
+static inline st_store_status delete_user(unsigned n) {
+  return st_store_user_delete(store, soon(), name_of(n), NULL, error);
+}
+
+static inline st_store_status issued(unsigned n) {
+  (void)n;
+  return st_store_issued_sequence(store, 1, error);
+}
+
 #endif

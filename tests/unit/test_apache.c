@@ -46,16 +46,6 @@ apr_status_t ap_mpm_query(int what, int *result) {
 
 static apr_pool_t *conf_pool, *child_pool;
 
-static void put(const char *name, const char *text, mode_t mode) {
-  char fresh[600];
-  snprintf(fresh, sizeof fresh, "%s.new", in_home(name));
-  int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-  assert_int_equal(fchmod(fd, mode), 0);
-  close(fd);
-  assert_int_equal(rename(fresh, in_home(name)), 0);
-}
-
 static mod_subtoken_secrets *secrets;
 static mod_subtoken_policy *policy;
 static mod_subtoken_feed *feed;
@@ -64,8 +54,8 @@ static int set_up(void **state) {
   char path[300];
   (void)state;
   if (make_home_with("x", path) != 0 || apr_pool_create(&conf_pool, NULL) != APR_SUCCESS) return -1;
-  put("secrets", RING_LINE, 0600);
-  put("policy", "{\"default\":\"token\"}", 0644);
+  put_in_home("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\"default\":\"token\"}", 0644);
   mod_subtoken_files_begin(conf_pool);
   secrets = mod_subtoken_files_add_secrets(conf_pool, in_home("secrets"), false);
   policy = mod_subtoken_files_add_policy(conf_pool, in_home("policy"));
@@ -139,27 +129,27 @@ static void a_start_says_what_is_wrong(void **state) {
   memset(large, '#', sizeof large - 1);
   memset(path, '/', sizeof path - 1);
   assert_true(checks(NULL));
-  put("secrets", RING_LINE, 0604);
+  put_in_home("secrets", RING_LINE, 0604);
   (void)checks("open to others");
-  put("secrets", RING_LINE, 0660);
+  put_in_home("secrets", RING_LINE, 0660);
   (void)checks("written by its group");
   secrets->file.trusted_group = true;
   assert_true(checks(NULL));
-  put("secrets", large, 0600);
+  put_in_home("secrets", large, 0600);
   (void)checks("longer than");
-  put("secrets", "", 0600);
+  put_in_home("secrets", "", 0600);
   (void)checks("secrets");
-  put("secrets", "two:short\n", 0600);
+  put_in_home("secrets", "two:short\n", 0600);
   (void)checks("line 1");
-  put("secrets", RING_LINE, 0600);
-  put("policy", "{\n7", 0600);
+  put_in_home("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\n7", 0600);
   (void)checks("line 2");
   assert_int_equal(unlink(in_home("policy")), 0);
   (void)checks("cannot read");
   assert_int_equal(mkdir(in_home("policy"), 0700), 0);
   (void)checks("not a regular file");
   assert_int_equal(rmdir(in_home("policy")), 0);
-  put("policy", "{\"default\":\"token\"}", 0644);
+  put_in_home("policy", "{\"default\":\"token\"}", 0644);
   const char *before = feed->path;
   feed->path = path;
   (void)checks("out of range");
@@ -218,7 +208,7 @@ static void changes_are_taken_up_or_told_once(void **state) {
   start_process();
   assert_true(files_has_ring(secrets) && policy->policy != NULL);
   size_t before = said_count;
-  put("secrets", "two:short\n", 0600);
+  put_in_home("secrets", "two:short\n", 0600);
   for (int i = 0; i < 3; i++) files_poll_secrets(secrets);
   assert_true(said_count == before + 1 && strstr(said, "stays in use") != NULL);
   assert_int_equal(unlink(in_home("secrets")), 0);
@@ -227,11 +217,11 @@ static void changes_are_taken_up_or_told_once(void **state) {
   assert_int_equal(unlink(in_home("policy")), 0);
   for (int i = 0; i < 3; i++) files_poll_policy(policy);
   assert_true(said_count == before + 3 && policy->policy != NULL);
-  put("policy", "{}", 0644);
+  put_in_home("policy", "{}", 0644);
   for (int i = 0; i < 3; i++) files_poll_policy(policy);
   assert_int_equal(said_count, before + 4);
-  put("secrets", RING_LINE, 0600);
-  put("policy", "{\"default\":\"deny\"}", 0644);
+  put_in_home("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\"default\":\"deny\"}", 0644);
   files_poll_secrets(secrets);
   files_poll_policy(policy);
   assert_int_equal(said_count, before + 4);
@@ -242,8 +232,8 @@ static void changes_are_taken_up_or_told_once(void **state) {
 
 static void without_a_ring_nothing_is_read_under_it(void **state) {
   (void)state;
-  put("secrets", "two:short\n", 0600);
-  put("policy", "{}", 0644);
+  put_in_home("secrets", "two:short\n", 0600);
+  put_in_home("policy", "{}", 0644);
   start_process();
   assert_true(!files_has_ring(secrets) && policy->policy == NULL);
   assert_false(files_poll_feed(feed));

@@ -224,16 +224,6 @@ static void the_target_of_http_2_is_its_path(void **state) {
 static st_haproxy_edge held;
 static char why[ST_HAPROXY_ERROR_MAX], warned[ST_HAPROXY_ERROR_MAX];
 
-static void put(const char *name, const char *text, mode_t mode) {
-  char fresh[600];
-  snprintf(fresh, sizeof fresh, "%s.new", in_home(name));
-  int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-  assert_int_equal(fchmod(fd, mode), 0);
-  close(fd);
-  assert_int_equal(rename(fresh, in_home(name)), 0);
-}
-
 static st_haproxy_settings settings_of_home(void) {
   static char secrets[400], policy[400], revocations[400];
   snprintf(secrets, sizeof secrets, "%s", in_home("secrets"));
@@ -252,8 +242,8 @@ static int set_up(void **state) {
   char path[300];
   (void)state;
   if (make_home_with("x", path) != 0) return -1;
-  put("secrets", RING_LINE, 0600);
-  put("policy", "{\"default\":\"token\"}", 0644);
+  put_in_home("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\"default\":\"token\"}", 0644);
   said_count = 0;
   return 0;
 }
@@ -312,27 +302,27 @@ static void files_are_checked(void **state) {
   static char large[ST_HAPROXY_EDGE_SECRETS_MAX + 2];
   st_haproxy_settings s = settings_of_home();
   memset(large, '#', sizeof large - 1);
-  put("secrets", RING_LINE, 0644);
+  put_in_home("secrets", RING_LINE, 0644);
   assert_true(!opens(&s) && strstr(why, "open to others") != NULL);
-  put("secrets", RING_LINE, 0660);
+  put_in_home("secrets", RING_LINE, 0660);
   assert_true(!opens(&s) && strstr(why, "trust_group=on") != NULL);
   s.trust_group = true;
   assert_true(opens(&s));
-  put("secrets", large, 0600);
+  put_in_home("secrets", large, 0600);
   assert_true(!opens(&s) && strstr(why, "longer than") != NULL);
-  put("secrets", "two:short\n", 0600);
+  put_in_home("secrets", "two:short\n", 0600);
   assert_true(!opens(&s) && strstr(why, "line 1") != NULL);
-  put("secrets", RING_LINE, 0600);
-  put("policy", "{\n\"default\":7}", 0600);
+  put_in_home("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\n\"default\":7}", 0600);
   assert_true(!opens(&s) && strstr(why, "line 2") != NULL);
   assert_int_equal(unlink(in_home("policy")), 0);
   assert_true(!opens(&s) && strstr(why, "cannot read") != NULL);
   assert_int_equal(mkdir(in_home("policy"), 0700), 0);
   assert_true(!opens(&s) && strstr(why, "not a regular file") != NULL);
   assert_int_equal(rmdir(in_home("policy")), 0);
-  put("policy", "{\"default\":\"token\"}", 0644);
-  put("revoked", "no snapshot", 0644);
-  put("revoked.alive", "no heartbeat", 0644);
+  put_in_home("policy", "{\"default\":\"token\"}", 0644);
+  put_in_home("revoked", "no snapshot", 0644);
+  put_in_home("revoked.alive", "no heartbeat", 0644);
   assert_true(!opens(&s) && strstr(why, "feed_bad") != NULL);
   if (geteuid() != 0) return;
   struct stat other = {.st_uid = 12345, .st_mode = S_IFREG | 0600};
@@ -365,15 +355,15 @@ static void changes_are_taken_up_or_told_once(void **state) {
   size_t before = said_count;
   assert_false(st_haproxy_edge_poll(&held, &log_lines));
   assert_int_equal(said_count, before);
-  put("secrets", "two:short\n", 0600);
+  put_in_home("secrets", "two:short\n", 0600);
   assert_false(st_haproxy_edge_poll(&held, &log_lines));
   assert_true(said_count == before + 1 && strstr(said, "stays in use") != NULL);
   assert_int_equal(held.ring->count, 1);
   assert_int_equal(unlink(in_home("policy")), 0);
   for (int i = 0; i < 3; i++) assert_false(st_haproxy_edge_poll(&held, &log_lines));
   assert_true(said_count == before + 2 && strstr(said, "policy") != NULL);
-  put("policy", "{\"default\":\"deny\"}", 0644);
-  put("secrets", RING_LINE, 0600);
+  put_in_home("policy", "{\"default\":\"deny\"}", 0644);
+  put_in_home("secrets", RING_LINE, 0600);
   assert_false(st_haproxy_edge_poll(&held, &log_lines));
   assert_int_equal(said_count, before + 2);
   held.feed->mounted = true;

@@ -1,24 +1,12 @@
 /* Calls of MCP and JSON-RPC at the ends of what they may be: absent, out of range, read in two
  * ways. What good ones decide is in the test of each source file.
  */
-#include "support.h"
+#include "policy_fixture.h"
 
 #include "core/mcp_header.h"
 #include "core/mcp_message.h"
 
 static const subtoken_text absent = {NULL, 0};
-
-static const subtoken_policy *policy_of(const char *string) {
-  static void *memory;
-  const subtoken_policy *policy = NULL;
-  subtoken_text text = st_text(string);
-  size_t size = subtoken_policy_size(text.len);
-  free(memory);
-  memory = malloc(size);
-  assert_non_null(memory);
-  assert_int_equal(subtoken_policy_read(memory, size, text, &policy, NULL), SUBTOKEN_OK);
-  return policy;
-}
 
 /* ---- headers of MCP ---- */
 
@@ -150,11 +138,6 @@ static void a_message_is_read_in_one_way_only(void **state) {
 
 /* ---- subtoken_mcp_check ---- */
 
-#define MCP_POLICY                                                             \
-  "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"user\"]," \
-  "\"mcp\":{\"tools/call search\":[\"docs\",\"more\"],\"ping\":[\"user\"]}},"  \
-  "{\"path\":\"/plain\",\"needs\":[\"user\"]},{\"path\":\"/none\"}]}"
-
 typedef struct mcp_args {
   const subtoken_policy *policy;
   subtoken_decision decision;
@@ -168,7 +151,7 @@ typedef struct mcp_args {
 static mcp_args *mcp_args_new(void) {
   static mcp_args a;
   memset(&a, 0, sizeof a);
-  a.policy = policy_of(MCP_POLICY);
+  a.policy = brief_policy_of(MCP_POLICY);
   a.decision.size = sizeof a.decision;
   assert_int_equal(subtoken_policy_find(a.policy, ST_TEXT("POST"), ST_TEXT("/mcp"),
                                         SUBTOKEN_POLICY_MCP, &a.decision),
@@ -332,7 +315,7 @@ static void a_reply_needs_its_arguments(void **state) {
 static void a_policy_explains_what_a_call_needs(void **state) {
   (void)state;
   char out[512];
-  const subtoken_policy *policy = policy_of(MCP_POLICY);
+  const subtoken_policy *policy = brief_policy_of(MCP_POLICY);
   subtoken_ring ring;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
@@ -364,7 +347,7 @@ static void a_policy_explains_what_a_call_needs(void **state) {
 
 static void a_route_without_mcp_has_no_calls(void **state) {
   (void)state;
-  const subtoken_policy *policy = policy_of(MCP_POLICY);
+  const subtoken_policy *policy = brief_policy_of(MCP_POLICY);
   size_t count = 9;
   assert_null(st_policy_route_calls(policy, &st_policy_routes(policy)[1], &count));
   assert_int_equal(count, 0);

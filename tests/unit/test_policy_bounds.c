@@ -1,32 +1,13 @@
 /* Policies at the ends of what they may be: arguments that are absent or out of range, and paths
  * whose hashes collide. What good ones decide is in the test of each source file.
  */
-#include "support.h"
-
-#include "core/policy.h"
-
-static const subtoken_policy *policy_of(const char *string) {
-  static void *memory;
-  const subtoken_policy *policy = NULL;
-  subtoken_text text = st_text(string);
-  size_t size = subtoken_policy_size(text.len);
-  free(memory);
-  memory = malloc(size);
-  assert_non_null(memory);
-  assert_int_equal(subtoken_policy_read(memory, size, text, &policy, NULL), SUBTOKEN_OK);
-  return policy;
-}
-
-#define MCP_POLICY                                                             \
-  "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"user\"]," \
-  "\"mcp\":{\"tools/call search\":[\"docs\",\"more\"],\"ping\":[\"user\"]}},"  \
-  "{\"path\":\"/plain\",\"needs\":[\"user\"]},{\"path\":\"/none\"}]}"
+#include "policy_fixture.h"
 
 /* ---- the policy's arguments ---- */
 
 static void a_policy_is_asked_with_all_that_it_needs(void **state) {
   (void)state;
-  const subtoken_policy *policy = policy_of(MCP_POLICY);
+  const subtoken_policy *policy = brief_policy_of(MCP_POLICY);
   subtoken_ring ring, empty;
   static subtoken_claims claims;
   subtoken_text token = good_token(GOOD_PAYLOAD);
@@ -143,7 +124,7 @@ static void a_star_far_behind_is_no_part_of_a_shorter_path(void **state) {
   for (int i = 0; i < 72; i++) st_write_literal(&writer, i == 68 ? "/*" : "/a");
   st_write_literal(&writer, "\"}]}");
   assert_true(st_writer_end(&writer));
-  const subtoken_policy *policy = policy_of(text);
+  const subtoken_policy *policy = brief_policy_of(text);
   for (size_t segments = 1; segments <= 74; segments++) {
     subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
     st_write_literal(&to, "/a");
@@ -157,7 +138,7 @@ static void a_star_far_behind_is_no_part_of_a_shorter_path(void **state) {
 /* GET, HEAD and DELETE of a route with mcp need what the route needs, and no call. */
 static void what_calls_nothing_needs_the_route_alone(void **state) {
   (void)state;
-  const subtoken_policy *policy = policy_of(MCP_POLICY);
+  const subtoken_policy *policy = brief_policy_of(MCP_POLICY);
   static const struct {
     const char *method;
     bool token;
@@ -246,14 +227,14 @@ static void paths_that_share_a_hash_are_told_apart(void **state) {
              other_wild ? "*" : "");
     snprintf(target, sizeof target, "%s%s", one, one_wild ? "x" : "");
     assert_int_equal(
-        subtoken_policy_find(policy_of(text), ST_TEXT("GET"), st_text(target), 0, &decision),
+        subtoken_policy_find(brief_policy_of(text), ST_TEXT("GET"), st_text(target), 0, &decision),
         SUBTOKEN_OK);
     CHECK(decision.access == SUBTOKEN_ACCESS_DENIED, "%s by %s", target, text);
     snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[{\"path\":\"%s%s\"}]}", one,
              one_wild ? "*" : "");
     snprintf(target, sizeof target, "%s%s", other, other_wild ? "x" : "");
     assert_int_equal(
-        subtoken_policy_find(policy_of(text), ST_TEXT("GET"), st_text(target), 0, &decision),
+        subtoken_policy_find(brief_policy_of(text), ST_TEXT("GET"), st_text(target), 0, &decision),
         SUBTOKEN_OK);
     CHECK(decision.access == SUBTOKEN_ACCESS_DENIED, "%s by %s", target, text);
     /* Both routes, each with a need of its own. */
@@ -261,7 +242,7 @@ static void paths_that_share_a_hash_are_told_apart(void **state) {
              "{\"default\":\"deny\",\"routes\":[{\"path\":\"%s%s\",\"needs\":[\"one\"]},"
              "{\"path\":\"%s%s\",\"needs\":[\"other\"]}]}",
              one, one_wild ? "*" : "", other, other_wild ? "*" : "");
-    const subtoken_policy *both = policy_of(text);
+    const subtoken_policy *both = brief_policy_of(text);
     assert_int_equal(subtoken_policy_find(both, ST_TEXT("GET"), st_text(target), 0, &decision),
                      SUBTOKEN_OK);
     CHECK(decision.needs_count == 1 && st_text_is(decision.needs[0], "other"), "%s", text);

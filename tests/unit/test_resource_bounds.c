@@ -1,30 +1,13 @@
 /* Characters at the borders of their classes, and resources and their documents at the ends of what
  * they may be. What good ones give is in test_resource.c.
  */
-#include "support.h"
+#include "policy_fixture.h"
 
 #include "core/mcp_message.h"
 #include "core/mcp_name.h"
 #include "core/resource.h"
 
 static const subtoken_text absent = {NULL, 0};
-
-static const subtoken_policy *policy_of(const char *string) {
-  static void *memory;
-  const subtoken_policy *policy = NULL;
-  subtoken_text text = st_text(string);
-  size_t size = subtoken_policy_size(text.len);
-  free(memory);
-  memory = malloc(size);
-  assert_non_null(memory);
-  assert_int_equal(subtoken_policy_read(memory, size, text, &policy, NULL), SUBTOKEN_OK);
-  return policy;
-}
-
-#define MCP_POLICY                                                             \
-  "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"user\"]," \
-  "\"mcp\":{\"tools/call search\":[\"docs\",\"more\"],\"ping\":[\"user\"]}},"  \
-  "{\"path\":\"/plain\",\"needs\":[\"user\"]},{\"path\":\"/none\"}]}"
 
 /* ---- characters ---- */
 
@@ -200,7 +183,7 @@ static void a_challenge_names_a_document_that_is_there(void **state) {
 static void a_document_is_found_by_its_target(void **state) {
   (void)state;
   char out[512];
-  const subtoken_policy *policy = policy_of(
+  const subtoken_policy *policy = brief_policy_of(
       "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"resource\":\"https://h/a\"},"
       "{\"path\":\"/b\",\"resource\":\"https://h/\"},{\"path\":\"/c\"}]}");
   static const struct {
@@ -236,7 +219,7 @@ static void a_document_is_found_by_its_target(void **state) {
     CHECK(st_resource_is_listed(policy, st_text(listed[i].url)) == listed[i].listed, "%s",
           listed[i].url);
   }
-  policy = policy_of(MCP_POLICY);
+  policy = brief_policy_of(MCP_POLICY);
   assert_int_equal(subtoken_policy_metadata(policy, target, issuer, out, sizeof out), 0);
 }
 

@@ -36,12 +36,6 @@ static void prepare_disabled(unsigned n) {
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(n), true, NULL, error));
 }
 
-static const char *name_of(unsigned n) {
-  static char name[32];
-  snprintf(name, sizeof name, "user%u", n);
-  return name;
-}
-
 static void prepare_user(unsigned n) {
   make_user(n, name_of(n), "a,b,keys");
   make_key(n + 1, name_of(n), "a,b");
@@ -96,23 +90,10 @@ static bool is_enabled(unsigned n) {
   return !is_disabled(n);
 }
 
-static st_store_status delete_key(unsigned n) {
-  st_derived derived = {.end = true};
-  st_audit_context context = *soon();
-  context.made = &derived;
-  return st_store_key_delete(store, &context, id_of(n), NULL, error);
-}
-
 static bool is_deleted(unsigned n) {
   bool gone = is_gone(n);
   assert_true(listed(n) == gone);
   return gone;
-}
-
-static st_store_status rotate(unsigned n) {
-  st_key key;
-  return st_store_key_rotate(store, soon(), NULL, id_of(n), digest_of(n + 3), NOW + 100, &key,
-                             error);
 }
 
 static bool is_rotated(unsigned n) {
@@ -149,10 +130,6 @@ static bool user_is_there(unsigned n) {
   return found_user(n).key.id[0] != '\0';
 }
 
-static st_store_status take_permissions(unsigned n) {
-  return st_store_user_set_permissions(store, soon(), name_of(n), "a", sub_of(n + 4), NULL, error);
-}
-
 /* With them go the keys that hold more, and the sessions. */
 static bool has_fewer(unsigned n) {
   bool fewer = strcmp(found_user(n).key.permissions, "a") == 0;
@@ -168,10 +145,6 @@ static bool user_is_disabled(unsigned n) {
   bool disabled = found_user(n).key.disabled;
   assert_true(listed(n) == disabled && listed(n + 1) == disabled);
   return disabled;
-}
-
-static st_store_status delete_user(unsigned n) {
-  return st_store_user_delete(store, soon(), name_of(n), NULL, error);
 }
 
 static bool user_is_deleted(unsigned n) {
@@ -203,14 +176,6 @@ static bool both_are_there(unsigned n) {
   bool there = user_is_there(n);
   assert_true(user_is_there(n + 1) == there);
   return there;
-}
-
-static st_store_status begin(unsigned n) {
-  st_key session = row_of(n + 3, "", "");
-  uint8_t seed[32] = {8};
-  session.expires_at = NOW + 1000;
-  return st_store_session_begin(store, soon(), grantor_of(n), 1, &session, digest_of(n + 3), seed,
-                                refresh_of(n + 3), error);
 }
 
 static bool has_session(unsigned n) {

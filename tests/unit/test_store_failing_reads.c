@@ -92,11 +92,6 @@ static st_store_status tokens(unsigned n) {
   return status;
 }
 
-static st_store_status issued(unsigned n) {
-  (void)n;
-  return st_store_issued_sequence(store, 1, error);
-}
-
 static st_store_status ready(unsigned n) {
   (void)n;
   return st_store_ready(store, error) ? ST_STORE_OK : ST_STORE_FAILED;

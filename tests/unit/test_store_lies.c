@@ -10,18 +10,10 @@
 #include "domain/store_search.h"
 #include "failing.h"
 #include "store/db.h"
+#include "store_failing.h"
 
-static const char tid[] = "a-tid-0123456789";
 static st_revocation_state before;
 static uint64_t ended = 7;
-
-/* What goes on failing is not waited for. */
-static const st_audit_context *soon(void) {
-  static st_audit_context context;
-  context = *CONTEXT;
-  context.until_us = st_clock_monotonic_us() + 300000;
-  return &context;
-}
 
 /* ---- questions ---- */
 
@@ -37,14 +29,9 @@ static st_store_status by_sub(unsigned n) {
 
 static st_store_status tokens(unsigned n) {
   (void)n;
-  subtoken_text tids[2] = {ST_TEXT("another-tid-0123"), {tid, ST_TID_LEN}};
+  subtoken_text tids[2] = {ST_TEXT("another-tid-0123"), {failing_tid, ST_TID_LEN}};
   bool revoked = false;
   return st_store_tokens_revoked(store, tids, 2, &revoked, error);
-}
-
-static st_store_status issued(unsigned n) {
-  (void)n;
-  return st_store_issued_sequence(store, 1, error);
 }
 
 static st_store_status state_of(unsigned n) {
@@ -127,46 +114,11 @@ static st_store_status disable(unsigned n) {
   return st_store_key_set_disabled(store, soon(), id_of(n), true, NULL, error);
 }
 
-static st_store_status delete_key(unsigned n) {
-  st_derived derived = {.end = true};
-  st_audit_context context = *soon();
-  context.made = &derived;
-  return st_store_key_delete(store, &context, id_of(n), NULL, error);
-}
-
-static st_store_status rotate(unsigned n) {
-  st_key key;
-  return st_store_key_rotate(store, soon(), NULL, id_of(n), digest_of(n + 3), NOW + 100, &key,
-                             error);
-}
-
-static st_store_status begin(unsigned n) {
-  st_key session = row_of(n + 3, "", "");
-  uint8_t seed[32] = {8};
-  session.expires_at = NOW + 1000;
-  return st_store_session_begin(store, soon(), grantor_of(n), 1, &session, digest_of(n + 3), seed,
-                                refresh_of(n + 3), error);
-}
-
 static st_store_status refresh(unsigned n) {
   st_key session;
   char successor[ST_REFRESH_LEN + 1];
   return st_store_session_refresh(store, soon(), st_text(refresh_of(n + 2)), NOW + 2000, 0,
                                   &session, successor, error);
-}
-
-static const char *name_of(unsigned n) {
-  static char name[32];
-  snprintf(name, sizeof name, "user %u", n);
-  return name;
-}
-
-static st_store_status take_permissions(unsigned n) {
-  return st_store_user_set_permissions(store, soon(), name_of(n), "a", sub_of(n + 4), NULL, error);
-}
-
-static st_store_status delete_user(unsigned n) {
-  return st_store_user_delete(store, soon(), name_of(n), NULL, error);
 }
 
 static st_store_status import(unsigned n) {
@@ -177,8 +129,9 @@ static st_store_status import(unsigned n) {
 }
 
 static st_store_status revoke_token(unsigned n) {
-  st_key_token token = {
-      .sub = st_text(sub_of(n)), .tid = {tid, ST_TID_LEN}, .exp = st_clock_now_us() / US + 1000};
+  st_key_token token = {.sub = st_text(sub_of(n)),
+                        .tid = {failing_tid, ST_TID_LEN},
+                        .exp = st_clock_now_us() / US + 1000};
   return st_store_token_revoke(store, soon(), &token, 100, NULL, error);
 }
 
