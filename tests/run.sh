@@ -1,13 +1,13 @@
 #!/bin/bash
-# run.sh all PROGRAM..., run.sh unit BUILD, run.sh quick BUILD, run.sh aarch64 - runs test programs and counts:
-# every one of all builds and of the build for users these unit tests, the unit tests of BUILD, these and the quickest end-to-end files, or those
-# that run on AArch64. Each prints TAP,
-# or cmocka's TAP; one that ends without a failure of its own but not with 0 counts as one failure.
-# JOBS of them (two more than there are processors: most of them wait) run at a time, of the heavy ones one.
-# What fails while all run is run once more at the end, by itself: what then passes is not counted as
-# a failure but named as unsteady, for somebody to look at; of more than three no second run is made.
-# The last lines name what failed. ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
-# the unit tests may make databases: make runs us with a cluster of our own (tests/e2e/postgres.py).
+# run.sh all PROGRAM..., run.sh unit BUILD, run.sh quick BUILD, run.sh aarch64 - runs test programs and
+# counts: every one of all builds, and these unit tests as users have them; the unit tests of BUILD; these
+# and the quickest end-to-end files; or those that run on AArch64. Each prints TAP, or cmocka's TAP; one
+# that ends without a failure of its own but not with 0 counts as one failure. JOBS of them (two more than
+# there are processors: most of them wait) run at a time, of the heavy ones one. What fails while all run
+# is run once more at the end, by itself: what then passes is not counted as a failure but named as
+# unsteady, for somebody to look at; of more than three no second run is made. The last lines name what
+# failed. ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at
+# which the unit tests may make databases: make runs us with a cluster of our own (tests/e2e/postgres.py).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -154,7 +154,7 @@ on_aarch64() { # NAME...
 	done
 }
 
-case ${1:-all} in
+case ${1:-} in
 aarch64) on_aarch64 $aarch64 $aarch64_long ;;
 unit) unit "$2" ;;
 quick)
@@ -192,7 +192,7 @@ all)
 	finish # it takes the workerd that these have fetched
 	end_to_end build verdicts ;;
 *)
-	echo "run.sh: unknown part $1" >&2
+	echo "run.sh: unknown part ${1:-}" >&2
 	exit 2 ;;
 esac
 finish
