@@ -148,10 +148,6 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
   write_header(writer, "X-Content-Type-Options", "nosniff");
   write_cors_headers(writer, request, reply);
   if (reply->challenge != NULL) write_header(writer, "WWW-Authenticate", reply->challenge);
-  /* A header of its own: clients that know only Basic do not look behind a comma. */
-  if (reply->basic_challenge) {
-    write_header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
-  }
   if (reply->allow != NULL) write_header(writer, "Allow", reply->allow);
   if (reply->retry_after > 0) write_number_header(writer, "Retry-After", reply->retry_after);
   if (reply->close) {
@@ -160,6 +156,11 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
     write_header(writer, "Connection", "keep-alive");
   }
   st_write(writer, reply->headers, reply->headers_len);
+  /* A header of its own, the last: clients that know only Basic do not look behind a comma, and
+   * those of MCP look at the first challenge alone, which may be among the headers. */
+  if (reply->basic_challenge) {
+    write_header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
+  }
   st_write_literal(writer, "\r\n");
   if (!reply->head && reply->payload.data == NULL) st_write(writer, reply->body, reply->body_len);
 }
