@@ -116,9 +116,6 @@ const st_problem *st_authenticate_found(st_context *c, st_identity *identity) {
   if (c->credential.text.len == 0) return st_authenticate_missing(c);
   authenticate_note_tag(c);
   st_auth_result result = authenticate_any(c, identity);
-  if ((c->credential.forms & ST_FORM_BASIC) != 0) { /* even when it could not be decoded */
-    subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
-  }
   const st_problem *problem = authenticate_problem(c, &result);
   if (problem != NULL) return problem;
   memcpy(c->reply->event.key_id, identity->key.id, sizeof identity->key.id);

@@ -10,12 +10,13 @@
 
 #define ST_ROUTE_MAX 800 /* longer than any path of our own: one ends with a username, escaped */
 
-/* The one credential that a request carries (credential.h). */
+/* The one credential that a request carries (credential.h). router.c wipes it. */
 typedef struct st_credential {
   subtoken_text text; /* of Basic: username:password; empty: there is none */
   unsigned forms;     /* ST_FORM_*: those in which it came */
   char basic[ST_NAME_MAX + ST_PASSWORD_MAX + 2];
   char query[SUBTOKEN_TARGET_MAX];
+  size_t query_len; /* of query: what was decoded into it */
 } st_credential;
 
 typedef struct st_context {

@@ -22,6 +22,7 @@ static const st_problem *create_subtoken_issue(st_context *c, const subtoken_iss
   st_write_literal(&writer, token);
   st_write_literal(&writer, "\"}");
   st_reply_end(c->reply, 200, &writer);
+  subtoken_wipe(token, sizeof token);
   c->reply->event.dropped = report.dropped;
   c->reply->event.clamped = report.clamped;
   return NULL;
@@ -39,8 +40,11 @@ const st_problem *st_create_subtoken_answer(st_context *c) {
         &c->problem, 415, "issue_denied",
         "Content-Type: must be application/json or application/x-www-form-urlencoded");
   }
-  if (!st_params_read(&params, c->query, kind, c->request->body)) {
-    return st_problem_make(&c->problem, 400, "issue_denied", params.error);
+  if (st_params_read(&params, c->query, kind, c->request->body)) {
+    problem = create_subtoken_issue(c, &params.request, &identity);
+  } else {
+    problem = st_problem_make(&c->problem, 400, "issue_denied", params.error);
   }
-  return create_subtoken_issue(c, &params.request, &identity);
+  st_params_wipe(&params);
+  return problem;
 }

@@ -72,11 +72,16 @@ static const st_problem *credential_take_query(st_context *c) {
   st_cutter cutter = {c->query, c->query.len == 0};
   st_writer out = st_writer_on(credential->query, sizeof credential->query);
   st_pair pair;
-  while (st_form_next_named(&cutter, "access_token", &out, &pair)) {
-    if (pair.bad_escape) return &unreadable;
-    if (!credential_take(credential, pair.value, ST_FORM_QUERY)) return &ambiguous;
+  const st_problem *problem = NULL;
+  while (problem == NULL && st_form_next_named(&cutter, "access_token", &out, &pair)) {
+    if (pair.bad_escape) {
+      problem = &unreadable;
+    } else if (!credential_take(credential, pair.value, ST_FORM_QUERY)) {
+      problem = &ambiguous;
+    }
   }
-  return NULL;
+  credential->query_len = out.len;
+  return problem;
 }
 
 /* Two Authorization headers are ambiguous even when they agree. */
@@ -98,10 +103,7 @@ static const st_problem *credential_take_any(st_context *c) {
 
 const st_problem *st_credential_find(st_context *c) {
   st_credential_clear(&c->credential);
-  const st_problem *problem = credential_take_any(c);
-  /* One of them may have been a password. */
-  if (problem != NULL) subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
-  return problem;
+  return credential_take_any(c);
 }
 
 const st_problem *st_credential_find_basic(st_context *c) {
@@ -113,10 +115,7 @@ const st_problem *st_credential_find_basic(st_context *c) {
     if (!st_text_is_nocase(header->name, "Authorization")) continue;
     one = credential_take_authorization(c, header->value, &count) && count <= 1;
   }
-  if (!one) {
-    subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
-    return &ambiguous;
-  }
+  if (!one) return &ambiguous;
   if (c->credential.forms != ST_FORM_BASIC) st_credential_clear(&c->credential);
   return NULL;
 }

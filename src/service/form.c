@@ -15,7 +15,10 @@ static bool form_decode(subtoken_text raw, char plus, st_writer *out, subtoken_t
     } else if (c == '%') {
       int high = raw.len - i >= 3 ? st_hex_value(raw.data[i + 1]) : -1;
       int low = raw.len - i >= 3 ? st_hex_value(raw.data[i + 2]) : -1;
-      if (high < 0 || low < 0) return false;
+      if (high < 0 || low < 0) {
+        subtoken_wipe(start, (size_t)(to - start)); /* the writer does not know of it */
+        return false;
+      }
       c = (char)(high << 4 | low);
       i += 2;
     }
@@ -66,9 +69,12 @@ static bool form_has_other_name(subtoken_text piece, subtoken_text name) {
 bool st_form_next_named(st_cutter *cutter, const char *name, st_writer *out, st_pair *pair) {
   subtoken_text piece, wanted = st_text(name);
   while (form_next_piece(cutter, &piece)) {
+    size_t before = out->len;
     if (form_has_other_name(piece, wanted)) continue;
     form_read_pair(piece, out, pair);
     if (st_text_equal(pair->name, wanted)) return true;
+    subtoken_wipe(out->out + before, out->len - before); /* it may be the credential */
+    out->len = before;
   }
   return false;
 }

@@ -31,7 +31,6 @@ const st_problem *st_oauth_answer(st_context *c, st_oauth_step *const *steps) {
   o.context = c;
   st_oauth_error error = st_oauth_take(&o, steps);
   st_credential_clear(&c->credential); /* it was a view of o, or of the next */
-  subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
   subtoken_wipe(&o, sizeof o);
   if (error.code == NULL) return error.problem;
   st_reply_oauth_problem(c->reply, error.code, error.problem);

@@ -37,6 +37,11 @@ bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, s
 bool st_params_read_all(st_params *params, subtoken_text query, st_body_kind kind,
                         subtoken_text body) __attribute__((warn_unused_result));
 
+/* After either: the query may have the credential in it. */
+static inline void st_params_wipe(st_params *params) {
+  subtoken_wipe(params->text, params->writer.len);
+}
+
 /* One item of the urls list as clients write it: spaces and UTF-8 are escaped. */
 bool st_params_add_url(st_params *params, subtoken_text item) __attribute__((warn_unused_result));
 

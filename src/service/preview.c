@@ -268,8 +268,11 @@ const st_problem *st_preview_answer(st_context *c) {
         &c->problem, 415, "bad_request",
         "Content-Type: must be application/json or application/x-www-form-urlencoded");
   }
-  if (!st_params_read_all(&params, c->query, kind, c->request->body)) {
-    return st_problem_make(&c->problem, 400, "bad_request", params.error);
+  if (st_params_read_all(&params, c->query, kind, c->request->body)) {
+    problem = preview_answer(c, &identity, &params);
+  } else {
+    problem = st_problem_make(&c->problem, 400, "bad_request", params.error);
   }
-  return preview_answer(c, &identity, &params);
+  st_params_wipe(&params);
+  return problem;
 }

@@ -87,6 +87,7 @@ static const st_problem *revocations_read_question(st_context *c, revocations_re
       problem = revocations_take_audience(c, &pair, wanted);
     }
   }
+  subtoken_wipe(decoded, out.len); /* the credential may be among them */
   return problem;
 }
 

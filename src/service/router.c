@@ -163,7 +163,14 @@ static void router_begin(st_context *c, const st_service *service, const st_requ
   c->query = (subtoken_text){NULL, 0};
   c->method = request->method;
   c->edge_audience = NULL;
+  c->credential.query_len = 0;
   st_credential_clear(&c->credential);
+}
+
+/* A password, or a key that was in the query, whether or not it was authenticated. */
+static void router_end(st_context *c) {
+  subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
+  subtoken_wipe(c->credential.query, c->credential.query_len);
 }
 
 void st_router_answer(const st_service *service, const st_request *request, st_reply *reply) {
@@ -173,4 +180,5 @@ void st_router_answer(const st_service *service, const st_request *request, st_r
   reply->head = st_text_is(request->method, "HEAD");
   const st_problem *problem = router_answer(&c);
   if (problem != NULL) st_reply_problem(reply, problem);
+  router_end(&c);
 }

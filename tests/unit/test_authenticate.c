@@ -279,35 +279,6 @@ static void the_longest_basic_is_read(void **state) {
   check_event("login_failed");
 }
 
-static bool is_in_context(const char *text) {
-  return memmem(context.credential.basic, sizeof context.credential.basic, text, strlen(text)) !=
-         NULL;
-}
-
-/* Whatever came of it, the password is not left in memory. */
-static void a_basic_password_is_wiped(void **state) {
-  (void)state;
-  static const char good[] = "Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==";
-  st_identity identity;
-  assert_true(done(st_credential_find(begin("", "Authorization", good))));
-  assert_true(context.credential.forms == ST_FORM_BASIC && is_in_context(PASSWORD));
-  assert_true(done(st_authenticate_found(&context, &identity)));
-  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
-  fixture.status_forced = true;
-  fixture.status = ST_PASSWORD_WRONG;
-  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws.",
-                                  st_basic_locks_get()));
-  assert_false(done(st_authenticate(begin("", "Authorization", good), &identity)));
-  assert_int_equal(reply.status, 401);
-  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
-  assert_false(done(st_authenticate(begin("access_token=x", "Authorization", good), &identity)));
-  check_ambiguous();
-  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
-  assert_false(done(st_authenticate(begin("access_token=%", "Authorization", good), &identity)));
-  assert_int_equal(reply.status, 400);
-  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
-}
-
 /* The two have texts of their own. */
 static void busy_and_failed_are_two_things(void **state) {
   (void)state;
@@ -637,7 +608,6 @@ int main(void) {
       cmocka_unit_test_setup(clocks_that_differ_are_noted, fixture_set_up),
       cmocka_unit_test_setup(malformed_basic_is_unauthorized, fixture_set_up),
       cmocka_unit_test_setup(the_longest_basic_is_read, fixture_set_up),
-      cmocka_unit_test_setup(a_basic_password_is_wiped, fixture_set_up),
       cmocka_unit_test_setup(busy_and_failed_are_two_things, fixture_set_up),
       cmocka_unit_test_setup(a_registered_string_is_a_credential, fixture_set_up),
       cmocka_unit_test_setup(the_use_of_a_key_is_noted, fixture_set_up),
