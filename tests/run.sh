@@ -184,7 +184,7 @@ all)
 	program "secrets, under valgrind" valgrind -q --error-limit=no build/constant_time/constant_time/secrets
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what all need.
-	for t in tests/oracles/{jose,oauth,oauth_clients}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
+	for t in tests/oracles/{jose,oauth,oauth_clients,gw2}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
 	# The npm package: the library, and the middleware with the real frameworks, in workerd and in Chromium.
 	for t in middleware library failures revocations readme types; do program "wasm $t" node "tests/wasm/$t.mjs" build/subtoken; done
 	# The page in Chromium.
