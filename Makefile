@@ -331,6 +331,7 @@ FAILING_TESTS := $(shell grep -l '"failing\.h"' $(UNIT_SRC))
 FAILING_CALLS = malloc calloc realloc aligned_alloc strdup strndup realpath asprintf \
 	stat lstat fstat statvfs faccessat eventfd poll read write fsync rename link open pthread_create \
 	fchmod fchown mkdir mkostemp dup fdopendir opendir renameat2 flock \
+	socket bind listen connect accept4 setsockopt getsockname chmod recv send dlopen dlsym \
 	$(addprefix sqlite3_,open_v2 prepare_v2 prepare_v3 exec step bind_int64 bind_text bind_blob \
 	bind_text64 bind_blob64 busy_timeout busy_handler file_control backup_init backup_step \
 	create_function_v2 db_config close column_text column_blob column_bytes column_int64 column_type \

@@ -9,6 +9,7 @@
 #define ST_TESTS_FAILING_H
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -37,6 +39,8 @@ enum {
   FAIL_LIBPQ = 64,
   FAIL_ALL = 127,
   FAIL_SIGNALS = 128, /* a call is interrupted, or does a part */
+  FAIL_SOCKETS = 512,
+  FAIL_LIBRARY = 1024, /* one that is loaded, and what a test puts in place of its functions */
   FAIL_LIES = 256, /* a database answers something else than it holds, and complains of nothing */
 };
 
@@ -58,6 +62,7 @@ FAILING_STATE struct failing_state failing;
 FAILING_STATE _Thread_local bool failing_here;
 FAILING_STATE _Thread_local const void *failing_of; /* whose last call failed: a connection */
 FAILING_STATE _Thread_local const void *failing_pg; /* whose failed: libpq goes on telling it */
+FAILING_STATE void (*failing_noted)(void);          /* called at each call that could fail */
 FAILING_STATE int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
 FAILING_STATE _Thread_local int failing_with;       /* what that one did */
 
@@ -87,6 +92,7 @@ static inline bool failing_end(void) {
 static inline bool failing_now(unsigned what) {
   if ((atomic_load(&failing.kinds) & what) == 0) return false;
   if (!failing_here && !atomic_load(&failing.everywhere)) return false;
+  if (failing_noted != NULL) failing_noted();
   long left = atomic_fetch_sub(&failing.left, 1);
   if (left > 1 || left <= -atomic_load(&failing.burst)) return false;
   atomic_fetch_add(&failing.failed, 1);
@@ -159,8 +165,15 @@ FAILING(FAIL_FILES, EIO, int, statvfs, (const char *name, struct statvfs *to), (
 FAILING(FAIL_FILES, EACCES, int, faccessat, (int fd, const char *name, int mode, int flags),
         (fd, name, mode, flags), -1)
 FAILING(FAIL_FILES, EMFILE, int, eventfd, (unsigned value, int flags), (value, flags), -1)
-FAILING(FAIL_FILES, ENOMEM, int, poll, (struct pollfd * of, nfds_t count, int ms), (of, count, ms),
-        -1)
+/* A test may stand in for it: `failing_poll`, in whose hands time passes as it wants. */
+typedef int failing_wait(struct pollfd *of, nfds_t count, int ms);
+FAILING_STATE failing_wait *_Atomic failing_poll;
+failing_wait __real_poll, __wrap_poll;
+int __wrap_poll(struct pollfd *of, nfds_t count, int ms) {
+  failing_wait *instead = failing_poll;
+  if (failing_errno(FAIL_FILES, ENOMEM)) return -1;
+  return (instead != NULL ? instead : __real_poll)(of, count, ms);
+}
 FAILING(FAIL_FILES, EPERM, int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
 FAILING(FAIL_FILES, EPERM, int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), -1)
 FAILING(FAIL_FILES, ENOSPC, int, mkdir, (const char *name, mode_t mode), (name, mode), -1)
@@ -195,6 +208,43 @@ int __wrap_flock(int fd, int how) {
 FAILING(FAIL_FILES, EIO, int, fsync, (int fd), (fd), -1)
 FAILING(FAIL_FILES, EIO, int, rename, (const char *from, const char *to), (from, to), -1)
 FAILING(FAIL_FILES, EIO, int, link, (const char *from, const char *to), (from, to), -1)
+
+/* ---- sockets ---- */
+
+FAILING(FAIL_SOCKETS, EMFILE, int, socket, (int family, int type, int protocol),
+        (family, type, protocol), -1)
+FAILING(FAIL_SOCKETS, EACCES, int, bind, (int fd, const struct sockaddr *to, socklen_t len),
+        (fd, to, len), -1)
+FAILING(FAIL_SOCKETS, EADDRINUSE, int, listen, (int fd, int most), (fd, most), -1)
+FAILING(FAIL_SOCKETS, EAGAIN, int, connect, (int fd, const struct sockaddr *to, socklen_t len),
+        (fd, to, len), -1)
+FAILING(FAIL_SOCKETS, EMFILE, int, accept4,
+        (int fd, struct sockaddr *from, socklen_t *len, int flags), (fd, from, len, flags), -1)
+FAILING(FAIL_SOCKETS, ENOMEM, int, setsockopt,
+        (int fd, int level, int option, const void *value, socklen_t len),
+        (fd, level, option, value, len), -1)
+FAILING(FAIL_SOCKETS, ENOBUFS, int, getsockname, (int fd, struct sockaddr *of, socklen_t *len),
+        (fd, of, len), -1)
+FAILING(FAIL_SOCKETS, EPERM, int, chmod, (const char *name, mode_t mode), (name, mode), -1)
+FAILING(FAIL_SOCKETS, ECONNRESET, ssize_t, recv, (int fd, void *to, size_t size, int flags),
+        (fd, to, size, flags), -1)
+FAILING(FAIL_SOCKETS, ECONNRESET, ssize_t, send, (int fd, const void *from, size_t size, int flags),
+        (fd, from, size, flags), -1)
+
+/* ---- a library that is loaded ---- */
+
+FAILING(FAIL_LIBRARY, ENOMEM, void *, dlopen, (const char *name, int flags), (name, flags), NULL)
+
+/* `failing_symbol` may put another function in place of one that was found. */
+typedef void *failing_find(const char *name, void *found);
+FAILING_STATE failing_find *failing_symbol;
+void *__real_dlsym(void *library, const char *name);
+void *__wrap_dlsym(void *library, const char *name);
+void *__wrap_dlsym(void *library, const char *name) {
+  if (failing_now(FAIL_LIBRARY)) return NULL;
+  void *found = __real_dlsym(library, name);
+  return failing_symbol != NULL && found != NULL ? failing_symbol(name, found) : found;
+}
 
 typedef void *failing_thread(void *);
 FAILING(FAIL_THREADS, EAGAIN, int, pthread_create,

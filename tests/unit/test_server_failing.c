@@ -5,10 +5,15 @@
 #include "failing.h"
 #include "feed_fixture.h"
 
+#include <sys/un.h>
+
+#include "operations/keyring_file.h"
 #include "server/feed_edges.h"
 #include "server/held_requests.h"
+#include "server/http.h"
 #include "server/listener.h"
 #include "server/metrics_listener.h"
+#include "server/runtime_config.h"
 #include "server/threads.h"
 #include "server/token_cache.h"
 
@@ -131,6 +136,28 @@ static void a_start_without_memory_or_threads_says_so(void **state) {
                });
 }
 
+/* The names in the test's directory: of sockets, for there is nothing else of those that begin so.
+ */
+static size_t count_names(const char *beginning) {
+  size_t count = 0;
+  DIR *directory = __real_opendir(home);
+  assert_non_null(directory);
+  for (struct dirent *each; (each = readdir(directory)) != NULL;) {
+    count += strncmp(each->d_name, beginning, strlen(beginning)) == 0;
+  }
+  closedir(directory);
+  return count;
+}
+
+/* As a server that died leaves it. */
+static void leave_socket(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int fd = __real_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  assert_int_equal(__real_bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+  close(fd);
+}
+
 static void addresses_are_listened_on_or_not(void **state) {
   (void)state;
   static st_settings settings;
@@ -139,17 +166,26 @@ static void addresses_are_listened_on_or_not(void **state) {
   snprintf(text, sizeof text, "unix:%s/in", home);
   assert_true(st_listen_read(st_text(text), unix_path));
   assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), address));
-  settings.listen_count = 2;
+  assert_true(st_listen_read(ST_TEXT("[::1]:0"), &settings.listen[2]));
+  settings.listen_count = 3;
+  if (!st_listener_open(&settings, error)) settings.listen_count = 2; /* without IPv6 */
+  st_listener_close();
   bool begun = false;
-  FAILING_EACH(FAIL_MEMORY | FAIL_FILES, 1, begun = st_listener_open(&settings, error), {
-    CHECK(begun || (failed && error[0] != '\0'), "call %ld", nth);
-    if (begun) {
-      assert_int_equal(st_listener_count(), 2);
-      st_listener_name(1, name);
-      assert_true(st_listener_port(1) > 0 && strstr(name, "127.0.0.1:") != NULL);
-      st_listener_close();
-    }
-  });
+  leave_socket(text + strlen("unix:"));
+  FAILING_EACH(
+      FAIL_MEMORY | FAIL_FILES | FAIL_SOCKETS, 1, begun = st_listener_open(&settings, error), {
+        CHECK(begun || (failed && strstr(error, "cannot listen on ") != NULL), "call %ld", nth);
+        CHECK(count_names("in") <= 1, "call %ld: a socket is left", nth);
+        if (begun) {
+          assert_int_equal(st_listener_count(), settings.listen_count);
+          st_listener_name(1, name);
+          assert_true(st_listener_port(1) > 0 && strstr(name, "127.0.0.1:") != NULL);
+          st_listener_close();
+          assert_int_equal(count_names("in"), 0);
+          leave_socket(text + strlen("unix:"));
+        }
+      });
+  assert_int_equal(unlink(text + strlen("unix:")), 0);
   /* Somebody else listens there. */
   assert_true(st_listener_open(&settings, error));
   snprintf(text, sizeof text, "127.0.0.1:%d", st_listener_port(1));
@@ -161,6 +197,31 @@ static void addresses_are_listened_on_or_not(void **state) {
   st_listener_close();
 }
 
+/* civetweb too: what it asks for is made to fail like our own. */
+static void a_server_begins_or_says_why(void **state) {
+  (void)state;
+  static st_settings settings;
+  char secrets[300];
+  bool begun = false;
+  st_config_default(&settings);
+  settings.threads = 3;
+  assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), &settings.listen[0]));
+  snprintf(secrets, sizeof secrets, "%s/secrets", home);
+  assert_true(st_keyring_file_make(secrets, error));
+  assert_true(st_runtime_config_start(secrets, &settings, error));
+  FAILING_EACH(
+      FAIL_MEMORY | FAIL_FILES | FAIL_SOCKETS | FAIL_THREADS, 1,
+      {
+        error[0] = '\0';
+        begun = st_http_start(&settings, store, error);
+      },
+      {
+        CHECK(begun || (failed && error[0] != '\0'), "call %ld", nth);
+        if (begun) st_http_stop();
+      });
+  st_runtime_config_stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(an_answer_is_whole_or_refused, setup, teardown),
@@ -169,6 +230,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(it_begins_whole_or_not_at_all, setup, teardown),
       cmocka_unit_test_setup_teardown(a_start_without_memory_or_threads_says_so, setup, teardown),
       cmocka_unit_test_setup_teardown(addresses_are_listened_on_or_not, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_server_begins_or_says_why, setup, teardown),
   };
   return cmocka_run_group_tests_name("server failing", tests, NULL, NULL);
 }
