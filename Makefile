@@ -510,7 +510,10 @@ $(MUTATION)/runtime.o: tests/mutation/runtime.c
 
 MUTATION_WRAP = _cmocka_run_group_tests mkdtemp mkstemp \
 	$(if $(filter $(FAILING_TESTS),$(MUTATION_TESTS)),$(FAILING_CALLS))
-$(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIBS)
+# Mutants and tests of the library get nothing else.
+MUTATION_REST = $(filter-out $(MUTATED:%.c=$(B)/%.o), $(if $(filter-out $(LIB_SRC),$(MUTATED))$(filter-out \
+	$(LIB_TESTS),$(MUTATION_TESTS:tests/unit/%.c=$(B)/tests/%)),$(ALL_OBJ),$(LIB_OBJ)))
+$(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(MUTATION_REST) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
 	@(echo 'struct program { const char *name; int (*main)(int, char **); };'; \
 		printf 'int st_main_of_%s(int, char **);\n' $(MUTATION_TESTS:tests/unit/%.c=%); \
@@ -519,7 +522,7 @@ $(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(ALL_OBJ) $(TP_LIB
 		echo '{0}};') >$@.c
 	@$(CC) $(CFLAGS) -w -c -o $@.o $@.c
 	@$(CC) $(LDFLAGS) $(MUTATION_WRAP:%=-Wl,--wrap=%) -o $@ $@.o \
-		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(filter-out $(MUTATED:%.c=$(B)/%.o),$(ALL_OBJ)) $(TP_LIBS) -lcmocka $(LDLIBS)
+		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(MUTATION_REST) $(TP_LIBS) -lcmocka $(LDLIBS)
 	@rm -f $@.c $@.o
 
 -include $(wildcard $(MUTATION)/src/*/*.d $(MUTATION)/tests/*.d)

@@ -137,7 +137,7 @@ void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, siz
   if (len == 0) return;
   *to++ = alphabet[in[0] >> 2];
   *to++ = alphabet[(in[0] & 3) << 4 | (len == 2 ? in[1] >> 4 : 0)];
-  if (len == 2) *to++ = alphabet[(in[1] & 15) << 2];
+  if (len == 2) *to = alphabet[(in[1] & 15) << 2];
 }
 
 /* The character of the low six bits: a step up or down at the end of each range. */

@@ -41,6 +41,8 @@ class Expressions:
         self.other_than_first = set()  # where what is returned cannot be the first
         self.last_break = set()
         self.fixed = self.fixed_results()
+        self.constants = {c.spelling: c.enum_value for e in self.unit.cursor.get_children() if e.kind == K.ENUM_DECL
+                          for c in e.get_children() if c.kind == K.ENUM_CONSTANT_DECL}
 
     def here(self, node):
         return node.location.file is not None and node.location.file.name == self.path
@@ -105,7 +107,7 @@ class Expressions:
                 yield from self.returns(child)
 
     def fixed_results(self):
-        """{function: "true" or "false"}: those that always return the same, as what notes a failure does."""
+        """{function: "true" or "false", or a constant}: those that always return the same, as what notes a failure does."""
         fixed, before = {}, None
         functions = [n for n in self.unit.cursor.get_children()
                      if n.kind == K.FUNCTION_DECL and n.is_definition() and self.here(n)]
@@ -114,7 +116,7 @@ class Expressions:
             for function in functions:
                 results = {fixed.get(r.spelling, "?") if r.kind == K.CALL_EXPR else self.text(r)
                            for r in self.returns(function)}
-                if len(results) == 1 and results <= {"true", "false"}:
+                if len(results) == 1 and re.fullmatch(r"true|false|[A-Z][A-Z0-9_]+", min(results)):
                     fixed[function.spelling] = results.pop()
         return fixed
 
@@ -263,7 +265,7 @@ class Expressions:
         if node.kind == K.INTEGER_LITERAL:
             return text
         if node.kind == K.CALL_EXPR and node.spelling in self.fixed:
-            allow = allow.replace(self.fixed[node.spelling][0].upper(), "")
+            allow = allow.replace({"true": "T", "false": "F"}.get(self.fixed[node.spelling], "-"), "")
         return self.leaf(node, f"!!({self.expr(node)})", allow)
 
     def choices(self, node, allow):

@@ -187,6 +187,11 @@ class Mutator(Expressions):
             return node.referenced.enum_value
         return None
 
+    def fixed_value(self, node):
+        """What a call returns that always returns the same constant, or None."""
+        name = self.fixed.get(node.spelling) if node.kind == K.CALL_EXPR else None
+        return self.constants.get(name)
+
     def returned(self, node):
         text = self.text(node)
         if self.result == T.BOOL:
@@ -207,9 +212,12 @@ class Mutator(Expressions):
             arms = [self.constant(self.unwrap(c)) for c in list(node.get_children())[1:]]
             if None not in arms and first in arms:
                 return self.expr(node)  # its condition, true or false, is the same
-        none = self.add(node, f"return {text}", f"return {first}")
-        choices = f"ST_MUTANT({none}, v_ != {first}) ? {first} : "
-        if self.range(node)[0] not in self.other_than_first:
+        fixed = self.fixed_value(node)
+        choices = ""
+        if fixed != first:
+            none = self.add(node, f"return {text}", f"return {first}")
+            choices = f"ST_MUTANT({none}, v_ != {first}) ? {first} : "
+        if self.range(node)[0] not in self.other_than_first and fixed in (None, first):
             one = self.add(node, f"return {text}", f"return {second} instead of {first}")
             choices += f"ST_MUTANT({one}, v_ == {first}) ? {second} : "
         return f"({{ __auto_type v_ = ({self.expr(node)})+0; {choices}v_; }})"

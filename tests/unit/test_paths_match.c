@@ -96,6 +96,8 @@ static void entries_match_segment_by_segment(void **state) {
     assert_int_equal(st_paths_read_target(target, &path), 0);
     CHECK(st_paths_match_entry(&entry, st_text(rows[i].method), &path) == rows[i].match,
           "%s %s under %s", rows[i].method, rows[i].target, rows[i].entry);
+    CHECK(st_paths_match_text(text, st_text(rows[i].method), &path) == rows[i].match,
+          "%s %s under the text %s", rows[i].method, rows[i].target, rows[i].entry);
     release(text);
     release(target);
   }
@@ -135,6 +137,8 @@ static void an_entry_covers_what_it_matches(void **state) {
       {"/a", "GET:/a", true},
       {"GET:/a", "/a", false},
       {"GET:/a", "GET:/a", true},
+      {"G:/a", "/a", false},
+      {"G:/a", "G:/a", true},
       {"GET:/a", "POST:/a", false},
       {"GET:/a", "HEAD:/a", false},
       {"HEAD:/a", "GET:/a", false},

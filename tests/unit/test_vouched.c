@@ -73,6 +73,9 @@ static void records_that_are_refused(void **state) {
   };
   st_vouched record = {SEQUENCE, 86400}, read;
   uint8_t bytes[ST_VOUCHED_LEN + 1] = {0}, bad[ST_VOUCHED_LEN];
+  subtoken_ring none = ring;
+  none.count = 0;
+  assert_int_equal(st_vouched_write(&none, &record, bytes), SUBTOKEN_FEED_NO_SECRET);
   assert_int_equal(st_vouched_write(&ring, &record, bytes), SUBTOKEN_FEED_OK);
   assert_int_equal(st_vouched_read(&ring, bytes, ST_VOUCHED_LEN, &read), SUBTOKEN_FEED_OK);
   assert_true(read.sequence == SEQUENCE && read.life == 86400);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "subtoken/edge.h"
 #include "subtoken/mac.h"
 
 #define STACK ((size_t)512 * 1024)
@@ -273,6 +274,57 @@ static void a_key_is_wiped(void **state) {
   assert_false(is_left(digest, sizeof digest) || is_left(words, sizeof words));
 }
 
+/* ---- a key in a query ---- */
+
+static char target[256];
+static subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+static subtoken_edge edge = SUBTOKEN_EDGE_DEFAULT;
+static subtoken_edge_request request = SUBTOKEN_EDGE_REQUEST_DEFAULT;
+static subtoken_edge_reply edge_reply = SUBTOKEN_EDGE_REPLY_DEFAULT;
+static subtoken_edge_step step;
+
+static void decide(void) {
+  step = subtoken_edge_decide(&edge, &request, &claims, &edge_reply);
+}
+
+static void ask(void) {
+  static char memory[SUBTOKEN_EDGE_QUESTION_MEMORY];
+  static subtoken_edge_header headers[SUBTOKEN_EDGE_QUESTION_HEADERS];
+  good = subtoken_edge_question(&edge, &request, ST_TEXT("1"), memory, sizeof memory, headers) > 0;
+}
+
+static void look_at_answer(void) {
+  static subtoken_edge_answer answer = SUBTOKEN_EDGE_ANSWER_DEFAULT;
+  answer.status = 200;
+  answer.nonce = ST_TEXT("1");
+  answer.sub = ST_TEXT("sub");
+  good = subtoken_edge_answer_usable(&edge, &request, ST_TEXT("1"), &answer);
+}
+
+/* It is decoded on the stack: each of its characters comes escaped. */
+static void a_key_in_a_query_is_wiped(void **state) {
+  (void)state;
+  int len = snprintf(target, sizeof target, "/?access_token=");
+  for (size_t i = 0; string_key[i] != '\0'; i++) {
+    len += snprintf(target + len, sizeof target - (size_t)len, "%%%02X", (unsigned)string_key[i]);
+  }
+  verifier.ring = &plain;
+  edge.verifier = &verifier;
+  edge.may_ask = true;
+  request.now = NOW;
+  request.method = ST_TEXT("GET");
+  request.target = (subtoken_text){target, (size_t)len};
+  run(decide);
+  assert_int_equal(step, SUBTOKEN_EDGE_ASK);
+  assert_false(is_left(string_key, sizeof string_key - 1));
+  run(ask);
+  assert_true(good);
+  assert_false(is_left(string_key, sizeof string_key - 1));
+  run(look_at_answer);
+  assert_true(good);
+  assert_false(is_left(string_key, sizeof string_key - 1));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_left_is_found),
@@ -281,6 +333,7 @@ int main(void) {
       cmocka_unit_test(a_secret_derived_for_a_token_is_wiped),
       cmocka_unit_test(a_right_mac_is_wiped),
       cmocka_unit_test(a_key_is_wiped),
+      cmocka_unit_test(a_key_in_a_query_is_wiped),
   };
   return cmocka_run_group_tests_name("wiped", tests, set_up, tear_down);
 }
