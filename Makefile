@@ -328,14 +328,14 @@ $(B)/tests/test_apache: | deps-apache
 
 # In these a test can make fail what our own code asks of others: the linker hands it these calls.
 FAILING_TESTS := $(shell grep -l '"failing\.h"' $(UNIT_SRC))
-FAILING_CALLS = malloc calloc realloc aligned_alloc strdup strndup realpath asprintf \
+FAILING_CALLS = malloc calloc realloc reallocarray aligned_alloc strdup strndup realpath asprintf \
 	stat lstat fstat statvfs faccessat eventfd poll read write fsync rename link open pthread_create \
 	fchmod fchown mkdir mkostemp dup fdopendir opendir renameat2 flock \
 	socket bind listen connect accept4 setsockopt getsockname chmod recv send dlopen dlsym \
 	$(addprefix sqlite3_,open_v2 prepare_v2 prepare_v3 exec step bind_int64 bind_text bind_blob \
 	bind_text64 bind_blob64 busy_timeout busy_handler file_control backup_init backup_step \
 	create_function_v2 db_config close column_text column_blob column_bytes column_int64 column_type \
-	changes errcode errmsg) \
+	changes errcode errmsg threadsafe) \
 	$(addprefix PQ,sendQuery sendPrepare sendQueryPrepared pipelineSync flush consumeInput \
 	setnonblocking enterPipelineMode exitPipelineMode connectPoll parameterStatus \
 	connectStartParams conninfoParse getResult errorMessage resultErrorMessage getisnull getlength \

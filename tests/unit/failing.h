@@ -141,6 +141,8 @@ static inline bool failing_connection(unsigned what, const void *of) {
 FAILING(FAIL_MEMORY, ENOMEM, void *, malloc, (size_t n), (n), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, void *, calloc, (size_t n, size_t of), (n, of), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, void *, realloc, (void *old, size_t n), (old, n), NULL)
+FAILING(FAIL_MEMORY, ENOMEM, void *, reallocarray, (void *old, size_t n, size_t of), (old, n, of),
+        NULL)
 FAILING(FAIL_MEMORY, ENOMEM, void *, aligned_alloc, (size_t at, size_t n), (at, n), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, strdup, (const char *text), (text), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, strndup, (const char *text, size_t n), (text, n), NULL)
@@ -476,6 +478,7 @@ FAILING_LIE(int, sqlite3_column_type, (sqlite3_stmt * s, int at), (s, at),
 FAILING_LIE(sqlite3_int64, sqlite3_column_int64, (sqlite3_stmt * s, int at), (s, at),
             failing_fill == 0 ? 0 : -1)
 FAILING_LIE(int, sqlite3_changes, (sqlite3 * db), (db), real == 0)
+FAILING_LIE(int, sqlite3_threadsafe, (void), (), 0)
 
 char *__real_PQgetvalue(const PGresult *of, int row, int at);
 char *__wrap_PQgetvalue(const PGresult *of, int row, int at);

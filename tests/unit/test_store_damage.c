@@ -126,6 +126,22 @@ static void a_damaged_key_grants_nothing(void **state) {
   }
 }
 
+/* Its kind says who has it: one that there is not is nobody's. */
+static void a_key_of_no_kind_grants_nothing(void **state) {
+  (void)state;
+  static const char *const kinds[] = {"-1", "4", "99"};
+  take_bounds_off();
+  make_key(1, "ann", "a");
+  for (size_t i = 0; i < 3; i++) {
+    st_key key;
+    damage("keys", "kind", kinds[i], "true");
+    assert_int_equal(st_store_by_digest(store, digest_of(1), &key, error), ST_STORE_FAILED);
+    assert_damaged("kind", kinds[i]);
+    assert_int_equal(row_by_sub(1, &key), ST_STORE_FAILED);
+    assert_damaged("kind", kinds[i]);
+  }
+}
+
 static void a_damaged_digest_is_no_answer(void **state) {
   (void)state;
   st_key key;
@@ -240,9 +256,10 @@ static void without_a_sequence_there_is_no_data(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_damaged_key_grants_nothing), TEST(a_damaged_digest_is_no_answer),
-      TEST(a_damaged_user_is_none),       TEST(a_damaged_session_is_not_refreshed),
-      TEST(a_damaged_line_is_not_shown),  TEST(without_a_sequence_there_is_no_data),
+      TEST(a_damaged_key_grants_nothing),        TEST(a_key_of_no_kind_grants_nothing),
+      TEST(a_damaged_digest_is_no_answer),       TEST(a_damaged_user_is_none),
+      TEST(a_damaged_session_is_not_refreshed),  TEST(a_damaged_line_is_not_shown),
+      TEST(without_a_sequence_there_is_no_data),
   };
   return RUN_ON_EVERY_STORE(tests);
 }

@@ -70,8 +70,11 @@ static st_store_status revoke_tid(unsigned n, unsigned row) {
 
 static bool revoked_in(st_store *of, unsigned n) {
   bool revoked = !!n;
+  bool first = !revoked;
   subtoken_text tids[] = {ST_TEXT("short"), tid_text(9999), tid_text(n)};
   assert_ok(st_store_tokens_revoked(of, tids, 3, &revoked, error));
+  assert_ok(st_store_tokens_revoked(of, (subtoken_text[]){tids[2], tids[1]}, 2, &first, error));
+  assert_int_equal(first, revoked); /* one of them is enough, in any place */
   return revoked;
 }
 

@@ -184,7 +184,7 @@ static bool state_make_room(state_items *all, size_t more) {
   if (all->count + more > UINT32_MAX) return false;
   if (all->items != NULL && all->count + more <= all->room) return true;
   size_t room = all->count + more + all->room / 2 + 1;
-  void *grown = room > SIZE_MAX / all->size ? NULL : realloc(all->items, room * all->size);
+  void *grown = reallocarray(all->items, room, all->size);
   if (grown == NULL) return false;
   all->items = grown;
   all->room = room;

@@ -350,15 +350,21 @@ static st_store_status schema_update(st_postgres_connection *c, bool create, int
   return schema_bring_up(c, until_us, error);
 }
 
+/* Texts of several statements, or a pipeline again; nothing is under way, so libpq refuses neither
+ * but by a fault of its own.
+ */
+static st_store_status schema_switch(st_postgres_connection *c, int (*to)(PGconn *), char *error) {
+  if (to(c->pg) == 1) return ST_STORE_OK;
+  st_postgres_note_failure(c, "", PQerrorMessage(c->pg));
+  return st_postgres_fail(c, "open", error);
+}
+
 /* On any failure the connection is closed, and with it what was begun and the lock. */
 st_store_status st_postgres_update_schema(st_postgres_connection *c, bool create, int64_t until_us,
                                           char *error) {
-  if (PQexitPipelineMode(c->pg) != 1) return st_postgres_fail(c, "open", error);
-  st_store_status status = schema_update(c, create, until_us, error);
-  if (status == ST_STORE_OK && PQenterPipelineMode(c->pg) != 1) {
-    st_postgres_note_failure(c, "", PQerrorMessage(c->pg));
-    status = st_postgres_fail(c, "open", error);
-  }
+  st_store_status status = schema_switch(c, PQexitPipelineMode, error);
+  if (status == ST_STORE_OK) status = schema_update(c, create, until_us, error);
+  if (status == ST_STORE_OK) status = schema_switch(c, PQenterPipelineMode, error);
   if (status != ST_STORE_OK) st_postgres_disconnect(c);
   return status;
 }

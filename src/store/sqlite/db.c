@@ -10,12 +10,12 @@
 
 /* ---- any statement ---- */
 
-/* Step a statement that gives no rows. */
+/* Step a statement that gives no rows: one that did would be a failure. */
 int st_sqlite_run(sqlite3_stmt *statement) {
   int code = sqlite3_step(statement);
   (void)sqlite3_reset(statement); /* tells the same once more */
   (void)sqlite3_clear_bindings(statement);
-  return code == SQLITE_DONE ? SQLITE_OK : code == SQLITE_ROW ? SQLITE_MISUSE : code;
+  return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 void st_sqlite_finish(sqlite3_stmt *statement) {
@@ -56,16 +56,12 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value) {
 /* The caller's values outlive the statement, so SQLite need not copy them. */
 static bool bind_value(sqlite3_stmt *statement, int at, const st_value *v) {
   int code = SQLITE_OK; /* what is unbound is NULL */
-  switch (v->type) {
-    case ST_VALUE_TEXT:
-      code = sqlite3_bind_text64(statement, at, v->data, v->len, SQLITE_STATIC, SQLITE_UTF8);
-      break;
-    case ST_VALUE_BYTES:
-      code = sqlite3_bind_blob64(statement, at, v->data, v->len, SQLITE_STATIC);
-      break;
-    case ST_VALUE_NUMBER: code = sqlite3_bind_int64(statement, at, v->number); break;
-    case ST_VALUE_NULL:
-    case ST_VALUE_END: break;
+  if (v->type == ST_VALUE_TEXT) {
+    code = sqlite3_bind_text64(statement, at, v->data, v->len, SQLITE_STATIC, SQLITE_UTF8);
+  } else if (v->type == ST_VALUE_BYTES) {
+    code = sqlite3_bind_blob64(statement, at, v->data, v->len, SQLITE_STATIC);
+  } else if (v->type == ST_VALUE_NUMBER) {
+    code = sqlite3_bind_int64(statement, at, v->number);
   }
   return code == SQLITE_OK;
 }

@@ -141,11 +141,13 @@ static bool is_same_content(st_sqlite *store, sqlite3 *db) {
 
 /* What is wrong, or NULL. errno: 0, or why it cannot be told. */
 static const char *fault_of(st_sqlite *store, sqlite3 *db, st_sqlite_file_state *state) {
-  int moved = 1;
+  int moved = 0;
   *state = ST_SQLITE_REPLACED;
-  if (!is_same_file(&store->files[0]) ||
-      sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
-    return errno != 0 ? "cannot be looked at" : "was replaced while it was in use: restart";
+  bool same = is_same_file(&store->files[0]);
+  int code = sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (!same || code != SQLITE_OK || moved != 0) {
+    bool told = errno == 0 && code == SQLITE_OK;
+    return told ? "was replaced while it was in use: restart" : "cannot be looked at";
   }
   *state = ST_SQLITE_OVERWRITTEN;
   if (!is_same_content(store, db)) {

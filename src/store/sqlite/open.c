@@ -67,11 +67,14 @@ static st_store_status find_file(const char *path, bool create, char **found, ch
 /* The file that SQLite has open is the one at the path that was checked. */
 static st_store_status check_same(const st_sqlite *store, sqlite3 *db, char *error) {
   const char *path = store->base.name;
-  int moved = 1;
+  int moved = 0;
   if (sqlite3_db_readonly(db, "main") != 0) {
     return st_db_fail(error, "cannot write %s: it is read-only", st_error_path(path));
   }
-  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK) {
+    return st_sqlite_fail_db(error, path, db, "open");
+  }
+  if (moved != 0) {
     return st_db_fail(error, "%s was replaced while it was being opened", st_error_path(path));
   }
   int64_t size = 0;

@@ -90,7 +90,7 @@ typedef struct rows {
 static void *next_item(rows *all) {
   if (all->count == all->room) {
     size_t room = all->room * 2 + 1024;
-    void *grown = room > SIZE_MAX / all->size ? NULL : realloc(all->items, room * all->size);
+    void *grown = reallocarray(all->items, room, all->size);
     if (grown == NULL) return NULL;
     all->items = grown;
     all->room = room;

@@ -16,11 +16,11 @@
 #define INDEX_BLOCK 32768
 #define COPY (ST_SQLITE_WAL_WORDS / 2)
 
+/* A file that was read in WAL mode is open, and has the methods for it. */
 const uint64_t *st_sqlite_wal_index_find(sqlite3 *db) {
   sqlite3_file *file = NULL;
   void volatile *block = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
-      file == NULL || file->pMethods == NULL || file->pMethods->iVersion < 2 ||
       file->pMethods->xShmMap(file, 0, INDEX_BLOCK, 0, &block) != SQLITE_OK) {
     return NULL;
   }
