@@ -211,6 +211,8 @@ FAILING(FAIL_FILES, EIO, int, fsync, (int fd), (fd), -1)
 FAILING(FAIL_FILES, EIO, int, rename, (const char *from, const char *to), (from, to), -1)
 FAILING(FAIL_FILES, EIO, int, link, (const char *from, const char *to), (from, to), -1)
 
+static char failing_fill; /* what lies are made of; interrupted sockets: 0 nothing, else a half */
+
 /* ---- sockets ---- */
 
 FAILING(FAIL_SOCKETS, EMFILE, int, socket, (int family, int type, int protocol),
@@ -220,7 +222,8 @@ FAILING(FAIL_SOCKETS, EACCES, int, bind, (int fd, const struct sockaddr *to, soc
 FAILING(FAIL_SOCKETS, EADDRINUSE, int, listen, (int fd, int most), (fd, most), -1)
 FAILING(FAIL_SOCKETS, EAGAIN, int, connect, (int fd, const struct sockaddr *to, socklen_t len),
         (fd, to, len), -1)
-FAILING(FAIL_SOCKETS, EMFILE, int, accept4,
+FAILING_STATE int failing_accept = EMFILE; /* what that one says */
+FAILING(FAIL_SOCKETS, failing_accept, int, accept4,
         (int fd, struct sockaddr *from, socklen_t *len, int flags), (fd, from, len, flags), -1)
 FAILING(FAIL_SOCKETS, ENOMEM, int, setsockopt,
         (int fd, int level, int option, const void *value, socklen_t len),
@@ -228,10 +231,17 @@ FAILING(FAIL_SOCKETS, ENOMEM, int, setsockopt,
 FAILING(FAIL_SOCKETS, ENOBUFS, int, getsockname, (int fd, struct sockaddr *of, socklen_t *len),
         (fd, of, len), -1)
 FAILING(FAIL_SOCKETS, EPERM, int, chmod, (const char *name, mode_t mode), (name, mode), -1)
-FAILING(FAIL_SOCKETS, ECONNRESET, ssize_t, recv, (int fd, void *to, size_t size, int flags),
-        (fd, to, size, flags), -1)
-FAILING(FAIL_SOCKETS, ECONNRESET, ssize_t, send, (int fd, const void *from, size_t size, int flags),
-        (fd, from, size, flags), -1)
+/* What is interrupted may have done a part of it. */
+#define FAILING_SOCKET(name, buffer)                                                   \
+  ssize_t __real_##name(int fd, buffer data, size_t n, int flags);                     \
+  ssize_t __wrap_##name(int fd, buffer data, size_t n, int flags);                     \
+  ssize_t __wrap_##name(int fd, buffer data, size_t n, int flags) {                    \
+    if (failing_errno(FAIL_SOCKETS, ECONNRESET)) return -1;                            \
+    if (!failing_errno(FAIL_SIGNALS, EINTR)) return __real_##name(fd, data, n, flags); \
+    return n > 1 && failing_fill != 0 ? __real_##name(fd, data, n / 2, flags) : -1;    \
+  }
+FAILING_SOCKET(recv, void *)
+FAILING_SOCKET(send, const void *)
 
 /* ---- a library that is loaded ---- */
 
@@ -459,7 +469,6 @@ char *__wrap_PQresultErrorMessage(const PGresult *result) {
 /* ---- what is not so ---- */
 
 /* Nothing that a reader could read too far by: fewer bytes, fewer rows, other bytes of as many. */
-static char failing_fill; /* of which these are */
 
 #define FAILING_LIE(type, name, parameters, arguments, lie) \
   type __real_##name parameters;                            \
