@@ -353,7 +353,7 @@ check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
 e2e-verdicts: wasm
-e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify build/faults/shim.so | deps-test
+e2e-%: all nginx-module haproxy-module apache-module $(B)/bench/verify build/faults/shim.so $(B)/faults/ngx_http_subtoken_module.so | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 unit: $(UNIT_BIN) | deps-postgres
@@ -366,7 +366,7 @@ quick: all $(UNIT_BIN) | deps-quick
 # what is wiped. The rest of the program is asked as users have it by the end-to-end files.
 OPTIMISED := $(LIB_TESTS) $(addprefix $(B)/tests/test_,key_cache policy revocations revocations_feed token_cache vectors wiped)
 
-test-programs: all $(if $(SAN),$(UNIT_BIN),$(OPTIMISED)) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so
+test-programs: all $(if $(SAN),$(UNIT_BIN),$(OPTIMISED)) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so $(B)/faults/ngx_http_subtoken_module.so
 
 test: deps-test deps-chromium deps-aarch64
 	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
@@ -380,11 +380,20 @@ test: deps-test deps-chromium deps-aarch64
 # ---- faults ------------------------------------------------------------------
 
 # What tests preload to make calls fail (tests/faults); one for every build of the program.
-build/faults/shim.so: $(wildcard tests/faults/*.c tests/faults/*.h tests/faults/*.def)
+build/faults/shim.so: $(filter-out %/nginx_calls.c,$(wildcard tests/faults/*.c tests/faults/*.h tests/faults/*.def))
 	@mkdir -p $(@D)
 	@printf '  LD      %s\n' $@
 	@$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -o $@.new $(filter %.c,$^)
 	@mv $@.new $@
+
+# The module for nginx with what it asks of nginx as calls that the shim can make fail.
+NGINX_FAULTS = $(B)/faults/$(notdir $(NGINX_MODULE))
+NGINX_CALLS = $(addprefix ngx_,palloc pnalloc pcalloc) $(shell sed -En 's/^CALL.[^,]*, (ngx_[a-z_]*),.*/\1/p' tests/faults/nginx_calls.c)
+$(NGINX_FAULTS): tests/faults/nginx_calls.c fuzz/nginx_pool.c $(NGINX_OBJ) $(B)/libsubtoken.a
+	@mkdir -p $(@D)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(CPPFLAGS) $(NGINX_INCLUDES) $(CFLAGS) -shared -o $@ $(filter %.c,$^) $(NGINX_CALLS:%=-Wl,--wrap=%) \
+		$(NGINX_OBJ) -Wl,--exclude-libs,ALL $(B)/libsubtoken.a
 
 # ---- coverage ----------------------------------------------------------------
 
@@ -402,13 +411,13 @@ E2E_STORES ?= sqlite
 LIST ?=
 MORE ?=
 .PHONY: coverage coverage-report coverage-programs
-coverage-programs: $(UNIT_BIN) $(if $(E2E),all nginx-module haproxy-module apache-module $(B)/bench/verify)
+coverage-programs: $(UNIT_BIN) $(if $(E2E),all nginx-module haproxy-module apache-module $(B)/bench/verify $(B)/faults/ngx_http_subtoken_module.so)
 coverage: deps-cmocka deps-postgres $(if $(E2E),deps-test)
 	@$(MAKE) --no-print-directory $(COVERAGE) coverage-programs
 	@/usr/bin/python3 tests/coverage.py clear build/coverage $(if $(MORE),--more)
 	@$(WITH_POSTGRES) bash tests/run.sh unit build/coverage
 	@for store in $(if $(E2E),$(E2E_STORES)); do for name in $(E2E); do SUBTOKEN_TEST_STORE=$${store#sqlite} \
-		/usr/bin/python3 tests/e2e/test_$$name.py build/coverage/subtoken || exit 1; done; done
+		SUBTOKEN_FAULTS_COUNTING=1 /usr/bin/python3 tests/e2e/test_$$name.py build/coverage/subtoken || exit 1; done; done
 	@$(MAKE) --no-print-directory coverage-report
 
 coverage-report:

@@ -1,6 +1,8 @@
 /* What the module takes from nginx's pools, each piece as a block of its own and of its exact size,
  * so that the address sanitizer sees a byte too many; a pool gives out pieces of one large block.
- * It is linked into the module that fuzz_nginx.c loads, in the place of nginx's functions.
+ * It is linked into the module that fuzz_nginx.c loads, in the place of nginx's functions, and into
+ * that of tests/e2e/test_faults_nginx.py, where each piece may fail; that is logged as nginx logs
+ * it.
  */
 #include <ngx_config.h>
 #include <ngx_core.h>
@@ -16,6 +18,7 @@ void *__wrap_ngx_palloc(ngx_pool_t *pool, size_t size) {
   if (cleanup == NULL) return NULL;
   cleanup->data = malloc(size > 0 ? size : 1);
   cleanup->handler = free;
+  if (cleanup->data == NULL) ngx_log_error(NGX_LOG_EMERG, pool->log, ENOMEM, "malloc() failed");
   return cleanup->data;
 }
 

@@ -24,7 +24,7 @@ class Nginx(Program):
     """nginx in front of an upstream; server and http are pieces of configuration, in which %(name)s
     stands for dir, data, secrets, feed, upstream, www."""
 
-    def __init__(self, server="", http="", main="", answer=None, workers=1, feed=True, data=None):
+    def __init__(self, server="", http="", main="", answer=None, workers=1, feed=True, data=None, module=MODULE):
         self.dir = shared_dir()
         self.data = data or data_dir()
         self.key = make_key(self.data, "account,inventories,characters,history_api,database_api")
@@ -38,7 +38,7 @@ class Nginx(Program):
         self.upstream = Upstream(os.path.join(self.dir, "up"), answer)
         self.socket = os.path.join(self.dir, "in")
         self.conf = os.path.join(self.dir, "nginx.conf")
-        self.pieces = {"server": server, "http": http, "main": main, "workers": workers}
+        self.pieces = {"server": server, "http": http, "main": main, "workers": workers, "module": module}
         self.configure()
 
     def configure(self, **changed):
@@ -63,7 +63,7 @@ class Nginx(Program):
         for name in ("http", "server", "main"):
             text = text.replace("%%(%s)s" % name, self.pieces[name])
         for name in re.findall(r"%\(\w+\)[sd]", text):
-            value = dict(names, module=MODULE, workers=self.pieces["workers"],
+            value = dict(names, module=self.pieces["module"], workers=self.pieces["workers"],
                          user="user www-data;" if ROOT else "")[name[2:-2]]
             text = text.replace(name, str(value))
         with open(self.conf, "w") as f:

@@ -12,6 +12,7 @@ from faults import FOREVER, Faults
 EVERY = os.environ.get("SUBTOKEN_EVERY")
 STRIDE = 1 if EVERY else 2  # of the calls in a start and a reload
 OWN_OBJECT = "ngx_http_subtoken_module.so"
+FAILING = os.path.join(os.path.dirname(MODULE), "faults", OWN_OBJECT)  # what it asks of nginx may fail, too (nginx_calls.c)
 ROUTES = {"default": "token", "routes": [
     {"path": "/open", "public": True}, {"path": "/account", "needs": ["account"]}, {"path": "/never", "needs": ["never"]},
     {"path": "/guest", "needs": ["guest"]}, {"path": "/rpc", "methods": ["POST"], "json_rpc": True},
@@ -61,9 +62,9 @@ def sub_of_key(credential):
 class Site:
     """nginx with one worker and the shim."""
 
-    def __init__(self):
+    def __init__(self, module=MODULE):
         self.faults, self.endpoint = Faults(program="nginx"), Endpoint()
-        self.n = n = Nginx(SITE, answer=self.endpoint)
+        self.n = n = Nginx(SITE, answer=self.endpoint, module=module)
         policy(n, ROUTES)
         command, env = n.command()
         n.command = lambda: (command, self.faults.env(env))
@@ -191,7 +192,7 @@ def fail_each(site, ask_of, kinds, times=1, **options):
 
 @test
 def each_allocation_of_a_request_may_fail():
-    with Site() as site:
+    with Site(FAILING) as site:
         for each in ASKS:
             given, _, answer, before = played(site, each, False)
             check(site, each, given, answer, site.n.upstream.seen[before:], False)
@@ -200,7 +201,7 @@ def each_allocation_of_a_request_may_fail():
 
 @test
 def from_each_allocation_on_there_may_be_none():
-    with Site() as site:
+    with Site(FAILING) as site:
         for each in ASKS:
             assert fail_each(site, each, "memory", times=FOREVER) > 0, each.name
 
@@ -208,7 +209,7 @@ def from_each_allocation_on_there_may_be_none():
 @test
 def randomness_may_fail():
     """A question has a nonce that cannot be guessed, or is not asked: 503."""
-    with Site() as site:
+    with Site(FAILING) as site:
         for each in ASKS:
             asked = site.endpoint.asked
             count = fail_each(site, each, "random")
@@ -343,6 +344,21 @@ def answered(n, target, token):
         return n.status(target, token=token)
     except (AssertionError, OSError, ValueError):
         return None
+
+
+@test
+def a_configuration_is_read_or_the_error_says_why_not():
+    site = Site(FAILING)
+    command, env = site.n.command()
+    codes = set()
+
+    def attempt(number):
+        p = subprocess.run(command + ["-t"], env=env, capture_output=True, text=True, timeout=60)
+        codes.add(p.returncode)
+        assert (p.returncode, "[emerg]" in p.stderr) == ((1, True) if site.faults.failed() else (0, False)), (
+            number, p.returncode, p.stderr[-500:], site.faults.explain(NGINX))
+    assert sum(1 for _ in site.faults.each("memory", attempt, object=OWN_OBJECT)) > 20 and codes == {0, 1}
+    site.n.stop_upstream()
 
 
 @test

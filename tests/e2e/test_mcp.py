@@ -139,6 +139,7 @@ def the_body_decides_and_the_headers_agree_with_it():
                               (["application/json; CHARSET=latin1"], 415), (["application/json; charset=utf-8x"], 415),
                               (["application/json; charset=utf-8; charset=utf-7"], 415), (["application/json; charset*=utf-8''utf-7"], 415),
                               (["application/json; charset"], 415), (["application/json; charset ="], 415), (['a/b; charset="utf-8'], 415),
+                              (["a/b; charset="], 415), (["a/b; charset=utf"], 415), (['a/b; charset="utf-8x'], 415), (["a/b; charset=utf-8\t; c=d"], 200),
                               (["application/json", "application/json"], 415)):
             got = n.ask("/echo", *["Content-Type: " + t for t in types], token=token, method="POST", body=json.dumps(SEARCH).encode())
             assert got.status == status, (types, got.status, got.body)

@@ -40,6 +40,7 @@ def a_credential_is_read_from_each_place():
         t, other = n.token(), n.token("--permissions", "account")
         for headers, target in ((["Authorization: Bearer " + t], "/a"), (["authorization: bEARER   " + t], "/a"),
                                 (["X-API-Key: " + t], "/a"), (["x-api-key:  " + t + "  "], "/a"),
+                                (["Authorization:\t Bearer " + t + " \t"], "/a"), (["X-API-Key: \t" + t + "\t "], "/a"),
                                 ([], "/a?access_token=" + t), ([], "/a?x&access%5ftoken=" + t.replace(".", "%2e")),
                                 (["X-API-Key: " + t, "Authorization: Bearer " + t], "/a?access_token=" + t),
                                 (["X-API-Key: ", "Authorization: Bearer " + t], "/a?access_token=&access_token")):

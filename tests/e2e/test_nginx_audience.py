@@ -142,9 +142,13 @@ def settings_that_are_none():
     for line, says in (('subtoken_audience "a b";', "must be 1 to 32 letters"), ("subtoken_audience %s;" % ("x" * 33), "must be 1 to 32"),
                        ("subtoken_issuer http://keys.example;", "begins with https://"), ("subtoken_issuer https://;", "begins with"),
                        ("subtoken_issuer https://keys.example/?a;", "no query"), ("subtoken_audience a; subtoken_audience b;", "duplicate"),
+                       *(("subtoken_issuer '%s';" % url, "begins with https://") for url in (
+                           "https://a b", "https://a\x7f", 'https://a"', "https://a\\\\b", "https://a#b", "https://" + "a" * 512, "https:/abcdef")),
+                       ("subtoken_issuer '';", "must not be empty"), ("subtoken_issuer off; subtoken_issuer off;", "is duplicate"),
                        ("subtoken_read_body maybe;", 'it must be "on" or "off"')):
         code, text = Nginx(ON + line).check()
         assert code == 1 and says in text, (line, text)
+    assert Nginx(ON + "subtoken_issuer off;").check()[0] == 0
     assert Nginx(ON + 'subtoken_audience off; subtoken_issuer https://keys.example/a; subtoken_read_body off;').check()[0] == 0
 
 

@@ -84,6 +84,11 @@ def bad_configurations_and_files_are_named_by_nginx_t():
     os.symlink(n.secrets, link)
     n.configure(http="server { listen unix:%(dir)s/in2; subtoken_secrets " + link + "; }")
     says("is open to others: chmod 600")
+    if ROOT:
+        os.chown(n.secrets, 65534, 65534), os.chmod(n.secrets, 0o600)
+        says("belongs to user 65534, and this runs as user 0")
+        os.chmod(n.secrets, 0o640)
+        assert n.check()[0] == 0, "its group may read it"
     share(n.secrets)
     assert n.check()[0] == 0, n.check()
     os.unlink(link)
@@ -109,13 +114,25 @@ def bad_configurations_and_files_are_named_by_nginx_t():
     code, out = n.check()
     assert code == 0 and "[warn]" in out and "feed_stale" in out, out
     n.feed.beat()
+    with open(os.path.join(n.dir, "long"), "w") as f:
+        f.truncate((1 << 24) + 1)
+    share(f.name)
     for server, text in (
             ("subtoken maybe;", 'invalid value "maybe"'), ("subtoken on; subtoken_stale perhaps;", "invalid value"),
             ("subtoken on; subtoken_require a,b;", '"a,b" is no permission'),
             ("subtoken on; subtoken_require a; subtoken_require b;", "is duplicate"),
             ("subtoken_fallback authorize;", "must be off, or start with a slash"),
             ("subtoken_leeway soon;", "invalid value"), ("subtoken_policy %(dir)s/none;", "No such file"),
-            ("subtoken_revocations " + "x" * 1100 + ";", "too long")):
+            ("subtoken_revocations " + "x" * 1100 + ";", "too long"), ("subtoken_revocations '';", "must not be empty"),
+            ("subtoken_revocations off; subtoken_revocations off;", "is duplicate"),
+            *(("subtoken_revocations r max=%s;" % size, "has a max= that is no size, such as 512m or 1g") for size in ("0", "1x", "-1")),
+            *(("subtoken_revocations r %s;" % word, "takes FILE and max=SIZE") for word in ("max=", "512m", "Max=1m")),
+            ("subtoken_secrets %(secrets)s; subtoken_secrets %(secrets)s;", "is duplicate"),
+            ("subtoken_policy off; subtoken_policy off;", "is duplicate"), ("subtoken_fallback off; subtoken_fallback /a;", "is duplicate"),
+            ("subtoken_fallback '';", "must not be empty"), ("subtoken_leeway 61m;", "is longer than an hour"),
+            ("subtoken_require" + " a" * 65 + ";", "names too many permissions (maximum 64)"),
+            ("subtoken_policy %(secrets)s;", "line 1 column 1"), ("subtoken_policy %(dir)s/long;", "is longer than"),
+            ("subtoken_secrets %(dir)s/long;", "is longer than")):
         n.configure(server=server)
         says(text)
     path = policy(n, '{"default":"deny",\n "routes":[{"path":"/a","neds":[]}]}')

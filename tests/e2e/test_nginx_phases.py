@@ -111,6 +111,62 @@ def the_decision_of_one_location_serves_no_other():
         assert [n.status("/" + p, token=admin) for p in ("a", "b", "c", "d", "e")] == [200, 403, 401, 200, 200]
 
 
+# Two locations that differ in one setting: that of each; what is asked; the answer in each.
+TWO = [
+    ("", "subtoken_credentials x-api-key;", {"token": "plain"}, 200, 401),
+    ("", "subtoken_secrets %(dir)s/other; subtoken_revocations off;", {"token": "plain"}, 200, 401),
+    ("", "subtoken_policy %(dir)s/deny;", {"token": "plain"}, 200, 403),
+    ("subtoken_policy %(dir)s/open;", "", {}, 200, 401),
+    ("subtoken_revocations off;", "", {"token": "revoked"}, 200, 401),
+    ("", "subtoken_require admin;", {"token": "plain"}, 200, 403),
+    ("subtoken_require account;", "subtoken_require admin;", {"token": "plain"}, 200, 403),
+    ("", "subtoken_fallback /ask;", {"headers": ["Authorization: Bearer KEY"]}, 401, 200),
+    ("subtoken_audience one;", "subtoken_audience two;", {"token": "one"}, 200, 401),
+    ("subtoken_leeway 30m;", "", {"token": "expired"}, 200, 401),
+    ("", "subtoken_max_life 1;", {"token": "plain"}, 200, 401),
+    ("subtoken_merge_slashes on;", "", {"token": "plain", "more": "/x//y"}, 200, 400),
+    ("", "subtoken_read_body off;", {"token": "plain"}, 200, 200),
+    ("subtoken_policy %(dir)s/named;", "subtoken_policy %(dir)s/named; subtoken_issuer https://keys.example;", {}, 401, 401)]
+TWO_OLD = [("subtoken_stale allow;", "", {"token": "plain"}, 200, 503), ("subtoken_max_age 2h;", "", {"token": "plain"}, 200, 503)]
+
+
+def ask_two(n, i, one, two, asked, first, second):
+    """In the first, in the second, and in the second after a variable was read in the first."""
+    now, plain = int(time.time()), payload(n.token())
+    tokens = {"plain": plain, "revoked": dict(plain, sub="r" * 43), "one": dict(plain, aud="one"),
+              "expired": dict(plain, sub="e" * 43, iat=now - 1200, exp=now - 600)}
+    token = jwt(n.signer, tokens[asked["token"]]) if "token" in asked else None
+    got = [n.ask("/%d/%s%s" % (i, at, asked.get("more", "")), *asked.get("headers", ()), token=token)
+           for at in ("first", "second", "both")]
+    assert [each.status for each in got] == [first, second, second], (one, two, [each.status for each in got])
+    named = ["resource_metadata" in (each.header("WWW-Authenticate") or "") for each in got]
+    assert named == [False, "issuer" in two, "issuer" in two], (one, two, named)
+
+
+@test
+def each_setting_makes_a_decision_of_its_own():
+    """What a variable evaluated in one location does not hold in another that differs from it in one setting."""
+    for cases, age in ((TWO, 0), (TWO_OLD, 1000)):
+        server = "subtoken on; " + ASK
+        for i, (one, two, *_) in enumerate(cases):
+            server += """location /%d/first { %s proxy_pass http://api; }
+              location /%d/both { %s set $who $subtoken_sub; rewrite ^/%d/both(.*)$ /%d/second$1 last; }
+              location /%d/second { %s proxy_pass http://api; }""" % (i, one, i, one, i, i, i, two)
+        end = Endpoint()
+        end.say["Bearer KEY"] = (200, KEY)
+        n = Nginx(server, answer=end)
+        for name, rules in (("deny", {"default": "deny"}), ("open", {"default": "public"}),
+                            ("named", {"default": "token", "routes": [{"path": "/*", "resource": "https://api.example"}]})):
+            policy(n, rules, name)
+        with open(os.path.join(n.dir, "other"), "wb") as f:
+            f.write(b":" + base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=") + b"\n")
+        share(f.name)
+        n.feed.publish(["nobody", "r" * 43], at=time.time() - age)
+        with n:
+            for i, case in enumerate(cases):
+                ask_two(n, i, *case)
+
+
 @test
 def a_request_that_limit_req_delays_is_checked_again():
     """E1: what was revoked while it waited is refused."""
@@ -664,6 +720,7 @@ def credentials_are_read_in_the_named_forms_alone():
         assert n.status("/need?a=1&access%5Ftoken=x") == 401
         assert end.asked[-1][1]["x-original-uri"] == "/need?a=1" and "authorization" not in end.asked[-1][1]
         assert n.status("/basic", token=t) == 401 and result(n) == "auth_missing"
+        assert n.status("/need", basic) == 401 and result(n) == "auth_missing"
     for bad, text in (("subtoken_credentials cookie;", '"cookie" is none of bearer, x-api-key, query, basic'),
                       ("subtoken_credentials;", "invalid number"), ("subtoken_credentials basic; subtoken_credentials query;", "is duplicate"),
                       ("subtoken_identity maybe;", 'invalid value "maybe"'), ("subtoken_merge_slashes 1;", "invalid value")):

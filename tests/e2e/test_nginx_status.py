@@ -34,8 +34,9 @@ def each_format_is_to_be_had():
              ("text/*", False), ("application/*", True), (OPENMETRICS + "; version=\"1.0.0\" ; q=0.5, text/plain;q=0.4", True),
              (OPENMETRICS + ";q=0.4, text/plain;q=0.5", False), (OPENMETRICS + ";q=0.5, text/plain;q=0.5", True), ("text/plain;version=0.0.4", False),
              ("text/plain;version=3, " + OPENMETRICS + ";q=0.1", True), (OPENMETRICS + ";q=0, */*;q=0.1", False), ("text/plain;q=0, */*", True),
-             ("TEXT/PLAIN", False), (",;=,;;,text/plain", False), ("text/plain;q=0.001, text/*;q=0", False)]
-    cases += [(plain + OPENMETRICS + rest, False) for rest in (";version=2.0.0", ";q=0", ";q=2", ";q=", ";q=0.5555", ";q=.5", ";q=1.001", ";q=0,6", ";q=-1", "2", "; q = 1")]
+             ("TEXT/PLAIN", False), (",;=,;;,text/plain", False), ("text/plain;q=0.001, text/*;q=0", False),
+             ("text/plain;q=0.9, text/plain;q=0.1, " + OPENMETRICS + ";q=0.5", False), ("\ttext/plain\t;\tq=0.5\t,\t" + OPENMETRICS + ";q=0.4", False)]
+    cases += [(plain + OPENMETRICS + rest, False) for rest in (";version=2.0.0", ";q=0", ";q=2", ";q=", ";q=0.5555", ";q=.5", ";q=1.001", ";q=0,6", ";q=-1", "2", "; q = 1", ";q=05", ";q=0.5x", ";q=0./5", ";version=\"1.0.0")]
     cases += [(plain + OPENMETRICS + rest, True) for rest in (";version=0.0.1", ";Q=1.000", ";q=0.501", ";q=1.", ";escaping=allow-utf-8")]
     with Nginx(ON + STATUS) as n:
         n.ask("/a", token=n.token())
