@@ -3,6 +3,7 @@
  */
 #include "service/authorize_call.h"
 
+#include "base/impossible.h"
 #include "core/claims.h"
 #include "service/reply.h"
 
@@ -22,10 +23,11 @@ static bool authorize_call_has_header(const st_request *request, const char *nam
  */
 static bool authorize_call_is_utf8(const st_request *request) {
   static const char *const good[] = {"charset=utf-8", "charset=\"utf-8\""};
-  size_t types = 0;
+  bool seen = false;
   for (size_t i = 0; i < request->header_count; i++) {
     if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
-    if (types++ > 0) return false;
+    if (seen) return false;
+    seen = true;
     subtoken_text rest = request->headers[i].value;
     for (; rest.len >= 7; rest.data++, rest.len--) {
       if (!st_text_is_nocase((subtoken_text){rest.data, 7}, "charset")) continue;
@@ -89,7 +91,6 @@ static subtoken_result authorize_call_check_mcp(const st_context *c, const subto
   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
   subtoken_mcp_call came = SUBTOKEN_MCP_CALL_DEFAULT;
   request.method = c->method;
-  memset(&values, 0, sizeof values);
   authorize_call_read_headers(c->request, &values, &came);
   came.has_body = c->request->body.len > 0;
   if (authorize_call_has_body(c->request, call->sent)) came.body = c->request->body;
@@ -129,7 +130,8 @@ static const st_problem *authorize_call_problem_mcp(st_context *c, const st_auth
   bool mismatch = call->result == SUBTOKEN_MCP_MISMATCH;
   bool denied = call->result == SUBTOKEN_PERM || call->result == SUBTOKEN_URL;
   const char *event = denied || mismatch ? subtoken_result_name(call->result) : "bad_request";
-  if (subtoken_mcp_reply(call->result, &call->mcp, text, sizeof text) == 0) text[0] = '\0';
+  size_t len = subtoken_mcp_reply(call->result, &call->mcp, text, sizeof text);
+  if (st_impossible(len == 0, "there is room for every reply")) text[0] = '\0';
   return st_problem_json(&c->problem, denied ? 403 : 400, event, text,
                          denied ? ST_CHALLENGE_INSUFFICIENT_SCOPE : ST_CHALLENGE_NONE);
 }
@@ -146,8 +148,9 @@ const st_problem *st_authorize_call_problem(st_context *c, const st_authorize_ca
 static const st_problem *authorize_call_tell(st_context *c, const st_problem *problem,
                                              const char *challenge, size_t len) {
   st_problem *changed = st_problem_copy(&c->problem, problem);
-  if (len == 0 ||
-      !st_reply_header_text(c->reply, "WWW-Authenticate", (subtoken_text){challenge, len})) {
+  if (st_impossible(len == 0 || !st_reply_header_text(c->reply, "WWW-Authenticate",
+                                                      (subtoken_text){challenge, len}),
+                    "it fits behind what is told of nobody, and of the user `*`")) {
     return changed;
   }
   changed->challenge = ST_CHALLENGE_NONE;
@@ -157,7 +160,7 @@ static const st_problem *authorize_call_tell(st_context *c, const st_problem *pr
 const st_problem *st_authorize_call_challenge(st_context *c, const st_authorize_call *call,
                                               const st_problem *problem) {
   char challenge[SUBTOKEN_CHALLENGE_MAX];
-  size_t len = 0;
+  size_t len;
   if (problem == NULL) return NULL;
   if (problem->status == 403 && call->decision.mcp && call->result == SUBTOKEN_PERM) {
     len = subtoken_mcp_challenge(call->result, &call->mcp, challenge, sizeof challenge);

@@ -26,18 +26,18 @@ static size_t basic_slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
   return at;
 }
 
-/* *left: microseconds for which it is still good; 0 when there is none. */
-static void basic_cache_get(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN],
-                            int64_t now_us, char sub[ST_SUB_LEN + 1], int64_t *left) {
+/* The microseconds for which it is still good; 0 or less: there is none. */
+static int64_t basic_cache_get(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN],
+                               int64_t now_us, char sub[ST_SUB_LEN]) {
   size_t at = basic_slot_of(tag);
-  *left = 0;
+  int64_t left = 0;
   pthread_mutex_lock(&basic->lock);
-  if (basic->slots[at].until_us > now_us &&
-      st_equal_secret(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN)) {
-    *left = basic->slots[at].until_us - now_us;
-    memcpy(sub, basic->slots[at].sub, ST_SUB_LEN + 1);
+  if (st_equal_secret(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN)) {
+    left = basic->slots[at].until_us - now_us;
+    memcpy(sub, basic->slots[at].sub, ST_SUB_LEN);
   }
   pthread_mutex_unlock(&basic->lock);
+  return left;
 }
 
 static void basic_cache_put(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN],
@@ -45,7 +45,7 @@ static void basic_cache_put(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC
   size_t at = basic_slot_of(tag);
   pthread_mutex_lock(&basic->lock);
   memcpy(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN);
-  memcpy(basic->slots[at].sub, sub, ST_SUB_LEN + 1);
+  memcpy(basic->slots[at].sub, sub, ST_SUB_LEN);
   basic->slots[at].until_us = now_us + ST_BASIC_KEPT_US;
   pthread_mutex_unlock(&basic->lock);
 }
@@ -97,8 +97,8 @@ static st_auth_result basic_grant(const basic_attempt *a, const char *sub) {
 
 /* Rejected, too, when it is not in the cache. */
 static st_auth_result basic_check_cache(const basic_attempt *a, int64_t *left) {
-  char sub[ST_SUB_LEN + 1];
-  basic_cache_get(a->service->basic, a->tag, a->request->now_us, sub, left);
+  char sub[ST_SUB_LEN];
+  *left = basic_cache_get(a->service->basic, a->tag, a->request->now_us, sub);
   return *left > 0 ? basic_grant(a, sub) : basic_rejected();
 }
 
@@ -108,8 +108,9 @@ static st_store_status basic_find_user(const basic_attempt *a, st_user *user) {
   const st_users *users = a->service->users;
   if (!st_names_username_valid(a->username)) return ST_STORE_NOT_FOUND;
   st_store_status found = users->find(users->context, a->username, user);
-  bool expired = found == ST_STORE_OK && user->key.expires_at <= a->request->now;
-  return found == ST_STORE_OK && (user->key.disabled || expired) ? ST_STORE_NOT_FOUND : found;
+  if (found != ST_STORE_OK) return found;
+  bool ended = user->key.disabled || user->key.expires_at <= a->request->now;
+  return ended ? ST_STORE_NOT_FOUND : ST_STORE_OK;
 }
 
 /* The password itself, which takes its time. */

@@ -32,8 +32,8 @@ typedef struct st_basic_auth {
   pthread_mutex_t lock; /* guards the slots */
   struct {
     uint8_t tag[SUBTOKEN_MAC_LEN];
-    int64_t until_us;         /* monotonic; 0: empty */
-    char sub[ST_SUB_LEN + 1]; /* a user's, which changes with the password */
+    int64_t until_us;     /* monotonic; 0: empty */
+    char sub[ST_SUB_LEN]; /* a user's, which changes with the password */
   } slots[ST_BASIC_SLOTS];
 } st_basic_auth;
 

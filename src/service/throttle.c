@@ -26,10 +26,7 @@ static size_t throttle_slot(const st_throttle *throttle, const void *data, size_
 static size_t throttle_slot_of_address(const st_throttle *throttle, subtoken_text address) {
   static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF}; /* ::ffff:a.b.c.d */
   st_network network;
-  subtoken_text host = address;
-  for (size_t i = 0; i < address.len; i++) {
-    if (address.data[i] == '%') host.len = i < host.len ? i : host.len; /* a zone: RFC 4007 */
-  }
+  subtoken_text host = {address.data, st_text_find(address, '%')}; /* a zone: RFC 4007 */
   if (!st_network_read(host, &network)) return throttle_slot(throttle, address.data, address.len);
   bool four = memcmp(network.address, mapped, sizeof mapped) == 0;
   return throttle_slot(throttle, network.address, four ? 16 : 8);
