@@ -12,10 +12,11 @@
 /* ---- an access token ---- */
 
 static bool compat_is_blank(subtoken_text text) {
-  while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0') {
-    text = (subtoken_text){text.data + 1, text.len - 1};
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return false;
   }
-  return text.len == 0;
+  return true;
 }
 
 /* No body, or a JSON object, in which nothing is asked for. */
@@ -86,7 +87,6 @@ const st_problem *st_compat_hash(st_context *c) {
   const st_problem *problem = st_access_manager(c, &identity);
   if (problem == NULL) problem = st_access_requires(c, &identity, "keys");
   if (problem != NULL) return problem;
-  scratch[0] = '\0';
   problem = st_json_body_read(c, fields, 3, scratch);
   for (size_t i = 0; i < 3; i++) {
     if (fields[i].given) which = i;

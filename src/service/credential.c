@@ -69,7 +69,7 @@ static bool credential_take_authorization(st_context *c, subtoken_text value, si
 
 static const st_problem *credential_take_query(st_context *c) {
   st_credential *credential = &c->credential;
-  st_cutter cutter = {c->query, c->query.len == 0};
+  st_cutter cutter = {c->query, false};
   st_writer out = st_writer_on(credential->query, sizeof credential->query);
   st_pair pair;
   const st_problem *problem = NULL;

@@ -43,7 +43,7 @@ static const st_problem *key_one_rename(st_context *c, const st_key_manager *m,
 static const st_problem *key_one_set_disabled(st_context *c, const st_key_manager *m, bool disabled,
                                               st_key *key) {
   const st_key_changes *changes = c->service->changes;
-  int64_t sequence = 0;
+  int64_t sequence;
   st_audit_buffers buffers;
   st_derived made = {0};
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
@@ -88,7 +88,7 @@ static const st_problem *key_one_patch(st_context *c, const st_key_manager *m, s
 static const st_problem *key_one_end(st_context *c, const st_key_manager *m, const char *id,
                                      bool key) {
   const st_key_changes *changes = c->service->changes;
-  int64_t sequence = 0;
+  int64_t sequence;
   st_audit_buffers buffers;
   st_derived made = {0};
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);

@@ -75,7 +75,7 @@ static size_t oauth_parameter(subtoken_text name) {
 /* What has no value is not there (RFC 6749 section 3.1). */
 st_oauth_error st_oauth_read_form(st_oauth *o) {
   const st_request *request = o->context->request;
-  st_cutter cutter = {request->body, request->body.len == 0};
+  st_cutter cutter = {request->body, false};
   st_writer out = st_writer_on(o->text, sizeof o->text);
   st_pair pair;
   if (request->body.len > sizeof o->text) return st_oauth_invalid(o, "the body is too long");

@@ -159,7 +159,7 @@ static bool params_read_unknown(st_params *params, const char *where, subtoken_t
 }
 
 static bool params_read_pairs(st_params *params, const char *where, subtoken_text text) {
-  st_cutter cutter = {text, text.len == 0};
+  st_cutter cutter = {text, false};
   st_pair pair;
   while (st_form_next_pair(&cutter, &params->writer, &pair)) {
     unsigned parameter = params_known(pair.name);

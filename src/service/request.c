@@ -7,7 +7,7 @@
 
 const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
   char decoded[SUBTOKEN_TARGET_MAX];
-  st_cutter cutter = {c->query, c->query.len == 0};
+  st_cutter cutter = {c->query, false};
   st_writer writer = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   bool given = false;

@@ -71,7 +71,7 @@ static const st_problem *revocations_take_audience(st_context *c, const st_pair 
 
 static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
-  st_cutter cutter = {c->query, c->query.len == 0};
+  st_cutter cutter = {c->query, false};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   const st_problem *problem = NULL;

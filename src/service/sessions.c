@@ -139,7 +139,6 @@ const st_problem *st_sessions_log_in(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
   st_field fields[] = {{.name = "login", .type = ST_FIELD_TEXT},
                        {.name = "password", .type = ST_FIELD_TEXT}};
-  scratch[0] = '\0';
   const st_problem *problem = st_json_body_read(c, fields, 2, scratch);
   for (size_t i = 0; i < 2 && problem == NULL; i++) {
     if (!fields[i].given) problem = st_problem_parameter(&c->problem, fields[i].name, "is missing");
@@ -212,10 +211,8 @@ static const st_problem *sessions_check_issue(st_context *c, subtoken_text token
   st_key session;
   const st_problem *problem = st_sessions_of_refresh(c, token, &session);
   if (problem != NULL) return problem->status == 401 ? NULL : problem;
-  problem =
-      st_issuing_session_token(c->service, &session, scope, scope_count, c->request->now, access);
-  subtoken_wipe(access, sizeof *access);
-  return problem;
+  return st_issuing_session_token(c->service, &session, scope, scope_count, c->request->now,
+                                  access);
 }
 
 const st_problem *st_sessions_continue(st_context *c, subtoken_text token,
@@ -245,7 +242,6 @@ static const st_problem *sessions_refresh_with(st_context *c, subtoken_text toke
 const st_problem *st_sessions_refresh(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
   st_field field = {.name = "token", .type = ST_FIELD_TEXT};
-  scratch[0] = '\0';
   const st_problem *problem = st_json_body_read(c, &field, 1, scratch);
   if (problem == NULL) {
     problem = field.given ? sessions_refresh_with(c, field.text)
@@ -259,7 +255,7 @@ const st_problem *st_sessions_log_out(st_context *c) {
   const st_users *users = c->service->users;
   st_identity identity;
   st_audit_buffers buffers;
-  int64_t sequence = 0;
+  int64_t sequence;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   if (identity.method != ST_AUTH_SESSION && identity.method != ST_AUTH_SERVICE_SESSION) {

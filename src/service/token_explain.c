@@ -262,7 +262,6 @@ const st_problem *st_token_explain_answer(st_context *c) {
   memset(&t, 0, sizeof t);
   t.service = c->service;
   t.now = c->request->now;
-  scratch[0] = '\0';
   problem = token_read_body(c, scratch, &t);
   if (problem == NULL) problem = token_answer(c, &caller, &t);
   subtoken_wipe(scratch, sizeof scratch);

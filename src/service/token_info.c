@@ -25,11 +25,10 @@ static bool token_info_read_schema(subtoken_text text, bool *with_type) {
 /* v= in the query goes before X-Schema-Version. NULL, or what is wrong. */
 static const char *token_info_find_schema(st_context *c, bool *with_type) {
   char decoded[SUBTOKEN_TARGET_MAX];
-  st_cutter cutter = {c->query, c->query.len == 0};
+  st_cutter cutter = {c->query, false};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   bool found = false, seen = false;
-  *with_type = false;
   while (st_form_next_named(&cutter, "v", &out, &pair)) {
     if (found) return "v: given more than once";
     found = true;
@@ -76,7 +75,7 @@ static void token_info_write_type(st_writer *writer, const st_identity *identity
 
 const st_problem *st_token_info_answer(st_context *c) {
   st_identity identity;
-  bool with_type;
+  bool with_type = false;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   const char *error = token_info_find_schema(c, &with_type);

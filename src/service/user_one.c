@@ -21,10 +21,11 @@ static const st_problem user_one_not_found = {
 
 /* The name in the path, decoded: a slash in it is an escape there. */
 static bool user_one_read_path(const st_context *c, char login[ST_NAME_MAX + 1]) {
-  subtoken_text raw = {c->path + USER_ONE_PREFIX_LEN, c->path_len - USER_ONE_PREFIX_LEN}, decoded;
+  subtoken_text raw = {c->path + USER_ONE_PREFIX_LEN, c->path_len - USER_ONE_PREFIX_LEN};
+  subtoken_text decoded = {NULL, 0};
   char text[ST_ROUTE_MAX];
   st_writer writer = st_writer_on(text, sizeof text);
-  if (c->path_truncated || raw.len == 0 || memchr(raw.data, '/', raw.len) != NULL ||
+  if (c->path_truncated || memchr(raw.data, '/', raw.len) != NULL ||
       !st_form_decode_path(raw, &writer, &decoded) || !st_names_username_valid(decoded)) {
     return false;
   }
@@ -50,7 +51,6 @@ typedef struct user_one_change {
 
 static void user_one_begin(const st_context *c, const st_identity *identity,
                            user_one_change *change) {
-  change->sequence = 0;
   change->grantor = st_grantor_of(identity);
   memset(&change->made, 0, sizeof change->made);
   change->audit = st_access_audit_context(c, identity, &change->buffers);
@@ -73,7 +73,7 @@ static const st_problem *user_one_may_grant(st_context *c, const st_identity *id
                                             const st_user *user, subtoken_text permissions) {
   st_cutter cutter = {permissions, permissions.len == 0};
   subtoken_text each;
-  int64_t most = 0;
+  int64_t most;
   bool adds = false;
   while (st_cut(&cutter, ',', &each)) {
     if (st_permissions_contain(user->key.permissions, each)) continue;
@@ -91,17 +91,15 @@ static const st_problem *user_one_may_grant(st_context *c, const st_identity *id
 static const st_problem *user_one_set_permissions(st_context *c, const st_identity *identity,
                                                   const st_field *field, st_user *user) {
   const st_users *users = c->service->users;
-  char permissions[ST_PERMISSIONS_TEXT_MAX + 1];
   user_one_change change;
   const st_problem *problem = user_one_may_grant(c, identity, user, field->text);
   if (problem != NULL) return problem;
-  if (field->text.len > 0) memcpy(permissions, field->text.data, field->text.len);
-  permissions[field->text.len] = '\0';
+  memcpy(user->key.permissions, field->text.data, field->text.len);
+  user->key.permissions[field->text.len] = '\0';
   user_one_begin(c, identity, &change);
   problem = user_one_problem(users->set_permissions(users->context, &change.audit, user->key.owner,
-                                                    permissions, &change.sequence));
+                                                    user->key.permissions, &change.sequence));
   if (problem != NULL) return problem;
-  memcpy(user->key.permissions, permissions, field->text.len + 1);
   user_one_reply(c, user, &change);
   return NULL;
 }
@@ -109,7 +107,7 @@ static const st_problem *user_one_set_permissions(st_context *c, const st_identi
 /* An administrator who has more may have disabled the user because of that. */
 static const st_problem *user_one_may_enable(st_context *c, const st_identity *identity,
                                              const st_user *user) {
-  int64_t most = 0;
+  int64_t most;
   if (st_access_covers(c, identity, st_text(user->key.permissions)) != NULL) {
     return st_problem_escalation(
         &c->problem, "disabled: the user has permissions that the credential you use lacks");

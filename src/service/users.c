@@ -41,9 +41,9 @@ static const st_problem *users_check_fields(st_context *c, const st_field fields
   return NULL;
 }
 
+/* Into zeros. */
 static void users_copy_text(char *out, subtoken_text text) {
   if (text.len > 0) memcpy(out, text.data, text.len);
-  out[text.len] = '\0';
 }
 
 static void users_fill(const st_field fields[FIELDS], int64_t end, st_user *user) {
@@ -156,7 +156,6 @@ const st_problem *st_users_create(st_context *c) {
                              [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS}};
   const st_problem *problem = users_find_grantor(c, &identity, &grantor);
   if (problem != NULL) return problem;
-  scratch[0] = '\0';
   problem = st_json_body_read(c, fields, FIELDS, scratch);
   if (problem == NULL) problem = users_allowed(c, grantor, fields);
   if (problem == NULL) {

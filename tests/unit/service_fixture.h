@@ -79,6 +79,8 @@ static struct {
   size_t revoked_count, tids_asked;
 } fixture;
 
+static const char *fixture_remote = REMOTE; /* who asks */
+
 static st_settings settings;
 static subtoken_ring ring;
 static st_rate_limit rate;
@@ -198,7 +200,7 @@ static inline st_password_status fixture_check(void *context, const st_user *use
 static inline void fixture_check_audit(const st_audit_context *audit) {
   assert_non_null(audit);
   assert_true(audit->who[0] != '\0');
-  assert_string_equal(audit->from, REMOTE);
+  assert_string_equal(audit->from, fixture_remote);
   assert_true(audit->until_us == UNTIL_US);
   snprintf(fixture.who, sizeof fixture.who, "%s", audit->who);
 }
@@ -233,6 +235,8 @@ static inline st_store_status fixture_create(void *context, const st_audit_conte
   assert_int_equal(user->key.kind, ST_KIND_USER);
   assert_true(st_names_username_valid(st_text(user->key.owner)));
   assert_string_equal(user->key.owner, user->key.name);
+  assert_true(user->key.sub[0] == '\0' && user->key.parent[0] == '\0' && !user->key.disabled);
+  assert_true(user->key.audience[0] == '\0' && user->key.created_at == 0);
   assert_string_not_equal(user->key.owner, ST_ANONYMOUS);
   assert_true(grantor != NULL || user->key.permissions[0] == '\0');
   assert_true(strncmp(user->password, "hash of ", 8) == 0);
@@ -399,6 +403,7 @@ static inline st_user *fixture_user_change(void *context, const st_audit_context
   fixture_check_audit(audit);
   (void)fixture_grantor(audit->by);
   assert_non_null(audit->made);
+  assert_true(audit->made->keys == 0 && audit->made->users == 0 && audit->made->count == 0);
   fixture.changes++;
   st_user *user = fixture_user(st_text(username));
   *changed = user == NULL ? ST_STORE_NOT_FOUND : fixture.outcome;
@@ -737,6 +742,7 @@ static int fixture_set_up(void **state) {
   fixture.outcome = ST_STORE_OK;
   fixture.audit_detail = "detail";
   fixture.now = NOW;
+  fixture_remote = REMOTE;
   service.policy = NULL;
   assert_true(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
               st_basic_auth_start(&basic, random, st_basic_locks_get()));
@@ -779,7 +785,7 @@ static inline int fixture_ask_when(const char *method, const char *target, const
                         .headers = list,
                         .header_count = count,
                         .body = parts[3],
-                        .remote = ST_TEXT(REMOTE),
+                        .remote = st_text(fixture_remote),
                         .now = now,
                         .now_us = now_us,
                         .held = fixture_held};

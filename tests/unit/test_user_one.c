@@ -48,16 +48,27 @@ static void every_name_has_a_path(void **state) {
   assert_string_equal(member("login"), name);
   snprintf(target + len, sizeof target - len, "%s", "a");
   assert_int_equal(get(target, AS_KEY), 404);
+  /* A slash that is none is another user's. */
+  fixture_add_user("x/y", "B0B20000-0000-0000-0000-000000000000", "");
+  assert_int_equal(get("/v1/user/x%2Fy", AS_KEY), 200);
+  assert_int_equal(get("/v1/user/x/y", AS_KEY), 404);
+  /* With a token, whose urls have to list the target, the name is none of it. */
+  assert_int_equal(
+      post("/v1/auth/login", AS_JSON, "{\"login\":\"alice\",\"password\":\"" PASSWORD "\"}"), 200);
+  const char *session = bearer(member("access_token"));
+  assert_int_equal(get("/v1/user/a+b%20c%2Fd", session), 200);
 }
 
 static void permissions_are_replaced(void **state) {
   (void)state;
   assert_int_equal(patch(ALICE, AS_KEY AS_JSON, "{\"permissions\":[\"account\",\"keys\"]}"), 200);
   assert_string_equal(fixture.users[0].key.permissions, "account,keys");
+  check_body_starts("{\"login\":\"alice\",\"permissions\":[\"account\",\"keys\"],");
   check_header("Subtoken-Seq: 84\r\n");
   assert_string_equal(fixture.who, "key " KEY_ID);
   assert_int_equal(patch(ALICE, AS_KEY AS_JSON, "{\"permissions\":[]}"), 200);
   assert_string_equal(fixture.users[0].key.permissions, "");
+  check_body_starts("{\"login\":\"alice\",\"permissions\":[],");
   static const char *const bad[] = {"{}",
                                     "{\"permissions\":null}",
                                     "{\"permissions\":\"a\"}",
@@ -84,6 +95,7 @@ static void nobody_gives_more_than_is_had(void **state) {
   assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, "{\"permissions\":[\"account\"]}"), 403);
   check_event("escalation");
   assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, "{\"permissions\":[\"bank\"]}"), 200);
+  assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, "{\"permissions\":[]}"), 200);
   snprintf(fixture_row_of(KEY_ID)->key.audience, 3, "eu");
   assert_int_equal(get("/v1/user", AS_KEY), 403);
   assert_int_equal(patch("/v1/user/bob", AS_KEY AS_JSON, "{\"disabled\":true}"), 403);
