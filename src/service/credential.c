@@ -40,7 +40,6 @@ static bool credential_take(st_credential *credential, subtoken_text text, unsig
  */
 static subtoken_text credential_decode_basic(st_credential *credential, subtoken_text encoded) {
   size_t len;
-  if (encoded.len == 0) return encoded;
   if (!st_base64_read(encoded, ST_PADDED, credential->basic, sizeof credential->basic, &len)) {
     return st_text("?");
   }

@@ -3,6 +3,12 @@
  */
 #include "service/form.h"
 
+/* Of two hex digits; -1: they are none. */
+static int form_hex_pair(const char *at) {
+  int high = st_hex_value(at[0]), low = st_hex_value(at[1]);
+  return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 /* The decoded text is never longer than the raw one. plus: what + stands for. */
 static bool form_decode(subtoken_text raw, char plus, st_writer *out, subtoken_text *decoded) {
   char *start = out->out + out->len, *to = start;
@@ -13,13 +19,12 @@ static bool form_decode(subtoken_text raw, char plus, st_writer *out, subtoken_t
     if (c == '+') {
       c = plus;
     } else if (c == '%') {
-      int high = raw.len - i >= 3 ? st_hex_value(raw.data[i + 1]) : -1;
-      int low = raw.len - i >= 3 ? st_hex_value(raw.data[i + 2]) : -1;
-      if (high < 0 || low < 0) {
+      int byte = raw.len - i >= 3 ? form_hex_pair(raw.data + i + 1) : -1;
+      if (byte < 0) {
         subtoken_wipe(start, (size_t)(to - start)); /* the writer does not know of it */
         return false;
       }
-      c = (char)(high << 4 | low);
+      c = (char)byte;
       i += 2;
     }
     *to++ = c;
@@ -47,7 +52,7 @@ static bool form_next_piece(st_cutter *cutter, subtoken_text *piece) {
 static void form_read_pair(subtoken_text piece, st_writer *out, st_pair *pair) {
   st_cutter inner = {piece, false};
   (void)st_cut(&inner, '=', &pair->name);
-  pair->value = inner.done ? (subtoken_text){piece.data + piece.len, 0} : inner.rest;
+  pair->value = inner.done ? (subtoken_text){NULL, 0} : inner.rest;
   bool good = st_form_decode(pair->name, out, &pair->name);
   pair->bad_escape = !st_form_decode(pair->value, out, &pair->value) || !good;
 }

@@ -33,21 +33,15 @@ static st_oauth_error introspect_allowed(st_oauth *o) {
   return st_oauth_ok;
 }
 
-static subtoken_text introspect_audience(const st_identity *identity, size_t *at) {
-  if (identity->key.audience[0] == '\0') return subtoken_claims_audience(&identity->grant, at);
-  subtoken_text bound = st_text(identity->key.audience);
-  return (*at)++ == 0 ? bound : (subtoken_text){NULL, 0};
-}
-
 /* Is one of the audiences that the asker is bound to, if any, one of the token's? */
-static bool introspect_concerns(const st_identity *asker, const st_identity *asked) {
+static bool introspect_concerns(const subtoken_claims *asker, const subtoken_claims *asked) {
   size_t at = 0;
-  subtoken_text mine = introspect_audience(asker, &at);
+  subtoken_text mine = subtoken_claims_audience(asker, &at);
   if (mine.data == NULL) return true;
-  for (; mine.data != NULL; mine = introspect_audience(asker, &at)) {
+  for (; mine.data != NULL; mine = subtoken_claims_audience(asker, &at)) {
     size_t of = 0;
     subtoken_text its;
-    while ((its = introspect_audience(asked, &of)).data != NULL) {
+    while ((its = subtoken_claims_audience(asked, &of)).data != NULL) {
       if (st_text_equal(its, mine)) return true;
     }
   }
@@ -63,12 +57,12 @@ static st_oauth_error introspect_find(st_oauth *o, st_identity *asked, bool *act
       .event = "store_error",
       .text = "it is not known whether this token is in force; try again later",
       .retry_after = 5};
-  st_identity_use anywhere = {{NULL, 0}, {NULL, 0}, NULL};
+  static const st_identity_use anywhere;
   int64_t now = o->context->request->now;
   st_auth_result result =
       st_identity_find(o->context->service, o->given[ST_OAUTH_TOKEN], &anywhere, now, asked);
   *active = result.status == ST_AUTH_STATUS_OK && asked->grant.exp > now &&
-            introspect_concerns(&o->identity, asked);
+            introspect_concerns(&o->identity.grant, &asked->grant);
   bool known = result.status == ST_AUTH_STATUS_OK || result.status == ST_AUTH_STATUS_REJECTED;
   return known ? st_oauth_ok : st_oauth_error_of(&unable, NULL);
 }
@@ -93,14 +87,15 @@ static void introspect_write_urls(st_writer *writer, const subtoken_claims *clai
 }
 
 /* One is a string, several are an array (RFC 7519 section 4.1.3). */
-static void introspect_write_audience(st_writer *writer, const st_identity *asked) {
+static void introspect_write_audience(st_writer *writer, const subtoken_claims *claims) {
   size_t at = 0;
-  subtoken_text first = introspect_audience(asked, &at), next = introspect_audience(asked, &at);
+  subtoken_text first = subtoken_claims_audience(claims, &at);
+  subtoken_text next = subtoken_claims_audience(claims, &at);
   if (first.data == NULL) return;
   bool several = next.data != NULL;
   st_write_literal(writer, several ? ",\"aud\":[" : ",\"aud\":");
   st_json_write_string(writer, first);
-  for (; next.data != NULL; next = introspect_audience(asked, &at)) {
+  for (; next.data != NULL; next = subtoken_claims_audience(claims, &at)) {
     st_write_char(writer, ',');
     st_json_write_string(writer, next);
   }
@@ -123,7 +118,7 @@ static void introspect_write(st_writer *writer, const st_identity *asked) {
     st_write_literal(writer, ",\"username\":");
     st_json_write_string(writer, st_text(key->owner));
   }
-  introspect_write_audience(writer, asked);
+  introspect_write_audience(writer, claims);
   if (!claims->every_url) introspect_write_urls(writer, claims);
 }
 
@@ -140,7 +135,6 @@ static st_oauth_error introspect_reply(st_oauth *o) {
     }
     st_oauth_end(o, &writer);
   }
-  subtoken_wipe(&asked, sizeof asked);
   return error;
 }
 

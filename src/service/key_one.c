@@ -10,16 +10,23 @@
 
 #define KEY_ONE_PREFIX_LEN (sizeof "/v2/keys/" - 1)
 
+typedef enum key_one_call { KEY_ONE_ITSELF, KEY_ONE_SUBTOKENS, KEY_ONE_ROTATE } key_one_call;
+
+static bool key_one_read_call(subtoken_text rest, key_one_call *call) {
+  *call = KEY_ONE_ITSELF;
+  if (st_text_is(rest, "/revoke-subtokens")) *call = KEY_ONE_SUBTOKENS;
+  if (st_text_is(rest, "/rotate")) *call = KEY_ONE_ROTATE;
+  return rest.len == 0 || *call != KEY_ONE_ITSELF;
+}
+
 /* The id in the path, and what stands behind it. */
-static bool key_one_read_path(const st_context *c, char id[ST_KEY_ID_LEN + 1],
-                              subtoken_text *rest) {
+static bool key_one_read_path(const st_context *c, char id[ST_KEY_ID_LEN + 1], key_one_call *call) {
   subtoken_text path = {c->path + KEY_ONE_PREFIX_LEN, c->path_len - KEY_ONE_PREFIX_LEN};
-  id[0] = '\0';
-  if (c->path_truncated || path.len < ST_KEY_ID_LEN) return false;
+  if (path.len < ST_KEY_ID_LEN) return false;
   memcpy(id, path.data, ST_KEY_ID_LEN);
   id[ST_KEY_ID_LEN] = '\0';
-  *rest = (subtoken_text){path.data + ST_KEY_ID_LEN, path.len - ST_KEY_ID_LEN};
-  return memchr(id, '/', ST_KEY_ID_LEN) == NULL && memchr(id, '\0', ST_KEY_ID_LEN) == NULL;
+  subtoken_text rest = {path.data + ST_KEY_ID_LEN, path.len - ST_KEY_ID_LEN};
+  return memchr(id, '/', ST_KEY_ID_LEN) == NULL && key_one_read_call(rest, call);
 }
 
 static const st_problem *key_one_rename(st_context *c, const st_key_manager *m,
@@ -115,7 +122,7 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
  */
 static const st_problem *key_one_may_rotate(st_context *c, const st_key_manager *m,
                                             const st_key *key) {
-  int64_t most = 0;
+  int64_t most;
   const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
   if (problem == NULL) problem = st_access_find_end(c, &m->identity, &most);
   if (problem != NULL || key->expires_at <= most) return problem;
@@ -157,8 +164,6 @@ static const st_problem *key_one_rotate(st_context *c, const st_key_manager *m, 
 
 /* ---- the methods ---- */
 
-typedef enum key_one_call { KEY_ONE_ITSELF, KEY_ONE_SUBTOKENS, KEY_ONE_ROTATE } key_one_call;
-
 static const st_problem *key_one_manage(st_context *c, const char *id, key_one_call call) {
   subtoken_text method = c->request->method;
   st_key_manager m;
@@ -181,22 +186,12 @@ static bool key_one_method_is(const st_context *c, const char *const *known, siz
   return false;
 }
 
-static bool key_one_read_call(subtoken_text rest, key_one_call *call) {
-  *call = KEY_ONE_ITSELF;
-  if (st_text_is(rest, "/revoke-subtokens")) *call = KEY_ONE_SUBTOKENS;
-  if (st_text_is(rest, "/rotate")) *call = KEY_ONE_ROTATE;
-  return rest.len == 0 || *call != KEY_ONE_ITSELF;
-}
-
 const st_problem *st_keys_answer_one(st_context *c) {
   static const char *const on_key[] = {"GET", "HEAD", "DELETE", "PATCH"};
   static const char *const on_others[] = {"POST"};
   char id[ST_KEY_ID_LEN + 1];
-  subtoken_text rest;
   key_one_call call;
-  if (!key_one_read_path(c, id, &rest) || !key_one_read_call(rest, &call)) {
-    return &st_key_manager_not_found;
-  }
+  if (!key_one_read_path(c, id, &call)) return &st_key_manager_not_found;
   bool itself = call == KEY_ONE_ITSELF;
   const char *allow = itself ? "GET, HEAD, DELETE, PATCH, OPTIONS" : "POST, OPTIONS";
   bool known = itself ? key_one_method_is(c, on_key, 4) : key_one_method_is(c, on_others, 1);

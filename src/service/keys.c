@@ -18,11 +18,13 @@ enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, AUDIENCE, FIELDS };
 /* It ends with what it was made with, at the latest. */
 static const st_problem *keys_take_expiry(st_context *c, const st_key_manager *m,
                                           const st_field *field, st_key *key) {
-  int64_t life = 0, most;
+  int64_t life, most;
   key->expires_at = ST_NEVER;
   if (field->given && !st_text_is(field->text, "never")) {
-    bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
-    if (!unit || !st_date_read_duration(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
+    bool read = st_date_read_duration(field->text, &life);
+    /* A number alone would be of seconds. */
+    bool unit = read && field->text.data[field->text.len - 1] > '9';
+    if (!unit || life < 1 || life > ST_NEVER / 2) {
       return st_problem_parameter(
           &c->problem, "expires",
           "must be \"never\", or a number with s, m, h or d such as \"30d\"");
@@ -58,9 +60,7 @@ static const st_problem *keys_take_audience(st_context *c, const st_key_manager 
     return st_problem_escalation(&c->problem, "audience: must be that of the key you use");
   }
   memcpy(key->audience, bound, sizeof key->audience);
-  if (!field->given) return NULL;
-  memcpy(key->audience, field->text.data, field->text.len);
-  key->audience[field->text.len] = '\0';
+  if (field->given) memcpy(key->audience, field->text.data, field->text.len);
   return NULL;
 }
 
@@ -94,8 +94,7 @@ static const st_problem *keys_read(st_context *c, const st_key_manager *m, const
   subtoken_text permissions = fields[PERMISSIONS].text;
   if (problem == NULL) problem = st_access_covers(c, &m->identity, permissions);
   if (problem != NULL) return problem;
-  memcpy(key->permissions, permissions.data, permissions.len);
-  key->permissions[permissions.len] = '\0';
+  memcpy(key->permissions, permissions.data, permissions.len); /* into zeros */
   return NULL;
 }
 

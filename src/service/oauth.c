@@ -27,7 +27,6 @@ const st_problem *st_oauth_answer(st_context *c, st_oauth_step *const *steps) {
   st_oauth o;
   memset(&o, 0, offsetof(st_oauth, identity));
   st_identity_clear(&o.identity);
-  o.refresh[0] = '\0';
   o.context = c;
   st_oauth_error error = st_oauth_take(&o, steps);
   st_credential_clear(&c->credential); /* it was a view of o, or of the next */
@@ -144,7 +143,7 @@ static st_oauth_error oauth_reject_client(st_oauth *o, bool unauthorized, const 
 
 static st_oauth_error oauth_read_client(st_oauth *o, oauth_client *client) {
   subtoken_text id = o->given[ST_OAUTH_CLIENT_ID], secret = o->given[ST_OAUTH_CLIENT_SECRET];
-  client->basic = oauth_is_basic(o);
+  *client = (oauth_client){.basic = oauth_is_basic(o)};
   if (!client->basic) {
     client->id = id;
     client->secret = secret;
@@ -163,7 +162,7 @@ static st_oauth_error oauth_read_client(st_oauth *o, oauth_client *client) {
 
 st_oauth_error st_oauth_authenticate_client(st_oauth *o, bool token_endpoint) {
   st_context *c = o->context;
-  oauth_client client = {{NULL, 0}, {NULL, 0}, false};
+  oauth_client client;
   st_oauth_error error = oauth_read_client(o, &client);
   if (error.problem != NULL) return error;
   if (!client.basic && client.secret.len == 0) {
@@ -179,7 +178,7 @@ st_oauth_error st_oauth_authenticate_client(st_oauth *o, bool token_endpoint) {
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
   if (problem == NULL) return st_oauth_ok;
-  if (problem->status >= 429) return st_oauth_error_of(problem, NULL);
+  if (problem->status == 503) return st_oauth_error_of(problem, NULL);
   return oauth_reject_client(o, unauthorized, problem->event);
 }
 
@@ -190,7 +189,7 @@ st_oauth_error st_oauth_read_scope(st_oauth *o, const subtoken_claims *held, con
   subtoken_text scope = o->given[ST_OAUTH_SCOPE], each;
   st_cutter cutter = {scope, scope.len == 0};
   while (st_cut(&cutter, ' ', &each)) {
-    if (!subtoken_permission_valid(each) || !st_claims_has_permission(held, each)) {
+    if (!st_claims_has_permission(held, each)) {
       return st_oauth_fail(o, 400, "perm", "invalid_scope", text);
     }
     if (o->scope_count == SUBTOKEN_PERMISSIONS_MAX) {
@@ -245,8 +244,9 @@ st_oauth_error st_oauth_check_resource(st_oauth *o) {
 
 st_oauth_error st_oauth_issue(st_oauth *o) {
   st_context *c = o->context;
-  st_access_request asked = {.scope = st_oauth_scope(o), .scope_count = o->scope_count};
-  if (o->given[ST_OAUTH_AUDIENCE].len > 0) asked.audience = o->given[ST_OAUTH_AUDIENCE];
+  st_access_request asked = {.scope = st_oauth_scope(o),
+                             .scope_count = o->scope_count,
+                             .audience = o->given[ST_OAUTH_AUDIENCE]};
   const st_problem *problem = st_issuing_requested_token(
       c->service, &o->identity.key, &o->identity.grant, &asked, c->request->now, &o->access);
   return problem == NULL ? st_oauth_ok : st_oauth_error_of(problem, "invalid_request");

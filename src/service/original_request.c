@@ -18,7 +18,7 @@ static void original_note_header(st_original_headers *sent, const st_header *hea
   for (size_t i = 0; i < ST_ORIGINAL_HEADERS; i++) {
     if (!st_text_is_nocase(header->name, names[i])) continue;
     sent->repeated[i] = sent->value[i].data != NULL;
-    if (!sent->repeated[i]) sent->value[i] = header->value;
+    sent->value[i] = header->value;
     return;
   }
 }

@@ -154,6 +154,7 @@ static inline st_store_status fixture_tokens_revoked(void *store, const subtoken
   if (fixture.broken) return ST_STORE_FAILED;
   *revoked = false;
   for (size_t i = 0; i < count; i++) {
+    assert_int_equal(tids[i].len, SUBTOKEN_TID_LEN);
     for (size_t j = 0; j < fixture.revoked_count; j++) {
       if (st_text_is(tids[i], fixture.revoked_tids[j])) *revoked = true;
     }
@@ -163,6 +164,7 @@ static inline st_store_status fixture_tokens_revoked(void *store, const subtoken
 
 static inline st_store_status fixture_by_sub(void *store, subtoken_text sub, st_key *key) {
   assert_ptr_equal(store, &fixture);
+  assert_true(sub.len > 0 && (st_text_class(sub) & ST_CHAR_NAME) != 0);
   if (fixture.broken) return ST_STORE_FAILED;
   for (size_t i = 0; i < fixture.row_count; i++) {
     if (!st_text_is(sub, fixture.rows[i].key.sub)) continue;
@@ -768,7 +770,7 @@ static inline int fixture_ask_when(const char *method, const char *target, const
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
                             exact_string(body)};
-  st_header list[16];
+  st_header list[16], *headers_of_request;
   size_t count = 0;
   st_cutter cutter = {parts[2], parts[2].len == 0};
   subtoken_text line;
@@ -779,10 +781,13 @@ static inline int fixture_ask_when(const char *method, const char *target, const
     list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
     count++;
   }
+  headers_of_request = malloc(count * sizeof *list);
+  assert_true(count == 0 || headers_of_request != NULL);
+  if (count > 0) memcpy(headers_of_request, list, count * sizeof *list);
   st_request request = {.until_us = UNTIL_US,
                         .method = parts[0],
                         .target = parts[1],
-                        .headers = list,
+                        .headers = headers_of_request,
                         .header_count = count,
                         .body = parts[3],
                         .remote = st_text(fixture_remote),
@@ -792,6 +797,7 @@ static inline int fixture_ask_when(const char *method, const char *target, const
   fixture.now = now;
   memset(&reply, 0x5A, sizeof reply);
   st_router_answer(&service, &request, &reply);
+  free(headers_of_request);
   for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
   memcpy(copy, reply.body, reply.body_len);
   assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));

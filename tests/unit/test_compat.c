@@ -78,6 +78,11 @@ static void a_string_that_is_no_key_says_why(void **state) {
   assert_int_equal(hash("string", least), 200);
   assert_int_equal(hash("value", most), 200);
   memset(most, 'a', sizeof most);
+  most[ST_API_STRING_MAX] = '\0';
+  most[0] = ' ';
+  assert_int_equal(hash("value", most), 400);
+  check_body("{\"text\":\"the string must have visible ASCII characters only\"}");
+  memset(most, 'a', sizeof most);
   most[ST_API_STRING_MAX + 1] = '\0';
   assert_int_equal(hash("value", most), 400);
   check_body("{\"text\":\"the string must be 16 to 255 characters\"}");

@@ -241,6 +241,38 @@ static void a_store_that_cannot_be_read_is_told(void **state) {
   assert_true(reply.retry_after > 0);
 }
 
+/* Each parameter that counts comes once, and one credential. */
+static void a_client_says_once_who_it_is(void **state) {
+  (void)state;
+  static const char *const twice[] = {"&client_id=" ASKER_ID, "&client_secret=" ASKER, "&token=x"};
+  static const char one[] = "token=" KEY "&client_id=" ASKER_ID "&client_secret=" ASKER;
+  char body[1024];
+  assert_int_equal(post(INTROSPECT, AS_FORM, one), 200);
+  assert_true(says("\"active\":true"));
+  for (size_t i = 0; i < COUNT(twice); i++) {
+    snprintf(body, sizeof body, "%s%s", one, twice[i]);
+    assert_int_equal(post(INTROSPECT, AS_FORM, body), 400);
+    check_oauth_error(400, "invalid_request", "a parameter is given more than once");
+  }
+  /* What another call looks at may come often. */
+  snprintf(body, sizeof body, "%s&scope=a&scope=b&refresh_token=a&refresh_token=b", one);
+  assert_int_equal(post(INTROSPECT, AS_FORM, body), 200);
+  assert_int_equal(post(INTROSPECT, "Authorization: Bearer x\n" AS_FORM, one), 400);
+  check_oauth_error(400, "invalid_request", "client_secret: another credential came with it");
+}
+
+/* Nothing of an answer is left when none can be given, and nobody is named who is not there. */
+static void an_answer_is_whole_or_none(void **state) {
+  (void)state;
+  assert_int_equal(ask(ASKER), 200);
+  assert_true(says("\"client_id\":\"" ASKER_ID "\"") && !says("\"username\""));
+  st_key *row = &fixture_row_of(KEY_ID)->key;
+  snprintf(row->audience, sizeof row->audience, "a b"); /* damaged */
+  assert_int_equal(ask(KEY), 503);
+  check_event("store_error");
+  assert_int_equal(reply.headers_len, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_subtoken_is_described, set_up),
@@ -251,6 +283,8 @@ int main(void) {
       cmocka_unit_test_setup(a_client_may_ask, set_up),
       cmocka_unit_test_setup(a_subtoken_may_ask_where_it_lists_the_path, set_up),
       cmocka_unit_test_setup(an_audience_is_told_and_bounds_who_asks, set_up),
+      cmocka_unit_test_setup(a_client_says_once_who_it_is, set_up),
+      cmocka_unit_test_setup(an_answer_is_whole_or_none, set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, set_up),
       cmocka_unit_test_setup(a_store_that_cannot_be_read_is_told, set_up),
   };

@@ -149,6 +149,77 @@ static void a_token_of_a_session_names_it(void **state) {
   assert_non_null(st_issuing_session_token(&service, &row, NULL, 0, NOW, &access_token));
 }
 
+/* As long as a token may be, and not longer. */
+static void a_token_has_4096_bytes(void **state) {
+  (void)state;
+  char name[SUBTOKEN_PERMISSION_MAX + 1];
+  size_t longest = 0, refused = 0;
+  for (size_t len = 1; len <= SUBTOKEN_PERMISSION_MAX; len++) {
+    memset(&grant, 0, sizeof grant);
+    grant.exp = ST_NEVER;
+    grant.every_url = true;
+    assert_true(st_claims_set_sub(&grant, st_text(row.sub)));
+    for (int i = 0; i < 43; i++) {
+      snprintf(name, sizeof name, "%064d", i);
+      assert_true(st_claims_add_permission(&grant, st_text(name)));
+    }
+    memset(name, 'p', sizeof name);
+    assert_true(st_claims_add_permission(&grant, (subtoken_text){name, len}));
+    const st_problem *problem = make();
+    if (problem != NULL) {
+      assert_int_equal(problem->status, 400);
+      assert_non_null(strstr(problem->text, "longer than 4096 bytes"));
+      refused++;
+      continue;
+    }
+    assert_int_equal(refused, 0);
+    size_t is = strlen(access_token.token);
+    if (is > longest) longest = is;
+  }
+  CHECK(longest == SUBTOKEN_ISSUED_MAX && refused > 0, "%zu", longest);
+}
+
+static st_store_status unsure(void *store, const subtoken_text *tids, size_t count, bool *revoked) {
+  (void)store;
+  (void)tids;
+  (void)count;
+  *revoked = true;
+  return ST_STORE_FAILED;
+}
+
+/* Whoever looks at the token finds out whether it is revoked; and what failed is not looked for. */
+static void a_store_that_fails_makes_no_other_token(void **state) {
+  (void)state;
+  row.tokens_revoked = 1;
+  service.keys.tokens_revoked = unsure;
+  const st_problem *problem = make();
+  assert_null(problem);
+  assert_true(claims_of(access_token.token)->exp == NOW + 900);
+  ring.count = 0;
+  assert_non_null(make());
+  service.keys.tokens_revoked = fixture_tokens_revoked;
+}
+
+/* Each refusal of a session's and of a chain's access token has its own words. */
+static void an_access_token_is_refused_in_its_own_words(void **state) {
+  (void)state;
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+  row.expires_at = NOW;
+  const st_problem *problem = st_issuing_session_token(&service, &row, NULL, 0, NOW, &access_token);
+  assert_non_null(problem);
+  assert_int_equal(problem->status, 400);
+  assert_string_equal(problem->text, "the credential has expired");
+  assert_int_equal(get("/v2/createsubtoken?permissions=account", AS_KEY), 200);
+  for (int depth = 0; depth < SUBTOKEN_VIA_MAX; depth++) {
+    snprintf(token, sizeof token, "%s", member("subtoken"));
+    assert_int_equal(get("/v2/createsubtoken?permissions=account", bearer(token)), 200);
+  }
+  snprintf(token, sizeof token, "%s", member("subtoken"));
+  assert_int_equal(
+      post("/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", bearer(token), ""), 400);
+  check_body_starts("{\"text\":\"made from too many subtokens");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(each_failure_has_a_sentence, set_up),
@@ -156,6 +227,9 @@ int main(void) {
       cmocka_unit_test_setup(what_cannot_be_made_says_why, set_up),
       cmocka_unit_test_setup(a_token_is_not_one_that_was_revoked, set_up),
       cmocka_unit_test_setup(a_token_of_a_session_names_it, set_up),
+      cmocka_unit_test_setup(a_token_has_4096_bytes, set_up),
+      cmocka_unit_test_setup(a_store_that_fails_makes_no_other_token, set_up),
+      cmocka_unit_test_setup(an_access_token_is_refused_in_its_own_words, set_up),
   };
   return cmocka_run_group_tests_name("issuing", tests, NULL, NULL);
 }

@@ -371,6 +371,84 @@ static void a_session_of_a_bound_key_manages_nothing(void **state) {
   assert_int_equal(post("/v1/auth/logout", access, ""), 204);
 }
 
+#define POOR "/v2/keys/" POOR_ID
+#define OWN_ID "0A11CE00-0000-0000-0000-000000000001"
+#define OWN "/v2/keys/" OWN_ID
+
+static int set_disabled(const char *target, const char *headers, bool disabled) {
+  return fixture_ask("PATCH", target, headers,
+                     disabled ? "{\"disabled\":true}" : "{\"disabled\":false}");
+}
+
+static bool says(const char *part) {
+  return memmem(reply.body, reply.body_len, part, strlen(part)) != NULL;
+}
+
+/* Who disabled a key is its owner, or anybody else. */
+static void who_disabled_a_key_is_told(void **state) {
+  (void)state;
+  static const char by_owner[] = "\"disabled_by\":\"owner\"";
+  static const char by_other[] = "\"disabled_by\":\"administrator\"";
+  st_key *alice = &fixture_row_of("A11CE000-0000-0000-0000-000000000000")->key;
+  fixture_row *row = fixture_add(ST_KIND_KEY, OWN_ID, "", "alice", "account", ST_NEVER);
+  /* A key is nobody's owner, whatever its own owner is called. */
+  assert_int_equal(set_disabled(POOR, AS_KEY AS_JSON, true), 200);
+  assert_true(says(by_other) && !says(by_owner));
+  /* An owner who disables it once more stays who disabled it. */
+  assert_int_equal(set_disabled(OWN, AS_ALICE AS_JSON, true), 200);
+  assert_true(says(by_owner) && row->key.disabled_by_owner);
+  assert_int_equal(set_disabled(OWN, AS_ALICE AS_JSON, true), 200);
+  assert_true(says(by_owner));
+  /* Of one that somebody else disabled, not. */
+  row->key.disabled_by_owner = false;
+  assert_int_equal(set_disabled(OWN, AS_ALICE AS_JSON, true), 200);
+  assert_true(says(by_other));
+  /* As somebody who manages all keys a user is the owner of the own ones, and of no others. */
+  snprintf(alice->permissions, sizeof alice->permissions, "account,keys");
+  assert_int_equal(set_disabled(OWN, AS_ALICE AS_JSON, true), 200);
+  assert_true(says(by_owner));
+  assert_int_equal(set_disabled(POOR, AS_ALICE AS_JSON, true), 200);
+  assert_true(says(by_other));
+}
+
+/* What was made with it is told to who manages all keys, and when there is any. */
+static void what_was_made_is_told_to_managers(void **state) {
+  (void)state;
+  (void)fixture_add(ST_KIND_KEY, OWN_ID, "", "alice", "account", ST_NEVER);
+  assert_int_equal(set_disabled(POOR, AS_KEY AS_JSON, true), 200);
+  assert_false(says("\"made\""));
+  fixture.derived = (st_derived){.keys = 1, .users = 1, .count = 0};
+  assert_int_equal(set_disabled(POOR, AS_KEY AS_JSON, true), 200);
+  assert_true(says(",\"made\":{\"keys\":1,\"users\":1,"));
+  assert_int_equal(set_disabled(OWN, AS_ALICE AS_JSON, true), 200);
+  assert_false(says("\"made\""));
+  assert_int_equal(fixture_ask("DELETE", OWN, AS_ALICE, ""), 204);
+  assert_int_equal(reply.headers_len, strlen("Subtoken-Seq: 81\r\n"));
+  assert_int_equal(fixture_ask("DELETE", POOR, AS_KEY, "x"), 204);
+  check_header("Subtoken-Made: keys=1,users=1\r\n");
+  fixture.derived = (st_derived){0};
+  fixture_row_of(POOR_ID)->ended = false;
+  assert_int_equal(fixture_ask("DELETE", POOR, AS_KEY, ""), 204);
+  assert_int_equal(reply.headers_len, strlen("Subtoken-Seq: 81\r\n"));
+}
+
+/* What is no id is no key, whoever asks. */
+static void a_path_without_an_id_is_none(void **state) {
+  (void)state;
+  static const char *const none[] = {"/v2/keys/",
+                                     "/v2/keys/0",
+                                     "/v2/keys/rotate",
+                                     "/v2/keys/01234567/89AB-CDEF-0123-456789ABCDEF",
+                                     "/v2/keys/" KEY_ID "/",
+                                     "/v2/keys/" KEY_ID "0",
+                                     "/v2/keys/" KEY_ID "/rotat",
+                                     "/v2/keys/" KEY_ID "/rotate/"};
+  for (size_t i = 0; i < COUNT(none); i++) {
+    CHECK(get(none[i], "") == 404, "%s: %d", none[i], reply.status);
+    check_event("not_found");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_secret_is_replaced_with_an_overlap, set_up),
@@ -387,6 +465,9 @@ int main(void) {
       cmocka_unit_test_setup(a_bound_key_manages_its_audience_alone, set_up),
       cmocka_unit_test_setup(a_bound_key_makes_no_users, set_up),
       cmocka_unit_test_setup(a_session_of_a_bound_key_manages_nothing, set_up),
+      cmocka_unit_test_setup(who_disabled_a_key_is_told, fixture_set_up),
+      cmocka_unit_test_setup(what_was_made_is_told_to_managers, fixture_set_up),
+      cmocka_unit_test_setup(a_path_without_an_id_is_none, fixture_set_up),
   };
   return cmocka_run_group_tests_name("key_one", tests, NULL, NULL);
 }

@@ -27,6 +27,16 @@ static void a_browser_gets_the_page(void **state) {
       "Accept: text/html\n",
       "Accept: TEXT/HTML;q=0.1\n",
       "Accept: application/json\nAccept: text/html ; level=1\n",
+      "Accept: text/html;q=1\n",
+      "Accept: text/html;q=\n",
+      "Accept: text/html;q\n",
+      "Accept: text/html;p=0\n",
+      "Accept: text/html;x=0\n",
+      "Accept: text/html;q:0\n",
+      "Accept: text/html;q=01\n",
+      "Accept: text/html;",
+      "Accept: text/html;q",
+      "Accept: text/html;q=",
   };
   static const char *const unwanted[] = {
       "",
@@ -43,6 +53,7 @@ static void a_browser_gets_the_page(void **state) {
     CHECK(get("/", wanted[i]) == 200, "%s: %d", wanted[i], reply.status);
     check_file("index.html");
     check_header("Vary: Accept\r\n");
+    check_header("Cross-Origin-Opener-Policy: same-origin\r\n");
   }
   for (size_t i = 0; i < COUNT(unwanted); i++) check_not_found("/", unwanted[i]);
   assert_int_equal(post("/", AS_BROWSER, ""), 405);

@@ -290,6 +290,46 @@ static void what_a_bound_key_has_not_made_is_not_listed(void **state) {
   }
 }
 
+/* Its key is disabled, so that the token is judged by itself: by the settings of this server. */
+static void a_token_that_is_not_accepted_has_to_be_a_good_one(void **state) {
+  (void)state;
+  static char chain[SUBTOKEN_ISSUED_MAX + 1];
+  assert_int_equal(get("/v2/createsubtoken?permissions=guilds", AS_KEY), 200);
+  for (int depth = 0; depth < SUBTOKEN_VIA_MAX; depth++) {
+    snprintf(chain, sizeof chain, "%s", member("subtoken"));
+    assert_int_equal(get("/v2/createsubtoken?permissions=guilds", bearer(chain)), 200);
+  }
+  snprintf(chain, sizeof chain, "%s", member("subtoken"));
+  fixture_row_of(KEY_ID)->key.disabled = true;
+  assert_int_equal(ask(chain), 200);
+  check_listed(chain);
+  assert_int_equal(fixture.revoked_via_count, SUBTOKEN_VIA_MAX);
+  snprintf(fixture.revoked_tids[fixture.revoked_count++], ST_TID_LEN + 1, "%s",
+           fixture.revoked_tid);
+  check_again(chain); /* its own tid is looked for, beside those of what it was made from */
+  const char *token = subtoken_of_key("guilds", "/v2/x", NOW + 60);
+  assert_int_equal(ask(token), 200);
+  check_listed(token);
+  settings.leeway = 200;
+  token = subtoken_of_key("guilds", NULL, NOW - 199);
+  assert_int_equal(ask(token), 200);
+  check_listed(token);
+  check_nothing(subtoken_of_key("guilds", NULL, NOW - 200));
+  settings.max_life = 1000 + 60;
+  token = subtoken_of_key("guilds", NULL, NOW + 60);
+  assert_int_equal(ask(token), 200);
+  check_listed(token);
+  check_nothing(subtoken_of_key("guilds", NULL, NOW + 61));
+}
+
+/* Where it may be used does not matter to who ends it. */
+static void a_token_for_other_urls_is_of_its_key(void **state) {
+  (void)state;
+  assert_int_equal(ask(subtoken_of_key("guilds", "/v2/x", NOW + 60)), 200);
+  check_event("token_revoked");
+  assert_string_equal(reply.event.key_id, KEY_ID);
+}
+
 /* Who holds it may end it: nothing else that comes along is looked at. */
 static void no_credential_is_looked_at(void **state) {
   (void)state;
@@ -374,6 +414,8 @@ int main(void) {
       cmocka_unit_test_setup(a_token_of_a_disabled_key_is_listed, fixture_set_up),
       cmocka_unit_test_setup(what_was_made_from_it_is_no_second_one, fixture_set_up),
       cmocka_unit_test_setup(what_a_bound_key_has_not_made_is_not_listed, fixture_set_up),
+      cmocka_unit_test_setup(a_token_that_is_not_accepted_has_to_be_a_good_one, fixture_set_up),
+      cmocka_unit_test_setup(a_token_for_other_urls_is_of_its_key, fixture_set_up),
       cmocka_unit_test_setup(no_credential_is_looked_at, fixture_set_up),
       cmocka_unit_test_setup(what_is_wrong_with_the_form_is_told, fixture_set_up),
       cmocka_unit_test_setup(what_was_not_done_is_told, fixture_set_up),
