@@ -32,7 +32,7 @@ OBJCOPY = objcopy
 # FORTIFY's own checks hide from the sanitizers what they are there to see.
 FORTIFY = $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 # Builds for tests end where something is that cannot be (src/base/impossible.h).
-CHECKED = $(if $(SAN),-DST_CHECKED)
+CHECKED = $(if $(SAN),-DST_CHECKED) $(if $(findstring --coverage,$(SAN)),-DST_COUNTED)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
 # The same bits, wherever the tree lies.
 HARDEN += -ffile-prefix-map=$(CURDIR)=.
@@ -332,6 +332,7 @@ FAILING_CALLS = malloc calloc realloc reallocarray aligned_alloc strdup strndup 
 	stat lstat fstat statvfs faccessat eventfd poll read write fsync rename link open pthread_create \
 	fchmod fchown mkdir mkostemp dup fdopendir opendir renameat2 flock \
 	socket bind listen connect accept4 setsockopt getsockname chmod recv send dlopen dlsym \
+	dup3 fallocate fcntl fopen ftruncate lseek nanosleep __open_2 __asprintf_chk __poll_chk __recv_chk \
 	$(addprefix sqlite3_,open_v2 prepare_v2 prepare_v3 exec step bind_int64 bind_text bind_blob \
 	bind_text64 bind_blob64 busy_timeout busy_handler file_control backup_init backup_step \
 	create_function_v2 db_config close column_text column_blob column_bytes column_int64 column_type \

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/date.h"
+#include "base/impossible.h"
 #include "base/json.h"
 #include "os/clock.h"
 #include "os/error.h"
@@ -97,10 +98,13 @@ static bool log_write_piece(int fd, const char *data, size_t len) {
   return n == (ssize_t)len;
 }
 
-/* The length of as many whole lines as go into one piece. */
+/* The length of as many whole lines as go into one piece: no line is longer than that. */
 static size_t log_piece_len(const char *data, size_t len) {
   size_t end = len < PIECE ? len : PIECE;
-  while (end > 0 && data[end - 1] != '\n') end--;
+  while (data[end - 1] != '\n') {
+    end--;
+    if (st_impossible(end == 0, "a line is longer than a piece")) return len;
+  }
   return end;
 }
 
@@ -156,8 +160,13 @@ static void log_write_half(void) {
   pthread_mutex_unlock(&logger.lock);
   int64_t lost = log_write_all(fd, data, len, &last_lost);
   pthread_mutex_lock(&logger.lock);
-  /* The line that reported the others was lost itself: they are still to be reported. */
-  if (reported > 0 && last_lost) lost += reported - 1;
+  /* The line that reported the others was lost itself: they are still to be reported, and that one
+   * is none of them.
+   */
+  if (reported > 0 && last_lost) {
+    lost--;
+    logger.dropped += reported;
+  }
   logger.dropped += lost;
   logger.lost += lost;
 }
@@ -184,7 +193,10 @@ static void *log_write_lines(void *unused) {
 /* A FIFO that nobody reads is an error, and not something to wait for. */
 static int log_open_file(const char *path, char *error) {
   int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
+  int fd;
+  do {
+    fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
+  } while (fd < 0 && errno == EINTR);
   if (fd < 0) snprintf(error, ST_ERROR_MAX, "cannot open the log %s: %s", path, strerror(errno));
   /* What is open for standard error is shared with others: its flags are not ours. */
   if (fd >= 0 && path[0] != '\0') (void)fcntl(fd, F_SETFL, O_APPEND);

@@ -16,11 +16,9 @@ static double stats_seconds(struct timeval time) {
 }
 
 static int64_t stats_limit(int resource) {
-  struct rlimit limit;
-  if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
-    return -1;
-  }
-  return (int64_t)limit.rlim_cur;
+  struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+  (void)getrlimit((__rlimit_resource_t)resource, &limit);
+  return limit.rlim_cur == RLIM_INFINITY ? -1 : (int64_t)limit.rlim_cur;
 }
 
 static int64_t stats_count_files(void) {
@@ -69,10 +67,11 @@ static void stats_read_stat(st_process_stats *stats, int64_t *start_ticks) {
 static double stats_started(int64_t ticks) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static double started;
-  struct timespec now, since_boot;
+  struct timespec now = {0}, since_boot = {0};
   (void)pthread_mutex_lock(&lock);
-  if (started == 0 && ticks >= 0 && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-      clock_gettime(CLOCK_BOOTTIME, &since_boot) == 0) {
+  if (started == 0 && ticks >= 0) {
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(CLOCK_BOOTTIME, &since_boot);
     double boot =
         (double)(now.tv_sec - since_boot.tv_sec) + (double)(now.tv_nsec - since_boot.tv_nsec) / 1e9;
     started = boot + (double)ticks / (double)sysconf(_SC_CLK_TCK);
@@ -83,18 +82,17 @@ static double stats_started(int64_t ticks) {
 }
 
 void st_process_stats_read(st_process_stats *stats) {
-  struct rusage usage;
+  struct rusage usage = {0};
   int64_t ticks = -1;
-  *stats = (st_process_stats){.cpu_seconds = -1,
+  (void)getrusage(RUSAGE_SELF, &usage);
+  double cpu = stats_seconds(usage.ru_utime) + stats_seconds(usage.ru_stime);
+  *stats = (st_process_stats){.cpu_seconds = cpu,
                               .resident_bytes = -1,
                               .virtual_bytes = -1,
                               .virtual_max_bytes = stats_limit(RLIMIT_AS),
                               .open_files = stats_count_files(),
                               .max_files = stats_limit(RLIMIT_NOFILE),
                               .threads = -1};
-  if (getrusage(RUSAGE_SELF, &usage) == 0) {
-    stats->cpu_seconds = stats_seconds(usage.ru_utime) + stats_seconds(usage.ru_stime);
-  }
   stats_read_stat(stats, &ticks);
   stats->started = stats_started(ticks);
 }

@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -39,9 +40,10 @@ enum {
   FAIL_LIBPQ = 64,
   FAIL_ALL = 127,
   FAIL_SIGNALS = 128, /* a call is interrupted, or does a part */
+  FAIL_LIES = 256, /* a database answers something else than it holds, and complains of nothing */
   FAIL_SOCKETS = 512,
   FAIL_LIBRARY = 1024, /* one that is loaded, and what a test puts in place of its functions */
-  FAIL_LIES = 256, /* a database answers something else than it holds, and complains of nothing */
+  FAIL_PAUSES = 2048,  /* who waits for a time is woken at once */
 };
 
 /* The program of all tests has several of them, which share one state (make mutation). */
@@ -65,6 +67,7 @@ FAILING_STATE _Thread_local const void *failing_pg; /* whose failed: libpq goes 
 FAILING_STATE void (*failing_noted)(void);          /* called at each call that could fail */
 FAILING_STATE int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
 FAILING_STATE _Thread_local int failing_with;       /* what that one did */
+FAILING_STATE int failing_files;                    /* errno of files in place of the usual one */
 
 /* Of this thread, the call number `nth` of these kinds. */
 static inline void failing_begin(unsigned kinds, long nth) {
@@ -101,7 +104,7 @@ static inline bool failing_now(unsigned what) {
 
 static inline bool failing_errno(unsigned what, int code) {
   if (!failing_now(what)) return false;
-  errno = code;
+  errno = what == FAIL_FILES && failing_files != 0 ? failing_files : code;
   return true;
 }
 
@@ -148,7 +151,19 @@ FAILING(FAIL_MEMORY, ENOMEM, char *, strdup, (const char *text), (text), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, strndup, (const char *text, size_t n), (text, n), NULL)
 FAILING(FAIL_MEMORY, ENOMEM, char *, realpath, (const char *name, char *out), (name, out), NULL)
 
+/* Those with another name are what a build with _FORTIFY_SOURCE calls. */
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap___asprintf_chk(char **out, int flag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int __wrap___asprintf_chk(char **out, int flag, const char *format, ...) {
+  va_list list;
+  (void)flag;
+  if (failing_errno(FAIL_MEMORY, ENOMEM)) return -1;
+  va_start(list, format);
+  int len = vasprintf(out, format, list);
+  va_end(list);
+  return len;
+}
 int __wrap_asprintf(char **out, const char *format, ...) {
   va_list list;
   if (failing_errno(FAIL_MEMORY, ENOMEM)) return -1;
@@ -163,7 +178,6 @@ int __wrap_asprintf(char **out, const char *format, ...) {
 FAILING(FAIL_FILES, EIO, int, stat, (const char *name, struct stat *to), (name, to), -1)
 FAILING(FAIL_FILES, EIO, int, lstat, (const char *name, struct stat *to), (name, to), -1)
 FAILING(FAIL_FILES, EIO, int, fstat, (int fd, struct stat *to), (fd, to), -1)
-FAILING(FAIL_FILES, EIO, int, statvfs, (const char *name, struct statvfs *to), (name, to), -1)
 FAILING(FAIL_FILES, EACCES, int, faccessat, (int fd, const char *name, int mode, int flags),
         (fd, name, mode, flags), -1)
 FAILING(FAIL_FILES, EMFILE, int, eventfd, (unsigned value, int flags), (value, flags), -1)
@@ -176,17 +190,49 @@ int __wrap_poll(struct pollfd *of, nfds_t count, int ms) {
   if (failing_errno(FAIL_FILES, ENOMEM)) return -1;
   return (instead != NULL ? instead : __real_poll)(of, count, ms);
 }
+int __wrap___poll_chk(struct pollfd *of, nfds_t count, int ms, size_t size);
+int __wrap___poll_chk(struct pollfd *of, nfds_t count, int ms, size_t size) {
+  (void)size;
+  return __wrap_poll(of, count, ms);
+}
 FAILING(FAIL_FILES, EPERM, int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
 FAILING(FAIL_FILES, EPERM, int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), -1)
 FAILING(FAIL_FILES, ENOSPC, int, mkdir, (const char *name, mode_t mode), (name, mode), -1)
 FAILING(FAIL_FILES, ENOSPC, int, mkostemp, (char *name, int flags), (name, flags), -1)
 FAILING(FAIL_FILES, EMFILE, int, dup, (int fd), (fd), -1)
+FAILING(FAIL_FILES, EINVAL, off_t, lseek, (int fd, off_t to, int from), (fd, to, from), -1)
+FAILING(FAIL_FILES, EIO, int, ftruncate, (int fd, off_t len), (fd, len), -1)
+FAILING(FAIL_FILES, EOPNOTSUPP, int, fallocate, (int fd, int how, off_t at, off_t len),
+        (fd, how, at, len), -1)
+
+/* What a file that lies has in it. */
+static const char *failing_text;
+
+FILE *__real_fopen(const char *name, const char *how);
+FILE *__wrap_fopen(const char *name, const char *how);
+FILE *__wrap_fopen(const char *name, const char *how) {
+  if (failing_errno(FAIL_FILES, EMFILE)) return NULL;
+  if (failing_text == NULL || !failing_now(FAIL_LIES)) return __real_fopen(name, how);
+  return fmemopen((void *)(uintptr_t)failing_text, strlen(failing_text), "r");
+}
+
 FAILING(FAIL_FILES, ENOMEM, DIR *, fdopendir, (int fd), (fd), NULL)
 FAILING(FAIL_FILES, EMFILE, DIR *, opendir, (const char *name), (name), NULL)
 /* As of a file system that cannot. */
 FAILING(FAIL_FILES, EINVAL, int, renameat2,
         (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
         (from_dir, from, to_dir, to, flags), -1)
+
+static char failing_fill; /* what lies are made of; interrupted sockets: 0 nothing, else a half */
+
+int __real_statvfs(const char *name, struct statvfs *to);
+int __wrap_statvfs(const char *name, struct statvfs *to);
+int __wrap_statvfs(const char *name, struct statvfs *to) {
+  if (failing_errno(FAIL_FILES, EIO)) return -1;
+  int answer = __real_statvfs(name, to);
+  if (failing_now(FAIL_LIES)) memset(to, failing_fill, sizeof *to);
+  return answer;
+}
 
 /* What is interrupted may have done a part of it. */
 #define FAILING_TRANSFER(code, name, buffer)                                    \
@@ -207,11 +253,29 @@ int __wrap_flock(int fd, int how) {
   if ((how & LOCK_NB) == 0 && failing_errno(FAIL_SIGNALS, EINTR)) return -1;
   return __real_flock(fd, how);
 }
+int __real_dup3(int fd, int to, int flags);
+int __wrap_dup3(int fd, int to, int flags);
+int __wrap_dup3(int fd, int to, int flags) {
+  if (failing_errno(FAIL_FILES, EBUSY) || failing_errno(FAIL_SIGNALS, EINTR)) return -1;
+  return __real_dup3(fd, to, flags);
+}
+FAILING(FAIL_PAUSES, EINTR, int, nanosleep, (const struct timespec *time, struct timespec *left),
+        (time, left), -1)
+
+/* Those with an argument have a number. */
+int __real_fcntl(int fd, int what, ...);
+int __wrap_fcntl(int fd, int what, ...);
+int __wrap_fcntl(int fd, int what, ...) {
+  va_list list;
+  if (failing_errno(FAIL_FILES, ENOLCK)) return -1;
+  va_start(list, what);
+  long number = va_arg(list, long);
+  va_end(list);
+  return __real_fcntl(fd, what, number);
+}
 FAILING(FAIL_FILES, EIO, int, fsync, (int fd), (fd), -1)
 FAILING(FAIL_FILES, EIO, int, rename, (const char *from, const char *to), (from, to), -1)
 FAILING(FAIL_FILES, EIO, int, link, (const char *from, const char *to), (from, to), -1)
-
-static char failing_fill; /* what lies are made of; interrupted sockets: 0 nothing, else a half */
 
 /* ---- sockets ---- */
 
@@ -243,6 +307,12 @@ FAILING(FAIL_SOCKETS, EPERM, int, chmod, (const char *name, mode_t mode), (name,
 FAILING_SOCKET(recv, void *)
 FAILING_SOCKET(send, const void *)
 
+ssize_t __wrap___recv_chk(int fd, void *to, size_t size, size_t room, int flags);
+ssize_t __wrap___recv_chk(int fd, void *to, size_t size, size_t room, int flags) {
+  (void)room;
+  return __wrap_recv(fd, to, size, flags);
+}
+
 /* ---- a library that is loaded ---- */
 
 FAILING(FAIL_LIBRARY, ENOMEM, void *, dlopen, (const char *name, int flags), (name, flags), NULL)
@@ -272,6 +342,11 @@ int __wrap_open(const char *name, int flags, ...) {
   mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(list, mode_t) : 0;
   va_end(list);
   return __real_open(name, flags, mode);
+}
+
+int __wrap___open_2(const char *name, int flags);
+int __wrap___open_2(const char *name, int flags) {
+  return __wrap_open(name, flags);
 }
 
 /* ---- SQLite ---- */
@@ -469,7 +544,6 @@ char *__wrap_PQresultErrorMessage(const PGresult *result) {
 /* ---- what is not so ---- */
 
 /* Nothing that a reader could read too far by: fewer bytes, fewer rows, other bytes of as many. */
-
 #define FAILING_LIE(type, name, parameters, arguments, lie) \
   type __real_##name parameters;                            \
   type __wrap_##name parameters;                            \

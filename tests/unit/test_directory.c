@@ -1,6 +1,8 @@
 /* Private directories, whose files are trusted, and the lock on a directory. */
 #include "file_fixture.h"
 
+#include "failing.h"
+
 #include <signal.h>
 #include <time.h>
 
@@ -90,7 +92,19 @@ static void a_file_is_ours_when_nobody_else_can_write_it(void **state) {
   assert_int_equal(chmod(path, 0600), 0);
   assert_int_equal(symlink(path, in_home("link")), 0);
   assert_true(st_owner_is_ours(in_home("link")));
+  assert_int_equal(symlink("missing", in_home("dangling")), 0);
+  assert_false(st_owner_is_ours(in_home("dangling")));
   if (geteuid() == 0) {
+    assert_int_equal(chown(path, 12345, getegid()), 0);
+    assert_false(st_owner_is_ours(in_home("link"))); /* ours, to a file that is not */
+    assert_int_equal(chown(path, 0, getegid()), 0);
+    pid_t child = fork();
+    if (child == 0) { /* what is root's is as good as ours */
+      REQUIRE(chmod(home, 0755) == 0 && seteuid(54321) == 0);
+      REQUIRE(st_owner_is_ours(path));
+      _exit(0);
+    }
+    assert_child(child);
     assert_int_equal(lchown(in_home("link"), 12345, getegid()), 0);
     assert_false(st_owner_is_ours(in_home("link"))); /* whoever made the link chose the file */
     assert_int_equal(chown(path, 12345, getegid()), 0);
@@ -176,6 +190,52 @@ static void the_room_of_a_disk_is_told(void **state) {
   assert_true(st_directory_room(home) > 0);
   assert_int_equal(st_directory_room("/proc"), 0);
   assert_int_equal(st_directory_room(in_home("none")), -1);
+  if (geteuid() == 0) {
+    pid_t child = fork();
+    if (child == 0) {
+      struct statvfs disk;
+      REQUIRE(seteuid(54321) == 0 && statvfs("/", &disk) == 0);
+      /* It is not ours alone: others write to it meanwhile. */
+      int64_t least = (int64_t)(disk.f_bavail * disk.f_frsize) - (INT64_C(1) << 30);
+      REQUIRE(st_directory_room("/") >= least);
+      REQUIRE(disk.f_bavail > 0 || st_directory_room("/") == 0);
+      _exit(0);
+    }
+    assert_child(child);
+  }
+}
+
+/* A file system may say anything: no number of it overflows. */
+static void the_room_of_a_strange_disk_is_bounded(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    failing_fill = i == 0 ? 0 : (char)0x7f;
+    failing_begin(FAIL_LIES, 1);
+    int64_t room = st_directory_room(home);
+    assert_true(failing_end());
+    assert_int_equal(room, i == 0 ? 0 : INT64_MAX);
+  }
+  failing_fill = 0;
+}
+
+static void a_directory_is_named_by_what_is_in_it(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"file", "."}, {"/file", "/"}, {"/", "/"}, {"a/file", "a"}, {"/a/b/file", "/a/b"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char *of = st_directory_of(rows[i][0]);
+    assert_string_equal(of, rows[i][1]);
+    free(of);
+  }
+  assert_true(st_directory_exists(home));
+  assert_false(st_directory_exists(path));
+  spill(path, "x");
+  assert_false(st_directory_exists(path));
+  st_directory_remove(home); /* it is not empty */
+  assert_true(st_directory_exists(home));
+  assert_int_equal(mkdir(in_home("empty"), 0700), 0);
+  st_directory_remove(in_home("empty"));
+  assert_false(st_directory_exists(in_home("empty")));
 }
 
 int main(void) {
@@ -185,6 +245,8 @@ int main(void) {
       TEST(a_group_is_trusted_when_that_is_set),
       TEST(a_file_is_ours_when_nobody_else_can_write_it),
       TEST(the_room_of_a_disk_is_told),
+      TEST(the_room_of_a_strange_disk_is_bounded),
+      TEST(a_directory_is_named_by_what_is_in_it),
       TEST(a_lock_needs_no_file),
       TEST(the_lock_of_a_killed_process_is_free),
       TEST(one_process_at_a_time_claims_a_file),

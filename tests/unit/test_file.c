@@ -1,6 +1,10 @@
 /* Reading files, whole or not at all, and telling one version from the next. */
 #include "file_fixture.h"
 
+#include "failing.h"
+
+#include <signal.h>
+
 #include <time.h>
 
 #include "os/replace.h"
@@ -82,12 +86,64 @@ static void a_file_with_holes_is_refused(void **state) {
   assert_null(bytes);
 }
 
+/* Where the file system does not say where holes are, all of it is data. */
+static void without_word_of_holes_a_file_is_whole(void **state) {
+  (void)state;
+  uint8_t *bytes = NULL;
+  size_t len = 0;
+  st_file_stamp stamp;
+  bool ok = false;
+  spill(path, "12345678");
+  FAILING_EACH(FAIL_FILES, 1, ok = st_file_load(path, 8, &bytes, &len, &stamp, error), {
+    assert_true(ok || failed);
+    if (ok) assert_memory_equal(bytes, "12345678", 8);
+    free(bytes);
+  });
+  failing_begin(FAIL_FILES, 3); /* behind the open and its kind and size */
+  atomic_store(&failing.burst, 1);
+  ok = st_file_load(path, 8, &bytes, &len, &stamp, error);
+  assert_true(failing_end() && !ok);
+  assert_null(bytes);
+}
+
+/* As one that is being written as the spare of another: a second long, by pauses cut short. */
+static void a_file_that_stays_leased_is_told(void **state) {
+  (void)state;
+  char data[8];
+  size_t len = 9;
+  spill(path, "1");
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  assert_int_equal(fcntl(fd, F_SETSIG, SIGURG), 0);
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) skip(); /* no leases here */
+  failing_begin(FAIL_PAUSES, 1);
+  atomic_store(&failing.burst, 100000);
+  bool ok = st_file_read(path, data, sizeof data, &len, error);
+  assert_true(failing_end());
+  assert_refusal(ok, path, "temporarily unavailable");
+  assert_int_equal(len, 0);
+  close(fd);
+  assert_holds(path, "1");
+}
+
+static void a_link_is_told_from_what_it_means(void **state) {
+  (void)state;
+  assert_false(st_file_is_link(path));
+  spill(path, "1");
+  assert_false(st_file_is_link(path));
+  assert_int_equal(symlink("nothing", in_home("link")), 0);
+  assert_true(st_file_is_link(in_home("link")));
+  assert_false(st_file_exists(in_home("link")));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_file_is_read_whole),
       TEST(a_stamp_tells_versions_apart),
       TEST(a_file_is_loaded_whole),
       TEST(a_file_with_holes_is_refused),
+      TEST(without_word_of_holes_a_file_is_whole),
+      TEST(a_file_that_stays_leased_is_told),
+      TEST(a_link_is_told_from_what_it_means),
   };
   return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

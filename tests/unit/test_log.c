@@ -54,16 +54,33 @@ static void a_line_that_is_too_long_is_counted(void **state) {
   cJSON_Delete(line);
 }
 
+/* Since the start: what the metrics show. */
+static int64_t lost_lines(void) {
+  static st_log_count counts[ST_LOG_EVENTS_MAX];
+  int64_t lost = 0;
+  (void)st_log_counts(counts, &lost);
+  return lost;
+}
+
+static void wait_until_lost(int64_t count) {
+  for (int waited = 0; waited < WAIT_MS && lost_lines() < count; waited++) usleep(1000);
+  assert_int_equal(lost_lines(), count);
+}
+
 /* A full disk: served on, and told when there is room again. */
 static void lines_lost_on_a_full_disk_are_counted(void **state) {
   (void)state;
+  int64_t before = lost_lines();
   assert_true(reopen("/dev/full"));
-  for (int i = 0; i < 5; i++) st_log_event("lost", NULL);
-  poll(NULL, 0, 200); /* they are tried, and fail */
+  for (int64_t n = 1; n <= 5; n++) { /* each with the line about those before it */
+    st_log_event("lost", NULL);
+    wait_until_lost(before + n);
+  }
   start_over();
   st_log_event("kept", NULL);
   check_dropped(path, 1, 5);
   assert_null(strstr(log_text, "lost"));
+  assert_int_equal(lost_lines(), before + 5);
 }
 
 enum { SENT = 40000 };
@@ -148,6 +165,27 @@ static void a_line_that_was_cut_short_ends_before_the_next(void **state) {
   }
 }
 
+/* An end that cannot be written either is written before the next line that can. */
+static void the_end_of_a_torn_line_is_tried_again(void **state) {
+  (void)state;
+  int64_t before = lost_lines();
+  failing_begin(FAIL_SIGNALS, 1);
+  atomic_store(&failing.everywhere, true);
+  st_log_event("torn", NULL);
+  wait_until_lost(before + 1);
+  assert_true(failing_end());
+  failing_begin(FAIL_FILES, 3); /* behind the two polls of the log's thread */
+  atomic_store(&failing.everywhere, true);
+  st_log_event("lost", NULL);
+  wait_until_lost(before + 2);
+  assert_true(failing_end());
+  st_log_event("after", NULL);
+  check_dropped(path, 2, 2);
+  cJSON *line = line_at(1);
+  assert_string_equal(string_of(line, "event"), "after");
+  cJSON_Delete(line);
+}
+
 /* The places for counts are bounded; what has none is counted together. */
 static void events_beyond_the_last_place_are_counted_together(void **state) {
   (void)state;
@@ -204,6 +242,32 @@ static void a_log_that_cannot_be_reopened_stays(void **state) {
   assert_int_equal(count_lines(read_file(other_path)), 3); /* of the test before */
 }
 
+/* A descriptor may be in use for a moment, and a call be interrupted. */
+static void a_log_is_moved_for_certain_or_stays(void **state) {
+  (void)state;
+  static const struct {
+    unsigned kind;
+    int code;
+    bool moves;
+  } rows[] = {{FAIL_SIGNALS, 0, true}, {FAIL_FILES, 0, true}, {FAIL_FILES, EBADF, false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int file = -1;
+    start_over();
+    unlink(other_path);
+    failing_begin(FAIL_SIGNALS, 1); /* of the open */
+    assert_true(st_log_open(other_path, &file, error));
+    assert_true(failing_end());
+    failing_files = rows[i].code;
+    failing_begin(rows[i].kind, 1);
+    atomic_store(&failing.burst, rows[i].moves ? 3 : 0);
+    st_log_use(file, true);
+    assert_true(failing_end());
+    failing_files = 0;
+    st_log_event("here", NULL);
+    wait_for_lines(rows[i].moves ? other_path : path, 1);
+  }
+}
+
 /* ---- start and stop ---- */
 
 /* What was logged before the end is in the file at the end. */
@@ -244,9 +308,11 @@ int main(void) {
       cmocka_unit_test_setup(lines_lost_on_a_full_disk_are_counted, set_up),
       cmocka_unit_test_setup(a_slow_reader_holds_up_nobody, set_up),
       cmocka_unit_test_setup(a_line_that_was_cut_short_ends_before_the_next, set_up),
+      cmocka_unit_test_setup(the_end_of_a_torn_line_is_tried_again, set_up),
       cmocka_unit_test_setup(events_beyond_the_last_place_are_counted_together, set_up),
       cmocka_unit_test_setup(a_log_is_reopened_under_its_name, set_up),
       cmocka_unit_test_setup(a_log_that_cannot_be_reopened_stays, set_up),
+      cmocka_unit_test_setup(a_log_is_moved_for_certain_or_stays, set_up),
       cmocka_unit_test_setup(standard_error_is_a_log_too, set_up),
       cmocka_unit_test_setup(stopping_writes_what_is_left, set_up),
       cmocka_unit_test(a_log_starts_or_says_why_not),

@@ -7,7 +7,8 @@
 #include "failing.h"
 #include "os/directory.h"
 #include "os/lock.h"
-#include "os/log.h"
+#include "os/notify.h"
+#include "os/owner.h"
 #include "os/process_stats.h"
 #include "os/replace.h"
 #include "os/secret_file.h"
@@ -70,10 +71,21 @@ static void put_under(unsigned kinds, bool (*put)(void), const char *before) {
 
 static void a_file_is_put_in_place_or_not(void **state) {
   (void)state;
-  put_under(KINDS, put_own, NULL);
-  put_under(KINDS, put_own, "old");
-  put_under(KINDS, put_shared, NULL);
-  put_under(KINDS, put_shared, "old");
+  for (int trusted = 0; trusted < 2; trusted++) {
+    st_owner_trust_group(trusted);
+    put_under(KINDS, put_own, NULL);
+    put_under(KINDS, put_own, "old");
+    put_under(KINDS, put_shared, NULL);
+    put_under(KINDS, put_shared, "old");
+  }
+  st_owner_trust_group(false);
+  /* What a file system says of room that it does not have, or of names that it cannot change. */
+  static const int codes[] = {0, ENOSPC, EDQUOT, EINTR, ENOENT, ENOSYS};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    failing_files = codes[i];
+    put_under(FAIL_FILES, put_by_spare, "old");
+  }
+  failing_files = 0;
   put_under(KINDS, put_by_spare, NULL);
   put_under(KINDS, put_by_spare, "old");
   put_under(FAIL_SIGNALS, put_own, "old");
@@ -81,9 +93,10 @@ static void a_file_is_put_in_place_or_not(void **state) {
   put_under(FAIL_SIGNALS, put_shared, "old");
 }
 
-static void a_new_file_replaces_none(void **state) {
-  (void)state;
+/* One call, or two in a row. */
+static void create_under(int code, long burst) {
   bool ok = false;
+  failing_files = code;
   FAILING_EACH(
       KINDS, 1,
       {
@@ -91,6 +104,7 @@ static void a_new_file_replaces_none(void **state) {
         (void)unlink(path);
         error[0] = '\0';
         failing_begin(KINDS, nth);
+        atomic_store(&failing.burst, burst);
         ok = st_replace_create(path, "new", 3, error);
       },
       {
@@ -101,6 +115,72 @@ static void a_new_file_replaces_none(void **state) {
         if (ok) assert_false(st_replace_create(path, "other", 5, error));
         if (ok) assert_holds(path, "new");
       });
+  failing_files = 0;
+}
+
+static void a_new_file_replaces_none(void **state) {
+  (void)state;
+  create_under(0, 0);
+  create_under(0, 1);
+  create_under(ENOSYS, 0);
+}
+
+/* What is mounted at a name cannot be replaced, but what it is in can be mounted. */
+static void a_mount_point_is_told(void **state) {
+  (void)state;
+  bool ok = false, told = false;
+  failing_files = EBUSY;
+  FAILING_EACH(FAIL_FILES, 1, ok = st_replace_file(path, "new", 3, error),
+               if (!ok) told = told || strstr(error, "mount its directory") != NULL);
+  failing_files = 0;
+  assert_true(told);
+}
+
+/* Whatever fails, what the spare is cut to is what is read. */
+static void a_spare_is_cut_or_not_used(void **state) {
+  (void)state;
+  const st_spare spare = {.path = in_home("a-spare"), .extra = 1};
+  bool ok = false;
+  FAILING_EACH(
+      FAIL_FILES, 1,
+      {
+        failing_end();
+        (void)unlink(spare.path);
+        assert_true(st_replace_file(path, "long before", 11, error));
+        st_spare_make(&spare, 11);
+        assert_true(st_replace_with_spare(path, &spare, "between", 7, error));
+        failing_begin(FAIL_FILES, nth);
+        ok = st_replace_with_spare(path, &spare, "new", 3, error);
+        st_spare_make(&spare, 3);
+      },
+      {
+        assert_true(ok || failed);
+        /* Written, but perhaps not for good: the directory could not be synced. */
+        assert_holds(path, ok || strstr(error, "is written") != NULL ? "new" : "between");
+      });
+}
+
+/* The room of a spare that is in use is not given up while there is none for another. */
+static void a_spare_in_use_stays_on_a_full_disk(void **state) {
+  (void)state;
+  const st_spare spare = {.path = in_home("a-spare"), .extra = 1};
+  struct stat before, after;
+  st_spare_make(&spare, 3);
+  if (lstat(spare.path, &before) != 0) skip();
+  int held = open(spare.path, O_RDONLY | O_CLOEXEC);
+  failing_fill = 0;
+  failing_begin(FAIL_LIES, 1);
+  st_spare_make(&spare, 3);
+  assert_true(failing_end());
+  assert_int_equal(lstat(spare.path, &after), 0);
+  assert_int_equal(before.st_ino, after.st_ino);
+  assert_int_equal(mkfifo(in_home("fifo"), 0600), 0);
+  assert_int_equal(symlink("missing", in_home("dangling")), 0);
+  assert_refusal(st_replace_move(spare.path, in_home("fifo"), &spare, error), "a-spare", "rename");
+  assert_refusal(st_replace_move(spare.path, in_home("dangling"), &spare, error), "dangling",
+                 "symbolic link");
+  assert_int_equal(lstat(spare.path, &after), 0);
+  close(held);
 }
 
 static bool fill(void *context, const char *temporary, char *told) {
@@ -116,12 +196,12 @@ static void a_filled_file_is_there_or_not(void **state) {
   static const char *const suffixes[] = {"-journal", NULL};
   bool ok = false, exists = false;
   FAILING_EACH(
-      KINDS & ~FAIL_MEMORY, 1,
+      KINDS, 1,
       {
         failing_end();
         (void)unlink(path);
         error[0] = '\0';
-        failing_begin(KINDS & ~FAIL_MEMORY, nth);
+        failing_begin(KINDS, nth);
         ok = st_replace_fill_new(path, suffixes, fill, NULL, &exists, error);
       },
       {
@@ -133,8 +213,22 @@ static void a_filled_file_is_there_or_not(void **state) {
       });
 }
 
-static void sweeping_removes_or_leaves(void **state) {
+/* Somebody has the lock of the directory for longer than removing takes: that is not waited for. */
+static void a_file_is_filled_beside_a_lock(void **state) {
   (void)state;
+  static const char *const suffixes[] = {"-journal", NULL};
+  bool exists = false;
+  int lock = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  assert_int_equal(flock(lock, LOCK_EX), 0);
+  failing_begin(FAIL_PAUSES, 1);
+  atomic_store(&failing.burst, 100000);
+  bool ok = st_replace_fill_new(path, suffixes, fill, NULL, &exists, error);
+  assert_true(failing_end() && ok);
+  assert_holds(path, "filled");
+  close(lock);
+}
+
+static void sweep_under(long burst) {
   char left[320];
   snprintf(left, sizeof left, "%s.new-abcdef", path);
   FAILING_EACH(
@@ -144,6 +238,7 @@ static void sweeping_removes_or_leaves(void **state) {
         spill(path, "new");
         spill(left, "a part");
         failing_begin(KINDS, nth);
+        atomic_store(&failing.burst, burst);
         st_replace_sweep(path);
       },
       {
@@ -152,6 +247,12 @@ static void sweeping_removes_or_leaves(void **state) {
         st_replace_sweep(path);
         assert_int_equal(count_files(), 1);
       });
+}
+
+static void sweeping_removes_or_leaves(void **state) {
+  (void)state;
+  sweep_under(0);
+  sweep_under(1);
 }
 
 /* ---- read ---- */
@@ -244,9 +345,53 @@ static void a_directory_is_made_or_not(void **state) {
       });
 }
 
+/* systemd may restart who does not tell it that it is alive; the rest goes on. */
+static void who_cannot_tell_systemd_goes_on(void **state) {
+  (void)state;
+  unsetenv("NOTIFY_SOCKET");
+  st_notify_start();
+  st_notify_ready(); /* to nobody */
+  setenv("NOTIFY_SOCKET", path, 1);
+  st_notify_start();
+  FAILING_EACH(FAIL_SOCKETS, 1, st_notify_ready(), {});
+  unsetenv("NOTIFY_SOCKET");
+  st_notify_start();
+}
+
+static st_process_stats stats_of(const char *text) {
+  st_process_stats stats;
+  failing_text = text;
+  failing_begin(FAIL_LIES, 1);
+  st_process_stats_read(&stats);
+  assert_true(failing_end());
+  failing_text = NULL;
+  return stats;
+}
+
+/* As a sandbox may show it; and a name of a process may look like the fields behind it. */
+static void what_the_system_tells_otherwise_is_none(void **state) {
+  (void)state;
+  static const char *const rows[] = {"\n", "1 (x", "1 (x) R 2 3\n",
+                                     "1 (x) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 a b c d e"};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    st_process_stats stats = stats_of(rows[i]);
+    assert_true(stats.threads == -1 && stats.virtual_bytes == -1 && stats.resident_bytes == -1);
+    assert_true(stats.open_files > 0);
+  }
+  st_process_stats stats =
+      stats_of("1 (x) R 99 ) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25\n");
+  assert_int_equal(stats.threads, 20);
+  assert_int_equal(stats.virtual_bytes, 23);
+  assert_int_equal(stats.resident_bytes, 24 * sysconf(_SC_PAGESIZE));
+}
+
 static void what_the_system_does_not_tell_is_none(void **state) {
   (void)state;
   st_process_stats stats;
+  failing_begin(FAIL_FILES, 2); /* fopen */
+  st_process_stats_read(&stats);
+  assert_true(failing_end());
+  assert_true(stats.threads == -1 && stats.open_files > 0);
   failing_begin(FAIL_FILES, 1); /* opendir */
   st_process_stats_read(&stats);
   assert_true(failing_end());
@@ -257,13 +402,19 @@ static void what_the_system_does_not_tell_is_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(a_file_is_put_in_place_or_not, make_home, remove_home),
-      cmocka_unit_test_setup_teardown(a_new_file_replaces_none, make_home, remove_home),
-      cmocka_unit_test_setup_teardown(a_filled_file_is_there_or_not, make_home, remove_home),
-      cmocka_unit_test_setup_teardown(sweeping_removes_or_leaves, make_home, remove_home),
-      cmocka_unit_test_setup_teardown(what_is_read_is_whole_or_nothing, make_home, remove_home),
-      cmocka_unit_test_setup_teardown(a_directory_is_made_or_not, make_home, remove_home),
+      TEST(a_file_is_put_in_place_or_not),
+      TEST(a_new_file_replaces_none),
+      TEST(a_filled_file_is_there_or_not),
+      TEST(sweeping_removes_or_leaves),
+      TEST(what_is_read_is_whole_or_nothing),
+      TEST(a_directory_is_made_or_not),
+      TEST(a_mount_point_is_told),
+      TEST(a_spare_is_cut_or_not_used),
+      TEST(a_spare_in_use_stays_on_a_full_disk),
+      TEST(a_file_is_filled_beside_a_lock),
+      TEST(who_cannot_tell_systemd_goes_on),
       cmocka_unit_test(what_the_system_does_not_tell_is_none),
+      cmocka_unit_test(what_the_system_tells_otherwise_is_none),
   };
   return cmocka_run_group_tests_name("os failing", tests, NULL, NULL);
 }

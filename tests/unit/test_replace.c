@@ -34,6 +34,31 @@ static void a_file_is_replaced(void **state) {
   assert_holds(path, "here");
   assert_holds(in_home("new"), "there");
   assert_int_equal(count_files(), 2);
+  assert_int_equal(mkfifo(in_home("fifo"), 0600), 0);
+  assert_refusal(replace(in_home("fifo"), "x", false), "fifo", "Invalid argument");
+}
+
+/* Who may not give the group what it had must not lock it out: nothing is replaced. */
+static void a_group_that_cannot_be_kept_keeps_the_file(void **state) {
+  (void)state;
+  if (geteuid() != 0) skip(); /* there is nobody else to be */
+  assert_true(replace(path, "old", false));
+  assert_int_equal(chown(path, 54321, 4321), 0);
+  assert_int_equal(chmod(path, 0640), 0);
+  assert_int_equal(chown(home, 54321, 0), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    REQUIRE(seteuid(54321) == 0);
+    REQUIRE(!replace(path, "new", false) && strstr(error, "not permitted") != NULL);
+    REQUIRE(!st_replace_shared(path, NULL, NULL, "new", 3, error));
+    REQUIRE(chown(path, (uid_t)-1, getegid()) == 0); /* its own, which it may give */
+    REQUIRE(replace(path, "new", false));
+    _exit(0);
+  }
+  assert_child(child);
+  assert_holds(path, "new");
+  assert_int_equal(mode_of(path), 0640);
+  assert_int_equal(count_files(), 1);
 }
 
 static void a_group_that_reads_goes_on_reading(void **state) {
@@ -213,7 +238,8 @@ static void long_names_fit_the_sentence(void **state) {
 static void only_leftovers_are_swept(void **state) {
   (void)state;
   static const char *const stay[] = {"file",           "file.backup",      "file.new",
-                                     "file.new-12345", "file.new-1234567", "other.new-123456"};
+                                     "file.new-12345", "file.new-1234567", "other.new-123456",
+                                     "file.old-123456"};
   for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
     spill(in_home(stay[i]), "x");
   }
@@ -254,6 +280,10 @@ static void a_callback_writes_a_file(void **state) {
                  "File exists");
   assert_true(exists);
   assert_int_equal(count_files(), 1);
+  assert_int_equal(chdir(home), 0);
+  assert_true(st_replace_fill_new("near", beside, fill, home, &exists, error));
+  assert_int_equal(chdir("/"), 0);
+  assert_holds(in_home("near"), "complete");
 }
 
 static void a_callback_that_fails_leaves_nothing(void **state) {
@@ -288,6 +318,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_file_is_replaced),
       TEST(a_group_that_reads_goes_on_reading),
+      TEST(a_group_that_cannot_be_kept_keeps_the_file),
       TEST(a_shared_file_keeps_its_permissions),
       TEST(a_link_is_followed),
       TEST(a_file_is_created_once),

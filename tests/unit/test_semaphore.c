@@ -70,6 +70,24 @@ static void those_who_wait_enter_in_order(void **state) {
   assert_int_equal(waiting(), 0);
 }
 
+/* The earlier of the two: its own time, or when the semaphore closes. */
+static void nobody_waits_longer_than_for_its_own_time(void **state) {
+  (void)state;
+  size_t in = 9, line = 9;
+  int64_t now = st_clock_monotonic_us();
+  assert_true(st_semaphore_enter(&semaphore, ST_WAIT_FOR_EVER));
+  st_semaphore_close(&semaphore, now + INT64_C(60000000));
+  assert_false(st_semaphore_enter(&semaphore, now + 1000));
+  st_semaphore_close(&semaphore, now + 2000);
+  assert_false(st_semaphore_enter(&semaphore, now + INT64_C(60000000)));
+  assert_true(st_clock_monotonic_us() - now < INT64_C(50000000));
+  st_semaphore_count(&semaphore, &in, &line);
+  assert_true(in == 1 && line == 0);
+  st_semaphore_leave(&semaphore);
+  st_semaphore_count(&semaphore, &in, &line);
+  assert_true(in == 0 && line == 0);
+}
+
 static void without_a_line_nobody_waits(void **state) {
   (void)state;
   semaphore = (st_semaphore)ST_SEMAPHORE(2, 0);
@@ -221,6 +239,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(those_who_wait_enter_in_order, set_up),
       cmocka_unit_test_setup(without_a_line_nobody_waits, set_up),
+      cmocka_unit_test_setup(nobody_waits_longer_than_for_its_own_time, set_up),
       cmocka_unit_test_setup(more_room_lets_more_in, set_up),
       cmocka_unit_test_setup(never_more_than_the_limit_are_in, set_up),
       cmocka_unit_test_setup(waiting_ends_at_the_deadline, set_up),
