@@ -41,6 +41,15 @@ static void a_body_is_read_in_one_way_or_refused(void **state) {
       {"{\"params\":[\"history\"],\"method\":\"block_api.get\"}", "block_api"},
       {"{\"method\":\"bl\\u006fck_api\\u002eget\"}", "block_api"},
       {"{\"method\":\"api.x\"}", "api_api"},
+      {"{\"method\":\"x_apx.get\"}", "x_apx_api"},
+      {"{\"method\":\"\\u0061.bcde\"}", "a_api"}, /* what was a dot lies behind the text */
+      {"{\"method\":\"call\",\"params\":[\"1-2\"]}", "1-2_api"},
+      {"{\"method\":\"call\",\"params\":[\"1a\"]}", "1a_api"},
+      {"{\"method\":\"call\",\"params\":[\"history\",1]}", "history_api"},
+      {"{\"method\":\"call\",\"params\":[\"history\",\"x\",\"call\"]}", "history_api"},
+      {"{\"method\":\"call\",\"params\":[\"history\",\"call\",\"x\"]}", NULL},
+      {"{\"method\":\"call\",\"params\":[\"9\"]}", NULL},
+      {"{\"method\":\"x\",\"\x7F\":1}", "database_api"},
       {"{\"method\":\"_api.x\"}", "_api"},
       {"{\"method\":\"eth_call\"}", "database_api"},
       {"{\"method\":\"callback\"}", "database_api"},
@@ -195,6 +204,7 @@ static void bodies_at_their_limits_are_read(void **state) {
   assert_int_equal(subtoken_rpc_read(good, scratch, good.len - 1, &rpc), SUBTOKEN_BUFFER_TOO_SMALL);
   assert_int_equal(subtoken_rpc_read(good, NULL, good.len, &rpc), SUBTOKEN_BUFFER_TOO_SMALL);
   assert_int_equal(subtoken_rpc_read(good, scratch, good.len, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_rpc_read(ST_TEXT(""), NULL, 0, &rpc), SUBTOKEN_MALFORMED);
   assert_int_equal(subtoken_rpc_read((subtoken_text){NULL, 5}, scratch, 5, &rpc),
                    SUBTOKEN_MALFORMED);
 }
@@ -230,6 +240,12 @@ static void claims_must_have_every_api_of_a_body(void **state) {
   assert_null(lacking.data);
   assert_int_equal(subtoken_rpc_allowed(&rpc, NULL, NULL), SUBTOKEN_INVALID_ARGUMENT);
   subtoken_rpc broken = rpc;
+  broken.needs[2] = (subtoken_slice){sizeof broken.text, 1}; /* behind the last */
+  assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_OK);
+  broken.needs[1].at = (uint16_t)(sizeof broken.text - broken.needs[1].len); /* up to the end */
+  assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_PERM);
+  broken.needs[1].at++;
+  assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_INVALID_ARGUMENT);
   broken.needs[1].at = sizeof broken.text - 3;
   assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_INVALID_ARGUMENT);
   memset(&broken, 0, sizeof broken); /* what was not read lets nobody through */

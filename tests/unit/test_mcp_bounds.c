@@ -3,42 +3,9 @@
  */
 #include "policy_fixture.h"
 
-#include "core/mcp_header.h"
-#include "core/mcp_message.h"
+#include "base/json.h"
 
 static const subtoken_text absent = {NULL, 0};
-
-/* ---- headers of MCP ---- */
-
-static void a_name_in_a_header_is_plain_or_encoded(void **state) {
-  (void)state;
-  static const struct {
-    const char *value, *name; /* NULL: none */
-  } rows[] = {{"search", "search"},
-              {"", ""},
-              {"=", "="},
-              {"?=", "?="},
-              {"=?base64?=", NULL},
-              {"=?base64?"
-               "?=",
-               ""},
-              {"=?base64?YQ==?=", "a"},
-              {"=?base64?YQ==?", "=?base64?YQ==?"},
-              {"=?base64?YQ?=", NULL},
-              {"=?base64?/w==?=", NULL},
-              {"=?base64?77u/YQ==?=", NULL}, /* U+FEFF in front */
-              {"a\tb", "a\tb"},
-              {"a\x1F", NULL},
-              {"a\x7F", NULL}};
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    char decoded[ST_MCP_HEADER_NAME_MAX];
-    subtoken_text name, value = exact_string(rows[i].value);
-    bool good = st_mcp_header_read_name(value, decoded, &name);
-    CHECK(good == (rows[i].name != NULL), "row %zu", i);
-    if (good) CHECK(st_text_is(name, rows[i].name), "row %zu", i);
-    release(value);
-  }
-}
 
 /* ---- JSON that is read out of place ---- */
 
@@ -63,77 +30,6 @@ static void what_is_asked_for_out_of_place_is_not_there(void **state) {
   assert_false(st_json_end(&json));
   assert_false(st_json_element(&json));
   assert_true(st_json_end(&json));
-}
-
-/* ---- messages of MCP ---- */
-
-static void a_message_is_read_in_one_way_only(void **state) {
-  (void)state;
-  static const struct {
-    const char *text;
-    bool good;
-    const char *id; /* as it is repeated; "" none */
-  } rows[] = {
-      {"{\"id\":1,\"method\":\"ping\"}", true, "1"},
-      {"{\"id\":\"a\",\"method\":\"ping\"}", true, "\"a\""},
-      {"{\"id\":null,\"method\":\"ping\"}", true, ""},
-      {"{\"id\":[1],\"method\":\"ping\"}", true, ""},
-      {"{\"id\":01,\"method\":\"ping\"}", false, ""},
-      {"{\"id\":1e,\"method\":\"ping\"}", false, ""},
-      {"{\"id\":\"\\x\",\"method\":\"ping\"}", false, ""},
-      {"{\"id\":nul,\"method\":\"ping\"}", false, ""},
-      {"{\"id\":0.000000000000000000000000000000000000000000000000000000000000000000000000000000000"
-       "000000000000000000000000000000000000000000000000000000000000,\"method\":\"ping\"}",
-       true, ""},
-      {"{\"id\":\"0123456789012345678901234567890123456789012345678901234567890123\",\"result\":1}",
-       true, "\"0123456789012345678901234567890123456789012345678901234567890123\""},
-      {"{\"id\":\"01234567890123456789012345678901234567890123456789012345678901234\",\"result\":"
-       "1}",
-       true, ""},
-      {"{\"method\":1}", false, ""},
-      {"{\"method\":\"\\x\"}", false, ""},
-      {"{\"method\":\"ping\",\"result\":1}", false, ""},
-      {"{\"method\":\"ping\",\"error\":1}", false, ""},
-      {"{\"result\":1}", true, ""},
-      {"{}", false, ""},
-      {"[]", false, ""},
-      {"1", false, ""},
-      {"{\"method\":\"ping\",\"x\":tru}", false, ""},
-      {"{\"method\":\"ping\",\"x\":true}", true, ""},
-      {"{\"method\":\"ping\",\"METHOD\":1}", false, ""},
-      {"{\"method\":\"ping\",\"jsonRpc\":1}", false, ""},
-      {"{\"method\":\"ping\",\"jsonrpc\":1}", true, ""},
-      {"{\"method\":\"ping\",\"\\u017f\":1}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"}}", true, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":1}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"NAME\":1}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"Uri\":1}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"taskid\":1}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"\\u0131\":1}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"other\":1}}", true, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"other\":tru}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"\\x\"}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":tru}}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":[]}", false, ""},
-      {"{\"method\":\"tools/call\",\"params\":[}", false, ""},
-      {"{\"method\":\"tools/call\"}", false, ""},
-      {"{\"method\":\"tasks/get\",\"params\":{\"taskId\":\"a\"}}", true, ""},
-      {"{\"method\":\"resources/read\",\"params\":{\"uri\":\"a:b\"}}", true, ""},
-      {"{\"method\":\"resources/read\",\"params\":{\"uri\":\"A:b\"}}", false, ""},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    st_json json;
-    st_mcp_message message;
-    subtoken_text text = exact_string(rows[i].text);
-    st_json_start(&json, (char *)(uintptr_t)text.data, text.len);
-    bool good = st_mcp_message_read(&json, &message);
-    CHECK(good == rows[i].good, "row %zu: %s", i, rows[i].text);
-    if (good) {
-      CHECK(st_text_is((subtoken_text){message.id, message.id_len}, rows[i].id), "row %zu", i);
-    }
-    release(text);
-  }
 }
 
 /* ---- subtoken_mcp_check ---- */
@@ -211,6 +107,91 @@ static void a_call_without_its_arguments_is_not_decided(void **state) {
   assert_int_equal(
       subtoken_mcp_check(a->policy, &a->decision, &a->request, &a->claims, &a->call, NULL),
       SUBTOKEN_INVALID_ARGUMENT);
+}
+
+/* What a request needs besides is lacking once, whatever else needs it; of what was no call at all
+ * there is no member.
+ */
+static void what_is_lacking_is_told_once(void **state) {
+  (void)state;
+  static const subtoken_text needs[] = {SUBTOKEN_TEXT("user"), SUBTOKEN_TEXT("also"),
+                                        SUBTOKEN_TEXT("user")};
+  mcp_args *a = mcp_args_new();
+  a->claims = grant_of("other", NULL);
+  a->request.needs = needs;
+  a->request.needs_count = COUNT(needs);
+  assert_int_equal(mcp_check(a), SUBTOKEN_PERM);
+  assert_int_equal(a->mcp.lacking_count, 2);
+  assert_true(st_text_is(a->mcp.lacking[0], "user") && st_text_is(a->mcp.lacking[1], "also"));
+  a->claims = grant_of("user", NULL);
+  a->request.needs = needs + 1;
+  a->request.needs_count = 1;
+  assert_int_equal(mcp_check(a), SUBTOKEN_PERM);
+  a->request.needs_count = 0;
+  a->decision.needs_count = SUBTOKEN_POLICY_NEEDS_MAX;
+  for (size_t i = 0; i < SUBTOKEN_POLICY_NEEDS_MAX; i++) a->decision.needs[i] = needs[0];
+  assert_int_equal(mcp_check(a), SUBTOKEN_OK);
+
+  static const char *const bodies[] = {"", "{", "{\"id\":7,\"method\":\"ping\",", "1",
+                                       "{\"method\":\"other\"}"};
+  for (size_t i = 0; i < COUNT(bodies); i++) {
+    a = mcp_args_new();
+    a->claims = grant_of("other", NULL);
+    a->mcp.line = 7;
+    a->mcp.member = needs[0];
+    a->mcp.lacking_count = 3;
+    a->call.body = i == 0 ? (subtoken_text){NULL, 5} : st_text(bodies[i]);
+    subtoken_result want = i == 0 ? SUBTOKEN_URL : i == 4 ? SUBTOKEN_PERM : SUBTOKEN_MALFORMED;
+    CHECK(mcp_check(a) == want, "%zu", i);
+    CHECK(a->mcp.line == 0 && a->mcp.member.data == NULL && a->mcp.member.len == 0, "%zu", i);
+    CHECK(a->mcp.lacking_count == (i == 4 ? 1 : 0), "%zu", i);
+    CHECK(a->mcp.id_len == 4 && memcmp(a->mcp.id, "null", 5) == 0, "%zu", i);
+  }
+}
+
+/* By the headers alone the member is told, too, and an error names nothing that is lacking. */
+static void headers_alone_tell_the_member(void **state) {
+  (void)state;
+  static const subtoken_text method = SUBTOKEN_TEXT("tools/call"), name = SUBTOKEN_TEXT("search"),
+                             other = SUBTOKEN_TEXT("=?"), version = SUBTOKEN_TEXT("2026-07-28");
+  static const char text[] =
+      "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"needs\":[\"user\"],"
+      "\"mcp\":{\"tools/call search\":[\"docs\"]},\"mcp_headers\":\"2026-07-28\"}]}";
+  for (int i = 0; i < 3; i++) {
+    mcp_args *a = mcp_args_new();
+    a->policy = brief_policy_of(text);
+    a->decision.size = sizeof a->decision;
+    assert_int_equal(subtoken_policy_find(a->policy, ST_TEXT("POST"), ST_TEXT("/mcp"),
+                                          SUBTOKEN_POLICY_MCP, &a->decision),
+                     SUBTOKEN_OK);
+    a->claims = grant_of("other", NULL);
+    a->call.body = absent;
+    a->call.mcp_method = &method;
+    a->call.mcp_name = i == 1 ? &other : &name;
+    a->call.mcp_version = &version;
+    a->call.mcp_method_count = a->call.mcp_name_count = 1;
+    a->call.mcp_version_count = i == 2 ? 0 : 1;
+    subtoken_result want = i == 0 ? SUBTOKEN_PERM : i == 1 ? SUBTOKEN_MCP_MISMATCH : SUBTOKEN_URL;
+    CHECK(mcp_check(a) == want, "%d", i);
+    CHECK(a->mcp.lacking_count == (i == 0 ? 2 : 0), "%d", i);
+    CHECK((a->mcp.line == 1) == (i == 0), "%d", i);
+    CHECK(st_text_is(a->mcp.member, i == 0 ? "tools/call search" : ""), "%d", i);
+  }
+}
+
+/* Whatever decides about all other methods does not decide about a response. */
+static void a_response_calls_nothing(void **state) {
+  (void)state;
+  mcp_args *a = mcp_args_new();
+  a->policy = brief_policy_of(
+      "{\"default\":\"deny\",\"routes\":[{\"path\":\"/mcp\",\"mcp\":{\"*\":[\"other\"]}}]}");
+  a->decision.size = sizeof a->decision;
+  assert_int_equal(subtoken_policy_find(a->policy, ST_TEXT("POST"), ST_TEXT("/mcp"),
+                                        SUBTOKEN_POLICY_MCP, &a->decision),
+                   SUBTOKEN_OK);
+  assert_int_equal(mcp_check(a), SUBTOKEN_PERM);
+  a->call.body = ST_TEXT("{\"id\":1,\"result\":{}}");
+  assert_int_equal(mcp_check(a), SUBTOKEN_OK);
 }
 
 static void a_batch_is_good_to_its_end(void **state) {
@@ -369,11 +350,20 @@ static void a_body_names_at_most_so_many_apis(void **state) {
       st_write_int(&writer, (int64_t)i);
       st_write_literal(&writer, "_api.x\"},");
     }
-    st_write_literal(&writer, "{\"method\":\"get_objects\"}]");
-    assert_false(writer.overflow);
-    subtoken_result got =
-        subtoken_rpc_read((subtoken_text){body, writer.len}, scratch, sizeof scratch, &rpc);
-    assert_int_equal(got, apis < SUBTOKEN_RPC_NEEDS_MAX ? SUBTOKEN_OK : SUBTOKEN_MALFORMED);
+    size_t front = writer.len;
+    static const char *const last[] = {"{\"method\":\"get_objects\"}]",
+                                       "{\"method\":\"call\",\"params\":[0]}]"};
+    for (size_t i = 0; i < COUNT(last); i++) {
+      writer.len = front;
+      st_write_literal(&writer, last[i]);
+      assert_false(writer.overflow);
+      subtoken_result got =
+          subtoken_rpc_read((subtoken_text){body, writer.len}, scratch, sizeof scratch, &rpc);
+      assert_int_equal(got, apis < SUBTOKEN_RPC_NEEDS_MAX ? SUBTOKEN_OK : SUBTOKEN_MALFORMED);
+      subtoken_claims claims = grant_of("database_api", NULL);
+      assert_int_equal(subtoken_rpc_allowed(&rpc, &claims, NULL),
+                       got == SUBTOKEN_OK ? SUBTOKEN_PERM : SUBTOKEN_INVALID_ARGUMENT);
+    }
   }
   assert_int_equal(
       subtoken_rpc_read(ST_TEXT("{\"method\":\"x\",\"a\":tru}"), scratch, sizeof scratch, &rpc),
@@ -401,10 +391,11 @@ static void needs_that_are_out_of_range_are_not_met(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_name_in_a_header_is_plain_or_encoded),
       cmocka_unit_test(what_is_asked_for_out_of_place_is_not_there),
-      cmocka_unit_test(a_message_is_read_in_one_way_only),
       cmocka_unit_test(a_call_without_its_arguments_is_not_decided),
+      cmocka_unit_test(what_is_lacking_is_told_once),
+      cmocka_unit_test(headers_alone_tell_the_member),
+      cmocka_unit_test(a_response_calls_nothing),
       cmocka_unit_test(a_batch_is_good_to_its_end),
       cmocka_unit_test(a_reply_to_a_call_says_why),
       cmocka_unit_test(a_reply_needs_its_arguments),

@@ -160,9 +160,51 @@ static void explanations_name_the_route_and_the_need(void **state) {
   for (size_t i = 0; i < 3; i++) release(tokens[i]);
 }
 
+/* Results that another program claims, of which a route or the absent token says something else. */
+static void results_that_do_not_fit_the_route_are_explained(void **state) {
+  (void)state;
+  const subtoken_policy *policy = policy_of(
+      "{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/open\",\"public\":true},\n"
+      "{\"path\":\"/any\"},\n{\"path\":\"/mcp\",\"mcp\":{\"ping\":[\"user\"]}}]}");
+  static const struct {
+    bool token;
+    const char *target;
+    subtoken_result result;
+    const char *words;
+  } rows[] = {
+      {true, "/open", SUBTOKEN_EXPIRED, "exp 2023-11-14T23:13:20Z was 60 min ago"},
+      {true, "/open", SUBTOKEN_PERM, "the token has [account, guilds]"},
+      {true, "/closed", SUBTOKEN_PERM, "the token has [account, guilds]"},
+      {true, "/any", SUBTOKEN_PERM,
+       "the token has [account, guilds]; line 3 of the policy needs a good token"},
+      {false, "/any", SUBTOKEN_MALFORMED, "no token came"},
+      {false, "/any", SUBTOKEN_TTL, "this is not what the token says"},
+      {true, "/mcp", SUBTOKEN_URL,
+       "POST /mcp: line 4 of the policy needs what the call of MCP names, and no call is read "
+       "here"},
+  };
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.without_revocations = true;
+  subtoken_text token = good_token(GOOD_PAYLOAD), none = {NULL, 5};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    if (rows[i].result == SUBTOKEN_TTL) none = exact("", 0);
+    subtoken_request request = {.size = sizeof request,
+                                .now = NOW,
+                                .method = ST_TEXT("POST"),
+                                .target = st_text(rows[i].target)};
+    const char *words =
+        error(&verifier, policy, rows[i].token ? token : none, &request, 0, rows[i].result);
+    CHECK(strcmp(words, rows[i].words) == 0, "row %zu: %s", i, words);
+    if (rows[i].result == SUBTOKEN_TTL) release(none);
+  }
+  release(token);
+  drop(policy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(explanations_name_the_route_and_the_need),
+      cmocka_unit_test(results_that_do_not_fit_the_route_are_explained),
   };
   return cmocka_run_group_tests_name("policy_explain", tests, NULL, NULL);
 }
