@@ -16,14 +16,21 @@ FAILING = os.path.join(os.path.dirname(MODULE), "faults", OWN_OBJECT)  # what it
 ROUTES = {"default": "token", "routes": [
     {"path": "/open", "public": True}, {"path": "/account", "needs": ["account"]}, {"path": "/never", "needs": ["never"]},
     {"path": "/guest", "needs": ["guest"]}, {"path": "/rpc", "methods": ["POST"], "json_rpc": True},
-    {"path": "/mcp", "mcp": {"tools/call *": ["account"]}}]}
+    {"path": "/mcp", "mcp": {"tools/call *": ["account"], "tools/call never": ["never"]}},
+    {"path": "/named", "needs": ["never"], "resource": "https://api.example/named"}]}
 CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "call", "params": ["history", "x" * 300]}).encode()
+LONG = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "call", "params": ["history", "x" * 5000]}).encode()  # into a file
 TOOL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}}).encode()
-SITE = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask; connection_pool_size 128;
+NEVER = TOOL.replace(b'"x"', b'"never"')
+SITE = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask; subtoken_issuer https://keys.example;
+  connection_pool_size 128;
   request_pool_size 128; client_body_buffer_size 128;
   location / { proxy_pass http://api; }
   location /limited { if ($subtoken_sub) { set $who $subtoken_sub; } add_header X-Who $who; proxy_pass http://api; }
   location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
+  location /slashes { subtoken_merge_slashes on; proxy_pass http://api; }
+  location /any { satisfy any; deny all; proxy_pass http://api; }
+  location /told { return 200 "$subtoken_feed_age $subtoken_permissions $subtoken_feed_sequence"; }
   location /again { error_page 401 403 /open; proxy_pass http://api; }
   location = /metrics { subtoken off; subtoken_status; }
   location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; proxy_pass_request_body off;
@@ -49,6 +56,8 @@ class Endpoint:
         whole = WHOLE | {"x-forwarded-for"} if credential else WHOLE
         if not whole <= set(headers) or "x-evil" in headers or asked["method"] != "HEAD" or asked["body"]:
             self.wrong.append(asked)
+        if (credential or "").startswith("SLOW"):
+            return 429, nonce(asked) + [("Retry-After", "7")], ""
         if not credential:
             return 401, nonce(asked) + [("X-Subtoken-Permissions", "guest")], ""
         return 200, nonce(asked) + [("X-Subtoken-Sub", sub_of_key(credential)), ("X-Subtoken-Key", "ID"),
@@ -89,6 +98,12 @@ class Site:
         self.keys += 1
         return "Authorization: Bearer KEY-%d" % self.keys
 
+    def plain_key(self):
+        return self.key().replace("Authorization: Bearer", "X-API-Key:")
+
+    def slow_key(self):
+        return self.plain_key().replace("KEY-", "SLOW-")
+
     def same_worker(self):
         assert self.n.workers() == self.worker, (self.faults.explain(NGINX), self.n.errors()[-2000:])
 
@@ -120,6 +135,13 @@ ASKS = [
     Ask("a public path", "/open", 200, "X-Subtoken-Sub: root"),
     Ask("a path that is two", "/open/../account", 400, credential=of_site),
     Ask("a key", "/account", 200, "X-Evil: 1", credential=Site.key, sub="key"),
+    Ask("a key in its own header", "/account", 200, "X-Evil: 1", credential=Site.plain_key, sub="key"),
+    Ask("a key that has asked too often", "/account", 429, credential=Site.slow_key),
+    Ask("slashes", "/slashes//a", 200, credential=of_site),
+    Ask("any of two", "/any", 401, "X-Evil: 1", "Authorization: Bearer a.b.c"),
+    Ask("what is known", "/told", 200, credential=of_site),
+    Ask("where to get a token", "/named", 401, "X-Evil: 1"),
+    Ask("what is said there", "/.well-known/oauth-protected-resource/named", 200),
     Ask("a key with a body", "/account", 200, "X-Evil: 1", credential=Site.key, sub="key", method="POST", body=b"b" * 500),
     Ask("a key that may not", "/never", 403, "X-Evil: 1", credential=Site.key),
     Ask("nobody where everybody may", "/guest", 200, "X-Evil: 1"),
@@ -128,6 +150,9 @@ ASKS = [
     Ask("a call with a key", "/rpc", 403, credential=Site.key, method="POST", body=CALL),
     Ask("a tool", "/mcp", 200, "Accept: application/json, text/event-stream", "Content-Type: application/json", credential=of_site,
         method="POST", body=TOOL),
+    Ask("a long call", "/rpc", 200, credential=of_site, method="POST", body=LONG),
+    Ask("a tool that may not be", "/mcp", 403, "Accept: application/json, text/event-stream", "Content-Type: application/json", credential=of_site,
+        method="POST", body=NEVER),
     Ask("a page", "/page", 200, "X-Evil: 1", credential=Site.key),
     Ask("an error page", "/again", 401, "X-Evil: 1", "Authorization: Bearer a.b.c"),
     Ask("metrics", "/metrics", 200),
@@ -160,8 +185,9 @@ def check(site, ask_of, given, answer, seen, failing):
         else:
             hold(ask_of.status == 200, "it was passed on")
             # By the credential that came with it: what an earlier question began may come late.
-            asked = dict((n.lower(), v) for n, v in each["headers"]).get("authorization", "")
-            wanted = sub_of_key("Bearer " + asked.split(" ")[-1]) if "KEY-" in asked else sub_of(site.token)
+            headers = {n.lower(): v for n, v in each["headers"]}
+            asked = headers.get("x-api-key") or headers.get("authorization", "")
+            wanted = sub_of_key(asked) if "KEY-" in asked else sub_of(site.token)
             hold(sub == wanted and "access_token" not in each["target"], "another identity")
 
 

@@ -131,7 +131,7 @@ def bad_configurations_and_files_are_named_by_nginx_t():
             ("subtoken_policy off; subtoken_policy off;", "is duplicate"), ("subtoken_fallback off; subtoken_fallback /a;", "is duplicate"),
             ("subtoken_fallback '';", "must not be empty"), ("subtoken_leeway 61m;", "is longer than an hour"),
             ("subtoken_require" + " a" * 65 + ";", "names too many permissions (maximum 64)"),
-            ("subtoken_policy %(secrets)s;", "line 1 column 1"), ("subtoken_policy %(dir)s/long;", "is longer than"),
+            ("location /a { subtoken_revocations %(feed)s max=100; } " + ON, "it is larger than the limit"), ("subtoken_policy %(secrets)s;", "line 1 column 1"), ("subtoken_policy %(dir)s/long;", "is longer than"),
             ("subtoken_secrets %(dir)s/long;", "is longer than")):
         n.configure(server=server)
         says(text)

@@ -152,6 +152,28 @@ def what_is_loaded_is_told():
 
 
 @test
+def many_files_and_one_of_them_twice_make_no_series_twice():
+    """The same revocation data with two leeways, two sizes; a path of the same length; more policies than are shown."""
+    places = "".join("location /%d { subtoken_policy %%(dir)s/p%d; proxy_pass http://api; }" % (i, i) for i in range(33))
+    n = Nginx(ON + """location /leeway { subtoken_leeway 2m; proxy_pass http://api; }
+      location /size { subtoken_revocations %(feed)s max=1m; proxy_pass http://api; }
+      location /other { subtoken_revocations %(dir)s/another; proxy_pass http://api; }
+      location /young { subtoken_max_age 200; proxy_pass http://api; }""" + places + STATUS)
+    for i in range(33):
+        policy(n, {"default": "token"}, "p%d" % i)
+    with n:
+        t = n.token()
+        assert [n.status("/" + at, token=t) for at in ("a", "leeway", "size", "other", "young", "32")] == [200, 200, 200, 503, 200, 200]
+        text = n.ask("/metrics", "Accept: text/plain").body
+        p = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True)
+        assert (p.returncode, p.stdout + p.stderr) == (0, b""), (p.stdout, p.stderr)
+        shown = [(dict(l)["file"], v) for (name, l), v in read_metrics(text).items() if name == "subtoken_nginx_file_ok"]
+        assert len(shown) == len(set(shown)) == 32 - 2, ("data of one path is shown once, and has three of the 32 entries", shown)
+        assert dict(shown)[n.feed.path] == 1 and dict(shown)[n.dir + "/another"] == 0 and n.secrets in dict(shown), shown
+        assert 'subtoken_nginx_feed_max_age_seconds{worker="0",kind="revocations",file="%s"} 200\n' % n.feed.path in text, "its smallest"
+
+
+@test
 def questions_are_counted():
     """By what came of them, with the time that they took, and those that an answer of before spared."""
     n, end = with_endpoint("subtoken on; subtoken_fallback /ask; " + UP + STATUS + " location /n { subtoken_fallback /ask-nobody; proxy_pass http://api; }")
