@@ -11,38 +11,45 @@
  * day is the last day of a year (Hinnant, chrono-compatible low-level date
  * algorithms).
  */
-static int64_t days_of(int64_t year, int64_t month, int64_t day) {
+static int32_t days_of(int32_t year, int32_t month, int32_t day) {
   if (month <= 2) year--;
-  int64_t era = (year >= 0 ? year : year - 399) / 400;
-  int64_t year_of_era = year - era * 400;
-  int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  int32_t era = (year >= 0 ? year : year - 399) / 400;
+  int32_t year_of_era = year - era * 400;
+  int32_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  int32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
   return era * 146097 + day_of_era - 719468;
 }
 
 typedef struct civil {
-  int64_t year, month, day, hour, minute, second;
+  int32_t year, month, day, hour, minute, second;
 } civil;
 
-static civil civil_of(int64_t seconds) {
-  int64_t days = seconds / DAY, rest = seconds % DAY;
-  if (rest < 0) {
-    rest += DAY;
-    days--;
-  }
+/* The date so many days after 1970-01-01, at midnight. */
+static civil date_of(int32_t days) {
   days += 719468;
-  int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-  int64_t day_of_era = days - era * 146097;
-  int64_t year_of_era =
+  int32_t era = (days >= 0 ? days : days - 146096) / 146097;
+  int32_t day_of_era = days - era * 146097;
+  int32_t year_of_era =
       (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  int64_t month = (5 * day_of_year + 2) / 153;
+  int32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  int32_t month = (5 * day_of_year + 2) / 153;
   return (civil){.year = year_of_era + era * 400 + (month >= 10),
                  .month = month < 10 ? month + 3 : month - 9,
-                 .day = day_of_year - (153 * month + 2) / 5 + 1,
-                 .hour = rest / 3600,
-                 .minute = rest / 60 % 60,
-                 .second = rest % 60};
+                 .day = day_of_year - (153 * month + 2) / 5 + 1};
+}
+
+/* seconds: of the years 0000 to 9999, so that days have 32 bits. */
+static civil civil_of(int64_t seconds) {
+  int32_t days = (int32_t)(seconds / DAY), rest = (int32_t)(seconds % DAY);
+  if (rest < 0) {
+    rest += (int32_t)DAY;
+    days--;
+  }
+  civil at = date_of(days);
+  at.hour = rest / 3600;
+  at.minute = rest / 60 % 60;
+  at.second = rest % 60;
+  return at;
 }
 
 static bool is_leap_year(int64_t year) {
@@ -78,7 +85,7 @@ static bool day_part(subtoken_text *text, int64_t *seconds) {
     return false;
   }
   if (day > length[month - 1] + (month == 2 && is_leap_year(year))) return false;
-  *seconds = days_of(year, month, day) * DAY;
+  *seconds = days_of((int32_t)year, (int32_t)month, (int32_t)day) * DAY;
   return true;
 }
 
@@ -148,7 +155,7 @@ bool st_date_read_duration(subtoken_text text, int64_t *seconds) {
   return true;
 }
 
-static void write_padded(st_writer *writer, int64_t value, size_t width) {
+static void write_padded(st_writer *writer, int32_t value, size_t width) {
   char text[4];
   for (size_t i = width; i-- > 0; value /= 10) text[i] = (char)('0' + value % 10);
   st_write(writer, text, width);
@@ -189,7 +196,7 @@ void st_date_write_http(st_writer *writer, int64_t seconds) {
   st_write_literal(writer, ", ");
   write_padded(writer, at.day, 2);
   st_write_char(writer, ' ');
-  st_write(writer, months + (at.month - 1) * 3, 3);
+  st_write(writer, months + (size_t)(at.month - 1) * 3, 3);
   st_write_char(writer, ' ');
   write_padded(writer, at.year, 4);
   st_write_char(writer, ' ');
