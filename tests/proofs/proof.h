@@ -21,6 +21,7 @@ bool nondet_bool(void);
 uint8_t nondet_byte(void);
 uint32_t nondet_u32(void);
 uint64_t nondet_u64(void);
+int32_t nondet_i32(void);
 int64_t nondet_i64(void);
 size_t nondet_size(void);
 
@@ -56,11 +57,13 @@ static inline subtoken_text proof_text(size_t most) {
   return (subtoken_text){block + (most - len), len};
 }
 
-/* The body for each length from `low` to `high`, as if each were a proof of its own: the length is
- * then a constant, and so is each index that depends on it alone. */
-#define FOR_EACH_LENGTH(len, low, high)          \
-  size_t chosen_##len = nondet_size();           \
-  for (size_t len = (low); len <= (high); len++) \
-    if (chosen_##len == len)
+/* What a proof that says `each` is run with; others do not look at them. A length is then a
+ * constant, and so is each index that depends on it alone. */
+#ifndef LEN
+#define LEN 0
+#endif
+#ifndef CALL
+#define CALL 0
+#endif
 
 #endif

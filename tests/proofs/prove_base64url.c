@@ -28,6 +28,7 @@ static bool proof_canonical(const uint8_t *text, size_t len) {
 
 /* proof: decoding_accepts_canonical_text_alone
  * bound: N=7 (characters), brief N=5
+ * each: LEN=0..N
  * fault: src/base/base64url.c: (b & 0x0F) != 0
  * with: (b & 0x07) != 0
  * fault: src/base/base64url.c: next |= ((44 - c) & (c - 46))
@@ -40,29 +41,27 @@ static bool proof_canonical(const uint8_t *text, size_t len) {
  * with: for (; left >= 3; left -= 4, in += 4, to += 3)
  */
 void decoding_accepts_canonical_text_alone(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    uint8_t *text = proof_block(len);
-    size_t size = len / 4 * 3 + (len % 4 > 0 ? len % 4 - 1 : 0), got = nondet_size(), before = got;
-    uint8_t *out = proof_block(size);
-    subtoken_text view = {(const char *)text, len};
-    bool good = st_base64url_decode(view, out, size, &got);
-    HOLDS(good == proof_canonical(text, len));
-    HOLDS(good == st_base64url_valid(view));
-    uint8_t *by_table = proof_block(size);
-    size_t len_by_table = before;
-    HOLDS(st_base64url_decode_by(0, view, by_table, size, &len_by_table) == good);
-    HOLDS(len_by_table == got && (!good || size == 0 || memcmp(out, by_table, size) == 0));
-    HOLDS(got == (good ? size : before));
-    if (size > 0) HOLDS(!st_base64url_decode(view, out, size - 1, &got));
-    if (!good) return;
-    char *again = proof_block(len);
-    st_writer writer = st_writer_on(again, len);
-    st_base64url_write(&writer, out, size);
-    HOLDS(!writer.overflow && writer.len == len);
-    HOLDS(len == 0 || memcmp(again, text, len) == 0);
-    writer = st_writer_on(again, len);
-    st_base64url_write_by(0, &writer, out, size);
-    HOLDS(!writer.overflow && (len == 0 || memcmp(again, text, len) == 0));
-    return;
-  }
+  const size_t len = LEN;
+  uint8_t *text = proof_block(len);
+  size_t size = len / 4 * 3 + (len % 4 > 0 ? len % 4 - 1 : 0), got = nondet_size(), before = got;
+  uint8_t *out = proof_block(size);
+  subtoken_text view = {(const char *)text, len};
+  bool good = st_base64url_decode(view, out, size, &got);
+  HOLDS(good == proof_canonical(text, len));
+  HOLDS(good == st_base64url_valid(view));
+  uint8_t *by_table = proof_block(size);
+  size_t len_by_table = before;
+  HOLDS(st_base64url_decode_by(0, view, by_table, size, &len_by_table) == good);
+  HOLDS(len_by_table == got && (!good || size == 0 || memcmp(out, by_table, size) == 0));
+  HOLDS(got == (good ? size : before));
+  if (size > 0) HOLDS(!st_base64url_decode(view, out, size - 1, &got));
+  if (!good) return;
+  char *again = proof_block(len);
+  st_writer writer = st_writer_on(again, len);
+  st_base64url_write(&writer, out, size);
+  HOLDS(!writer.overflow && writer.len == len);
+  HOLDS(len == 0 || memcmp(again, text, len) == 0);
+  writer = st_writer_on(again, len);
+  st_base64url_write_by(0, &writer, out, size);
+  HOLDS(!writer.overflow && (len == 0 || memcmp(again, text, len) == 0));
 }

@@ -121,6 +121,7 @@ static size_t proof_utf8(const uint8_t *b, size_t len) {
 
 /* proof: a_character_is_that_of_rfc_3629
  * bound: none: a character has at most four bytes, and N=5 are looked at; brief N=5
+ * each: LEN=0..N
  * fault: src/base/bytes.c: first > 0xF4
  * with: first > 0xF8
  * fault: src/base/bytes.c: code > 0x10FFFF
@@ -131,108 +132,103 @@ static size_t proof_utf8(const uint8_t *b, size_t len) {
  * with: need > len + 1) return 0
  */
 void a_character_is_that_of_rfc_3629(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    uint8_t *text = proof_block(len);
-    uint32_t code = 0;
-    size_t got = st_utf8_next((const char *)text, len, &code), right = proof_utf8(text, len);
-    HOLDS(got == right);
-    if (right == 1) HOLDS(code == text[0]);
-    if (right == 2) HOLDS(code == ((text[0] & 31U) << 6 | (text[1] & 63U)));
-    if (right == 3) HOLDS(code == ((text[0] & 15U) << 12 | (text[1] & 63U) << 6 | (text[2] & 63U)));
-    if (right == 4) {
-      HOLDS(code == ((text[0] & 7U) << 18 | (text[1] & 63U) << 12 | (text[2] & 63U) << 6 |
-                     (text[3] & 63U)));
-    }
-    return;
+  const size_t len = LEN;
+  uint8_t *text = proof_block(len);
+  uint32_t code = 0;
+  size_t got = st_utf8_next((const char *)text, len, &code), right = proof_utf8(text, len);
+  HOLDS(got == right);
+  if (right == 1) HOLDS(code == text[0]);
+  if (right == 2) HOLDS(code == ((text[0] & 31U) << 6 | (text[1] & 63U)));
+  if (right == 3) HOLDS(code == ((text[0] & 15U) << 12 | (text[1] & 63U) << 6 | (text[2] & 63U)));
+  if (right == 4) {
+    HOLDS(code ==
+          ((text[0] & 7U) << 18 | (text[1] & 63U) << 12 | (text[2] & 63U) << 6 | (text[3] & 63U)));
   }
 }
 
 /* proof: what_is_shown_holds_no_control_character
  * bound: N=3 (bytes of the text)
+ * each: LEN=0..N
  * small: N=2
- * unwind: 4*N+2
+ * unwind: 4*LEN+2
  * fault: src/base/bytes.c: step > 0 && !st_utf8_is_control(code)
  * with: step > 0
  */
 void what_is_shown_holds_no_control_character(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    char *text = proof_block(len), *out = proof_block(4 * len);
-    st_writer writer = st_writer_on(out, 4 * len);
-    st_write_escaped(&writer, (subtoken_text){text, len});
-    HOLDS(!writer.overflow && writer.len >= len);
-    size_t at = nondet_size();
-    ASSUME(at < writer.len);
-    HOLDS((uint8_t)out[at] >= 0x20 && out[at] != 0x7F);
-    HOLDS(at + 1 >= writer.len || (uint8_t)out[at] != 0xC2 || (uint8_t)out[at + 1] >= 0xA0);
-    return;
-  }
+  const size_t len = LEN;
+  char *text = proof_block(len), *out = proof_block(4 * len);
+  st_writer writer = st_writer_on(out, 4 * len);
+  st_write_escaped(&writer, (subtoken_text){text, len});
+  HOLDS(!writer.overflow && writer.len >= len);
+  size_t at = nondet_size();
+  ASSUME(at < writer.len);
+  HOLDS((uint8_t)out[at] >= 0x20 && out[at] != 0x7F);
+  HOLDS(at + 1 >= writer.len || (uint8_t)out[at] != 0xC2 || (uint8_t)out[at + 1] >= 0xA0);
 }
 
 /* proof: pieces_are_the_whole_text
  * bound: N=5 (characters), brief N=3
+ * each: LEN=0..N
  * fault: src/base/bytes.c: rest.data + i + 1, rest.len - i - 1
  * with: rest.data + i + 1, rest.len - i
  * fault: src/base/bytes.c: cutter->done = i == rest.len
  * with: cutter->done = i + 1 >= rest.len
  */
 void pieces_are_the_whole_text(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    st_cutter cutter = {{text, len}, false};
-    subtoken_text piece;
-    size_t at = 0, separators = 0, count = 0;
-    for (size_t i = 0; i < len; i++) separators += text[i] == ',';
-    while (st_cut(&cutter, ',', &piece)) {
-      count++;
-      HOLDS(piece.data == text + at && piece.len <= len - at);
-      HOLDS(at + piece.len == len || text[at + piece.len] == ',');
-      for (size_t i = 0; i < piece.len; i++) HOLDS(piece.data[i] != ',');
-      at += piece.len + 1;
-    }
-    HOLDS(count == separators + 1 && at == len + 1);
-    return;
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  st_cutter cutter = {{text, len}, false};
+  subtoken_text piece;
+  size_t at = 0, separators = 0, count = 0;
+  for (size_t i = 0; i < len; i++) separators += text[i] == ',';
+  while (st_cut(&cutter, ',', &piece)) {
+    count++;
+    HOLDS(piece.data == text + at && piece.len <= len - at);
+    HOLDS(at + piece.len == len || text[at + piece.len] == ',');
+    for (size_t i = 0; i < piece.len; i++) HOLDS(piece.data[i] != ',');
+    at += piece.len + 1;
   }
+  HOLDS(count == separators + 1 && at == len + 1);
 }
 
 /* proof: trimming_takes_blanks_alone
  * bound: N=6 (characters), brief N=4
+ * each: LEN=0..N
  * fault: src/base/bytes.c: text.len > 0 && is_blank(text.data[0])
  * with: is_blank(text.data[0])
  */
 void trimming_takes_blanks_alone(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    subtoken_text left = st_text_trim((subtoken_text){text, len});
-    size_t front = (size_t)(left.data - text), at = nondet_size();
-    HOLDS(front <= len && left.len <= len - front);
-    if (left.len > 0) HOLDS(!is_blank(left.data[0]) && !is_blank(left.data[left.len - 1]));
-    ASSUME(at < len);
-    HOLDS((at >= front && at < front + left.len) || is_blank(text[at]));
-    return;
-  }
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  subtoken_text left = st_text_trim((subtoken_text){text, len});
+  size_t front = (size_t)(left.data - text), at = nondet_size();
+  HOLDS(front <= len && left.len <= len - front);
+  if (left.len > 0) HOLDS(!is_blank(left.data[0]) && !is_blank(left.data[left.len - 1]));
+  ASSUME(at < len);
+  HOLDS((at >= front && at < front + left.len) || is_blank(text[at]));
 }
 
 /* proof: a_span_is_as_long_as_it_can_be
  * bound: N=6 (characters, all classes), brief N=4
+ * each: LEN=0..N
  * fault: src/base/bytes.c: if ((all & class) == 0) break;
  * with: if (all == 0) break;
  */
 void a_span_is_as_long_as_it_can_be(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    uint8_t class = nondet_byte();
-    ASSUME(class != 0 && (class & (class - 1)) == 0);
-    size_t span = st_text_span((subtoken_text){text, len}, class), at = nondet_size();
-    HOLDS(span <= len);
-    HOLDS(span == len || (st_class_of(text[span]) & class) == 0);
-    ASSUME(at < span);
-    HOLDS((st_class_of(text[at]) & class) != 0);
-    return;
-  }
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  uint8_t class = nondet_byte();
+  ASSUME(class != 0 && (class & (class - 1)) == 0);
+  size_t span = st_text_span((subtoken_text){text, len}, class), at = nondet_size();
+  HOLDS(span <= len);
+  HOLDS(span == len || (st_class_of(text[span]) & class) == 0);
+  ASSUME(at < span);
+  HOLDS((st_class_of(text[at]) & class) != 0);
 }
 
 /* proof: secrets_are_equal_when_all_bytes_are
  * bound: N=20 (bytes), brief N=9
+ * each: LEN=0..N
  * small: N=17
  * fault: src/base/bytes.c: differ |= p ^ q
  * with: differ = p ^ q
@@ -240,13 +236,11 @@ void a_span_is_as_long_as_it_can_be(void) {
  * with: for (; len > 1; len--, x++, y++)
  */
 void secrets_are_equal_when_all_bytes_are(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const uint8_t *a = proof_block(len), *b = proof_block(len);
-    bool equal = true;
-    for (size_t i = 0; i < len; i++) equal = equal && a[i] == b[i];
-    HOLDS(st_equal_secret(a, b, len) == equal);
-    return;
-  }
+  const size_t len = LEN;
+  const uint8_t *a = proof_block(len), *b = proof_block(len);
+  bool equal = true;
+  for (size_t i = 0; i < len; i++) equal = equal && a[i] == b[i];
+  HOLDS(st_equal_secret(a, b, len) == equal);
 }
 
 /* proof: hexadecimal_digits_have_their_values

@@ -55,6 +55,7 @@ static uint32_t proof_escape(const char *text, size_t len, size_t *taken) {
 
 /* proof: an_escape_is_its_character
  * bound: none: an escape has at most N=11 characters behind its backslash; brief N=11
+ * each: LEN=0..N
  * unwind: 14
  * fault: src/base/json.c: if (json->len - at < 4) return false
  * with: if (json->len - at < 3) return false
@@ -69,24 +70,24 @@ static uint32_t proof_escape(const char *text, size_t len, size_t *taken) {
  */
 void an_escape_is_its_character(void) {
   static st_json json;
-  FOR_EACH_LENGTH(len, 0, N) {
-    char *text = proof_block(len + 1), *before = proof_copy(text, len + 1);
-    size_t to = 0, taken;
-    uint32_t code = proof_escape(before + 1, len, &taken), written;
-    st_json_start(&json, text, len + 1);
-    json.at = 1;
-    bool good = json_unescape(&json, &to);
-    HOLDS(good == (code > 0) && json.at <= json.len);
-    if (!good) return;
-    HOLDS(json.at == 1 + taken && to > 0 && to < json.at);
-    HOLDS(st_utf8_next(text, to, &written) == to && written == code);
-    return;
-  }
+  const size_t len = LEN;
+  char *text = proof_block(len + 1), *before = proof_copy(text, len + 1);
+  size_t to = 0, taken;
+  uint32_t code = proof_escape(before + 1, len, &taken), written;
+  st_json_start(&json, text, len + 1);
+  json.at = 1;
+  bool good = json_unescape(&json, &to);
+  HOLDS(good == (code > 0) && json.at <= json.len);
+  if (!good) return;
+  HOLDS(json.at == 1 + taken && to > 0 && to < json.at);
+  HOLDS(st_utf8_next(text, to, &written) == to && written == code);
 }
 
 /* proof: a_string_stays_where_it_stands
  * bound: N=3 (characters behind the quote; escapes of one character)
- * unwind: N+2
+ * each: LEN=0..N
+ * small: N=3
+ * unwind: LEN+2
  * loops: json_unescape.0:9 st_utf8_next.0:4
  * limit: src/base/json.c: if (c == 'u') return unescape_unicode(json, to);
  * with: if (c == 'u') return false;
@@ -97,22 +98,19 @@ void an_escape_is_its_character(void) {
  */
 void a_string_stays_where_it_stands(void) {
   static st_json json;
-  FOR_EACH_LENGTH(len, 0, N) {
-    char *text = proof_block(len), *before = proof_copy(text, len);
-    subtoken_text value = {NULL, 0};
-    st_json_start(&json, text, len);
-    bool good = json_string_rest(&json, &value);
-    HOLDS(proof_in_bounds(&json) && good == !json.failed);
-    if (good) {
-      HOLDS(value.data == text && value.len < json.at && before[json.at - 1] == '"');
-      HOLDS(st_utf8_valid(value));
-      size_t at = nondet_size(), behind = nondet_size();
-      if (at < value.len) HOLDS(value.data[at] != '\0');
-      if (at < value.len && memchr(before, '\\', len) == NULL)
-        HOLDS((uint8_t)value.data[at] >= 0x20);
-      if (behind >= json.at && behind < len) HOLDS(text[behind] == before[behind]);
-    }
-    return;
+  const size_t len = LEN;
+  char *text = proof_block(len), *before = proof_copy(text, len);
+  subtoken_text value = {NULL, 0};
+  st_json_start(&json, text, len);
+  bool good = json_string_rest(&json, &value);
+  HOLDS(proof_in_bounds(&json) && good == !json.failed);
+  if (good) {
+    HOLDS(value.data == text && value.len < json.at && before[json.at - 1] == '"');
+    HOLDS(st_utf8_valid(value));
+    size_t at = nondet_size(), behind = nondet_size();
+    if (at < value.len) HOLDS(value.data[at] != '\0');
+    if (at < value.len && memchr(before, '\\', len) == NULL) HOLDS((uint8_t)value.data[at] >= 0x20);
+    if (behind >= json.at && behind < len) HOLDS(text[behind] == before[behind]);
   }
 }
 
@@ -145,28 +143,27 @@ static bool proof_whole(const char *text, size_t len) {
 
 /* proof: a_number_is_that_of_rfc_8259
  * bound: N=7 (characters)
+ * each: LEN=0..N
  * small: N=3
  * fault: src/base/json.c: return json->at > start;
  * with: return true;
  */
 void a_number_is_that_of_rfc_8259(void) {
   static st_json json;
-  FOR_EACH_LENGTH(len, 0, N) {
-    char *text = proof_block(len);
-    st_json_start(&json, text, len);
-    bool integer, good = json_number(&json, &integer);
-    size_t right = proof_number(text, len);
-    HOLDS(good == (right > 0) && (!good || json.at == right));
-    if (good) HOLDS(integer == proof_whole(text, right));
-    int64_t value = -1;
-    st_json_start(&json, text, len);
-    if (len > 0) ASSUME(text[0] != ' ' && text[0] != '\t' && text[0] != '\n' && text[0] != '\r');
-    if (st_json_uint(&json, &value)) {
-      HOLDS(good && integer && json.at == right && value >= 0 && value <= SUBTOKEN_TIME_MAX);
-    } else {
-      HOLDS(value == -1);
-    }
-    return;
+  const size_t len = LEN;
+  char *text = proof_block(len);
+  st_json_start(&json, text, len);
+  bool integer, good = json_number(&json, &integer);
+  size_t right = proof_number(text, len);
+  HOLDS(good == (right > 0) && (!good || json.at == right));
+  if (good) HOLDS(integer == proof_whole(text, right));
+  int64_t value = -1;
+  st_json_start(&json, text, len);
+  if (len > 0) ASSUME(text[0] != ' ' && text[0] != '\t' && text[0] != '\n' && text[0] != '\r');
+  if (st_json_uint(&json, &value)) {
+    HOLDS(good && integer && json.at == right && value >= 0 && value <= SUBTOKEN_TIME_MAX);
+  } else {
+    HOLDS(value == -1);
   }
 }
 
@@ -207,6 +204,8 @@ static bool proof_string_rest(st_json *json, subtoken_text *value) {
 /* proof: any_call_keeps_the_reader_within_its_bounds
  * bound: N=3 (characters; one call from any state on, so any sequence of calls; 2 levels and 2
  *   names in place of 16 and 1280, so that both ends are met)
+ * each: CALL=0..7
+ * small: N=3
  * unwind: N+2
  * limit: src/base/json.h: ST_JSON_DEPTH_MAX 16
  * with: ST_JSON_DEPTH_MAX 2
@@ -229,7 +228,7 @@ void any_call_keeps_the_reader_within_its_bounds(void) {
   proof_reader(&json, text);
   bool failed = json.failed;
   size_t at = json.at;
-  switch (nondet_byte() % 8) {
+  switch (CALL) {
     case 0: good = st_json_object(&json); break;
     case 1: good = st_json_member(&json, &value); break;
     case 2: good = st_json_array(&json); break;

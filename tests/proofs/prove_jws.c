@@ -35,20 +35,21 @@ static void proof_split(const char *text, size_t len, const subtoken_ring *ring)
 
 /* proof: a_token_is_split_into_its_parts
  * bound: N=12 (characters), brief N=12
+ * each: LEN=0..N
  * fault: src/core/jws.c: if (first == 0 || last <= first + 1)
  * with: if (first == 0)
  * fault: src/core/jws.c: token.len - last - 1};
  * with: token.len - last};
  */
 void a_token_is_split_into_its_parts(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    proof_split(proof_block(len), len, NULL);
-    return;
-  }
+  const size_t len = LEN;
+  proof_split(proof_block(len), len, NULL);
 }
 
 /* proof: a_known_header_is_the_first_part
  * bound: N=8 (characters; headers of up to N, of a ring of two secrets), brief N=4
+ * each: LEN=0..N
+ * unwind: N+3
  * fault: src/core/jws.c: len < token.len && token.data[len] == '.' &&
  * with: token.data[len] == '.' &&
  */
@@ -64,8 +65,6 @@ void a_known_header_is_the_first_part(void) {
       ASSUME(secret->header[at] != '.'); /* it is base64url */
     }
   }
-  FOR_EACH_LENGTH(len, 0, N) {
-    proof_split(proof_block(len), len, &ring);
-    return;
-  }
+  const size_t len = LEN;
+  proof_split(proof_block(len), len, &ring);
 }

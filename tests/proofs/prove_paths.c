@@ -73,7 +73,9 @@ static subtoken_fault proof_segments(const st_path *path) {
 
 /* proof: segments_are_those_of_the_grammar
  * bound: N=4 (bytes of a path)
- * unwind: N+1
+ * each: LEN=1..N
+ * small: N=4
+ * unwind: LEN+1
  * fault: src/core/paths.c: if (segment.len == 0 && !cutter.done)
  * with: if (segment.len == 0 && false)
  * fault: src/core/paths.c: code != '.' && code != ' '
@@ -82,11 +84,9 @@ static subtoken_fault proof_segments(const st_path *path) {
  * with: code > 0x80 && code <= 0x9F
  */
 void segments_are_those_of_the_grammar(void) {
-  FOR_EACH_LENGTH(len, 1, N) {
-    st_path path = {.len = len, .bytes = proof_block(len)};
-    HOLDS(check_segments(&path) == proof_segments(&path));
-    return;
-  }
+  const size_t len = LEN;
+  st_path path = {.len = len, .bytes = proof_block(len)};
+  HOLDS(check_segments(&path) == proof_segments(&path));
 }
 
 static bool proof_is_hex(char c) {
@@ -115,7 +115,8 @@ static bool proof_decode(const char *text, size_t len, st_path *path) {
 
 /* proof: a_path_is_read_by_its_grammar
  * bound: N=5 (characters; paths of at most N-1 in place of 4096, so that the end is met), brief N=5
- * unwind: N+2
+ * each: LEN=0..N
+ * unwind: LEN+2
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
  * with: SUBTOKEN_PATH_MAX (N - 1)
  * limit: src/base/bytes.h: return st_classes[(uint8_t)c];
@@ -132,27 +133,26 @@ static bool proof_decode(const char *text, size_t len, st_path *path) {
  * with: if (end - at < 2
  */
 void a_path_is_read_by_its_grammar(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    st_path path, right;
-    subtoken_fault fault = path_decode((subtoken_text){text, len}, '*', &path);
-    if (len > SUBTOKEN_PATH_MAX) {
-      HOLDS(fault == (text[0] == '/' ? SUBTOKEN_FAULT_TOO_LONG : SUBTOKEN_FAULT_NOT_ORIGIN_FORM));
-      return;
-    }
-    bool good = proof_decode(text, len, &right);
-    HOLDS((fault == SUBTOKEN_FAULT_NONE) == good);
-    if (!good) return;
-    HOLDS(path.len == right.len && path.bytes == path.buffer);
-    size_t at = nondet_size();
-    ASSUME(at < path.len);
-    HOLDS(path.bytes[at] == right.bytes[at]);
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  st_path path, right;
+  subtoken_fault fault = path_decode((subtoken_text){text, len}, '*', &path);
+  if (len > SUBTOKEN_PATH_MAX) {
+    HOLDS(fault == (text[0] == '/' ? SUBTOKEN_FAULT_TOO_LONG : SUBTOKEN_FAULT_NOT_ORIGIN_FORM));
     return;
   }
+  bool good = proof_decode(text, len, &right);
+  HOLDS((fault == SUBTOKEN_FAULT_NONE) == good);
+  if (!good) return;
+  HOLDS(path.len == right.len && path.bytes == path.buffer);
+  size_t at = nondet_size();
+  ASSUME(at < path.len);
+  HOLDS(path.bytes[at] == right.bytes[at]);
 }
 
 /* proof: an_escaped_character_is_one
  * bound: none: an escaped character has at most N=12 characters
+ * each: LEN=1..N
  * unwind: 14
  * limit: src/base/bytes.h: return st_classes[(uint8_t)c];
  * with: uint8_t proof_class(char c); return proof_class(c);
@@ -160,28 +160,28 @@ void a_path_is_read_by_its_grammar(void) {
  * with: escapes > 0 && code > 0x8F
  */
 void an_escaped_character_is_one(void) {
-  FOR_EACH_LENGTH(len, 1, N) {
-    const char *text = proof_block(len);
-    ASSUME(text[0] == '%');
-    scanned_character c = scan_escape(text, text + len);
-    if (c.code == 0) return;
-    HOLDS(c.escapes >= 1 && c.escapes <= 4 && 3 * c.escapes <= len);
-    char first = (char)st_path_unescape(text, text + len);
-    st_path path = {.len = c.escapes + 1, .bytes = path.buffer};
-    path.buffer[0] = '/';
-    for (size_t i = 0; i < c.escapes; i++) {
-      HOLDS(text[3 * i] == '%' && proof_is_hex(text[3 * i + 1]) && proof_is_hex(text[3 * i + 2]));
-      path.buffer[i + 1] = (char)st_path_unescape(text + 3 * i, text + len);
-    }
-    HOLDS(first < 0 || (c.escapes == 1 && (proof_class(first) & ST_CHAR_ESCAPED) != 0));
-    HOLDS(first == '.' || first == ' ' || proof_segments(&path) == SUBTOKEN_FAULT_NONE);
-    return;
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  ASSUME(text[0] == '%');
+  scanned_character c = scan_escape(text, text + len);
+  if (c.code == 0) return;
+  HOLDS(c.escapes >= 1 && c.escapes <= 4 && 3 * c.escapes <= len);
+  char first = (char)st_path_unescape(text, text + len);
+  st_path path = {.len = c.escapes + 1, .bytes = path.buffer};
+  path.buffer[0] = '/';
+  for (size_t i = 0; i < c.escapes; i++) {
+    HOLDS(text[3 * i] == '%' && proof_is_hex(text[3 * i + 1]) && proof_is_hex(text[3 * i + 2]));
+    path.buffer[i + 1] = (char)st_path_unescape(text + 3 * i, text + len);
   }
+  HOLDS(first < 0 || (c.escapes == 1 && (proof_class(first) & ST_CHAR_ESCAPED) != 0));
+  HOLDS(first == '.' || first == ' ' || proof_segments(&path) == SUBTOKEN_FAULT_NONE);
 }
 
 /* proof: a_quick_reading_is_the_plain_one
  * bound: N=4 (characters of a target; paths of at most N-1)
- * unwind: N+2
+ * each: LEN=0..N
+ * small: N=4
+ * unwind: LEN+2
  * loops: scan_escape_utf8.0:5 st_utf8_next.0:4
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
  * with: SUBTOKEN_PATH_MAX (N - 1)
@@ -197,25 +197,24 @@ void an_escaped_character_is_one(void) {
  * with: return c != '.' &&
  */
 void a_quick_reading_is_the_plain_one(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    st_path path, right;
-    subtoken_fault fault = st_paths_read_target((subtoken_text){text, len}, &path);
-    if (fault != SUBTOKEN_FAULT_NONE) return;
-    size_t end = 0;
-    while (end < len && text[end] != '?') end++;
-    HOLDS(end <= SUBTOKEN_PATH_MAX && proof_decode(text, end, &right));
-    HOLDS(path.len == right.len && proof_segments(&right) == SUBTOKEN_FAULT_NONE);
-    size_t at = nondet_size();
-    if (at < path.len) HOLDS(path.bytes[at] == right.bytes[at]);
-    if (at > end && at < len) HOLDS((proof_class(text[at]) & ST_CHAR_QUERY) != 0);
-    return;
-  }
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  st_path path, right;
+  subtoken_fault fault = st_paths_read_target((subtoken_text){text, len}, &path);
+  if (fault != SUBTOKEN_FAULT_NONE) return;
+  size_t end = 0;
+  while (end < len && text[end] != '?') end++;
+  HOLDS(end <= SUBTOKEN_PATH_MAX && proof_decode(text, end, &right));
+  HOLDS(path.len == right.len && proof_segments(&right) == SUBTOKEN_FAULT_NONE);
+  size_t at = nondet_size();
+  if (at < path.len) HOLDS(path.bytes[at] == right.bytes[at]);
+  if (at > end && at < len) HOLDS((proof_class(text[at]) & ST_CHAR_QUERY) != 0);
 }
 
 /* proof: the_canonical_text_is_read_as_the_same_path
  * bound: N=2 (bytes of a path)
- * unwind: 3*N+1
+ * each: LEN=1..N
+ * unwind: 3*LEN+1
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
  * with: SUBTOKEN_PATH_MAX (3 * N)
  * limit: src/base/bytes.h: return st_classes[(uint8_t)c];
@@ -226,32 +225,31 @@ void a_quick_reading_is_the_plain_one(void) {
  * with: char escape[3] = {'%', hex[byte >> 4], hex[byte & 7]};
  */
 void the_canonical_text_is_read_as_the_same_path(void) {
-  FOR_EACH_LENGTH(len, 1, N) {
-    char out[3 * N];
-    st_path path = {.len = len, .bytes = proof_block(len)}, again;
-    /* Any path that could have been read: its segments are not asked about, for they are its bytes.
-     */
-    for (size_t i = 0; i < len; i++) {
-      char c = path.bytes[i];
-      ASSUME(i == 0 ? c == '/' : c == '/' || c < 0 || (proof_class(c) & ST_CHAR_ESCAPED) != 0);
-    }
-    st_writer writer = st_writer_on(out, sizeof out);
-    st_paths_write_path(&writer, &path);
-    HOLDS(!writer.overflow);
-    subtoken_fault fault = path_decode((subtoken_text){out, writer.len}, ST_PATH_ANY, &again);
-    HOLDS(fault == SUBTOKEN_FAULT_NONE && again.len == len);
-    size_t at = nondet_size();
-    ASSUME(at < len);
-    HOLDS(again.bytes[at] == path.bytes[at]);
-    return;
+  const size_t len = LEN;
+  char out[3 * N];
+  st_path path = {.len = len, .bytes = proof_block(len)}, again;
+  /* Any path that could have been read: its segments are not asked about, for they are its bytes.
+   */
+  for (size_t i = 0; i < len; i++) {
+    char c = path.bytes[i];
+    ASSUME(i == 0 ? c == '/' : c == '/' || c < 0 || (proof_class(c) & ST_CHAR_ESCAPED) != 0);
   }
+  st_writer writer = st_writer_on(out, sizeof out);
+  st_paths_write_path(&writer, &path);
+  HOLDS(!writer.overflow);
+  subtoken_fault fault = path_decode((subtoken_text){out, writer.len}, ST_PATH_ANY, &again);
+  HOLDS(fault == SUBTOKEN_FAULT_NONE && again.len == len);
+  size_t at = nondet_size();
+  ASSUME(at < len);
+  HOLDS(again.bytes[at] == path.bytes[at]);
 }
 
 /* proof: an_entry_is_read_quickly_as_it_is_plainly
  * bound: N=5 (characters: less than an escaped character beyond ASCII takes; entries of at most N-1
  *   in place of 1024)
+ * each: LEN=0..N
  * small: N=4
- * unwind: N+2
+ * unwind: LEN+2
  * limit: src/core/paths.c: if (byte >= 0x80) return scan_escape_utf8(at, end);
  * with: if (byte >= 0x80) return (scanned_character){0, 1};
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
@@ -274,19 +272,17 @@ void the_canonical_text_is_read_as_the_same_path(void) {
  * with: {text.data, start};
  */
 void an_entry_is_read_quickly_as_it_is_plainly(void) {
-  FOR_EACH_LENGTH(len, 0, N) {
-    const char *text = proof_block(len);
-    st_entry entry, plain;
-    subtoken_text view = {text, len};
-    subtoken_fault fault = st_paths_read_entry(view, &entry);
-    if (fault == SUBTOKEN_FAULT_TOO_LONG) HOLDS(len > SUBTOKEN_URL_MAX);
-    if (fault != SUBTOKEN_FAULT_NONE) return;
-    HOLDS(len <= SUBTOKEN_URL_MAX && entry_decode(view, &plain) == SUBTOKEN_FAULT_NONE);
-    HOLDS(entry.wild == plain.wild && entry.pattern == plain.pattern);
-    HOLDS(entry.method.len == plain.method.len && entry.path.len == plain.path.len);
-    size_t at = nondet_size();
-    ASSUME(at < entry.path.len);
-    HOLDS(entry.path.bytes[at] == plain.path.bytes[at]);
-    return;
-  }
+  const size_t len = LEN;
+  const char *text = proof_block(len);
+  st_entry entry, plain;
+  subtoken_text view = {text, len};
+  subtoken_fault fault = st_paths_read_entry(view, &entry);
+  if (fault == SUBTOKEN_FAULT_TOO_LONG) HOLDS(len > SUBTOKEN_URL_MAX);
+  if (fault != SUBTOKEN_FAULT_NONE) return;
+  HOLDS(len <= SUBTOKEN_URL_MAX && entry_decode(view, &plain) == SUBTOKEN_FAULT_NONE);
+  HOLDS(entry.wild == plain.wild && entry.pattern == plain.pattern);
+  HOLDS(entry.method.len == plain.method.len && entry.path.len == plain.path.len);
+  size_t at = nondet_size();
+  ASSUME(at < entry.path.len);
+  HOLDS(entry.path.bytes[at] == plain.path.bytes[at]);
 }

@@ -82,20 +82,63 @@ void any_snapshot_is_opened_within_its_bounds(void) {
   if (result != SUBTOKEN_FEED_OK) HOLDS(view.index == NULL && view.count == 0);
 }
 
-/* proof: a_hash_is_found_when_it_is_listed
+/* What opening finds of a file before a hash is looked up in it: the index rises from 0 to the
+ * count, hashes ascend, and each lies where the index says. */
+static bool proof_in_order(const subtoken_revocations *view) {
+  uint32_t numbers = st_snapshot_numbers((uint8_t)(64 - view->shift));
+  bool good = st_load32(view->index) == 0;
+  for (uint32_t i = 0; i + 2 < numbers; i++) {
+    good = good && st_load32(view->index + 4 * i) <= st_load32(view->index + 4 * i + 4);
+  }
+  good = good && st_load32(view->index + 4 * (numbers - 2)) == view->count;
+  for (uint32_t i = 0; i < view->count; i++) {
+    uint64_t hash = st_load64(view->hashes + 8 * i);
+    const uint8_t *bucket = view->index + 4 * (hash >> view->shift);
+    good = good && i >= st_load32(bucket) && i < st_load32(bucket + 4);
+    good = good && (i == 0 || st_load64(view->hashes + 8 * (i - 1)) < hash);
+  }
+  return good;
+}
+
+/* proof: a_file_that_is_opened_is_in_order
  * bound: N=1 (hashes)
  * unwind: N+6
  * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
  * fault: src/core/revocations.c: falls |= next < last;
  * with: falls |= false;
+ * fault: src/core/revocations.c: elsewhere |= i < low || i >= high;
+ * with: elsewhere |= i < low;
+ * fault: src/core/revocations.c: last != opening->view.count
+ * with: false
  */
-void a_hash_is_found_when_it_is_listed(void) {
+void a_file_that_is_opened_is_in_order(void) {
   static subtoken_ring ring;
   size_t len;
   uint8_t *bytes = proof_file(N, &len);
   subtoken_revocations view;
   if (subtoken_revocations_open(&ring, bytes, len, &view) != SUBTOKEN_FEED_OK) return;
   HOLDS(view.count == N && view.hashes + 8 * (size_t)N + SUBTOKEN_MAC_LEN == bytes + len);
+  HOLDS(view.index == bytes + ST_FEED_HEAD_LEN && proof_in_order(&view));
+}
+
+/* proof: a_hash_is_found_when_it_is_listed
+ * bound: N=4 (hashes of a file that is in order; the binary search begins above 2 in place of 32)
+ * unwind: N+6
+ * limit: src/core/revocations.c: while (high - low > 256) {
+ * with: while (high - low > 16) {
+ * fault: src/core/revocations.c: if (st_load64(middle) <= hash) {
+ * with: if (st_load64(middle) < hash) {
+ * fault: src/core/revocations.c: if (listed >= hash) return
+ * with: if (listed > hash) return
+ * fault: src/core/revocations.c: const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket
+ * + 4); with: const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket);
+ */
+void a_hash_is_found_when_it_is_listed(void) {
+  uint8_t bits = st_snapshot_bits(N);
+  subtoken_revocations view = {.count = N, .shift = (uint8_t)(64 - bits)};
+  view.index = proof_block(4 * (size_t)st_snapshot_numbers(bits));
+  view.hashes = proof_block(8 * (size_t)N);
+  ASSUME(proof_in_order(&view));
   uint64_t hash = nondet_u64();
   bool listed = false;
   for (size_t i = 0; i < N; i++) listed = listed || st_load64(view.hashes + 8 * i) == hash;

@@ -6,7 +6,9 @@ Each stands in a prove_*.c behind a comment that begins with "proof:" and says, 
   bound:  N=n (of what), brief N=n                the macro N in the whole form and in the brief one; a
                                                   proof without a brief bound is left out of that form
   small:  N=n                                     the bound at which faults are looked for, if not the brief one
-  unwind: 4*N+2                                   passes of a loop; N+3 if not told
+  each:   LEN=0..N                                CBMC is run with each value of this macro; in the brief form with
+                                                  the last one
+  unwind: 4*LEN+2                                 passes of a loop; if not told LEN+3, or N+3 where there is no LEN
   loops:  f.0:20 g.1:N+1                          other numbers for loops of their own
   checks: conversion unsigned-char                what CBMC checks or supposes beyond what it always does
   limit:  FILE: text                              the file is proved with another text in place of this one,
@@ -15,12 +17,14 @@ Each stands in a prove_*.c behind a comment that begins with "proof:" and says, 
 
 The first text of a limit or a fault stands in the file exactly once: else the proof fails, for it
 would show nothing. A fault that is not found fails, too; the brief form leaves them out, and `faults`
-is them alone. NAME: a pattern of the names of proofs. The seconds are those of a processor.
+is them alone. NAME: a pattern of the names of proofs. The seconds are those of a processor: a proof, and
+the search for one fault, has to end within ten minutes of it, else it fails.
 """
 import fnmatch
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,11 +33,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.join(ROOT, 'tests', 'proofs')
 ALWAYS = ['--unwinding-assertions', '--pointer-overflow-check', '--drop-unused-functions', '--slice-formula',
           '--object-bits', '12', '--max-field-sensitivity-array-size', '300']
-SECONDS = 3600  # a proof that takes longer has hung
+SECONDS = 600
 
 
 class Wrong(Exception):
     """What keeps a proof from being run, or from showing anything."""
+
+
+def number(text, n, macros={}):
+    return eval(text, {'__builtins__': {}}, {'N': n, **macros})
 
 
 class Proof:
@@ -63,19 +71,25 @@ class Proof:
             found.append((file, old, new))
         return found
 
-    def command(self, cbmc, n, include):
-        def number(text):
-            return str(eval(text, {'__builtins__': {}}, {'N': n}))
-        unwind = number(self.tags.get('unwind', ['N+3'])[0])
-        command = [cbmc, '--function', self.name, *ALWAYS, '--unwind', unwind]
+    def each(self, n):
+        """The value of each run of CBMC, as macros."""
+        if 'each' not in self.tags:
+            return [{}]
+        name, low, high = re.fullmatch(r'(\w+)=(.*)\.\.(.*)', self.tags['each'][0]).groups()
+        return [{name: value} for value in range(number(low, n), number(high, n) + 1)]
+
+    def command(self, cbmc, n, macros, include):
+        unwind = number(self.tags.get('unwind', ['LEN+3' if 'LEN' in macros else 'N+3'])[0], n, macros)
+        command = [cbmc, '--function', self.name, *ALWAYS, '--unwind', str(unwind)]
         loops = [loop.partition(':') for loop in ' '.join(self.tags.get('loops', [])).split()]
         if loops:
-            command += ['--unwindset', ','.join(f'{loop}:{number(value)}' for loop, _, value in loops)]
+            command += ['--unwindset', ','.join(f'{loop}:{number(value, n, macros)}' for loop, _, value in loops)]
         for check in ' '.join(self.tags.get('checks', [])).split():
             command.append('--unsigned-char' if check == 'unsigned-char' else f'--{check}-check')
         for folder in [*include, 'tests/proofs', 'src', 'include']:
             command += ['-I', folder]
-        return command + ['-D_GNU_SOURCE', f'-DN={n}', self.file]
+        command += [f'-D{name}={value}' for name, value in {'N': n, **macros}.items()]
+        return command + ['-D_GNU_SOURCE', self.file]
 
 
 def read_proofs():
@@ -110,20 +124,33 @@ def overlay(folder, changes):
             f.write(text)
 
 
-def run(proof, cbmc, n, changes, work, more=()):
-    """True when CBMC shows it, and its output."""
+def run(proof, cbmc, form, n, changes, work):
+    """What CBMC finds, or None; of a fault it finds the first trace alone."""
+    began = processor_seconds()
+    each = proof.each(n)
+    if form == 'fault':
+        each.reverse()  # most faults are in the longest text
+    elif form == 'brief':
+        each = each[-1:]
     with tempfile.TemporaryDirectory(dir=work) as folder:
         overlay(folder, changes)
         include = [os.path.join(folder, 'src'), os.path.join(folder, 'include')] if changes else []
-        done = subprocess.run([*proof.command(cbmc, n, include), *more], cwd=ROOT, capture_output=True, text=True,
-                              timeout=SECONDS)
-    output = done.stdout + done.stderr
-    if done.returncode not in (0, 10):
-        raise Wrong(output)
-    missing = re.findall('no body for callee .*', output)
-    if missing:
-        raise Wrong('\n'.join(missing))
-    return done.returncode == 0, output
+        for macros in each:
+            left = max(1, int(SECONDS - (processor_seconds() - began)))
+            command = proof.command(cbmc, n, macros, include) + ['--stop-on-fail'] * (form == 'fault')
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (left, left + 5)))
+            output = done.stdout + done.stderr
+            if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+                raise Wrong(f'CBMC did not end in {SECONDS} s of a processor, at last with {macros}')
+            if done.returncode not in (0, 10):
+                raise Wrong(output)
+            missing = re.findall('no body for callee .*', output)
+            if missing:
+                raise Wrong('\n'.join(missing))
+            if done.returncode == 10:
+                return f'{macros}\n{failures(output)}'
+    return None
 
 
 def failures(output):
@@ -134,9 +161,9 @@ def prove(proof, cbmc, form, work):
     """What is wrong, or None."""
     limits = proof.changes('limit')
     if form != 'faults':
-        holds, output = run(proof, cbmc, proof.brief if form == 'brief' else proof.whole, limits, work)
-        if not holds:
-            return failures(output)
+        found = run(proof, cbmc, form, proof.brief if form == 'brief' else proof.whole, limits, work)
+        if found:
+            return found
     faults = proof.changes('fault')
     if not faults:
         return 'no fault is seeded: who says that this proof can fail?'
@@ -144,9 +171,13 @@ def prove(proof, cbmc, form, work):
         overlay(work, limits + [fault])
         if form == 'brief':
             continue
-        holds, output = run(proof, cbmc, proof.small, limits + [fault], work, ['--stop-on-fail'])
-        if holds:
-            return f'did not find the fault {fault[1]} -> {fault[2]} in {fault[0]}'
+        told = f'the fault {fault[1]} -> {fault[2]} in {fault[0]}'
+        try:
+            found = run(proof, cbmc, 'fault', proof.small, limits + [fault], work)
+        except Wrong as error:
+            raise Wrong(f'{told}: {error}') from None
+        if not found:
+            return f'did not find {told}'
     return None
 
 
@@ -162,13 +193,14 @@ def main():
     proofs = [proof for proof in read_proofs() if fnmatch.fnmatch(proof.name, pattern) and
               (proof.has_brief or form != 'brief')]
     failed = not proofs
+    faults = 0
     print(f'1..{len(proofs)}')
     with tempfile.TemporaryDirectory() as work:
         for number, proof in enumerate(proofs, 1):
             began = processor_seconds()
             try:
                 wrong = prove(proof, cbmc, form, work)
-            except (Wrong, subprocess.TimeoutExpired) as error:
+            except Wrong as error:
                 wrong = str(error)
             took = processor_seconds() - began
             n = {'whole': proof.whole, 'brief': proof.brief, 'faults': proof.small}[form]
@@ -177,6 +209,8 @@ def main():
             if wrong:
                 failed = True
                 print('\n'.join('# ' + line for line in wrong.splitlines()), flush=True)
+            faults += len(proof.changes('fault')) if form != 'brief' else 0
+    print(f'# {len(proofs)} proofs, {faults} faults, {processor_seconds():.0f} s')
     return 1 if failed else 0
 
 
