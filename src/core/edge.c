@@ -34,7 +34,6 @@ static subtoken_result edge_verify_alone(edge_evaluation *e, subtoken_text token
   e->decision.access = SUBTOKEN_ACCESS_TOKEN;
   e->decision.json_rpc = e->decision.mcp = false;
   e->decision.needs_count = 0;
-  e->decision.resource = (subtoken_text){NULL, 0};
   if (st_paths_read_target(e->request.target, &path) != SUBTOKEN_FAULT_NONE) {
     return SUBTOKEN_BAD_TARGET;
   }

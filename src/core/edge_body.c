@@ -20,9 +20,7 @@ static void edge_body_decide(const subtoken_claims *claims, const subtoken_rpc *
 static void edge_body_read_rpc(const subtoken_claims *claims, subtoken_text body, void *scratch,
                                size_t scratch_size, subtoken_edge_reply *reply) {
   subtoken_rpc rpc;
-  subtoken_result result =
-      body.len == 0 ? SUBTOKEN_MALFORMED : subtoken_rpc_read(body, scratch, scratch_size, &rpc);
-  switch (result) {
+  switch (subtoken_rpc_read(body, scratch, scratch_size, &rpc)) {
     case SUBTOKEN_OK: edge_body_decide(claims, &rpc, reply); break;
     case SUBTOKEN_MALFORMED: st_edge_reply_body_unreadable(reply); break;
     case SUBTOKEN_TOO_LARGE: st_edge_reply_body_too_long(reply); break;
