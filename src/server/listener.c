@@ -111,14 +111,15 @@ static struct sockaddr_un path_address(const char *path) {
   return address;
 }
 
-/* Does a program listen there? A full queue means yes, too. */
-static bool is_answered(const char *path) {
+/* Does a program listen there? A full queue means yes, too. NULL: no. */
+static const char *is_answered(const char *path) {
   struct sockaddr_un address = path_address(path);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  bool answered = fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
+  if (fd < 0) return strerror(errno);
+  bool answered = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
                   (errno != ECONNREFUSED && errno != ENOENT);
-  if (fd >= 0) close(fd);
-  return answered;
+  close(fd);
+  return answered ? "another program listens there; stop it, or choose another path" : NULL;
 }
 
 /* NULL when the place is free, or was left by a server that is gone. */
@@ -126,8 +127,7 @@ static const char *is_taken(const char *path) {
   struct stat there;
   if (lstat(path, &there) != 0) return errno == ENOENT ? NULL : strerror(errno);
   if (!S_ISSOCK(there.st_mode)) return "there is a file that is no socket; remove it";
-  return is_answered(path) ? "another program listens there; stop it, or choose another path"
-                           : NULL;
+  return is_answered(path);
 }
 
 /* Two servers that start here at the same time look one after the other. */
