@@ -498,7 +498,13 @@ FAILING_PG(int, PQsendQueryPrepared,
             const int *formats, int format),
            (pg, name, count, values, lengths, formats, format), 0)
 FAILING_PG(int, PQpipelineSync, (PGconn * pg), (pg), 0)
-FAILING_PG(int, PQflush, (PGconn * pg), (pg), -1)
+/* Sends nothing, as when the way is full. */
+int __real_PQflush(PGconn *pg);
+int __wrap_PQflush(PGconn *pg);
+int __wrap_PQflush(PGconn *pg) {
+  if (failing_connection(FAIL_LIBPQ, pg)) return -1;
+  return failing_now(FAIL_SIGNALS) ? 1 : __real_PQflush(pg);
+}
 FAILING_PG(int, PQconsumeInput, (PGconn * pg), (pg), 0)
 FAILING_PG(int, PQsetnonblocking, (PGconn * pg, int on), (pg, on), -1)
 FAILING_PG(int, PQenterPipelineMode, (PGconn * pg), (pg), 0)

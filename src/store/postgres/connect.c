@@ -73,11 +73,13 @@ static bool connect_failed(st_postgres_connection *c, const char *text) {
 
 /* ---- one host ---- */
 
-/* Nothing is printed. A warning during a commit says that the wait for a standby was given up. */
+/* Nothing is printed. A warning with a commit says that the wait for a standby was given up:
+ * whoever makes one, be it of a change or of confirm.c, sets this to false before.
+ */
 static void take_notice(void *context, const PGresult *notice) {
   st_postgres_connection *c = context;
   const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (c->committing && severity != NULL && strcmp(severity, "WARNING") == 0) c->warned = true;
+  if (severity != NULL && strcmp(severity, "WARNING") == 0) c->warned = true;
 }
 
 static PGconn *start_host(const st_postgres *store, const st_postgres_host *at) {

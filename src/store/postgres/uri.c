@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/impossible.h"
 #include "store/postgres/postgres.h"
 
 /* What every session runs with, unless the URI's own options say otherwise. A transaction that
@@ -19,22 +20,25 @@
   " -c search_path=pg_catalog,subtoken,pg_temp -c plan_cache_mode=force_generic_plan" \
   " -c enable_seqscan=off -c jit=off"
 
+/* libpq has one for each keyword, whether the URI has it or not. */
 static PQconninfoOption *uri_option(const st_postgres *store, const char *keyword) {
-  for (PQconninfoOption *o = store->options; o->keyword != NULL; o++) {
-    if (strcmp(o->keyword, keyword) == 0) return o;
+  PQconninfoOption *o = store->options;
+  while (!st_impossible(o->keyword == NULL, "libpq knows what is asked for here") &&
+         strcmp(o->keyword, keyword) != 0) {
+    o++;
   }
-  return NULL;
+  return o;
 }
 
 static const char *uri_value(const st_postgres *store, const char *keyword) {
   const PQconninfoOption *o = uri_option(store, keyword);
-  return o != NULL && o->val != NULL && o->val[0] != '\0' ? o->val : NULL;
+  return o->val != NULL && o->val[0] != '\0' ? o->val : NULL;
 }
 
 /* libpq frees the values with the options, by free(3). */
 static bool uri_set(st_postgres *store, const char *keyword, const char *value) {
   PQconninfoOption *o = uri_option(store, keyword);
-  char *copy = o != NULL ? strdup(value) : NULL;
+  char *copy = strdup(value);
   if (copy == NULL) return false;
   free(o->val);
   o->val = copy;
@@ -65,10 +69,10 @@ static bool uri_set_name(st_postgres *store) {
 
 /* ---- hosts ---- */
 
-/* Cuts a list with commas in place. */
+/* Cuts a list with commas in place: it has no more than there is room for. */
 static size_t uri_cut(char *list, const char **parts) {
   size_t count = 0;
-  for (char *part = list; part != NULL && count < ST_POSTGRES_HOSTS; count++) {
+  for (char *part = list; part != NULL; count++) {
     char *comma = strchr(part, ',');
     if (comma != NULL) *comma = '\0';
     parts[count] = part[0] != '\0' ? part : NULL;
