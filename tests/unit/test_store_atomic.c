@@ -275,6 +275,63 @@ static st_store_status revoke_sub(void) {
                              NULL, error);
 }
 
+/* The same under another hash key: all that is listed here is computed anew. */
+static st_store_status restore_anew(void) {
+  st_restore_report report;
+  st_revocation_state now;
+  assert_ok(st_store_revocation_state(store, &now, error));
+  uint64_t hash = 4711;
+  st_revocation_snapshot snapshot = {
+      .sequence = now.sequence + 5, .hashes = &hash, .count = 1, .life = 3600};
+  memset(snapshot.hash_key, 0x5a, sizeof snapshot.hash_key);
+  return st_store_restore_revocations(store, CONTEXT, &snapshot, &report, error);
+}
+
+static st_store_status create_counted_key(void) {
+  st_key key = row_of(20, "ann", "a");
+  st_audit_context context = *CONTEXT;
+  context.most_keys = 3;
+  return st_store_key_create(store, &context, NULL, &key, digest_of(20), error);
+}
+
+/* With the secret of before for a while, which is another row. */
+static st_store_status rotate_key(void) {
+  st_key key;
+  return st_store_key_rotate(store, CONTEXT, grantor_of(1), id_of(2), digest_of(24), NOW + 100,
+                             &key, error);
+}
+
+static st_store_status revoke_token(void) {
+  st_key_token token = {.sub = st_text(sub_of(2)),
+                        .tid = ST_TEXT("a-tid-0123456789"),
+                        .exp = NOW + 1000,
+                        .via = {ST_TEXT("another-tid-0123")},
+                        .via_count = 1};
+  return st_store_token_revoke(store, CONTEXT, &token, 100, NULL, error);
+}
+
+static st_store_status register_user(void) {
+  st_user user = user_of(21, "eve", "");
+  return st_store_user_create(store, CONTEXT, NULL, true, &user, digest_of(21), error);
+}
+
+/* Changes of more rows than are changed at once: the rest is written down in the same transaction.
+ */
+static st_store_status disable_large(void) {
+  store->large_change = 1;
+  return disable_user();
+}
+
+static st_store_status delete_large(void) {
+  store->large_change = 1;
+  return delete_user();
+}
+
+static st_store_status take_permissions_large(void) {
+  store->large_change = 1;
+  return take_permissions();
+}
+
 /* ---- all or nothing ---- */
 
 /* least: statements that it takes at least, so that it has a middle. */
@@ -327,6 +384,14 @@ ALL_OR_NOTHING(set_setting, 2)
 ALL_OR_NOTHING(bump_sequence, 4)
 ALL_OR_NOTHING(restore, 20)
 ALL_OR_NOTHING(revoke_sub, 8)
+ALL_OR_NOTHING(restore_anew, 20)
+ALL_OR_NOTHING(create_counted_key, 8)
+ALL_OR_NOTHING(rotate_key, 8)
+ALL_OR_NOTHING(revoke_token, 10)
+ALL_OR_NOTHING(register_user, 8)
+ALL_OR_NOTHING(disable_large, 20)
+ALL_OR_NOTHING(delete_large, 20)
+ALL_OR_NOTHING(take_permissions_large, 20)
 
 static void enable_key_is_all_or_nothing(void **state) {
   (void)state;
@@ -396,6 +461,14 @@ int main(void) {
       TEST(bump_sequence_is_all_or_nothing),
       TEST(restore_is_all_or_nothing),
       TEST(revoke_sub_is_all_or_nothing),
+      TEST(restore_anew_is_all_or_nothing),
+      TEST(create_counted_key_is_all_or_nothing),
+      TEST(rotate_key_is_all_or_nothing),
+      TEST(revoke_token_is_all_or_nothing),
+      TEST(register_user_is_all_or_nothing),
+      TEST(disable_large_is_all_or_nothing),
+      TEST(delete_large_is_all_or_nothing),
+      TEST(take_permissions_large_is_all_or_nothing),
       TEST(a_purge_takes_off_all_or_nothing),
   };
   return RUN_ON_EVERY_STORE(tests);

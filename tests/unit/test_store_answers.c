@@ -1,0 +1,493 @@
+/* What a store makes of answers that its database seldom or never gives: rows that make no sense,
+ * rows that ended meanwhile, more rows than a page, transactions of others that are under way.
+ */
+#include "store_answers.h"
+
+#include "domain/store_search.h"
+#include "store/remaining_run.h"
+
+/* ---- lines of the audit log that are held back ---- */
+
+static st_audit_place place;
+
+#define BOUND(last, first_running, next)                                                      \
+  {                                                                                           \
+    .which = ST_SQL_AUDIT_BOUND, .kind = ANSWER_ROW, .numbers = { last, first_running, next } \
+  }
+
+/* How many lines come. */
+static size_t follow(void) {
+  st_audit_line found[8];
+  size_t count = 0;
+  assert_ok(st_store_audit_follow(store, &place, 8, found, &count, error));
+  return count;
+}
+
+static void lines_are_held_back_while_others_write(void **state) {
+  (void)state;
+  place = (st_audit_place){0};
+  for (int i = 0; i < 7; i++) assert_ok(st_store_audit_add(store, CONTEXT, "a", "", "", error));
+  ANSWER(BOUND(0, 9, 10));
+  assert_int_equal(follow(), 0);
+  assert_true(place.unsettled == 0); /* there is nothing yet to hold back */
+  ANSWER(BOUND(5, 10, 12));
+  assert_int_equal(follow(), 0);
+  assert_true(place.seen == 5 && place.unsettled == 12 && place.settled == 0);
+  ANSWER(BOUND(6, 11, 14)); /* one of those is still under way */
+  assert_int_equal(follow(), 0);
+  assert_true(place.seen == 5 && place.unsettled == 12 && place.settled == 0);
+  ANSWER(BOUND(6, 12, 15)); /* the line 6 waits for 12, 13 and 14 */
+  assert_int_equal(follow(), 5);
+  assert_true(place.last == 5 && place.settled == 5 && place.seen == 6 && place.unsettled == 15);
+  ANSWER(BOUND(6, 16, 17));
+  assert_int_equal(follow(), 1);
+  assert_true(place.last == 6 && place.unsettled == 0);
+  ANSWER(BOUND(7, 18, 19));
+  assert_int_equal(follow(), 0);
+  assert_true(place.unsettled == 19);
+  ANSWER(BOUND(7, 20, 20)); /* nobody is under way */
+  assert_int_equal(follow(), 1);
+  assert_true(place.last == 7 && place.settled == 7 && place.unsettled == 0);
+  ANSWER({.which = ST_SQL_AUDIT_BOUND, .kind = ANSWER_FAILURE});
+  st_audit_line line;
+  size_t count = 1;
+  assert_int_equal(st_store_audit_follow(store, &place, 1, &line, &count, error), ST_STORE_FAILED);
+  assert_int_equal(count, 0);
+}
+
+/* ---- rows that make no sense ---- */
+
+static st_store_status find_key(unsigned n) {
+  st_key key;
+  return st_store_key_find(store, id_of(n), &key, error);
+}
+
+static void a_time_has_to_be_one(void **state) {
+  static const int columns[] = {ST_COL_USED_AT, ST_COL_ROTATED_AT};
+  static const struct {
+    int64_t time;
+    st_store_status status;
+  } cases[] = {{-1, ST_STORE_FAILED},
+               {0, ST_STORE_OK},
+               {SUBTOKEN_TIME_MAX, ST_STORE_OK},
+               {SUBTOKEN_TIME_MAX + 1, ST_STORE_FAILED}};
+  (void)state;
+  make_key(1, "ann", "a");
+  for (size_t c = 0; c < 2; c++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+      ANSWER({.which = ST_SQL_KEY_FIND,
+              .kind = ANSWER_NUMBER,
+              .column = columns[c],
+              .number = cases[i].time});
+      assert_int_equal(find_key(1), cases[i].status);
+    }
+  }
+  ANSWER({.which = ST_SQL_KEY_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_MADE_BY});
+  assert_int_equal(find_key(1), ST_STORE_FAILED);
+}
+
+static void a_large_change_that_makes_no_sense_is_not_gone_on_with(void **state) {
+  static const answer bad[] = {
+      {.which = ST_SQL_REMAINING_FIND,
+       .kind = ANSWER_NUMBER,
+       .column = ST_COL_REMAINING_SEQUENCE,
+       .number = 0},
+      {.which = ST_SQL_REMAINING_FIND,
+       .kind = ANSWER_NUMBER,
+       .column = ST_COL_REMAINING_AT,
+       .number = -1},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_OWNER},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_WHAT},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_WHO},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_FROM},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_BECAUSE},
+      {.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REMAINING_AFTER},
+      {.which = ST_SQL_REMAINING_MOVE, .kind = ANSWER_FAILURE},
+  };
+  (void)state;
+  make_user(1, "ann", "a");
+  for (unsigned n = 2; n < 5; n++) make_key(n, "ann", "a");
+  store->large_change = 1;
+  store->change_step = 1;
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    st_user again = user_of(1, "ann", "a");
+    memcpy(again.key.id, id_of(9), sizeof again.key.id);
+    memcpy(again.key.sub, sub_of(9), sizeof again.key.sub);
+    answer_with(&bad[i], 1);
+    /* It has to be done before: and that fails, it is not that it takes long. */
+    assert_int_equal(st_store_user_create(store, CONTEXT, NULL, false, &again, digest_of(9), error),
+                     ST_STORE_FAILED);
+    assert_null(strstr(error, "try again later"));
+    assert_false(alive(2) || alive(3) || alive(4));
+  }
+  NO_ANSWERS;
+  bool left = true;
+  assert_ok(st_store_continue(store, INT64_MAX, &left, error));
+  assert_false(left);
+}
+
+static void what_was_made_is_listed_by_good_names(void **state) {
+  (void)state;
+  st_user bob = user_of(11, "bob", "a");
+  st_audit_context by_key = *CONTEXT;
+  make_key(2, "ann", "a,users");
+  by_key.row = id_of(2);
+  assert_ok(st_store_user_create(store, &by_key, grantor_of(2), false, &bob, digest_of(11), error));
+  ANSWER({.which = ST_SQL_DERIVED_LIST, .kind = ANSWER_BAD_TEXT, .column = 1});
+  assert_int_equal(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error), ST_STORE_FAILED);
+  assert_true(alive(2));
+}
+
+/* ---- what was made with a key, and how much of it is looked at ---- */
+
+static st_derived delete_with(bool end, int64_t looked_at) {
+  static st_derived made;
+  st_audit_context context = *CONTEXT;
+  made = (st_derived){.end = end};
+  context.made = &made;
+  make_key(2, "ann", "a");
+  ANSWER({.which = ST_SQL_DERIVED_COUNT,
+          .kind = ANSWER_ROW,
+          .numbers = {looked_at > 0 ? 1 : 0, 0, looked_at}});
+  assert_ok(st_store_key_delete(store, &context, id_of(2), NULL, error));
+  NO_ANSWERS;
+  return made;
+}
+
+static void more_than_is_looked_at_is_told(void **state) {
+  (void)state;
+  assert_false(delete_with(false, 0).more);
+  assert_null(strstr(last_line().detail, "made with it"));
+  teardown(NULL), setup(NULL);
+  assert_false(delete_with(false, 9999).more);
+  assert_non_null(strstr(last_line().detail, "made with it, still valid: 1 key, 0 users:, ..."));
+  teardown(NULL), setup(NULL);
+  assert_true(delete_with(false, 10000).more);
+  teardown(NULL), setup(NULL);
+  assert_false(delete_with(true, 10000).more); /* then all are */
+}
+
+/* ---- what something is made with ---- */
+
+static st_store_status make_in_session(void) {
+  st_key key = row_of(20, "", "a");
+  key.expires_at = NOW + 10;
+  return st_store_key_create(store, CONTEXT, grantor_of(5), &key, digest_of(20), error);
+}
+
+/* A session whose key or user is not there grants nothing. */
+static void a_session_rests_on_what_it_was_begun_with(void **state) {
+  (void)state;
+  make_key(1, "", "a");
+  st_key session = row_of(5, "", "");
+  uint8_t seed[32] = {0};
+  session.expires_at = NOW + 100;
+  assert_ok(st_store_session_begin(store, CONTEXT, grantor_of(1), 100, &session, digest_of(5), seed,
+                                   refresh_of(5), error));
+  ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_NO_ROW, .from = 2});
+  assert_int_equal(make_in_session(), ST_STORE_DENIED);
+  ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_FAILURE, .from = 2});
+  assert_int_equal(make_in_session(), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_NO_ROW});
+  assert_int_equal(make_in_session(), ST_STORE_DENIED);
+  NO_ANSWERS;
+  assert_ok(make_in_session());
+}
+
+static st_store_status refresh(void) {
+  st_key session;
+  char successor[ST_REFRESH_LEN + 1];
+  st_store_status status =
+      st_store_session_refresh(store, CONTEXT, (subtoken_text){refresh_of(2), ST_REFRESH_LEN},
+                               NOW + 1000, 0, &session, successor, error);
+  if (status != ST_STORE_OK) assert_string_equal(successor, "");
+  return status;
+}
+
+/* What is found by reading may have ended when the turn to write comes. */
+static void a_refresh_token_is_looked_at_again(void **state) {
+  (void)state;
+  make_user(1, "ann", "a");
+  assert_ok(begin_session(2, grantor_of(1), NOW + 100));
+  ANSWER({.which = ST_SQL_REFRESH_FIND, .kind = ANSWER_NO_ROW});
+  assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
+  ANSWER({.which = ST_SQL_REFRESH_FIND, .kind = ANSWER_FAILURE});
+  assert_int_equal(refresh(), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_REFRESH_FIND, .kind = ANSWER_BAD_TEXT, .column = ST_COL_REFRESH_SESSION});
+  assert_int_equal(refresh(), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_REFRESH_FIND,
+          .kind = ANSWER_NUMBER,
+          .column = ST_COL_REFRESH_EXPIRES_AT,
+          .number = NOW});
+  assert_int_equal(refresh(), ST_STORE_NOT_FOUND);           /* at its end */
+  ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_NO_ROW}); /* its session */
+  assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
+  ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_NO_ROW, .from = 2}); /* its user */
+  assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
+  ANSWER({.which = ST_SQL_SESSION_SEED, .kind = ANSWER_NO_ROW});
+  assert_int_equal(refresh(), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_REFRESH_FIND,
+          .kind = ANSWER_NUMBER,
+          .column = ST_COL_REFRESH_EXPIRES_AT,
+          .number = NOW + 1});
+  assert_ok(refresh());
+}
+
+/* ---- counted page by page ---- */
+
+/* Keys and sessions of ann, as the line of the change has them. */
+static void assert_counted(const char *detail) {
+  st_audit_line line = last_line();
+  assert_string_equal(line.action, "user.delete");
+  if (strstr(line.detail, detail) == NULL) fail_msg("%s", line.detail);
+}
+
+static void make_large_user(void) {
+  make_user(1, "ann", "a");
+  for (unsigned n = 2; n < 5; n++) make_key(n, "ann", "a");
+  assert_ok(begin_session(5, grantor_of(1), NOW + 100));
+  store->large_change = 2;
+}
+
+static void rows_are_counted_in_pages(void **state) {
+  (void)state;
+  make_large_user();
+  ANSWER({.which = ST_SQL_OWNED_HOLDING,
+          .kind = ANSWER_ROW,
+          .numbers = {2000, 0, 1500},
+          .text = "",
+          .to = 1},
+         {.which = ST_SQL_OWNED_HOLDING_SESSIONS,
+          .kind = ANSWER_ROW,
+          .numbers = {2000, 0, 7},
+          .text = "",
+          .to = 2});
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  assert_int_equal(answers[0].runs, 2);
+  assert_int_equal(answers[1].runs, 3);
+  assert_counted("keys ended: 1503; sessions ended: 15");
+}
+
+static void a_page_that_cannot_be_counted_fails(void **state) {
+  static const answer bad[] = {
+      {.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_NO_ROW},
+      {.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_FAILURE},
+      {.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_ROW, .numbers = {1, 0, 1}}, /* no place */
+      {.which = ST_SQL_OWNED_HOLDING_SESSIONS, .kind = ANSWER_NO_ROW},
+      {.which = ST_SQL_OWNED_HOLDING_SESSIONS, .kind = ANSWER_FAILURE},
+      {.which = ST_SQL_AUDIT_LAST, .kind = ANSWER_FAILURE},
+      {.which = ST_SQL_OWNED_CHANGED, .kind = ANSWER_FAILURE},
+      {.which = ST_SQL_OWNED_AT_MOST, .kind = ANSWER_FAILURE},
+  };
+  (void)state;
+  make_large_user();
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    answer_with(&bad[i], 1);
+    assert_int_equal(st_store_user_delete(store, CONTEXT, "ann", NULL, error), ST_STORE_FAILED);
+    assert_true(alive(1));
+  }
+  NO_ANSWERS;
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  assert_counted("keys ended: 3; sessions ended: 1");
+}
+
+/* Three times before its turn; then within it, where nobody else changes anything. */
+static void who_goes_on_changing_is_counted_within_the_turn(void **state) {
+  (void)state;
+  if (kind->make != make_folder) return; /* PostgreSQL begins such a change once more, in order */
+  make_large_user();
+  ANSWER({.which = ST_SQL_OWNED_CHANGED, .kind = ANSWER_ROW},
+         {.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_NOTHING},
+         {.which = ST_SQL_OWNED_HOLDING_SESSIONS,
+          .kind = ANSWER_ROW,
+          .numbers = {2000, 0, 10},
+          .text = "",
+          .from = 4,
+          .to = 4});
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  assert_int_equal(answers[0].runs, 3);
+  assert_int_equal(answers[1].runs, 4);
+  assert_int_equal(answers[2].runs, 5); /* the fourth was a full page */
+  assert_counted("keys ended: 3; sessions ended: 11");
+}
+
+static void what_fails_within_the_turn_fails(void **state) {
+  static const answer bad[] = {
+      {.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_FAILURE, .from = 4},
+      {.which = ST_SQL_OWNED_HOLDING_SESSIONS, .kind = ANSWER_FAILURE, .from = 4},
+  };
+  (void)state;
+  make_large_user();
+  for (size_t i = 0; i < 2; i++) {
+    ANSWER({.which = ST_SQL_OWNED_CHANGED, .kind = ANSWER_ROW}, bad[i]);
+    assert_int_equal(st_store_user_delete(store, CONTEXT, "ann", NULL, error), ST_STORE_FAILED);
+    assert_true(alive(1));
+  }
+}
+
+/* A step that looks at many rows and changes few goes on behind them: 4,096, of which here the
+ * first comes again and again. */
+static void a_step_looks_at_so_many_rows(void **state) {
+  (void)state;
+  make_large_user();
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  ANSWER({.which = ST_SQL_REMAINING_KEYS, .kind = ANSWER_REPEAT, .number = 4094, .to = 1},
+         {.which = ST_SQL_REMAINING_KEYS, .kind = ANSWER_NUMBER, .column = 1, .number = 0, .to = 1},
+         {.which = ST_SQL_REMAINING_DELETE, .kind = ANSWER_NOTHING});
+  bool left = true;
+  assert_ok(st_store_continue(store, INT64_MAX, &left, error));
+  assert_false(left);
+  assert_int_equal(answers[0].runs, 2);
+  assert_int_equal(answers[2].runs, 1);
+}
+
+/* ---- found, and gone before it is read ---- */
+
+static st_key found_keys[40];
+static st_search_page page;
+
+static st_store_status search_keys(const char *text, size_t limit) {
+  st_key_filter filter = {.search = st_text(text), .now = NOW};
+  page = (st_search_page){.limit = limit, .rows = 1000};
+  return st_store_key_search(store, &filter, "", found_keys, &page, error);
+}
+
+static void a_key_that_ended_meanwhile_is_passed_over(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 3; n++) make_key(n, "ann", "a");
+  ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_SKIP});
+  assert_ok(search_keys("ann", 40));
+  assert_int_equal(page.count, 2);
+  assert_string_equal(found_keys[0].id, id_of(2));
+  assert_string_equal(found_keys[1].id, id_of(3));
+  ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_TEXT, .column = ST_COL_ID, .text = "another"});
+  assert_int_equal(search_keys("ann", 40), ST_STORE_FAILED); /* not what was asked for */
+  ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_FAILURE});
+  assert_int_equal(search_keys("ann", 40), ST_STORE_FAILED);
+}
+
+/* They are read so many at a time. */
+static void many_that_are_found_are_all_read(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 2 * ST_SQL_FOUND_MAX + 1; n++) make_key(n, "ann", "a");
+  for (size_t limit = ST_SQL_FOUND_MAX - 1; limit <= 2 * ST_SQL_FOUND_MAX + 1; limit++) {
+    ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_NOTHING});
+    assert_ok(search_keys("ann", limit));
+    assert_int_equal(page.count, limit);
+    assert_int_equal(answers[0].runs, (limit + ST_SQL_FOUND_MAX - 1) / ST_SQL_FOUND_MAX);
+    for (unsigned n = 1; n <= limit; n++) assert_string_equal(found_keys[n - 1].id, id_of(n));
+  }
+}
+
+/* ---- forgotten ---- */
+
+/* The log of changes and the sequences are cut and remembered together or not at all. */
+static void what_is_cut_is_remembered(void **state) {
+  static const st_sql cuts[][3] = {
+      {ST_SQL_LOG_LENGTH, ST_SQL_LOG_CUT, ST_SQL_LOG_FROM},
+      {ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_CUT, ST_SQL_SEQUENCE_FROM}};
+  (void)state;
+  make_key(1, "", "a");
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(1), NULL, error));
+  for (size_t i = 0; i < 2; i++) {
+    for (size_t bad = 0; bad < 3; bad++) {
+      ANSWER({.which = cuts[i][0], .kind = ANSWER_ROW, .numbers = {1}},
+             {.which = cuts[i][bad], .kind = ANSWER_FAILURE});
+      assert_int_equal(st_store_purge(store, NOW * US, 0, error), ST_STORE_FAILED);
+    }
+    ANSWER({.which = cuts[i][0], .kind = ANSWER_ROW, .numbers = {1}},
+           {.which = cuts[i][1], .kind = ANSWER_NOTHING},
+           {.which = cuts[i][2], .kind = ANSWER_NOTHING});
+    assert_ok(st_store_purge(store, NOW * US, 0, error));
+    assert_int_equal(answers[0].values[0], 200000);
+    for (size_t at = 1; at < 3; at++) {
+      assert_int_equal(answers[at].runs, 1);
+      assert_int_equal(answers[at].values[0], 1);
+    }
+  }
+}
+
+/* A purge ends, however much there is: the next one goes on. */
+static void a_purge_sweeps_so_often(void **state) {
+  (void)state;
+  ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 1});
+  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_int_equal(answers[0].runs, 20);
+  assert_int_equal(answers[0].values[1], 1000);
+  ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 1, .to = 2});
+  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_int_equal(answers[0].runs, 3);
+  ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 0});
+  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_int_equal(answers[0].runs, 1);
+}
+
+/* ---- subs of others ---- */
+
+static st_store_status revoke_sub(subtoken_text sub, int64_t iat) {
+  char id[ST_KEY_ID_LEN + 1];
+  return st_store_revoke_sub(store, CONTEXT, sub, iat, 3600, id, NULL, error);
+}
+
+/* The later of both times counts: a token may have been made by a clock that is ahead. */
+static void a_sub_is_listed_from_the_later_time_on(void **state) {
+  (void)state;
+  ANSWER({.which = ST_SQL_SUB_LIST, .kind = ANSWER_NOTHING});
+  assert_ok(revoke_sub(ST_TEXT("one"), NOW - 10));
+  assert_int_equal(answers[0].values[1], NOW);
+  assert_ok(revoke_sub(ST_TEXT("two"), NOW));
+  assert_int_equal(answers[0].values[1], NOW);
+  assert_ok(revoke_sub(ST_TEXT("three"), NOW + 10));
+  assert_int_equal(answers[0].values[1], NOW + 10);
+  assert_int_equal(revoke_sub(ST_TEXT("three"), NOW + 10), ST_STORE_DENIED);
+  make_key(1, "", "a");
+  assert_int_equal(revoke_sub(st_text(sub_of(1)), NOW), ST_STORE_EXISTS);
+  ANSWER({.which = ST_SQL_ROW_FIND_SUB, .kind = ANSWER_BAD_TEXT, .column = 0});
+  assert_int_equal(revoke_sub(st_text(sub_of(1)), NOW), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_ROW_FIND_SUB, .kind = ANSWER_FAILURE});
+  assert_int_equal(revoke_sub(ST_TEXT("four"), NOW), ST_STORE_FAILED);
+}
+
+/* ---- what cannot be done before ---- */
+
+/* A change that can wait for nothing fails when something remains, and counts within its turn. */
+static void a_change_without_needs_fails_or_counts(void **state) {
+  (void)state;
+  st_change change = {0};
+  st_ended ended = {0};
+  make_large_user();
+  NO_ANSWERS;
+  st_db *db = store->driver->change_db(store);
+  assert_int_equal(db->ops->begin(db, st_clock_monotonic_us() + 60 * US), ST_STORE_OK);
+  assert_ok(st_remaining_check(db, &change, "ann"));
+  assert_ok(st_remaining_count(db, &change, "ann", NULL, &ended));
+  assert_true(ended.keys == 3 && ended.sessions == 1 && ended.rows == 4);
+  ANSWER({.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_ROW});
+  assert_int_equal(st_remaining_check(db, &change, "ann"), ST_STORE_FAILED);
+  db->ops->rollback(db);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(lines_are_held_back_while_others_write),
+      TEST(a_time_has_to_be_one),
+      TEST(a_large_change_that_makes_no_sense_is_not_gone_on_with),
+      TEST(what_was_made_is_listed_by_good_names),
+      TEST(more_than_is_looked_at_is_told),
+      TEST(a_session_rests_on_what_it_was_begun_with),
+      TEST(a_refresh_token_is_looked_at_again),
+      TEST(rows_are_counted_in_pages),
+      TEST(a_page_that_cannot_be_counted_fails),
+      TEST(who_goes_on_changing_is_counted_within_the_turn),
+      TEST(what_fails_within_the_turn_fails),
+      TEST(a_step_looks_at_so_many_rows),
+      TEST(a_key_that_ended_meanwhile_is_passed_over),
+      TEST(many_that_are_found_are_all_read),
+      TEST(what_is_cut_is_remembered),
+      TEST(a_purge_sweeps_so_often),
+      TEST(a_sub_is_listed_from_the_later_time_on),
+      TEST(a_change_without_needs_fails_or_counts),
+  };
+  return RUN_ON_EVERY_STORE(tests);
+}
