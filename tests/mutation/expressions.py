@@ -43,6 +43,7 @@ class Expressions:
         self.fixed = self.fixed_results()
         self.constants = {c.spelling: c.enum_value for e in self.unit.cursor.get_children() if e.kind == K.ENUM_DECL
                           for c in e.get_children() if c.kind == K.ENUM_CONSTANT_DECL}
+        self.failing = self.failing_functions()
 
     def here(self, node):
         return node.location.file is not None and node.location.file.name == self.path
@@ -119,6 +120,20 @@ class Expressions:
                 if len(results) == 1 and re.fullmatch(r"true|false|[A-Z][A-Z0-9_]+", min(results)):
                     fixed[function.spelling] = results.pop()
         return fixed
+
+    def failing_functions(self):
+        """Names of functions that never return success, as those that write an error."""
+        failing, before = {"st_db_fail", "explain"}, 0
+        functions = [n for n in self.unit.cursor.get_children() if n.kind == K.FUNCTION_DECL and n.is_definition() and
+                     self.here(n) and n.result_type.get_canonical().kind == T.ENUM]
+        while before != len(failing):
+            before = len(failing)
+            for function in functions:
+                results = list(self.returns(function))
+                if results and all(r.spelling in failing if r.kind == K.CALL_EXPR else
+                                   re.fullmatch(r"ST_\w+(?<!_OK)", self.text(r)) for r in results):
+                    failing.add(function.spelling)
+        return failing
 
     # ---- expressions
 

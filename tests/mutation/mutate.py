@@ -217,7 +217,8 @@ class Mutator(Expressions):
         if fixed != first:
             none = self.add(node, f"return {text}", f"return {first}")
             choices = f"ST_MUTANT({none}, v_ != {first}) ? {first} : "
-        if self.range(node)[0] not in self.other_than_first and fixed in (None, first):
+        if self.range(node)[0] not in self.other_than_first and fixed in (None, first) and \
+                not (self.result == T.ENUM and node.spelling in self.failing):
             one = self.add(node, f"return {text}", f"return {second} instead of {first}")
             choices += f"ST_MUTANT({one}, v_ == {first}) ? {second} : "
         return f"({{ __auto_type v_ = ({self.expr(node)})+0; {choices}v_; }})"

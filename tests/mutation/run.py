@@ -5,6 +5,8 @@ ONLY:   words, of the files whose path contains one of them (`base core/policy`)
 TESTS:  the same of the unit tests (`json vector`); empty: all
 SAMPLE: so many mutants of FILES of the files that held.txt names, drawn with SEED (1); tests of their names alone
 AGAIN=1 in the environment: only what survived the run before.
+PLAIN=1: without sanitizers, three times as fast where tests open a store. What they alone see survives.
+TRY:     of the files of ONLY the mutants of these alone, with the program and the record of all.
 Exit 0: what is not equivalent (equivalent_FOLDER.txt) is killed, to 95 of 100. survivors.txt has the rest.
 """
 import functools
@@ -23,12 +25,17 @@ OUT = "build/mutation"
 LONGEST_MS = int(os.environ.get("LONGEST_MS", "3000"))  # of the processor: a test that takes longer is not used
 # Nor are more tests of other names for one mutant, when they take longer together.
 MUTANT_MS = int(os.environ.get("MUTANT_MS", "150"))
+OWN_MS = int(os.environ.get("OWN_MS", "100000"))  # nor of a file's own
 FOLDERS = ("base", "core", "feed", "domain", "service", "store")
+CHILDREN = 24           # programs under way at a time, each with tests of its own
+KILLERS = 4             # tests that are tried first
 FILES = 4               # that a sample is drawn of: each takes a second to build
 # What reads a token once more for each of a million chains, or asks the machine.
 ENVIRONMENT = {"SUBTOKEN_CHAINS": "2000", "ASAN_OPTIONS":
-               "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0",
-               "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+               "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0:quarantine_size_mb=4",
+               "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT", "MALLOC_PERTURB_": "190"}
+if os.access("/dev/shm", os.W_OK):  # a change of a store waits for the disk
+    ENVIRONMENT["TMPDIR"] = "/dev/shm"
 
 
 def read(path):
@@ -62,12 +69,13 @@ class Run:
         self.reach = {}    # (path, number): {(program, test), ...}
         self.ms = {}       # (program, test): what it takes of the processor
         self.wall = {}     # and how long it took
+        self.killers = {}  # (path, function): the tests that killed mutants of it, the last one first
         self.unsound = []  # tests that fail without a mutant
 
     def build(self):
         began = time.monotonic()
-        # Of its own, for another run may be under way.
-        program = self.path = os.path.join(self.out, f"program-{os.getpid()}")
+        # Of its own, for another run may be under way; PROGRAM=NAME is kept.
+        program = self.path = os.path.join(self.out, f"program-{os.environ.get('PROGRAM', os.getpid())}")
         # A make of its own, not one within the make that started us: that is for `make -n`.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         tests = " ".join(f"tests/unit/{t}.c" for t in self.tests)
@@ -117,8 +125,8 @@ class Run:
             elif word == "test":
                 test = (program, int(rest[0]))
                 used = max(int(rest[2]), 1)
-                # One that waits for a clock keeps the machine waiting, too.
-                if rest[1] == "p" and used <= LONGEST_MS and int(rest[3]) < 5 * LONGEST_MS:
+                # One that waits for a clock keeps the machine waiting, too. What else it does may make ten of one.
+                if rest[1] == "p" and used <= LONGEST_MS and int(rest[3]) < 5000 + 10 * used:
                     self.ms[test], self.wall[test] = used, int(rest[3])
                 else:
                     self.unsound.append(f"{program} {rest[4]}: {'fails' if rest[1] == 'f' else 'takes long'}")
@@ -131,50 +139,72 @@ class Run:
         print(f"{len(self.ms)} tests recorded in {time.monotonic() - began:.0f} s; they make a difference for "
               f"{sum(1 for m in self.mutants if m in self.reach)} mutants", flush=True)
 
-    def plan(self, mutants):
-        """[(program, [(mutant, tests)])]: own tests first, then from what is quick to what is slow."""
-        own, others = {}, {}
-        for mutant in mutants:
-            mine = own_tests(mutant[0], self.tests)
-            left = MUTANT_MS
-            for test in sorted(self.reach.get(mutant, ()), key=lambda t: (t[0] not in mine, self.ms[t], t)):
-                left -= 0 if test[0] in mine else self.ms[test]
-                if left < 0:
-                    break
-                where = own if test[0] in mine else others
-                where.setdefault(test[0], {}).setdefault(mutant, []).append(test)
-        cost = {}
-        for program, test in self.ms:
-            cost[program] = cost.get(program, 0) + self.ms[program, test]
-        order = [(p, own[p]) for p in sorted(own)]
-        return order + [(p, others[p]) for p in sorted(others, key=lambda p: (cost[p], p))]
+    @functools.cached_property
+    def rare(self):
+        """{(path, function): {test: how much it reaches of the function that few others do, for its time}}"""
+        rare = {}
+        for mutant, tests in self.reach.items():
+            of = rare.setdefault((mutant[0], self.mutants[mutant]["function"]), {})
+            for test in tests:
+                of[test] = of.get(test, 0) + 1 / len(tests) / (self.ms[test] + 50)
+        return rare
+
+    def plan(self, mutant):
+        """The tests to try it on, the best first: what killed others of its function, then what reaches most of that."""
+        rare = self.rare.get((mutant[0], self.mutants[mutant]["function"]), {})
+        mine, before = own_tests(mutant[0], self.tests), self.killers.get((mutant[0], self.mutants[mutant]["function"]), [])
+        left, own_left, tests = MUTANT_MS, OWN_MS, []
+        for test in sorted(self.reach.get(mutant, ()), key=lambda t: (before.index(t) if t in before else len(before),
+                                                                      -rare[t], self.ms[t], t)):
+            if test[0] in mine:
+                own_left -= self.ms[test]
+            elif test not in before:
+                left -= self.ms[test]
+            if (own_left if test[0] in mine else left) >= 0:
+                tests.append(test)
+        return tests
+
+    def ask(self, children, mutant, test, leaks):
+        """p: it passes, with this mutant; f: it fails; t: it does not end in time."""
+        program, number = test
+        if program not in children:
+            if len(children) == CHILDREN:
+                self.close(children.pop(next(iter(children))))
+            children[program] = self.program("run", program, leaks=leaks, stdin=subprocess.PIPE)
+            children[program].stdout.readline()
+        child = children[program]
+        # On a machine that does much else a test may take many times as long.
+        child.stdin.write(f"{mutant[0]} {mutant[1]} {number}:{3000 + 20 * self.ms[test] + 3 * self.wall[test]}\n")
+        child.stdin.flush()
+        answer = child.stdout.readline().split()
+        if not answer:
+            sys.exit(f"run.py: {program} ended at mutant {mutant}")
+        return answer[0]
+
+    @staticmethod
+    def close(child):
+        child.stdin.close()
+        child.wait()
 
     def kill(self, mutants, leaks=False):
         """{mutant: how}, of those that a test sees; leaks: look for leaks when a test has passed."""
-        killed = {}
-        for program, lines in self.plan(mutants):
-            live = [m for m in lines if m not in killed]
-            if not live:
-                continue
-            began = time.monotonic()
-            child = self.program("run", program, leaks=leaks, stdin=subprocess.PIPE)
-            child.stdout.readline()
-            count = 0
-            for mutant in live:
-                # On a machine that does much else a test may take many times as long.
-                tests = " ".join(f"{number}:{3000 + 20 * self.ms[program, number] + 3 * self.wall[program, number]}"
-                                 for _, number in sorted(lines[mutant], key=lambda t: self.ms[t]))
-                child.stdin.write(f"{mutant[0]} {mutant[1]} {tests}\n")
-                child.stdin.flush()
-                answer = child.stdout.readline().split()
-                if not answer:
-                    sys.exit(f"run.py: {program} ended at mutant {mutant}")
-                if answer[0] != "p":
-                    killed[mutant] = answer[0]
-                    count += 1
-            child.stdin.close()
-            child.wait()
-            print(f"  {program}: {count} of {len(live)} killed in {time.monotonic() - began:.0f} s", flush=True)
+        killed, children = {}, {}
+        began = time.monotonic()
+        for at, mutant in enumerate(mutants):
+            path = mutant[0]
+            for test in self.plan(mutant):
+                answer = self.ask(children, mutant, test, leaks)
+                if answer != "p":
+                    killed[mutant] = answer
+                    before = self.killers.setdefault((mutant[0], self.mutants[mutant]["function"]), [])
+                    before[:] = ([test] + [t for t in before if t != test])[:KILLERS]
+                    break
+            if at + 1 == len(mutants) or mutants[at + 1][0] != path:
+                of = [m for m in mutants if m[0] == path]
+                print(f"  {path}: {sum(m in killed for m in of)} of {len(of)} killed; {time.monotonic() - began:.0f} s",
+                      flush=True)
+        for child in children.values():
+            self.close(child)
         return killed
 
 
@@ -196,22 +226,28 @@ def main():
         out += "/sample"
         variables += [f"MUTATION={out}", "MUTATION_OPT=-O0"]
         print(f"SEED={seed}: {sample} mutants of {', '.join(sources)}", flush=True)
+    if os.environ.get("PLAIN"):
+        out += "/plain"
+        variables = [v for v in variables if v.startswith("CC=")] + [f"MUTATION={out}", "OPT=-O1"]
     run = Run(out, sources, names, variables)
     run.build()
     run.record()
     equivalent = report.Equivalent(run.mutants)
     mutants = sorted(m for m in run.mutants if m not in equivalent.mutants)
+    mutants = [m for m in mutants if chosen(m[:1], os.environ.get("TRY", "").split())]
     if sample:
         mutants = sorted(drawn.sample(mutants, min(int(sample), len(mutants))))
     if os.environ.get("AGAIN"):
         before = report.survivors(out)
         mutants = [m for m in mutants if report.key(m[0], run.mutants[m]) in before]
     killed = run.kill(mutants)
-    # What is left out may have released something; base and core allocate nothing.
-    print("Once more, with an eye on leaks")
-    killed.update(run.kill([m for m in mutants if m not in killed and run.mutants[m]["change"].endswith("-> nothing")
-                            and not m[0].startswith(("src/base/", "src/core/"))], leaks=True))
-    os.unlink(run.path)
+    if not os.environ.get("PLAIN"):
+        # What is left out may have released something; base and core allocate nothing.
+        print("Once more, with an eye on leaks")
+        killed.update(run.kill([m for m in mutants if m not in killed and run.mutants[m]["change"].endswith("-> nothing")
+                                and not m[0].startswith(("src/base/", "src/core/"))], leaks=True))
+    if "PROGRAM" not in os.environ:
+        os.unlink(run.path)
     done = report.tell(run, mutants, killed, equivalent, out, time.monotonic() - began)
     sys.exit(0 if done else 1)
 
