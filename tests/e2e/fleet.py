@@ -198,7 +198,7 @@ class Edges:
 class Fleet:
     """A primary, a standby, two issuers, edges."""
 
-    def __init__(self, edges=8, synchronous=True, standby=True, durable=False, sqlite=False, env=(None, None)):
+    def __init__(self, edges=8, synchronous=True, standby=True, durable=False, sqlite=False, env=(None, None), **settings):
         self.edges = Edges(edges)
         self.names = itertools.count(1)
         self.synchronous, self.durable, self.clusters = synchronous, durable, []
@@ -210,7 +210,7 @@ class Fleet:
             self.clusters = [self.primary] + ([self.new_standby()] if standby else [])
             self.standby = self.clusters[-1] if standby else None
             self.database = self.primary.database("fleet")
-            self.issuers = [Issuer(i, self.edges.ring, self.clusters, self.database, env=env[i]) for i in range(2)]
+            self.issuers = [Issuer(i, self.edges.ring, self.clusters, self.database, env=env[i], **settings) for i in range(2)]
 
     def new_standby(self):
         return self.primary.standby("s%d" % next(self.names), self.synchronous, self.durable)

@@ -7,6 +7,7 @@ from nginx import *
 PLACE = "subtoken on; subtoken_require account; location = /a { alias %(dir)s/a; }"
 STATUS = "server { listen unix:%(dir)s/status; location = /metrics { subtoken_status; } }"
 MAX_AGE = 20  # seconds that an edge decides by what it has
+CACHE = 1  # MiB of keys that a server remembers: those of the default would take hours until they are full, and grow until then
 DISK = 512  # MiB of the small disk: what hours leave in the store has room
 ROUTES = ("/v2/createsubtoken", "/v2/tokeninfo", "/v2/authorize/*", "/v2/keys", "/v2/keys/*")  # asked by our clients alone
 
@@ -48,7 +49,7 @@ class Site:
         self.full, self.kids, self.filled, self.freed = threading.Event(), [], 0.0, 0.0
         self.data = os.path.join(self.disk, "var")
         self.server = Logged(self.data, os.path.join(scratch(), "log"), {
-            "threads": 32, "metrics_listen": "127.0.0.1:0", "keys_per_owner": 1000000,
+            "threads": 32, "metrics_listen": "127.0.0.1:0", "keys_per_owner": 1000000, "store_cache": CACHE,
             "default_life": "2m", "max_life": "2m"})  # a key that ended leaves the list so soon: it would grow for ever
         self.nginx = Nginx(PLACE, "subtoken_max_age %ds; " % MAX_AGE + STATUS, data=self.data, feed=False, workers=2)
         with open(os.path.join(self.nginx.dir, "a"), "w") as f:

@@ -128,7 +128,7 @@ def total_of(metrics, before):
 def issuers_and_edges_stay_as_they_are_while_databases_fail():
     if not LONG:
         return "test_failover.py does this for seconds; make soak for hours"
-    with Fleet(edges=2) as fleet:
+    with Fleet(edges=2, store_cache=CACHE) as fleet:
         model, happened = Model(), collections.Counter()
 
         def processes():
