@@ -50,7 +50,7 @@ static const st_problem *key_one_rename(st_context *c, const st_key_manager *m,
 static const st_problem *key_one_set_disabled(st_context *c, const st_key_manager *m, bool disabled,
                                               st_key *key) {
   const st_key_changes *changes = c->service->changes;
-  int64_t sequence;
+  int64_t sequence = 0;
   st_audit_buffers buffers;
   st_derived made = {0};
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
@@ -95,7 +95,7 @@ static const st_problem *key_one_patch(st_context *c, const st_key_manager *m, s
 static const st_problem *key_one_end(st_context *c, const st_key_manager *m, const char *id,
                                      bool key) {
   const st_key_changes *changes = c->service->changes;
-  int64_t sequence;
+  int64_t sequence = 0;
   st_audit_buffers buffers;
   st_derived made = {0};
   st_audit_context audit = st_key_manager_audit(c, m, &buffers);
@@ -122,7 +122,7 @@ static const st_problem *key_one_end(st_context *c, const st_key_manager *m, con
  */
 static const st_problem *key_one_may_rotate(st_context *c, const st_key_manager *m,
                                             const st_key *key) {
-  int64_t most;
+  int64_t most = 0;
   const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
   if (problem == NULL) problem = st_access_find_end(c, &m->identity, &most);
   if (problem != NULL || key->expires_at <= most) return problem;

@@ -18,7 +18,7 @@ enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, AUDIENCE, FIELDS };
 /* It ends with what it was made with, at the latest. */
 static const st_problem *keys_take_expiry(st_context *c, const st_key_manager *m,
                                           const st_field *field, st_key *key) {
-  int64_t life, most;
+  int64_t life = 0, most = 0;
   key->expires_at = ST_NEVER;
   if (field->given && !st_text_is(field->text, "never")) {
     bool read = st_date_read_duration(field->text, &life);
@@ -60,7 +60,9 @@ static const st_problem *keys_take_audience(st_context *c, const st_key_manager 
     return st_problem_escalation(&c->problem, "audience: must be that of the key you use");
   }
   memcpy(key->audience, bound, sizeof key->audience);
-  if (field->given) memcpy(key->audience, field->text.data, field->text.len);
+  if (!field->given) return NULL;
+  memcpy(key->audience, field->text.data, field->text.len);
+  key->audience[field->text.len] = '\0';
   return NULL;
 }
 

@@ -178,7 +178,7 @@ st_oauth_error st_oauth_authenticate_client(st_oauth *o, bool token_endpoint) {
   c->credential.forms = ST_FORM_BEARER;
   const st_problem *problem = st_authenticate_found(c, &o->identity);
   if (problem == NULL) return st_oauth_ok;
-  if (problem->status == 503) return st_oauth_error_of(problem, NULL);
+  if (problem->status >= 429) return st_oauth_error_of(problem, NULL);
   return oauth_reject_client(o, unauthorized, problem->event);
 }
 

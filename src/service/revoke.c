@@ -97,7 +97,7 @@ static bool revoke_is_listed(const st_oauth *o) {
  */
 static st_oauth_error revoke_tell_sequence(st_oauth *o) {
   const st_key_changes *changes = o->context->service->changes;
-  int64_t sequence;
+  int64_t sequence = 0;
   st_store_status found = changes->last_sequence(changes->context, &sequence);
   if (found != ST_STORE_OK) return st_oauth_error_of(st_problem_change(found), NULL);
   st_reply_sequence(o->context->reply, sequence);

@@ -255,7 +255,7 @@ const st_problem *st_sessions_log_out(st_context *c) {
   const st_users *users = c->service->users;
   st_identity identity;
   st_audit_buffers buffers;
-  int64_t sequence;
+  int64_t sequence = 0;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   if (identity.method != ST_AUTH_SESSION && identity.method != ST_AUTH_SERVICE_SESSION) {

@@ -51,6 +51,7 @@ typedef struct user_one_change {
 
 static void user_one_begin(const st_context *c, const st_identity *identity,
                            user_one_change *change) {
+  change->sequence = 0;
   change->grantor = st_grantor_of(identity);
   memset(&change->made, 0, sizeof change->made);
   change->audit = st_access_audit_context(c, identity, &change->buffers);
@@ -73,7 +74,7 @@ static const st_problem *user_one_may_grant(st_context *c, const st_identity *id
                                             const st_user *user, subtoken_text permissions) {
   st_cutter cutter = {permissions, permissions.len == 0};
   subtoken_text each;
-  int64_t most;
+  int64_t most = 0;
   bool adds = false;
   while (st_cut(&cutter, ',', &each)) {
     if (st_permissions_contain(user->key.permissions, each)) continue;
@@ -107,7 +108,7 @@ static const st_problem *user_one_set_permissions(st_context *c, const st_identi
 /* An administrator who has more may have disabled the user because of that. */
 static const st_problem *user_one_may_enable(st_context *c, const st_identity *identity,
                                              const st_user *user) {
-  int64_t most;
+  int64_t most = 0;
   if (st_access_covers(c, identity, st_text(user->key.permissions)) != NULL) {
     return st_problem_escalation(
         &c->problem, "disabled: the user has permissions that the credential you use lacks");
