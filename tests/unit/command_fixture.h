@@ -35,7 +35,8 @@ static struct {
   uint64_t hashes[PLACES_MAX];
 } * places; /* shared with the process of the command */
 
-static inline void note_place(void) {
+static inline void note_place(unsigned what) {
+  (void)what;
   void *stack[64];
   size_t depth = (size_t)backtrace(stack, 64);
   uint64_t hash = 14695981039346656037U;
@@ -104,8 +105,9 @@ be_command(char **words, int count, unsigned kinds, long nth) {
 /* Runs a line with this standard input, and the Nth call of these kinds failing; kinds 0: none. */
 static inline int run_failing(const char *line, const char *input, const char *out, unsigned kinds,
                               long nth) {
-  char *words[32], name[400];
+  char *words[32], name[400], error_name[100];
   int status, count = split_command(line, words);
+  snprintf(error_name, sizeof error_name, "%s.err", out[0] == '/' ? "full" : out);
   put_in_home("stdin", input, 0600);
   fflush(NULL);
   pid_t (*volatile make)(void) = fork; /* gcc would write down here what was run so far */
@@ -115,14 +117,14 @@ static inline int run_failing(const char *line, const char *input, const char *o
     redirect(0, in_home("stdin"), O_RDONLY);
     snprintf(name, sizeof name, "%s", out[0] == '/' ? out : in_home(out));
     redirect(1, name, O_WRONLY | O_CREAT | O_TRUNC);
-    redirect(2, in_home("stderr"), O_WRONLY | O_CREAT | O_TRUNC);
+    redirect(2, in_home(error_name), O_WRONLY | O_CREAT | O_TRUNC);
     be_command(words, count, kinds, nth);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   ran.code = WIFEXITED(status) ? WEXITSTATUS(status) & ~64 : -1;
   ran.failed = WIFEXITED(status) && (WEXITSTATUS(status) & 64) != 0;
   if (out[0] != '/') read_whole(out, ran.out, sizeof ran.out);
-  read_whole("stderr", ran.err, sizeof ran.err);
+  read_whole(error_name, ran.err, sizeof ran.err);
   return ran.code;
 }
 

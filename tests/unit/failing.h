@@ -64,7 +64,7 @@ FAILING_STATE struct failing_state failing;
 FAILING_STATE _Thread_local bool failing_here;
 FAILING_STATE _Thread_local const void *failing_of; /* whose last call failed: a connection */
 FAILING_STATE _Thread_local const void *failing_pg; /* whose failed: libpq goes on telling it */
-FAILING_STATE void (*failing_noted)(void);          /* called at each call that could fail */
+FAILING_STATE void (*failing_noted)(unsigned what); /* called at each call that could fail */
 FAILING_STATE int failing_code = SQLITE_IOERR;      /* what those of SQLite answer */
 FAILING_STATE _Thread_local int failing_with;       /* what that one did */
 FAILING_STATE int failing_files;                    /* errno of files in place of the usual one */
@@ -95,7 +95,7 @@ static inline bool failing_end(void) {
 static inline bool failing_now(unsigned what) {
   if ((atomic_load(&failing.kinds) & what) == 0) return false;
   if (!failing_here && !atomic_load(&failing.everywhere)) return false;
-  if (failing_noted != NULL) failing_noted();
+  if (failing_noted != NULL) failing_noted(what);
   long left = atomic_fetch_sub(&failing.left, 1);
   if (left > 1 || left <= -atomic_load(&failing.burst)) return false;
   atomic_fetch_add(&failing.failed, 1);

@@ -18,7 +18,7 @@
   "\"INDdM6iCi/8=\",\"allowed_apis\":[\"database_api\"]}]]}"
 enum { FEW = 1 }; /* of a command */
 
-static char first[100], second[100], token[5000], first_id[37], second_id[37];
+static char first[100], second[100], token[5000], victim[5000], first_id[37], second_id[37];
 
 /* ---- what there is ---- */
 
@@ -63,6 +63,8 @@ static int set_up(void **state) {
   run_well("secret add --kid winter", "");
   run_well("issue --permissions account", first);
   keep(token, sizeof token);
+  run_well("issue --permissions account --urls /v2/account", first);
+  keep(victim, sizeof victim);
   put_in_home("policy", "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"needs\":[\"x\"]}]}",
               0600);
   put_in_home("access.json", ACCESS, 0600);
@@ -113,6 +115,8 @@ static const command_case cases[] = {
     {.line = "inspect", .input = token, .reads = true},
     {.line = "inspect --json", .input = token, .reads = true},
     {.line = "revoke --json", .input = first, .code = 1},
+    {.line = "revoke --json", .input = victim},
+    {.line = "revoke", .input = victim}, /* it was revoked before */
     {.line = "secret list", .reads = true},
     {.line = "secret list --json", .reads = true},
     {.line = "secret add --kid spring", .undo = "secret retire spring --force", .other = 1},
