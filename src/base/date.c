@@ -7,17 +7,18 @@
 #define YEAR_9999_END INT64_C(253402300799)
 #define YEAR_0000 (-INT64_C(62167219200))
 
-/* Days from 1970-01-01 to a date. Years begin in March here, so that the leap
- * day is the last day of a year (Hinnant, chrono-compatible low-level date
- * algorithms).
+/* From a first of March 400 years before the year 0000, so that no day and no year of a date is
+ * negative, to 1970-01-01. */
+#define DAYS_BEFORE_1970 865565
+
+/* Days from 1970-01-01 to a date. Years begin in March here, so that the leap day is the last day
+ * of a year. An era has 400 years, after which the calendar repeats.
  */
 static int32_t days_of(int32_t year, int32_t month, int32_t day) {
-  if (month <= 2) year--;
-  int32_t era = (year >= 0 ? year : year - 399) / 400;
-  int32_t year_of_era = year - era * 400;
+  int32_t years = month > 2 ? year + 400 : year + 399, year_of_era = years % 400;
   int32_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
   int32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return era * 146097 + day_of_era - 719468;
+  return years / 400 * 146097 + day_of_era - DAYS_BEFORE_1970;
 }
 
 typedef struct civil {
@@ -26,14 +27,13 @@ typedef struct civil {
 
 /* The date so many days after 1970-01-01, at midnight. */
 static civil date_of(int32_t days) {
-  days += 719468;
-  int32_t era = (days >= 0 ? days : days - 146096) / 146097;
-  int32_t day_of_era = days - era * 146097;
+  days += DAYS_BEFORE_1970;
+  int32_t era = days / 146097, day_of_era = days % 146097;
   int32_t year_of_era =
       (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
   int32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   int32_t month = (5 * day_of_year + 2) / 153;
-  return (civil){.year = year_of_era + era * 400 + (month >= 10),
+  return (civil){.year = era * 400 + year_of_era - 400 + (month >= 10),
                  .month = month < 10 ? month + 3 : month - 9,
                  .day = day_of_year - (153 * month + 2) / 5 + 1};
 }
