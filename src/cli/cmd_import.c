@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/impossible.h"
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit_code.h"
@@ -96,7 +97,7 @@ static void import_list_of(const st_access_entry *entry, import_list out) {
     if (i > 0) st_write_char(&writer, ',');
     st_write_view(&writer, entry->permissions[i]);
   }
-  if (!st_writer_end(&writer)) out[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "it has room for all permissions")) out[0] = '\0';
 }
 
 /* What one list has and the other does not. */
@@ -109,7 +110,7 @@ static void import_list_without(const char *from, const char *without, import_li
     if (writer.len > 0) st_write_char(&writer, ',');
     st_write_view(&writer, each);
   }
-  if (!st_writer_end(&writer)) out[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "it has room for all permissions")) out[0] = '\0';
 }
 
 static void import_print_list(FILE *out, const char *name, const char *list) {
@@ -134,7 +135,9 @@ static bool import_refuse_unimported(import_job *job, const st_access_entry *ent
   char shown[ST_NAME_MAX + 1];
   st_writer writer = st_writer_on(shown, sizeof shown);
   st_write_escaped(&writer, entry->login);
-  if (!st_writer_end(&writer)) shown[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "a username has nothing to escape")) {
+    shown[0] = '\0';
+  }
   job->refused = true;
   snprintf(job->error, sizeof job->error,
            "user %s exists and was not imported: delete the user, or remove the entry from the "

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/impossible.h"
 #include "domain/config.h"
 #include "domain/listen.h"
 #include "os/error.h"
@@ -107,7 +108,9 @@ static bool open_address(const st_settings *settings, listener *l, char *error) 
 static struct sockaddr_un path_address(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   size_t len = strlen(path);
-  if (len < sizeof address.sun_path) memcpy(address.sun_path, path, len + 1);
+  if (!st_impossible(len >= sizeof address.sun_path, "config bounds it")) {
+    memcpy(address.sun_path, path, len + 1);
+  }
   return address;
 }
 
