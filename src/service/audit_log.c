@@ -93,7 +93,6 @@ static st_store_status audit_fill(const st_users *users, const audit_wanted *wan
   /* A line is longer than what is looked at of a key. */
   st_search_page found = {.rows = ST_SEARCH_ROWS / 2};
   do {
-    page->looked_at = 0;
     st_store_status status = audit_ask(users, wanted, page, &found, lines);
     if (status != ST_STORE_OK) return status;
     for (size_t i = 0; i < found.count && !page->full; i++) audit_add(page, &lines[i]);
@@ -109,7 +108,7 @@ static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) 
                                     .text = "the audit log cannot be read; try again later",
                                     .retry_after = 5};
   st_reply *reply = c->reply;
-  bool more = false;
+  bool more;
   audit_page page = {.writer = st_writer_on(reply->body, sizeof reply->body - TAIL),
                      .before = wanted->before,
                      .left = wanted->limit};
@@ -129,7 +128,7 @@ static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) 
 /* A date or time, or so long ago: 24h. */
 static const st_problem *audit_read_time(st_context *c, const char *name, int64_t *at) {
   char text[48];
-  int64_t span = 0;
+  int64_t span;
   const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
   size_t len = problem == NULL ? strlen(text) : 0;
   if (len == 0) return problem;
@@ -138,7 +137,7 @@ static const st_problem *audit_read_time(st_context *c, const char *name, int64_
     *at = c->request->now - span;
     return NULL;
   }
-  if (!unit && st_date_read_day(st_text(text), at) && *at > 0) return NULL;
+  if (st_date_read_day(st_text(text), at) && *at > 0) return NULL;
   return st_problem_parameter(
       &c->problem, name,
       "must be a date, a date and time such as 2027-11-22T00:41:48Z, or a span until now such as "

@@ -10,13 +10,6 @@
 static const st_problem metadata_none = {
     .status = 404, .event = "not_found", .text = "there is no such endpoint"};
 
-/* The whole path, also of one that is longer than any route. */
-static subtoken_text metadata_path(const st_context *c) {
-  subtoken_text target = c->request->target;
-  if (!c->path_truncated) return (subtoken_text){c->path, c->path_len};
-  return (subtoken_text){target.data, st_text_find(target, '?')};
-}
-
 /* Behind the well-known path stands the path of the issuer, or nothing (RFC 8414 section 3.1). */
 static bool metadata_is_of(subtoken_text issuer, subtoken_text behind) {
   size_t host = sizeof "https://" - 1;
@@ -69,7 +62,7 @@ static void metadata_write(st_writer *writer, const char *issuer, unsigned crede
 
 const st_problem *st_metadata_issuer(st_context *c) {
   const st_settings *settings = c->service->settings;
-  subtoken_text path = metadata_path(c);
+  subtoken_text path = {c->path, c->path_len}; /* no issuer has one that is truncated */
   size_t front = sizeof "/.well-known/oauth-authorization-server" - 1;
   subtoken_text behind = {path.data + front, path.len - front};
   if (settings->issuer[0] == '\0' || !metadata_is_of(st_text(settings->issuer), behind)) {

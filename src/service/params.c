@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/date.h"
+#include "base/impossible.h"
 #include "base/json.h"
 #include "service/form.h"
 #include "subtoken/issue.h"
@@ -22,9 +23,7 @@ static unsigned params_known(subtoken_text name) {
 /* `urls[]` and `urls[0]`, as PHP and others write lists: who sends that means the parameter, and
  * must not be given a token without the limits that it asked for. */
 static unsigned params_known_as_array(subtoken_text name) {
-  size_t len = 0;
-  while (len < name.len && name.data[len] != '[') len++;
-  return len < name.len ? params_known((subtoken_text){name.data, len}) : 0;
+  return params_known((subtoken_text){name.data, st_text_find(name, '[')});
 }
 
 static bool params_refuse(st_params *params, const char *name, const char *reason) {
@@ -36,14 +35,14 @@ static bool params_refuse(st_params *params, const char *name, const char *reaso
   return false;
 }
 
-/* Of a value: true when it is noted, and the rest is to be read. Each is noted once. */
+/* Of a value: true when it is noted, and the rest is to be read. Of each parameter one is. */
 static bool params_refuse_value(st_params *params, const char *name, const char *reason) {
   if (!params->collects) return params_refuse(params, name, reason);
   for (size_t i = 0; i < params->problem_count; i++) {
     const st_params_problem *noted = &params->problems[i];
-    if (strcmp(noted->parameter, name) == 0 && strcmp(noted->text, reason) == 0) return true;
+    if (strcmp(noted->parameter, name) == 0) return true;
   }
-  if (params->problem_count == ST_PARAMS_PROBLEMS_MAX) return true;
+  if (st_impossible(params->problem_count == ST_PARAMS_PROBLEMS_MAX, "there are four")) return true;
   params->problems[params->problem_count++] = (st_params_problem){name, reason};
   return true;
 }

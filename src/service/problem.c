@@ -4,6 +4,8 @@
  */
 #include "service/problem.h"
 
+#include "base/impossible.h"
+
 const st_problem st_problem_passwords_busy = {
     .status = 503,
     .event = "passwords_busy",
@@ -36,14 +38,13 @@ const st_problem *st_problem_change(st_store_status changed) {
   return changed == ST_STORE_BUSY ? &busy : &failed;
 }
 
-/* No text of ours is longer than its buffer; one that were would be left out. */
 static st_problem *problem_keep(st_problem_buffer *buffer, int status, const char *event,
                                 const char *front, const char *middle, subtoken_text end) {
   st_writer writer = st_writer_on(buffer->text, sizeof buffer->text);
   st_write_literal(&writer, front);
   st_write_literal(&writer, middle);
   st_write_view(&writer, end);
-  if (!st_writer_end(&writer)) buffer->text[0] = '\0';
+  if (st_impossible(!st_writer_end(&writer), "no text of ours is longer")) buffer->text[0] = '\0';
   buffer->problem = (st_problem){.status = status, .event = event, .text = buffer->text};
   return &buffer->problem;
 }

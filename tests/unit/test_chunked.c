@@ -45,6 +45,7 @@ static void chunks_are_joined(void **state) {
   must_read("5\r\nhello\r\n" LAST, "hello", 15);
   must_read("1\r\nh\r\n4\r\nello\r\n" LAST, "hello", 20);
   must_read("a\r\n0123456789\r\nA\r\n0123456789\r\n" LAST, "01234567890123456789", 35);
+  must_read("9\r\n012345678\r\n" LAST, "012345678", 19);
   must_read("00000003\r\n0\r\n\r\n" LAST, "0\r\n", 20); /* data is data */
   must_read("5\r\nhello\r\n" LAST "GET / HTTP/1.1\r\n", "hello", 15);
   must_read(LAST LAST, "", 5);
@@ -61,6 +62,10 @@ static void other_framings_are_refused(void **state) {
       "5;a=b\r\nhello\r\n" LAST,
       "5;\r\nhello\r\n" LAST,
       "5\nhello\r\n" LAST,
+      "5\n\nhello\r\n" LAST,
+      "5 \nhello\r\n" LAST,
+      "5;\nhello\r\n" LAST,
+      "FFFFFFFF\r\r\n",
       "5\rhello",
       "5\r\rhello",
       "0x5\r\nhello\r\n" LAST,

@@ -29,6 +29,7 @@ static void spellings_of_an_address_are_read(void **state) {
       {"203.0.113.9", "203.0.113.9"},
       {"203.0.113.9:54321", "203.0.113.9"},
       {"203.0.113.9:0", "203.0.113.9"},
+      {"203.0.113.9:9", "203.0.113.9"},
       {"2001:db8::1", "2001:db8::1"},
       {"[2001:db8::1]", "2001:db8::1"},
       {"[2001:db8::1]:443", "2001:db8::1"},
@@ -72,6 +73,7 @@ static void an_unnamed_client_is_unknown(void **state) {
   (void)state;
   static const char *const rows[] = {
       "unknown",
+      "x",
       "_hidden",
       "host.example",
       "localhost",

@@ -65,9 +65,33 @@ static void anything_else_is_ignored(void **state) {
       " 00-" TRACE "-" SPAN "-01",
       "00-" TRACE "-" SPAN "-01 ",
       "00-" TRACE "-" SPAN "-01,00-" TRACE "-" SPAN "-01",
+      /* Of a later version, too. */
+      "01-" TRACE "-" SPAN "-",
+      "01-" TRACE "-" SPAN,
+      "01" TRACE "-" SPAN "-01",
+      "01-" TRACE SPAN "-01",
+      "01-" TRACE "-" SPAN "01",
+      "0x-" TRACE "-" SPAN "-01",
+      "G1-" TRACE "-" SPAN "-01",
+      "00-Gbf92f3577b34da6a3ce929d0e0e4736-" SPAN "-01",
+      "00-4bf92f3577b34da6a3ce929d0e0e473/-" SPAN "-01",
+      "00-+bf92f3577b34da6a3ce929d0e0e4736-" SPAN "-01",
+      "00-" TRACE "-.0f067aa0ba902b7-01",
   };
   st_trace_context found;
   for (size_t i = 0; i < COUNT(rows); i++) CHECK(!find(rows[i], &found), "%s", rows[i]);
+}
+
+/* Not all zeros, though it begins or ends with them. */
+static void zeros_may_be_in_it(void **state) {
+  (void)state;
+  st_header header = {ST_TEXT("traceparent"),
+                      ST_TEXT("00-00000000000000000000000000000010-1000000000000000-00")};
+  st_request request = {.headers = &header, .header_count = 1};
+  st_trace_context found;
+  assert_true(st_trace_context_find(&request, &found));
+  assert_true(st_text_is(found.trace_id, "00000000000000000000000000000010"));
+  assert_true(st_text_is(found.span_id, "1000000000000000"));
 }
 
 static void two_are_none(void **state) {
@@ -87,6 +111,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_valid_one_is_read),
       cmocka_unit_test(anything_else_is_ignored),
+      cmocka_unit_test(zeros_may_be_in_it),
       cmocka_unit_test(two_are_none),
   };
   return cmocka_run_group_tests_name("trace_context", tests, NULL, NULL);
