@@ -96,7 +96,6 @@ static const st_problem *keys_list_by_sub(st_context *c, const st_key_manager *m
 static const st_problem *keys_ask(st_context *c, const st_key_manager *m, const char *after,
                                   size_t limit, st_key *keys, size_t *count) {
   const st_key_changes *changes = c->service->changes;
-  *count = 0;
   return st_key_manager_problem(
       changes->list(changes->context, m->owner, after, limit, keys, count));
 }
@@ -113,15 +112,9 @@ static const st_problem *keys_list_page(st_context *c, const st_key_manager *m, 
     if (problem != NULL) return problem;
     added = 0;
     while (added < count && p.written < limit && keys_add_to_page(c, &p, &keys[added])) added++;
-  } while (added == KEYS_BATCH && p.written < limit);
-  bool more = added < count;
-  if (!more && count == KEYS_BATCH) { /* it ends where a batch does: does anything follow? */
-    const st_problem *problem = keys_ask(c, m, p.last.id, 1, keys, &count);
-    if (problem != NULL) return problem;
-    more = count > 0;
-  }
+  } while (added == KEYS_BATCH); /* where a page ends with a batch, the next says what follows */
   p.last.expires_at = 0;
-  keys_end_page(c, &p, more);
+  keys_end_page(c, &p, added < count);
   return NULL;
 }
 
@@ -165,7 +158,7 @@ static const st_problem *keys_search(st_context *c, const keys_wanted *wanted) {
   st_key_filter filter = wanted->filter;
   keys_page p;
   char added[ST_KEY_ID_LEN + 1] = "";
-  bool fits = true;
+  bool fits;
   keys_begin_page(c, &p);
   p.last = wanted->after;
   do {
@@ -176,7 +169,7 @@ static const st_problem *keys_search(st_context *c, const keys_wanted *wanted) {
         st_key_manager_problem(changes->search(changes->context, &filter, p.last.id, keys, &found));
     if (problem != NULL) return problem;
     fits = keys_add_found(c, &p, keys, found.count);
-    if (p.written > 0 && found.count > 0) memcpy(added, p.last.id, sizeof added);
+    if (found.count > 0) memcpy(added, p.last.id, sizeof added);
     if (fits) {
       memcpy(p.last.id, found.last, sizeof p.last.id);
       p.last.expires_at = found.last_expires_at;
@@ -202,7 +195,7 @@ static const st_problem *keys_read_state(st_context *c, keys_wanted *wanted) {
 }
 
 static const st_problem *keys_read_expiring(st_context *c, keys_wanted *wanted) {
-  int64_t span = 0;
+  int64_t span;
   if (wanted->expiring[0] == '\0') return NULL;
   if (!st_date_read_duration(st_text(wanted->expiring), &span) || span < 1 || span > ST_NEVER / 2) {
     return st_problem_parameter(
@@ -245,7 +238,7 @@ static const st_problem *keys_read_after(st_context *c, keys_wanted *wanted) {
     id++;
   }
   if (strlen(id) > ST_KEY_ID_LEN) return keys_after_problem(c);
-  memcpy(wanted->after.id, id, strlen(id) + 1);
+  memcpy(wanted->after.id, id, strlen(id)); /* into zeros */
   return NULL;
 }
 

@@ -2,6 +2,7 @@
  * asked for, by the functions that make one (issuing.c, core/narrow.c). Nothing is made. A url is
  * looked at by itself, so that each is told of; then what is left is tried together.
  */
+#include "base/impossible.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "service/authenticate.h"
@@ -75,7 +76,6 @@ static void preview_try_expire(preview *p) {
 
 static void preview_try_audience(preview *p) {
   subtoken_issue_request one = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
-  if (p->params->request.audience.data == NULL) return;
   one.audience = p->params->request.audience;
   p->wider_audience = preview_narrow(p, &one) == SUBTOKEN_AUD_WIDER;
   if (!p->wider_audience) p->good.audience = one.audience;
@@ -92,7 +92,8 @@ static void preview_try_together(preview *p) {
   }
   subtoken_narrow_report report = p->report;
   p->good.has_urls = false;
-  if (preview_narrow(p, &p->good) != SUBTOKEN_OK) p->child.exp = 0;
+  subtoken_result rest = preview_narrow(p, &p->good);
+  if (st_impossible(rest != SUBTOKEN_OK, "each of the rest is good, and there is room")) return;
   p->report = report;
 }
 
@@ -143,18 +144,17 @@ static bool preview_is_good(const preview *p) {
 
 static void preview_write_worth(preview *p) {
   st_writer *writer = &p->writer;
-  bool whole = p->child.exp > 0;
   st_write_literal(writer, preview_is_good(p) ? "{\"ok\":true" : "{\"ok\":false");
   st_claims_json_permissions(writer, &p->child);
   preview_write_left_out(p);
   if (p->params->request.has_urls || !p->identity->grant.every_url) {
-    if (whole && !p->child.every_url) {
+    if (!p->child.every_url) {
       st_claims_json_urls(writer, &p->child);
     } else {
       st_write_literal(writer, ",\"urls\":[]");
     }
   }
-  st_claims_json_time(writer, "expires_at", whole ? p->child.exp : ST_NEVER);
+  st_claims_json_time(writer, "expires_at", p->child.exp);
   st_write_literal(writer,
                    p->report.clamped ? ",\"brought_down\":true" : ",\"brought_down\":false");
   st_claims_json_audience(writer, &p->child);
@@ -162,7 +162,7 @@ static void preview_write_worth(preview *p) {
 
 static bool preview_begin_problem(preview *p, const char *parameter, size_t len) {
   st_writer *writer = &p->writer;
-  p->full = p->full || writer->len + ITEM_ROOM > writer->size;
+  p->full = writer->len + ITEM_ROOM > writer->size;
   if (p->full) return false;
   if (!p->first) st_write_char(writer, ',');
   p->first = false;
@@ -192,18 +192,17 @@ static void preview_write_url_problem(preview *p, size_t at) {
   st_write_int(&p->writer, (int64_t)at);
   st_write_literal(&p->writer, ",\"item\":");
   preview_write_item(&p->writer, p->params->request.urls[at]);
-  preview_end_problem(p, url->result == SUBTOKEN_BAD_URL     ? subtoken_fault_text(url->fault)
-                         : url->result == SUBTOKEN_URL_WIDER ? "the parent does not allow it"
-                                                             : "is too long");
+  preview_end_problem(p, url->result == SUBTOKEN_BAD_URL ? subtoken_fault_text(url->fault)
+                                                         : "the parent does not allow it");
 }
 
-/* The name of a parameter stands at the front of a sentence about it. */
+/* The name of a parameter stands at the front of a sentence about it, with a colon and a blank. */
 static void preview_write_sentence(preview *p, subtoken_result result) {
   char error[ST_ISSUING_ERROR_MAX];
   st_issuing_explain(result, &p->report, error);
   subtoken_text text = st_text(error);
   size_t name = st_text_span(text, ST_CHAR_NAME);
-  bool named = name + 2 < text.len && text.data[name] == ':' && text.data[name + 1] == ' ';
+  bool named = text.data[name] == ':';
   if (preview_begin_problem(p, error, named ? name : 0)) {
     preview_end_problem(p, named ? error + name + 2 : error);
   }
