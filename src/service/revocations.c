@@ -3,6 +3,7 @@
  * (server/snapshot_cache.c), and so is holding a request back (server/held_requests.c): it is
  * answered anew afterwards, as what it was asked with may have ended.
  */
+#include "base/impossible.h"
 #include "service/access.h"
 #include "service/endpoints.h"
 #include "service/entity_tag.h"
@@ -40,7 +41,7 @@ typedef struct revocations_request {
 static const st_problem *revocations_take_since(st_context *c, const st_pair *pair,
                                                 revocations_request *wanted) {
   if (wanted->since != 0) return st_problem_parameter(&c->problem, "since", "given more than once");
-  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->since)) return NULL;
+  if (revocations_read_sequence(pair->value, &wanted->since)) return NULL;
   return st_problem_parameter(&c->problem, "since",
                               "must be a sequence, a whole number from 1 to 9223372036854775807");
 }
@@ -48,8 +49,7 @@ static const st_problem *revocations_take_since(st_context *c, const st_pair *pa
 static const st_problem *revocations_take_wait(st_context *c, const st_pair *pair,
                                                revocations_request *wanted) {
   if (wanted->wait != 0) return st_problem_parameter(&c->problem, "wait", "given more than once");
-  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->wait) &&
-      wanted->wait <= WAIT_MAX) {
+  if (revocations_read_sequence(pair->value, &wanted->wait) && wanted->wait <= WAIT_MAX) {
     return NULL;
   }
   return st_problem_parameter(&c->problem, "wait",
@@ -61,7 +61,7 @@ static const st_problem *revocations_take_audience(st_context *c, const st_pair 
   if (wanted->audience[0] != '\0') {
     return st_problem_parameter(&c->problem, "audience", "given more than once");
   }
-  if (pair->bad_escape || !subtoken_audience_valid(pair->value)) {
+  if (!subtoken_audience_valid(pair->value)) {
     return st_problem_parameter(&c->problem, "audience",
                                 "must be 1 to 32 characters A-Z a-z 0-9 _ -");
   }
@@ -69,6 +69,7 @@ static const st_problem *revocations_take_audience(st_context *c, const st_pair 
   return NULL;
 }
 
+/* A value that cannot be decoded has a % in it, and none of these may. */
 static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, false};
@@ -94,11 +95,7 @@ static const st_problem *revocations_read_question(st_context *c, revocations_re
 /* The audience that a credential is for: that of its key, or of the token itself. */
 static subtoken_text revocations_audience_of(const st_identity *identity) {
   size_t next = 0;
-  subtoken_text audience = st_text(identity->key.audience);
-  if (audience.len == 0 && identity->method == ST_AUTH_DERIVED) {
-    audience = subtoken_claims_audience(&identity->grant, &next);
-  }
-  return audience;
+  return subtoken_claims_audience(&identity->grant, &next);
 }
 
 /* What is for one audience gets the data of that alone, also where it names none. */
@@ -254,7 +251,7 @@ static void revocations_note(const st_context *c, const st_identity *identity,
   memcpy(edge.name, identity->key.name, sizeof edge.name);
   memcpy(edge.audience, wanted->audience, sizeof edge.audience);
   st_write_view(&address, c->request->remote);
-  if (!st_writer_end(&address)) edge.address[0] = '\0';
+  if (st_impossible(!st_writer_end(&address), "no address is as long")) edge.address[0] = '\0';
   c->service->note_edge(&edge);
 }
 

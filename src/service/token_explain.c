@@ -62,8 +62,8 @@ static const st_problem *token_read_body(st_context *c, char *scratch, token_ask
   if (st_key_shaped(t->token)) {
     return st_problem_parameter(&c->problem, "token", "is a whole key; send a token");
   }
-  if (fields[METHOD].given && fields[METHOD].text.len > 0) t->method = fields[METHOD].text;
-  if (!fields[URL].given || fields[URL].text.len == 0) return NULL;
+  if (fields[METHOD].text.len > 0) t->method = fields[METHOD].text;
+  if (fields[URL].text.len == 0) return NULL;
   if (token_read_target(fields[URL].text, &t->target)) return NULL;
   return st_problem_parameter(&c->problem, "url", "must be a path such as /v2/account, or a URL");
 }
@@ -159,7 +159,7 @@ static void token_decide(token_asked *t, const subtoken_verifier *verifier,
   t->result = subtoken_policy_verify(verifier, policy, t->token, request, 0, &claims, &decision);
   (void)subtoken_policy_explain(verifier, policy, t->token, request, 0, t->result, text,
                                 SUBTOKEN_EXPLAIN_MAX);
-  if (t->result != SUBTOKEN_OK || decision.access != SUBTOKEN_ACCESS_TOKEN) return;
+  if (t->result != SUBTOKEN_OK) return;
   t->lost = st_claims_find_lacking(&t->claims, decision.needs, decision.needs_count) != NULL;
   if (t->lost) t->result = SUBTOKEN_PERM;
 }
@@ -265,6 +265,5 @@ const st_problem *st_token_explain_answer(st_context *c) {
   problem = token_read_body(c, scratch, &t);
   if (problem == NULL) problem = token_answer(c, &caller, &t);
   subtoken_wipe(scratch, sizeof scratch);
-  subtoken_wipe(&t, sizeof t);
   return problem;
 }
