@@ -157,7 +157,7 @@ static void each_result_has_its_sentence(void **state) {
   }
 }
 
-static subtoken_result revoke(void *context, const subtoken_text *names, size_t count) {
+static subtoken_result as_told(void *context, const subtoken_text *names, size_t count) {
   (void)names;
   (void)count;
   return *(subtoken_result *)context;
@@ -229,7 +229,7 @@ static void any_arguments_are_explained(void **state) {
     subtoken_text needs[2] = {ST_TEXT("account"), {NULL, 0}};
     subtoken_request request = {.size = sizeof request, .now = NOW};
     verifier.without_revocations = false;
-    verifier.revoked = revoke;
+    verifier.revoked = as_told;
     verifier.revoked_context = &answer;
     if (rows[i].iss != NULL) verifier.iss = st_text(rows[i].iss);
     if (rows[i].aud != NULL) verifier.aud = st_text(rows[i].aud);
