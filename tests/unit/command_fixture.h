@@ -85,8 +85,6 @@ static inline void redirect(int to, const char *name, int flags) {
   close(fd);
 }
 
-void __gcov_dump(void) __attribute__((weak)); /* where what was run is counted */
-
 /* The last frame of the stack at the start, and what is above it, is the test's. */
 static void __attribute__((noinline))
 be_command(char **words, int count, unsigned kinds, long nth) {
@@ -98,7 +96,6 @@ be_command(char **words, int count, unsigned kinds, long nth) {
   fflush(stdout);
   /* Whether something leaks is looked for where something failed: it takes as long as a command. */
   if (failed) exit(code | 64);
-  if (__gcov_dump != NULL) __gcov_dump();
   _exit(code);
 }
 
