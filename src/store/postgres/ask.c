@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/impossible.h"
 #include "store/postgres/postgres.h"
 
 /* The name under which a statement is prepared. */
@@ -44,7 +45,7 @@ static void store_number(uint8_t out[8], int64_t number) {
   for (int i = 0; i < 8; i++) out[i] = (uint8_t)((uint64_t)number >> (56 - 8 * i));
 }
 
-static bool take_value(parameters *p, const st_value *v) {
+static void take_value(parameters *p, const st_value *v) {
   int at = p->count++;
   p->formats[at] = 1;
   p->values[at] = v->data;
@@ -57,15 +58,19 @@ static bool take_value(parameters *p, const st_value *v) {
   } else if (p->values[at] == NULL && v->type != ST_VALUE_NULL) {
     p->values[at] = ""; /* empty, not NULL */
   }
-  return v->len <= INT32_MAX;
 }
 
-static bool take_values(parameters *p, const st_value *values) {
+/* Neither more than a statement takes, nor longer than libpq counts. */
+static bool are_too_many(const st_value *values) {
+  size_t count = 0;
+  bool too_long = false;
+  for (; values[count].type != ST_VALUE_END; count++) too_long |= values[count].len > INT32_MAX;
+  return too_long || count > ST_POSTGRES_PARAMETERS;
+}
+
+static void take_values(parameters *p, const st_value *values) {
   p->count = 0;
-  for (size_t i = 0; values[i].type != ST_VALUE_END; i++) {
-    if (p->count == ST_POSTGRES_PARAMETERS || !take_value(p, &values[i])) return false;
-  }
-  return true;
+  for (size_t i = 0; values[i].type != ST_VALUE_END; i++) take_value(p, &values[i]);
 }
 
 /* ---- sending ---- */
@@ -96,9 +101,11 @@ bool st_postgres_send(st_postgres_connection *c, int which, const st_value *valu
   char name[NAME_SIZE];
   if (keep != NULL) *keep = NULL;
   if (c->pg == NULL) return false;
-  if (c->sent_count + 2 > sizeof c->sent / sizeof *c->sent || !take_values(&p, values)) {
+  if (st_impossible(c->sent_count + 2 > sizeof c->sent / sizeof *c->sent || are_too_many(values),
+                    "db.c and pipeline.c send no more at a time")) {
     return lose(c, "too many statements or values at a time");
   }
+  take_values(&p, values);
   statement_name(which, name);
   if ((!is_prepared(c, which) && !send_prepare(c, which)) ||
       PQsendQueryPrepared(c->pg, name, p.count, p.values, p.lengths, p.formats, 1) != 1) {

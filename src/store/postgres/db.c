@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/impossible.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "store/postgres/postgres.h"
@@ -70,9 +71,9 @@ static st_store_status db_explain(st_db *db, const char *verb, char *error) {
 static bool add_values(st_postgres_db *d, const st_postgres_statement *s, const st_value *given,
                        st_value out[ST_POSTGRES_PARAMETERS + 1]) {
   size_t count = 0;
-  while (count < ST_POSTGRES_PARAMETERS - 6 && given[count].type != ST_VALUE_END) {
+  for (; given[count].type != ST_VALUE_END; count++) {
+    if (st_impossible(count == ST_POSTGRES_PARAMETERS - 6, "the rules give no more")) return false;
     out[count] = given[count];
-    count++;
   }
   if ((s->flags & ST_POSTGRES_WITH_HASH) != 0) {
     if (!st_postgres_hash_key(d)) return false;

@@ -5,7 +5,6 @@
 #include "store/postgres/postgres.h"
 
 void st_postgres_forget(st_postgres *store, const uint64_t *digests8, size_t count) {
-  if (store->cache == NULL) return;
   if (digests8 != NULL) {
     st_key_cache_forget(store->cache, digests8, count);
   } else {
