@@ -289,7 +289,7 @@ static void all_is_hashed_anew_or_nothing(void **state) {
   disable_key(store, 1, true);
   assert_ok(st_store_revocation_state(store, &before, error));
   FAILING_EACH(
-      FAIL_LIBPQ | FAIL_MEMORY, 1,
+      FAIL_LIBPQ | FAIL_MEMORY, failing_step(3),
       {
         error[0] = '\0';
         status = restore(store, &before);
@@ -306,6 +306,92 @@ static void all_is_hashed_anew_or_nothing(void **state) {
   st_store_close(store);
 }
 
+/* ---- moments, turns and intervals ---- */
+
+static void a_moment_begins_or_it_is_told_why_not(void **state) {
+  (void)state;
+  st_store *store = open_store(pg_location);
+  st_db *moment = NULL;
+  FAILING_EACH(
+      FAIL_LIBPQ | FAIL_MEMORY, 1,
+      {
+        error[0] = '\0';
+        moment = st_postgres_begin_read(store, error);
+      },
+      {
+        assert_true(moment != NULL || failed);
+        if (moment == NULL) assert_string_not_equal(error, "");
+        if (moment != NULL) st_postgres_end_read(moment);
+      });
+  FAILING_EACH(
+      FAIL_LIBPQ | FAIL_MEMORY, 1,
+      {
+        failing_end();
+        st_postgres_disconnect(&((st_postgres *)store)->queries.connection);
+        error[0] = '\0';
+        failing_begin(FAIL_LIBPQ | FAIL_MEMORY, nth);
+        moment = st_postgres_acquire_query_db(store, error);
+      },
+      {
+        assert_true(moment != NULL || failed);
+        if (moment == NULL) assert_string_not_equal(error, "");
+        if (moment != NULL) st_postgres_release_query_db(moment);
+      });
+  st_store_close(store);
+}
+
+static void who_gets_no_turn_is_told(void **state) {
+  (void)state;
+  st_store *store = open_store(pg_location);
+  st_semaphore *turn = &((st_postgres *)store)->revocations.turn;
+  st_revocation_state now;
+  assert_true(st_semaphore_enter(turn, INT64_MAX));
+  assert_int_equal(st_store_revocation_state(store, &now, error), ST_STORE_FAILED);
+  assert_non_null(strstr(error, "is being read"));
+  st_semaphore_leave(turn);
+  assert_ok(st_store_revocation_state(store, &now, error));
+  st_store_close(store);
+}
+
+static void every_staleness_has_its_interval(void **state) {
+  (void)state;
+  static const int64_t staleness[] = {1000, 100000, 60000000};
+  for (size_t i = 0; i < 3; i++) {
+    int64_t age_us = 0;
+    st_store_set_options(&(st_store_options){.staleness_us = staleness[i]});
+    st_store *store = open_store(pg_location);
+    assert_true(st_postgres_watch_age((st_postgres *)store, &age_us, error));
+    st_store_close(store);
+  }
+}
+
+/* Rows that were written: some, more than fit into one step, one that names none, and so many that
+ * all is forgotten.
+ */
+static void whatever_was_written_is_forgotten(void **state) {
+  (void)state;
+  static const char *const written[] = {
+      "INSERT INTO written SELECT pg_current_xact_id(), digest8 FROM written LIMIT 1",
+      "INSERT INTO written SELECT pg_current_xact_id(), d FROM (SELECT digest8 AS d, 0 AS i FROM"
+      " written UNION ALL SELECT i, i FROM generate_series(1, 600) AS i) AS w",
+      "INSERT INTO written VALUES (pg_current_xact_id(), NULL)",
+      "INSERT INTO written SELECT pg_current_xact_id(), i FROM generate_series(1, 20001) AS i"};
+  st_store *store = open_store(pg_location);
+  make_key(store, 1);
+  disable_key(store, 1, true);
+  disable_key(store, 1, false);
+  pg_do(pg_admin, "ALTER TABLE written ALTER COLUMN digest8 DROP NOT NULL");
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(is_disabled(store, 1), i % 2 == 1);     /* and remembers it */
+    pg_do(pg_admin, "ALTER TABLE keys DISABLE TRIGGER ALL"); /* by which this would be told */
+    pg_do(pg_admin, "UPDATE keys SET disabled = 1 - disabled");
+    pg_do(pg_admin, "ALTER TABLE keys ENABLE TRIGGER ALL");
+    pg_do(pg_admin, written[i]);
+    EVENTUALLY(is_disabled(store, 1) == (i % 2 == 0));
+  }
+  st_store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -318,6 +404,10 @@ int main(void) {
       TEST(other_notices_mean_nothing),
       PG_TEST(old_ids_are_removed_in_parts),
       PG_TEST(all_is_hashed_anew_or_nothing),
+      PG_TEST(a_moment_begins_or_it_is_told_why_not),
+      PG_TEST(who_gets_no_turn_is_told),
+      TEST(every_staleness_has_its_interval),
+      TEST(whatever_was_written_is_forgotten),
   };
   return pg_run_tests("postgres_standbys", tests, sizeof tests / sizeof *tests);
 }

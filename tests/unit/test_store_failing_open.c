@@ -81,7 +81,7 @@ static void a_store_is_made_or_not(void **state) {
   (void)state;
   bool in_file = kind->make == make_folder;
   fail_to_make(kinds_of_store() & ~(unsigned)FAIL_PREPARE, in_file ? 40 : 0,
-               failing_step(in_file ? 7 : 29));
+               failing_step(in_file ? 7 : 13));
   if (in_file) fail_to_make(FAIL_PREPARE, 12, failing_step(97));
 }
 
