@@ -12,6 +12,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #include "edge/apache/caches.c"
+#include "edge/apache/file.c"
 #include "edge/apache/files.c"
 #pragma GCC diagnostic pop
 
@@ -157,9 +158,9 @@ static void a_start_says_what_is_wrong(void **state) {
   struct stat other = {.st_uid = 12345, .st_mode = S_IFREG | 0600};
   if (geteuid() != 0) return;
   assert_int_equal(seteuid(54321), 0);
-  bool good = files_check_secret(&secrets->file, &other, said);
+  bool good = file_check_secret(&secrets->file, &other, said);
   other.st_mode |= S_IRGRP;
-  bool of_group = files_check_secret(&secrets->file, &other, said);
+  bool of_group = file_check_secret(&secrets->file, &other, said);
   assert_int_equal(seteuid(0), 0);
   assert_true(!good && of_group);
 }
@@ -175,7 +176,7 @@ static void each_call_of_a_start_may_fail(void **state) {
   snprintf(short_of, sizeof short_of, "%s", in_home("policy"));
   int fd = open(short_of, O_RDONLY);
   char text[64];
-  assert_false(files_read(&policy->file, fd, text, sizeof text, said));
+  assert_false(mod_subtoken_file_read(&policy->file, fd, text, sizeof text, said));
   assert_non_null(strstr(said, "cut short"));
   close(fd);
 }

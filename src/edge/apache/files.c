@@ -5,14 +5,11 @@
  */
 #include <ap_mpm.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,116 +53,22 @@ void mod_subtoken_files_unlock(void) {
   (void)pthread_rwlock_unlock(&files_lock);
 }
 
-/* ---- one file ---- */
-
-__attribute__((format(printf, 2, 3))) static bool files_fail(char *error, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  (void)apr_vsnprintf(error, MOD_SUBTOKEN_ERROR_MAX, format, arguments);
-  va_end(arguments);
-  return false;
-}
-
-static bool files_fail_errno(mod_subtoken_file *file, char *error) {
-  char text[128];
-  file->error = errno;
-  return files_fail(error, "cannot read \"%s\": %s", file->path,
-                    apr_strerror(file->error, text, sizeof text));
-}
-
-static void files_stamp(const struct stat *status, int64_t stamp[5]) {
-  stamp[0] = (int64_t)status->st_dev;
-  stamp[1] = (int64_t)status->st_ino;
-  stamp[2] = (int64_t)status->st_size;
-  stamp[3] = (int64_t)status->st_mtim.tv_sec * FILES_NS + status->st_mtim.tv_nsec;
-  stamp[4] = (int64_t)status->st_ctim.tv_sec * FILES_NS + status->st_ctim.tv_nsec;
-}
-
-/* A file that could not be opened or found is tried again each time. */
-static bool files_has_changed(const mod_subtoken_file *file) {
-  struct stat status;
-  int64_t stamp[5];
-  if (!file->tried || file->error != 0 || stat(file->path, &status) != 0) return true;
-  files_stamp(&status, stamp);
-  return memcmp(stamp, file->stamp, sizeof stamp) != 0;
-}
-
-/* The server's rule for DATA/secrets. Whoever could open a file that only its owner and its group
- * may read is one of them.
- */
-static bool files_check_secret(const mod_subtoken_file *file, const struct stat *status,
-                               char *error) {
-  bool foreign = status->st_uid != geteuid() && status->st_uid != 0;
-  if (foreign && geteuid() != 0 && (status->st_mode & S_IRGRP) == 0) {
-    return files_fail(error, "\"%s\" belongs to user %u, and this runs as user %u", file->path,
-                      (unsigned)status->st_uid, (unsigned)geteuid());
-  }
-  if ((status->st_mode & S_IRWXO) != 0) {
-    return files_fail(error, "\"%s\" is open to others: chmod 600 it, or 640 for its group",
-                      file->path);
-  }
-  if ((status->st_mode & S_IWGRP) != 0 && !file->trusted_group) {
-    return files_fail(error, "\"%s\" can be written by its group: chmod 640 it, or add trust_group",
-                      file->path);
-  }
-  return true;
-}
-
-/* O_NONBLOCK, because to open a FIFO would wait for its writer. */
-static int files_open(mod_subtoken_file *file, size_t max, size_t *size, char *error) {
-  struct stat status;
-  file->tried = true;
-  file->error = 0;
-  int fd = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0 || fstat(fd, &status) != 0) {
-    (void)files_fail_errno(file, error);
-    if (fd >= 0) (void)close(fd);
-    return -1;
-  }
-  files_stamp(&status, file->stamp);
-  *size = (size_t)status.st_size;
-  bool good = S_ISREG(status.st_mode)
-                  ? true
-                  : files_fail(error, "\"%s\" is not a regular file", file->path);
-  if (good && file->secret) good = files_check_secret(file, &status, error);
-  if (good && (uint64_t)status.st_size > max) {
-    good = files_fail(error, "\"%s\" is longer than %lu bytes", file->path, (unsigned long)max);
-  }
-  if (good) return fd;
-  (void)close(fd);
-  return -1;
-}
-
-static bool files_read(mod_subtoken_file *file, int fd, char *out, size_t size, char *error) {
-  size_t len = 0;
-  while (len < size) {
-    ssize_t got = read(fd, out + len, size - len);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return files_fail_errno(file, error);
-    if (got == 0) {
-      return files_fail(error, "\"%s\" was cut short while it was read", file->path);
-    }
-    len += (size_t)got;
-  }
-  return true;
-}
-
 /* ---- the ring ---- */
 
 static bool files_read_ring(mod_subtoken_secrets *secrets, subtoken_ring *ring, char *error) {
   char text[FILES_SECRETS_MAX];
   size_t len, line = 0;
   subtoken_result result = SUBTOKEN_UNDECIDED;
-  int fd = files_open(&secrets->file, sizeof text, &len, error);
+  int fd = mod_subtoken_file_open(&secrets->file, sizeof text, &len, error);
   if (fd < 0) return false;
-  bool good = files_read(&secrets->file, fd, text, len, error);
+  bool good = mod_subtoken_file_read(&secrets->file, fd, text, len, error);
   (void)close(fd);
   if (good) result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
   if (good && result != SUBTOKEN_OK) {
     const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
-    good = line > 0 ? files_fail(error, "\"%s\" line %lu %s", secrets->file.path,
-                                 (unsigned long)line, problem)
-                    : files_fail(error, "\"%s\" %s", secrets->file.path, problem);
+    good = line > 0 ? mod_subtoken_file_fail(error, "\"%s\" line %lu %s", secrets->file.path,
+                                             (unsigned long)line, problem)
+                    : mod_subtoken_file_fail(error, "\"%s\" %s", secrets->file.path, problem);
   }
   subtoken_wipe(text, sizeof text);
   return good;
@@ -202,7 +105,7 @@ static void files_poll_secrets(mod_subtoken_secrets *secrets) {
   char error[MOD_SUBTOKEN_ERROR_MAX];
   subtoken_ring fresh;
   mod_subtoken_file before = secrets->file;
-  if (!files_has_memory(secrets) || !files_has_changed(&secrets->file)) return;
+  if (!files_has_memory(secrets) || !mod_subtoken_file_has_changed(&secrets->file)) return;
   bool good = files_read_ring(secrets, &fresh, error);
   if (good) {
     (void)pthread_rwlock_wrlock(&files_lock);
@@ -224,23 +127,24 @@ static bool files_read_policy(mod_subtoken_policy *policy, void **memory,
   size_t len;
   subtoken_policy_error fault = {0};
   *memory = NULL;
-  int fd = files_open(&policy->file, SUBTOKEN_POLICY_TEXT_MAX, &len, error);
+  int fd = mod_subtoken_file_open(&policy->file, SUBTOKEN_POLICY_TEXT_MAX, &len, error);
   if (fd < 0) return false;
   char *text = malloc(len + 1);
   size_t size = subtoken_policy_size(len);
   *memory = malloc(size);
   bool good = false;
   if (text != NULL && *memory != NULL) {
-    good = files_read(&policy->file, fd, text, len, error);
+    good = mod_subtoken_file_read(&policy->file, fd, text, len, error);
   } else {
     policy->file.error = ENOMEM; /* so that it is tried again */
-    (void)files_fail(error, "\"%s\": no memory", policy->file.path);
+    (void)mod_subtoken_file_fail(error, "\"%s\": no memory", policy->file.path);
   }
   (void)close(fd);
   if (good && subtoken_policy_read(*memory, size, (subtoken_text){text, len}, fresh, &fault) !=
                   SUBTOKEN_OK) {
-    good = files_fail(error, "\"%s\" line %lu column %lu: %s", policy->file.path,
-                      (unsigned long)fault.line, (unsigned long)fault.column, fault.text);
+    good =
+        mod_subtoken_file_fail(error, "\"%s\" line %lu column %lu: %s", policy->file.path,
+                               (unsigned long)fault.line, (unsigned long)fault.column, fault.text);
   }
   free(text);
   if (good) return true;
@@ -254,7 +158,7 @@ static void files_poll_policy(mod_subtoken_policy *policy) {
   mod_subtoken_file before = policy->file;
   const subtoken_policy *fresh;
   void *memory, *old;
-  if (!files_has_changed(&policy->file)) return;
+  if (!mod_subtoken_file_has_changed(&policy->file)) return;
   if (files_read_policy(policy, &memory, &fresh, error)) {
     (void)pthread_rwlock_wrlock(&files_lock);
     old = policy->memory;

@@ -1,6 +1,7 @@
 /* What the files of the module for Apache httpd share. A request goes from mod_subtoken.c (the
- * directives and hooks) to decide.c, which has what files.c keeps fresh; request.c takes out of a
- * request what must not reach the API or a log, fallback.c asks the server about whole keys.
+ * directives and hooks) to decide.c, which has what files.c keeps fresh (file.c reads one);
+ * request.c takes out of a request what must not reach the API or a log, fallback.c asks the server
+ * about whole keys.
  */
 #ifndef SUBTOKEN_EDGE_APACHE_SUBTOKEN_APACHE_H
 #define SUBTOKEN_EDGE_APACHE_SUBTOKEN_APACHE_H
@@ -26,9 +27,8 @@ APLOG_USE_MODULE(subtoken);
 
 #define MOD_SUBTOKEN_ERROR_MAX 512
 
-/* ---- files.c: the ring, the revocation data and the policies of this process ---- */
+/* ---- file.c: one file that is read whole ---- */
 
-/* One file that is read whole. */
 typedef struct mod_subtoken_file {
   const char *path;
   bool secret;        /* only its owner and its group may read it */
@@ -37,6 +37,17 @@ typedef struct mod_subtoken_file {
   int error; /* errno */
   int64_t stamp[5];
 } mod_subtoken_file;
+
+/* Write an error text of at most MOD_SUBTOKEN_ERROR_MAX bytes. Returns false. */
+bool mod_subtoken_file_fail(char *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Open a regular file and note its stamp; *size is its length. -1: *error. */
+int mod_subtoken_file_open(mod_subtoken_file *file, size_t max, size_t *size, char *error);
+bool mod_subtoken_file_read(mod_subtoken_file *file, int fd, char *out, size_t size, char *error);
+/* Must it be read again? */
+bool mod_subtoken_file_has_changed(const mod_subtoken_file *file);
+
+/* ---- files.c: the ring, the revocation data and the policies of this process ---- */
 
 typedef struct mod_subtoken_secrets {
   mod_subtoken_file file;
