@@ -2,7 +2,6 @@
  * text file of one `kid:base64url` a line. The commands move whole lines and never decode a secret.
  * When a secret last signed is kept in the store, for `retire`.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,7 +76,7 @@ static int secret_finish(secret_command *s, int code) {
 }
 
 static bool secret_file_may_exist(const char *path) {
-  return st_file_exists(path) || errno != ENOENT;
+  return !st_file_is_missing(path);
 }
 
 /* ST_EXIT_DONE, or the error is printed and this is the exit code. make: the command makes a ring,

@@ -66,7 +66,7 @@ static bool data_dir_lacks_ring(const st_data_dir *data, bool *there, char *erro
 static bool data_dir_make_ring(const st_data_dir *data, char *error) {
   bool there;
   if (!data_dir_lacks_ring(data, &there, error)) return there;
-  if (st_file_exists(data->database)) {
+  if (!st_file_is_missing(data->database)) {
     return st_error_set(error,
                         "%s is missing, but the database beside it exists: restore the file, or "
                         "make a new ring with `subtoken secret add` (every subtoken made so far is "
@@ -117,7 +117,7 @@ static st_store *data_dir_open_shared(const st_data_dir *data, char *error) {
 }
 
 bool st_data_dir_check(const st_data_dir *data, char *error) {
-  if (!st_file_exists(data->dir) && errno == ENOENT) {
+  if (st_file_is_missing(data->dir)) {
     snprintf(error, ST_ERROR_MAX,
              "there is no data directory %.300s: name another one with --data or SUBTOKEN_DATA, or "
              "make it with `subtoken key create` or `subtoken serve`",

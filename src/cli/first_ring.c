@@ -82,7 +82,7 @@ static bool first_ring_run(const char *path, first_ring *made, st_store *store, 
   size_t count = 0;
   char who[ST_WHO_MAX];
   st_audit_context context = st_input_audit_context(who);
-  bool begun = st_file_exists(made->path);
+  bool begun = !st_file_is_missing(made->path);
   if (!first_ring_find_line(store, &first, &count, error)) return false;
   if (!begun && count > 0) return first_ring_refuse(path, error);
   if (!begun && !st_keyring_file_make(made->path, error)) return false;

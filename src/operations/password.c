@@ -11,6 +11,7 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
+#include "base/impossible.h"
 #include "domain/password.h"
 #include "operations/opaque_string.h"
 #include "os/process.h"
@@ -238,7 +239,10 @@ static st_password_status password_make(password_stored *s, subtoken_text input,
   s->hash_len = ST_HASH_LEN;
   st_random_fill(s->salt, SALT_LEN);
   st_password_status status = password_compute_in_turn(s, input, until_us, s->hash);
-  if (status == ST_PASSWORD_OK && !password_write_stored(s, phc)) status = ST_PASSWORD_FAILED;
+  if (status == ST_PASSWORD_OK &&
+      st_impossible(!password_write_stored(s, phc), "every salt and hash fits")) {
+    status = ST_PASSWORD_FAILED;
+  }
   if (status != ST_PASSWORD_OK) phc[0] = '\0';
   subtoken_wipe(s, sizeof *s);
   return status;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/impossible.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "subtoken/policy.h"
@@ -22,9 +23,11 @@ static bool policy_file_read_text(const char *path, char *text, st_policy_file *
   }
   subtoken_result result = subtoken_policy_read(file->memory, size, (subtoken_text){text, len},
                                                 &file->policy, &file->error);
-  if (result == SUBTOKEN_OK || result == SUBTOKEN_MALFORMED) return true;
-  snprintf(error, ST_ERROR_MAX, "%s", file->error.text);
-  return false;
+  if (st_impossible(result != SUBTOKEN_OK && result != SUBTOKEN_MALFORMED, "it has its memory")) {
+    snprintf(error, ST_ERROR_MAX, "%s", file->error.text);
+    return false;
+  }
+  return true;
 }
 
 bool st_policy_file_load(const char *path, st_policy_file *file, char *error) {

@@ -21,13 +21,18 @@ static uint8_t *snapshot_file_read(const char *path, size_t *len, char *error) {
   return st_file_load(path, SIZE_MAX, &bytes, len, &stamp, error) ? bytes : NULL;
 }
 
-/* Changes that do not lead on from it belong to a snapshot before it, and are ignored. */
-static void snapshot_file_apply_changes(st_snapshot_file *file, const char *path) {
-  char error[ST_ERROR_MAX];
+/* Changes that do not lead on from it belong to a snapshot before it, and are ignored. False: they
+ * are there, and cannot be read now. Without them the snapshot is not what was vouched for.
+ */
+static bool snapshot_file_apply_changes(st_snapshot_file *file, const char *path, char *error) {
   size_t len, made = 0;
+  if (st_file_is_missing(path)) return true;
   uint8_t *changes = snapshot_file_read(path, &len, error);
-  size_t size = changes != NULL ? subtoken_changes_size(changes, len) : 0;
+  if (changes == NULL) return false;
+  size_t size = subtoken_changes_size(changes, len);
   uint8_t *next = size > 0 ? malloc(size) : NULL;
+  bool read = size == 0 || next != NULL;
+  if (!read) snprintf(error, ST_ERROR_MAX, "out of memory for %.400s", path);
   if (next != NULL && subtoken_changes_apply(file->bytes, file->len, changes, len, next, size,
                                              &made) == SUBTOKEN_FEED_OK) {
     free(file->bytes);
@@ -36,6 +41,7 @@ static void snapshot_file_apply_changes(st_snapshot_file *file, const char *path
     free(next);
   }
   free(changes);
+  return read;
 }
 
 bool st_snapshot_file_load(const subtoken_ring *ring, const char *path, const char *changes,
@@ -43,7 +49,10 @@ bool st_snapshot_file_load(const subtoken_ring *ring, const char *path, const ch
   memset(file, 0, sizeof *file);
   file->bytes = snapshot_file_read(path, &file->len, error);
   if (file->bytes == NULL) return false;
-  if (changes != NULL) snapshot_file_apply_changes(file, changes);
+  if (changes != NULL && !snapshot_file_apply_changes(file, changes, error)) {
+    st_snapshot_file_free(file);
+    return false;
+  }
   subtoken_feed_result result =
       subtoken_revocations_open(ring, file->bytes, file->len, &file->view);
   if (result == SUBTOKEN_FEED_OK) return true;

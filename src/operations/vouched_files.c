@@ -7,7 +7,6 @@
  */
 #include "operations/vouched_files.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,8 +104,8 @@ static bool vouched_read_record(const vouched_file *file, const subtoken_ring *r
   uint8_t bytes[ST_VOUCHED_LEN + 1];
   size_t len;
   *record = (st_vouched){0, 0};
-  *exists = st_file_exists(file->path);
-  if (!*exists && errno == ENOENT) return true;
+  *exists = !st_file_is_missing(file->path);
+  if (!*exists) return true;
   if (!st_file_read(file->path, bytes, sizeof bytes, &len, error)) return false;
   subtoken_feed_result result = st_vouched_read(ring, bytes, len, record);
   if (result == SUBTOKEN_FEED_OK) return true;
@@ -401,19 +400,32 @@ static bool vouched_sign_snapshot(const vouched_paths *files, const st_snapshot_
   return ok;
 }
 
+/* What was signed halfway, when this was tried before, is signed again, too. */
+static bool vouched_sign_snapshot_again(const vouched_paths *files, const subtoken_ring *before,
+                                        const subtoken_ring *after, char *error) {
+  st_snapshot_file copy;
+  bool ok = st_snapshot_file_load(after, files->snapshot.path, files->changes.path, &copy, error);
+  st_snapshot_file_free(&copy);
+  if (ok) return true;
+  if (st_snapshot_file_load(before, files->snapshot.path, files->changes.path, &copy, error)) {
+    ok = vouched_sign_snapshot(files, &copy, after, error);
+  } else {
+    /* One that is damaged is no loss; one that cannot be read now may be good. */
+    ok = copy.bytes != NULL || st_file_is_missing(files->snapshot.path);
+  }
+  st_snapshot_file_free(&copy);
+  return ok;
+}
+
 bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
                                  const subtoken_ring *after, char *error) {
   vouched_paths files;
   st_vouched record, again;
-  st_snapshot_file copy;
   bool exists;
   vouched_name_files(dir, &files);
   if (!vouched_read_record(&files.vouched, before, &record, &exists, error)) return false;
-  if (!exists || vouched_read_record(&files.vouched, after, &again, &exists, error)) return true;
-  bool ok = true;
-  if (st_snapshot_file_load(before, files.snapshot.path, files.changes.path, &copy, error)) {
-    ok = vouched_sign_snapshot(&files, &copy, after, error);
-  }
-  st_snapshot_file_free(&copy);
-  return ok && vouched_write_record(&files.vouched, after, &record, error);
+  if (!exists) return true;
+  if (!vouched_sign_snapshot_again(&files, before, after, error)) return false;
+  return vouched_read_record(&files.vouched, after, &again, &exists, error) ||
+         vouched_write_record(&files.vouched, after, &record, error);
 }

@@ -43,6 +43,10 @@ bool st_file_exists(const char *path) {
   return stat(path, &status) == 0;
 }
 
+bool st_file_is_missing(const char *path) {
+  return !st_file_exists(path) && errno == ENOENT;
+}
+
 bool st_file_is_link(const char *path) {
   struct stat status;
   return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);

@@ -19,6 +19,8 @@ bool st_file_sync(const char *path, int flags) __attribute__((warn_unused_result
 
 /* Is there something at path? errno says why not. */
 bool st_file_exists(const char *path) __attribute__((warn_unused_result));
+/* For certain: whatever else stat(2) says, it may be there. */
+bool st_file_is_missing(const char *path) __attribute__((warn_unused_result));
 
 /* Is there a symbolic link at path, whatever it ends at? */
 bool st_file_is_link(const char *path) __attribute__((warn_unused_result));

@@ -1,4 +1,5 @@
 /* The data directory of a command: found, made, refused. */
+#include "failing.h"
 #include "support.h"
 
 #include <sys/stat.h>
@@ -86,10 +87,31 @@ static void a_new_data_directory_is_private_and_complete(void **state) {
   assert_int_equal(system(command), 0);
 }
 
+/* Whatever fails: one that cannot be seen may be there. */
+static void no_ring_is_made_beside_a_database(void **state) {
+  (void)state;
+  char dir[] = "/tmp/subtoken-command-XXXXXX";
+  st_data_dir data;
+  struct stat status;
+  assert_non_null(mkdtemp(dir));
+  found(dir, &data);
+  int fd = open(data.database, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  close(fd);
+  FAILING_EACH(FAIL_FILES | FAIL_MEMORY, 1, bool made = st_data_dir_make(&data, error), {
+    assert_false(made);
+    CHECK(failed || strstr(error, "is missing") != NULL, "%s", error);
+    CHECK(stat(data.secrets, &status) != 0, "call %ld made a ring", nth);
+  });
+  assert_int_equal(unlink(data.database), 0);
+  assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(data_is_that_of_the_option_the_environment_or_var),
       cmocka_unit_test(a_new_data_directory_is_private_and_complete),
+      cmocka_unit_test(no_ring_is_made_beside_a_database),
   };
   return cmocka_run_group_tests_name("data_dir", tests, NULL, NULL);
 }

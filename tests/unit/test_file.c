@@ -133,6 +133,12 @@ static void a_link_is_told_from_what_it_means(void **state) {
   assert_int_equal(symlink("nothing", in_home("link")), 0);
   assert_true(st_file_is_link(in_home("link")));
   assert_false(st_file_exists(in_home("link")));
+  assert_true(st_file_is_missing(in_home("link")));
+  assert_false(st_file_is_missing(path));
+  assert_false(st_file_is_missing(in_home("file/x"))); /* nor can it be there, but errno says why */
+  failing_begin(FAIL_FILES, 1);
+  bool missing = st_file_is_missing(in_home("link"));
+  assert_true(failing_end() && !missing); /* who knows */
 }
 
 int main(void) {

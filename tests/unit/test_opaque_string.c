@@ -1,6 +1,9 @@
 /* opaque_string: RFC 8265 section 4.2 as far as it is done, and what is left alone (D12). */
 #include "support.h"
 
+#include <dlfcn.h>
+#include <utf8proc.h>
+
 #include "operations/opaque_string.h"
 
 static void must_be(subtoken_text typed, subtoken_text want) {
@@ -83,8 +86,46 @@ static void the_longest_password_fits(void **state) {
   assert_ptr_equal(is.data, typed);
 }
 
+/* libutf8proc, which a test may have answer something else. */
+static bool decompose_lies, reencode_lies;
+static utf8proc_ssize_t lie;
+
+utf8proc_ssize_t utf8proc_decompose(const utf8proc_uint8_t *text, utf8proc_ssize_t len,
+                                    utf8proc_int32_t *points, utf8proc_ssize_t room,
+                                    utf8proc_option_t options) {
+  utf8proc_ssize_t (*real)(const utf8proc_uint8_t *, utf8proc_ssize_t, utf8proc_int32_t *,
+                           utf8proc_ssize_t, utf8proc_option_t);
+  *(void **)&real = dlsym(RTLD_NEXT, "utf8proc_decompose");
+  return decompose_lies ? lie : real(text, len, points, room, options);
+}
+
+utf8proc_ssize_t utf8proc_reencode(utf8proc_int32_t *points, utf8proc_ssize_t count,
+                                   utf8proc_option_t options) {
+  utf8proc_ssize_t (*real)(utf8proc_int32_t *, utf8proc_ssize_t, utf8proc_option_t);
+  *(void **)&real = dlsym(RTLD_NEXT, "utf8proc_reencode");
+  return reencode_lies ? lie : real(points, count, options);
+}
+
+/* What it cannot do, or does wrongly, leaves the password as it was typed. */
+static void without_the_library_a_password_stays(void **state) {
+  (void)state;
+  static const utf8proc_ssize_t lies[] = {UTF8PROC_ERROR_NOMEM, 0, 4 * ST_PASSWORD_MAX + 1};
+  char out[ST_OPAQUE_STRING_MAX];
+  const subtoken_text typed = ST_TEXT("e\xCC\x81");
+  for (size_t i = 0; i < 2 * COUNT(lies); i++) {
+    lie = lies[i / 2];
+    decompose_lies = i % 2 == 0;
+    reencode_lies = !decompose_lies;
+    subtoken_text is = st_opaque_string_enforce(typed, out);
+    CHECK(is.data == typed.data && is.len == typed.len, "lie %zu", i);
+  }
+  decompose_lies = reencode_lies = false;
+  assert_ptr_equal(st_opaque_string_enforce(typed, out).data, out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(passwords_are_normalized),
-                                     cmocka_unit_test(the_longest_password_fits)};
+                                     cmocka_unit_test(the_longest_password_fits),
+                                     cmocka_unit_test(without_the_library_a_password_stays)};
   return cmocka_run_group_tests_name("opaque_string", tests, NULL, NULL);
 }

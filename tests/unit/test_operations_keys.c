@@ -3,12 +3,27 @@
  */
 #include "operations/keys.h"
 
+#include <errno.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
 #include "base/hmac.h"
+#include "domain/store_search.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "sqlite_query.h"
 
 static st_key_changes changes;
+
+/* In place of libc's: the same bytes each time, of so many calls. */
+static int same_bytes;
+
+ssize_t getrandom(void *buffer, size_t len, unsigned flags) {
+  if (same_bytes <= 0) return syscall(SYS_getrandom, buffer, len, flags);
+  same_bytes--;
+  memset(buffer, 7, len);
+  return (ssize_t)len;
+}
 
 static const st_audit_context by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
 
@@ -167,6 +182,59 @@ static void revokes_a_token(void **state) {
                    ST_STORE_NOT_FOUND);
 }
 
+/* Ids are drawn again when they are taken; who draws the same for ever is told, and gets no key. */
+static void an_id_that_is_taken_is_drawn_again(void **state) {
+  (void)state;
+  st_key key, other, got;
+  char whole[ST_KEY_LEN + 1], again[ST_KEY_LEN + 1], error_text[ST_ERROR_MAX] = "";
+  int64_t sequence = 0;
+  same_bytes = 1000;
+  assert_int_equal(create(NULL, "a", &key, whole), ST_STORE_OK);
+  assert_int_equal(create(NULL, "a", &other, again), ST_STORE_FAILED);
+  assert_int_equal(again[0], 0);
+  assert_int_equal(st_keys_create(store, &by_ann, NULL, &other, again, error_text),
+                   ST_STORE_FAILED);
+  assert_non_null(strstr(error_text, "unique id"));
+  same_bytes = 1; /* some of it is new */
+  assert_int_equal(create(NULL, "a", &other, again), ST_STORE_OK);
+  same_bytes = 1000;
+  assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, other.id, &sequence),
+                   ST_STORE_FAILED);
+  assert_int_equal(changes.rotate(changes.context, &by_ann, NULL, key.id, 0, &got, again),
+                   ST_STORE_FAILED);
+  assert_int_equal(again[0], 0);
+  same_bytes = 0;
+  st_keys keys = st_keys_of(store);
+  uint8_t digest[32];
+  st_sha256(whole, ST_KEY_LEN, digest);
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_OK);
+}
+
+/* A key that somebody else has drawn, of which only the hash is known here. */
+static void registers_the_hash_of_a_key(void **state) {
+  (void)state;
+  st_key key = {.expires_at = ST_NEVER}, got;
+  uint8_t digest[32] = {1};
+  st_keys keys = st_keys_of(store);
+  snprintf(key.permissions, sizeof key.permissions, "a");
+  assert_int_equal(st_keys_register(store, &by_ann, &key, digest, error), ST_STORE_OK);
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_OK);
+  assert_string_equal(got.id, key.id);
+  assert_int_equal(st_keys_register(store, &by_ann, &key, digest, error), ST_STORE_EXISTS);
+}
+
+static void searches_among_keys(void **state) {
+  (void)state;
+  st_key found[4];
+  st_key_filter filter = {.owner = "bob"};
+  st_search_page page = {.limit = 4, .rows = 100};
+  make_key(1, "ann", "a");
+  make_key(2, "bob", "a");
+  assert_int_equal(changes.search(changes.context, &filter, "", found, &page), ST_STORE_OK);
+  assert_int_equal(page.count, 1);
+  assert_string_equal(found[0].id, id_of(2));
+}
+
 static void a_store_that_cannot_write_changes_nothing(void **state) {
   (void)state;
   st_key key;
@@ -184,6 +252,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(disables_revokes_and_removes, begin, teardown),
       cmocka_unit_test_setup_teardown(gives_a_key_another_secret, begin, teardown),
       cmocka_unit_test_setup_teardown(revokes_a_token, begin, teardown),
+      cmocka_unit_test_setup_teardown(an_id_that_is_taken_is_drawn_again, begin, teardown),
+      cmocka_unit_test_setup_teardown(registers_the_hash_of_a_key, begin, teardown),
+      cmocka_unit_test_setup_teardown(searches_among_keys, begin, teardown),
       cmocka_unit_test_setup_teardown(a_store_that_cannot_write_changes_nothing, begin, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include "support.h"
 
 #include <argon2.h>
+#include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -87,7 +89,10 @@ static void damaged_texts_verify_nothing(void **state) {
       "$argon2id$v=16$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
       "$argon2id$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
       "$argon2id$v=19$t=1,m=16,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
-      "$argon2id$v=19$m=16,t=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ", "$argon2id$v=19$m=16",
+      "$argon2id$v=19$m=16;t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16/t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,T=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
       "$argon2id$v=19$m=16,t=1,p=2,keyid=a$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
       /* what it would cost */
       "$argon2id$v=19$m=1048577,t=1,p=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
@@ -209,7 +214,12 @@ static void outdated_parameters_are_known(void **state) {
       "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
       "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
   };
-  for (size_t i = 0; i < COUNT(rows); i++) CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char opaque[ST_PHC_MAX + 1];
+    CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
+    snprintf(opaque, sizeof opaque, "nfc:%s", rows[i]);
+    CHECK(st_password_outdated(opaque), "%s", opaque);
+  }
   assert_true(st_password_outdated(NULL));
   assert_true(st_password_outdated(HORSE)); /* of what was typed: an earlier version's */
   assert_false(st_password_outdated("nfc:" HORSE));
@@ -426,6 +436,40 @@ static void without_memory_nothing_is_decided(void **state) {
 #endif
 }
 
+/* libargon2, which a test may have fail, or compute something else. */
+static int argon2_fails, argon2_lies;
+
+int argon2id_ctx(argon2_context *context) {
+  int (*real)(argon2_context *);
+  *(void **)&real = dlsym(RTLD_NEXT, "argon2id_ctx");
+  int code = argon2_fails ? ARGON2_MEMORY_ALLOCATION_ERROR : real(context);
+  if (argon2_lies) context->out[0] ^= 1;
+  return code;
+}
+
+/* A library that computes anything else would lock everybody out. */
+static void a_library_that_is_wrong_is_not_used(void **state) {
+  (void)state;
+  cpu_set_t all, one;
+  argon2_fails = 1;
+  assert_false(st_password_start());
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_PASSWORD_FAILED);
+  argon2_fails = 0, argon2_lies = 1;
+  assert_false(st_password_start());
+  argon2_lies = 0;
+  /* With one processor, too. */
+  assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+  CPU_ZERO(&one);
+  for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
+    if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+  }
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_true(st_password_start());
+  assert_int_equal(verify(SMALL, "x"), ST_PASSWORD_OK);
+  assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+  assert_true(st_password_start());
+}
+
 static int start_up(void **state) {
   (void)state;
   return st_password_start() ? 0 : -1;
@@ -450,6 +494,7 @@ int main(void) {
       cmocka_unit_test(who_comes_after_64_is_busy),
       cmocka_unit_test(few_threads_let_few_wait),
       cmocka_unit_test(without_memory_nothing_is_decided),
+      cmocka_unit_test(a_library_that_is_wrong_is_not_used),
   };
   return cmocka_run_group_tests_name("password", tests, start_up, NULL);
 }

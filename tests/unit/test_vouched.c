@@ -1,6 +1,7 @@
 /* The record of what was vouched for, and what lies with it in DATA: what is refused, and which
  * state is on the disk whenever the process is killed.
  */
+#include "failing.h"
 #include "os/replace.h"
 #include "support.h"
 
@@ -149,6 +150,13 @@ static void finds(int64_t sequence, uint32_t count) {
   assert_int_equal(vouched, sequence);
 }
 
+static void finds_snapshot(int64_t sequence) {
+  st_snapshot_file copy;
+  if (!st_snapshot_file_load(&ring, file("snapshot"), NULL, &copy, error)) fail_msg("%s", error);
+  assert_int_equal(copy.view.sequence, sequence);
+  st_snapshot_file_free(&copy);
+}
+
 static void keeps_what_was_vouched_for(void **state) {
   (void)state;
   int64_t vouched = 9;
@@ -263,17 +271,247 @@ static void another_ring(void **state) {
   assert_false(st_vouched_files_sequence(home, &other, &vouched, error));
   assert_non_null(strstr(error, "vouched"));
   assert_false(st_vouched_files_start(home, store, &other, error));
+  st_snapshot_file copy;
+  assert_false(st_snapshot_file_load(&other, file("snapshot"), NULL, &copy, error));
+  assert_non_null(strstr(error, "snapshot: "));
+  st_snapshot_file_free(&copy);
   assert_true(st_vouched_files_sign_again(home, &ring, &other, error));
   ring = other;
   finds(SEQUENCE, 10);
+}
+
+/* ---- while calls fail ---- */
+
+#define SOME 9000 /* enough of them that changes are written */
+
+/* Those with a number, but for each 3000th, and for one more behind it. */
+static uint8_t *made_otherwise(int64_t sequence, uint8_t key, size_t *len) {
+  subtoken_revocations_header header = {sequence, NOW, {key}};
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < SOME; i++) {
+    hashes[count] = (uint64_t)(i + 1) * UINT64_C(900719925474099);
+    if (i % 3000 == 1) hashes[count]++;
+    count += i % 3000 != 2;
+  }
+  *len = subtoken_revocations_size(count);
+  uint8_t *bytes = malloc(*len);
+  if (bytes == NULL) abort();
+  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, bytes, *len, NULL),
+                   SUBTOKEN_FEED_OK);
+  return bytes;
+}
+
+static void keep(uint8_t *bytes, size_t len, int64_t sequence) {
+  if (!st_vouched_files_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
+  free(bytes);
+}
+
+static void any_hash_may_come_or_go(void **state) {
+  (void)state;
+  size_t len;
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, SOME);
+  uint8_t *bytes = made_otherwise(SEQUENCE + 1, 7, &len);
+  keep(bytes, len, SEQUENCE + 1);
+  assert_true(there("snapshot.changes"));
+  finds(SEQUENCE + 1, SOME - 3);
+  assert_true(st_replace_file(file("snapshot.changes"), "junk", 4, error));
+  finds_snapshot(SEQUENCE);
+  bytes = made_otherwise(SEQUENCE + 2, 8, &len); /* hashes of another key are others */
+  keep(bytes, len, SEQUENCE + 2);
+  assert_false(there("snapshot.changes"));
+  finds(SEQUENCE + 2, SOME - 3);
+  /* What lies there is not what was put there: of the same length, of another, nothing. */
+  for (int i = 0; i < 3; i++) {
+    uint8_t *other = made(SEQUENCE - 9, i == 0 ? SOME - 3 : SOME, &len);
+    assert_true(st_replace_file(file("snapshot"), other, len, error));
+    free(other);
+    if (i == 2) assert_int_equal(unlink(file("snapshot")), 0);
+    bytes = made_otherwise(SEQUENCE + 3 + i, 8, &len);
+    keep(bytes, len, SEQUENCE + 3 + i);
+    assert_false(there("snapshot.changes"));
+    finds(SEQUENCE + 3 + i, SOME - 3);
+  }
+}
+
+/* The record never says more than the snapshot has, and what was kept is kept. */
+static void assert_no_less_than(int64_t sequence) {
+  st_snapshot_file copy;
+  int64_t recorded = 0;
+  char changes[320];
+  snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
+  if (!st_snapshot_file_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
+  assert_true(st_vouched_files_sequence(home, &ring, &recorded, error));
+  assert_true(recorded >= sequence && copy.view.sequence >= recorded);
+  st_snapshot_file_free(&copy);
+}
+
+static void what_was_vouched_for_is_kept_or_it_says_no(void **state) {
+  (void)state;
+  int64_t sequence = SEQUENCE, sure = SEQUENCE;
+  size_t len;
+  bool ok = false;
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, SOME);
+  FAILING_EACH(
+      FAIL_MEMORY | FAIL_FILES, failing_step(3),
+      {
+        failing_end();
+        uint8_t *bytes = made(++sequence, SOME - (uint32_t)nth, &len);
+        error[0] = '\0';
+        failing_begin(FAIL_MEMORY | FAIL_FILES, nth);
+        ok = st_vouched_files_keep(&ring, bytes, len, sequence, error);
+        free(bytes);
+      },
+      {
+        CHECK(ok || (failed && error[0] != '\0'), "call %ld: %s", nth, error);
+        if (ok) sure = sequence;
+        assert_no_less_than(sure);
+      });
+}
+
+/* The secret that signed it is about to go: what is not signed again is lost with it. */
+static void all_is_signed_again_or_it_says_no(void **state) {
+  (void)state;
+  subtoken_ring after, before = ring, none = {.count = 0}, first = ring;
+  bool ok = false;
+  ring_with(&after, "two", "another secret, also of 32 bytes or more");
+  before.secrets[before.count++] = after.secrets[0];
+  assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* nothing is there */
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, SOME);
+  kept(SEQUENCE + 1, SOME - 1);
+  assert_false(st_vouched_files_sign_again(home, &after, &before, error)); /* the other way round */
+  assert_false(st_vouched_files_sign_again(home, &ring, &none, error));
+  assert_non_null(strstr(error, "sign"));
+  finds(SEQUENCE + 1, SOME - 1);
+  FAILING_EACH(
+      FAIL_MEMORY | FAIL_FILES, 1,
+      {
+        error[0] = '\0';
+        ok = st_vouched_files_sign_again(home, &before, &after, error);
+      },
+      {
+        CHECK(ok || (failed && error[0] != '\0'), "call %ld: %s", nth, error);
+        ring = ok ? after : before;
+        finds(SEQUENCE + 1, SOME - 1);
+        if (failed) { /* as before, for the next call */
+          ring = first;
+          assert_true(st_vouched_files_sign_again(home, &before, &first, error));
+          finds(SEQUENCE + 1, SOME - 1);
+        }
+      });
+  ring = after;
+  assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* it is */
+  finds(SEQUENCE + 1, SOME - 1);
+  /* Without a snapshot the record is all there is. */
+  assert_int_equal(unlink(file("snapshot")), 0);
+  assert_true(st_vouched_files_sign_again(home, &after, &first, error));
+  int64_t recorded = 0;
+  assert_true(st_vouched_files_sequence(home, &first, &recorded, error));
+  assert_int_equal(recorded, SEQUENCE + 1);
+}
+
+/* ---- another server, and a store that cannot ---- */
+
+static void record_of(int64_t sequence, int64_t life) {
+  uint8_t bytes[ST_VOUCHED_LEN];
+  st_vouched record = {sequence, life};
+  assert_int_equal(st_vouched_write(&ring, &record, bytes), SUBTOKEN_FEED_OK);
+  assert_true(st_replace_file(file("vouched"), bytes, sizeof bytes, error));
+}
+
+static void what_another_server_vouched_for_is_not_taken_back(void **state) {
+  (void)state;
+  bool restored = true;
+  subtoken_ring none = {.count = 0};
+  size_t len;
+  assert_true(st_vouched_files_check(&ring, 1, false, &restored, error)); /* nothing is kept */
+  assert_false(restored);
+  uint8_t *bytes = made(SEQUENCE, 10, &len);
+  assert_true(st_vouched_files_keep(&ring, bytes, len, SEQUENCE, error));
+  assert_false(there("vouched"));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  assert_false(st_vouched_files_keep(&none, bytes, len, SEQUENCE, error));
+  assert_non_null(strstr(error, "no secret can sign"));
+  free(bytes);
+  kept(SEQUENCE, 10);
+  record_of(SEQUENCE + 5, 86400); /* the other one's */
+  kept(SEQUENCE + 3, 10);
+  int64_t recorded = 0;
+  assert_true(st_vouched_files_sequence(home, &ring, &recorded, error));
+  assert_int_equal(recorded, SEQUENCE + 5);
+  finds_snapshot(SEQUENCE);
+  record_of(SEQUENCE + 4, 99 * DAY);
+  kept(SEQUENCE + 7, 10); /* the longest life of the two goes with it */
+  finds(SEQUENCE + 7, 10);
+  assert_true(st_vouched_files_check(&ring, SEQUENCE + 7, false, &restored, error));
+  assert_false(restored);
+  /* A store that never issued it is brought ahead, as after a failover. */
+  assert_true(st_vouched_files_check(&ring, SEQUENCE + 6, false, &restored, error));
+  assert_true(restored);
+}
+
+/* A snapshot from before what was vouched for is not passed off for it. */
+static void a_snapshot_that_is_older_brings_nothing_ahead(void **state) {
+  (void)state;
+  bool restored = true;
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, 10);
+  record_of(SEQUENCE + 5, 3600);
+  st_vouched_files_stop();
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  assert_false(st_vouched_files_check(&ring, 1, false, &restored, error));
+  assert_non_null(strstr(error, "feed restore"));
+  assert_false(restored);
+}
+
+/* The server starts all the same, vouches for nothing, and goes on when the store can again. */
+static void a_store_that_cannot_be_brought_ahead_is_tried_again(void **state) {
+  (void)state;
+  bool restored = true, ok = true;
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, 10);
+  st_vouched_files_stop();
+  int refused = 0;
+  FAILING_EACH(
+      FAIL_SQLITE | FAIL_PREPARE, failing_step(9),
+      {
+        failing_end();
+        st_store_close(store);
+        assert_int_equal(unlink(db), 0);
+        good(st_store_open(db, true, &store, error));
+        failing_begin(FAIL_SQLITE | FAIL_PREPARE, nth);
+        ok = st_vouched_files_start(home, store, &ring, error);
+      },
+      {
+        if (ok && failed) {
+          bool done = st_vouched_files_check(&ring, 1, true, &restored, error);
+          CHECK(done, "call %ld: %s", nth, error);
+          refused += restored;
+        }
+        if (ok) good(st_store_issued_sequence(store, SEQUENCE, error));
+        st_vouched_files_stop();
+      });
+  assert_true(refused > 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(records_that_are_refused), TEST(keeps_what_was_vouched_for), TEST(files_of_two_moments),
-      TEST(a_store_that_is_behind),   TEST(a_snapshot_that_is_missing), TEST(another_ring),
+      TEST(records_that_are_refused),
+      TEST(keeps_what_was_vouched_for),
+      TEST(files_of_two_moments),
+      TEST(a_store_that_is_behind),
+      TEST(a_snapshot_that_is_missing),
+      TEST(another_ring),
+      TEST(any_hash_may_come_or_go),
+      TEST(what_was_vouched_for_is_kept_or_it_says_no),
+      TEST(all_is_signed_again_or_it_says_no),
+      TEST(what_another_server_vouched_for_is_not_taken_back),
+      TEST(a_snapshot_that_is_older_brings_nothing_ahead),
+      TEST(a_store_that_cannot_be_brought_ahead_is_tried_again),
   };
   return cmocka_run_group_tests_name("vouched", tests, NULL, NULL);
 }
