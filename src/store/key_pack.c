@@ -12,6 +12,7 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/cpu.h"
+#include "base/impossible.h"
 
 #define ID_BYTES 16
 #define SUB_BYTES 32
@@ -147,7 +148,7 @@ static bool pack_id(const char *id, uint8_t out[ID_BYTES]) {
   size_t digits = 0;
   for (size_t i = 0; i < ST_KEY_ID_LEN; i++) {
     int value = st_hex_value(id[i]);
-    bool good = is_dash(i) ? id[i] == '-' : value >= 0 && !(id[i] >= 'a' && id[i] <= 'f');
+    bool good = is_dash(i) ? id[i] == '-' : value >= 0 && id[i] < 'a';
     if (!good) return false;
     if (is_dash(i)) continue;
     out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | value);
@@ -171,10 +172,10 @@ static void unpack_id(const uint8_t bytes[ID_BYTES], char *id) {
   }
 }
 
+/* So many characters are 32 bytes, if they are base64url at all. */
 static bool pack_sub(uint8_t cpu, const char *sub, uint8_t out[SUB_BYTES]) {
-  size_t len = 0;
-  subtoken_text text = {sub, ST_SUB_LEN};
-  return st_base64url_decode_by(cpu, text, out, SUB_BYTES, &len) && len == SUB_BYTES;
+  size_t len;
+  return st_base64url_decode_by(cpu, (subtoken_text){sub, ST_SUB_LEN}, out, SUB_BYTES, &len);
 }
 
 static void read_sub(uint8_t cpu, const uint8_t **at, bool binary, char sub[ST_SUB_LEN + 1]) {
@@ -222,7 +223,7 @@ static bool number_permissions(st_key_names *names, const char *permissions, st_
   (void)pthread_mutex_unlock(&names->lock);
   write_number(numbers, count);
   st_write(numbers, each, writer.len);
-  return good && !numbers->overflow && !writer.overflow;
+  return good && !numbers->overflow; /* which has less room than each number has */
 }
 
 /* An owner who comes again soon gets a number: one of few who have many keys. */
@@ -323,7 +324,7 @@ size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PA
     write_text(&writer, st_text(key->permissions));
   }
   if (has_rare(key)) write_rare(&writer, key);
-  return writer.overflow ? 0 : writer.len;
+  return st_impossible(writer.overflow, "no packed key is longer") ? 0 : writer.len;
 }
 
 void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key) {

@@ -6,6 +6,7 @@ TESTS:  the same of the unit tests (`json vector`); empty: all
 SAMPLE: so many mutants of FILES of the files that held.txt names, drawn with SEED (1); tests of their names alone
 AGAIN=1 in the environment: only what survived the run before.
 PLAIN=1: without sanitizers, three times as fast where tests open a store. What they alone see survives.
+CONTINUE=1: goes on where such a run was stopped: what it has tried is in results.txt.
 TRY:     of the files of ONLY the mutants of these alone, with the program and the record of all.
 Exit 0: what is not equivalent (equivalent_FOLDER.txt) is killed, to 95 of 100. survivors.txt has the rest.
 """
@@ -190,22 +191,37 @@ class Run:
         """{mutant: how}, of those that a test sees; leaks: look for leaks when a test has passed."""
         killed, children = {}, {}
         began = time.monotonic()
+        before, results = self.results(leaks)
         for at, mutant in enumerate(mutants):
-            path = mutant[0]
-            for test in self.plan(mutant):
+            path, key = mutant[0], report.key(mutant[0], self.mutants[mutant])
+            if before.get(key, "p") != "p":
+                killed[mutant] = before[key]
+            for test in self.plan(mutant) if key not in before else ():
                 answer = self.ask(children, mutant, test, leaks)
                 if answer != "p":
                     killed[mutant] = answer
-                    before = self.killers.setdefault((mutant[0], self.mutants[mutant]["function"]), [])
-                    before[:] = ([test] + [t for t in before if t != test])[:KILLERS]
+                    best = self.killers.setdefault((path, self.mutants[mutant]["function"]), [])
+                    best[:] = ([test] + [t for t in best if t != test])[:KILLERS]
                     break
+            if key not in before:
+                results.write(f"{killed.get(mutant, 'p')} {key}\n")
             if at + 1 == len(mutants) or mutants[at + 1][0] != path:
                 of = [m for m in mutants if m[0] == path]
                 print(f"  {path}: {sum(m in killed for m in of)} of {len(of)} killed; {time.monotonic() - began:.0f} s",
                       flush=True)
         for child in children.values():
             self.close(child)
+        results.close()
         return killed
+
+    def results(self, leaks):
+        """{key: answer} of a run that was stopped, and the file for those of this one, a line each."""
+        path = report.survivors_path(self.out).replace("survivors", "leaks" if leaks else "results")
+        if not os.environ.get("CONTINUE"):
+            return {}, open(path, "w", encoding="utf-8", buffering=1)
+        results = open(path, "a+", encoding="utf-8", buffering=1)
+        results.seek(0)
+        return dict(line.split(" ", 1)[::-1] for line in results.read().splitlines()), results
 
 
 def main():

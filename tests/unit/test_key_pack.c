@@ -70,6 +70,77 @@ static void a_usual_key_takes_71_bytes(void **state) {
   assert_int_equal(assert_kept(&key), 2 + 32 + 16 + 4 + (1 + 11) + 1 + (1 + 3));
 }
 
+/* Each part in the fewest bytes that say it. */
+static void no_part_takes_more_bytes_than_it_needs(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  (void)assert_kept(&key);
+  const size_t usual = assert_kept(&key);
+  strcpy(key.parent, "FFFFFFFF-ABCD-4000-8000-000000000001");
+  assert_int_equal(assert_kept(&key), usual + 16);
+  key.parent[10] = 'a'; /* not as ids are spelled */
+  assert_int_equal(assert_kept(&key), usual + 36);
+  key = usual_key();
+  key.expires_at = NOW;
+  assert_int_equal(assert_kept(&key), usual + 4);
+  key = usual_key();
+  strcpy(key.owner, key.name); /* as those of users are */
+  assert_int_equal(assert_kept(&key), usual - 1);
+  key.name[0] = key.owner[0] = '\0';
+  assert_int_equal(assert_kept(&key), usual - 1 - 11);
+  key = usual_key();
+  strcpy(key.permissions, "account,,progression"); /* an empty one has no number */
+  assert_int_equal(assert_kept(&key), usual - 4 + 1 + strlen(key.permissions));
+  key = usual_key();
+  static const size_t lens[] = {126, 127, 128};
+  for (size_t i = 0; i < COUNT(lens); i++) {
+    memset(key.name, 0, sizeof key.name);
+    memset(key.name, 'n', lens[i]);
+    assert_int_equal(assert_kept(&key), usual - 12 + lens[i] + (lens[i] < 128 ? 1 : 2));
+  }
+  static const int64_t times[] = {-1, 0, 1};
+  for (size_t i = 0; i < COUNT(times); i++) {
+    key = usual_key();
+    key.created_at = INT64_C(1830000000) + times[i];
+    assert_int_equal(assert_kept(&key), usual - 4 + 1);
+  }
+  key = usual_key();
+  strcpy(key.audience, "x");
+  assert_int_equal(assert_kept(&key), usual + 3 + 2);
+}
+
+static void more_permissions_than_are_numbered_are_kept(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  size_t len = 0;
+  for (unsigned n = 0; n < 300; n++) {
+    len += (size_t)sprintf(key.permissions + len, "%s%u", n > 0 ? "," : "", n);
+  }
+  (void)assert_kept(&key);
+  assert_true(assert_kept(&key) > len);
+}
+
+static bool has_sub(const st_key *key, const char *text) {
+  uint8_t packed[ST_KEY_PACK_MAX];
+  assert_true(st_key_pack(names, key, packed) > 0);
+  st_key_sub sub = st_key_sub_of(names, text);
+  return st_key_pack_has_sub(packed, &sub);
+}
+
+/* In binary, or as text where it is spelled in another way. */
+static void a_key_has_its_sub_alone(void **state) {
+  (void)state;
+  static const char *const subs[] = {
+      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh4",
+      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9",
+      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh=", "*AECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"};
+  for (size_t i = 0; i < COUNT(subs); i++) {
+    st_key key = usual_key();
+    strcpy(key.sub, subs[i]);
+    for (size_t j = 0; j < COUNT(subs); j++) assert_int_equal(has_sub(&key, subs[j]), i == j);
+  }
+}
+
 static void every_member_is_kept(void **state) {
   (void)state;
   for (unsigned bits = 0; bits < 64; bits++) {
@@ -92,7 +163,8 @@ static void another_spelling_is_kept(void **state) {
       "0123abcd-0000-4000-8000-00000000cafe",    "0123ABCD-0000-4000-8000-00000000CAFg",
       "0123ABCD00000-4000-8000-00000000CAFE",    "------------------------------------",
       "0123ABCD-0000-4000-8000-00000000CAF\xff", "0123ABCDE0000-4000-8000000-0000CAFE ",
-      "0123ABCD-0000L4000-8000-00000000CAFE"};
+      "0123ABCD-0000L4000-8000-00000000CAFE",    "0123aBCD-0000-4000-8000-00000000CAFE",
+      "0123ABCD-0000-4000-8000-00000000CAFf",    "0123ABCD-0000-4000-8000-00000000CAF`"};
   static const char *const subs[] = {
       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9", /* the last two bits say nothing */
       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh=", "+/ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
@@ -215,17 +287,33 @@ static void what_is_no_key_is_not_packed(void **state) {
   key = usual_key();
   strcpy(key.parent, "short");
   assert_int_equal(st_key_pack(names, &key, packed), 0);
+  strcpy(key.parent, "x");
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
   key = usual_key();
   key.kind = (st_key_kind)4;
   assert_int_equal(st_key_pack(names, &key, packed), 0);
   key = usual_key();
   memset(key.name, 'n', sizeof key.name);
   assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  memset(key.owner, 'o', sizeof key.owner);
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  memset(key.permissions, 'p', sizeof key.permissions);
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  memset(key.audience, 'A', sizeof key.audience);
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  st_key_names_free(NULL);
+  assert_true(st_key_names_size() > 100000);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_usual_key_takes_71_bytes),
+      TEST(no_part_takes_more_bytes_than_it_needs),
+      TEST(more_permissions_than_are_numbered_are_kept),
+      TEST(a_key_has_its_sub_alone),
       TEST(every_member_is_kept),
       TEST(another_spelling_is_kept),
       TEST(permissions_are_kept_to_the_letter),
