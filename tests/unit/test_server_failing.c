@@ -21,8 +21,14 @@ enum { KINDS = FAIL_MEMORY | FAIL_FILES | FAIL_PREPARE | FAIL_SQLITE | FAIL_ROWS
 
 /* ---- the revocation data ---- */
 
+/* The data is read and signed by a thread of its own: its calls fail, too. */
+static void everywhere(void) {
+  atomic_store(&failing.everywhere, true);
+}
+
 /* A version, what leads to it from another, and from before it; all are released. */
 static bool ask_and_give(const char *audience, int64_t since) {
+  everywhere();
   st_snapshot_version version;
   st_payload changes;
   st_feed_question question = question_of(&ring, KEY, since);
@@ -85,6 +91,7 @@ static void whole_snapshots_and_the_edges_that_ask(void **state) {
   FAILING_EACH(
       KINDS, 1,
       {
+        everywhere();
         st_feed_status status = ask_feed(&ring, KEY, 0, &version);
         if (status == ST_FEED_READY) status = ask_whole(&ring, 0, &version);
         if (status == ST_FEED_READY) give(&version.snapshot);
@@ -112,6 +119,7 @@ static void it_begins_whole_or_not_at_all(void **state) {
       KINDS | FAIL_THREADS, 1,
       {
         st_snapshot_cache_stop();
+        everywhere();
         begun = st_snapshot_cache_start(store, error);
       },
       {
