@@ -277,8 +277,8 @@ $(APACHE_MODULE): $(APACHE_OBJ) $(B)/libsubtoken.a
 # A unit test that includes nothing beyond the library links what it uses of the library: it needs
 # no package but cmocka and, where no hash is computed, nothing that is fetched. The others link
 # all of the program but main.
-NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims date json json_calls narrow result)
-LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|policy_fixture\.h|permissive\.h|plain_path\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
+NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims claims_build date json json_calls narrow result)
+LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|policy_fixture\.h|permissive\.h|plain_path\.h|feed_file_fixture\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
 LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
 
@@ -430,7 +430,7 @@ coverage-report:
 # the ordinary build.
 HELD = base core feed domain
 HELD_TESTS := $(filter $(filter-out vouched wasm,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
-	edge_arguments $(addsuffix _bounds,cache core domain mcp policy resource revocations ring) feed_faults \
+	edge_arguments claims_build config_bad feed_file_bad jws_header $(addsuffix _bounds,cache core domain key mcp policy resource revocations ring) feed_faults \
 	json_calls lineage,$(UNIT_SRC:tests/unit/test_%.c=%))
 HELD_TESTS := $(shell cd tests/unit && grep -LE 'pthread_create|"failing\.h"' $(HELD_TESTS:%=test_%.c) | sed 's/^test_//; s/\.c$$//')
 HELD_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard $(HELD:%=src/%/*.c)))

@@ -143,8 +143,8 @@ quick='audit authorize clients commands config exchanges keys listen process use
 sanitized='audit authorize clients config exchanges http keys listen process property ring user_commands'
 
 # The library's own tests, on the other kind of machine: all, or those that take seconds there.
-aarch64='bytes claims cpu decide hmac issue json jws narrow property ring sized url vector verify'
-aarch64_long='base64url claims_fast date explain feed_file paths paths_match result revocations_changes revocations_filter seen'
+aarch64='bytes claims claims_build cpu decide hmac issue json jws jws_header narrow property ring sized url vector verify'
+aarch64_long='base64url claims_fast date explain feed_file feed_file_bad paths paths_match result revocations_changes revocations_filter seen'
 on_aarch64() { # NAME...
 	local t
 	for t in "${@/#/test_}" vectors; do
