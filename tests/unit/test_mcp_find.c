@@ -5,8 +5,9 @@
 
 #include "policy_fixture.h"
 
+/* In blocks of their exact sizes, which are released with the key. */
 static st_mcp_key key(const char *method, const char *name, st_policy_call_kind kind) {
-  return (st_mcp_key){st_text(method), st_text(name), kind};
+  return (st_mcp_key){exact_string(method), exact_string(name), kind};
 }
 
 static int sign(int order) {
@@ -32,6 +33,10 @@ static void calls_are_in_one_order(void **state) {
     for (size_t j = 0; j < COUNT(keys); j++) {
       CHECK(sign(st_mcp_compare(&keys[i], &keys[j])) == (i > j) - (i < j), "%zu %zu", i, j);
     }
+  }
+  for (size_t i = 0; i < COUNT(keys); i++) {
+    release(keys[i].method);
+    release(keys[i].name);
   }
 }
 
@@ -59,7 +64,7 @@ static void each_call_is_found_among_all(void **state) {
     const st_policy_route *route = &st_policy_routes(policy)[0];
     for (size_t i = 0; i < METHODS; i++) {
       const char *method = methods[(i * 5) % METHODS];
-      const st_policy_call *found = NULL;
+      const st_policy_call *found = (const void *)"x";
       subtoken_text name =
           strcmp(method, "tools/call") == 0 ? ST_TEXT("x") : (subtoken_text){NULL, 0};
       assert_true(st_mcp_find(policy, route, st_text(method), name, &found));
@@ -79,6 +84,39 @@ static void each_call_is_found_among_all(void **state) {
     }
     drop(policy);
   }
+}
+
+/* Two spellings of one method are two methods, and a name that is absent has no `*`. */
+static void a_call_is_found_among_others_like_it(void **state) {
+  (void)state;
+  static const struct {
+    const char *method, *name; /* NULL: absent */
+    const char *member;        /* NULL: none */
+    bool clear;
+  } rows[] = {
+      {"x/A", NULL, "x/A", true},
+      {"x/a", NULL, "x/a", true},
+      {"X/a", NULL, NULL, false},
+      {"tools/call", NULL, NULL, true},
+      {"tools/call", "n", "tools/call *", true},
+      {"tools/call", "", "tools/call *", true},
+      {"tools/call", "m", "tools/call m", true},
+      {"tools/list", "m", NULL, true},
+  };
+  const subtoken_policy *policy = policy_of(
+      ONE("\"path\":\"/m\",\"mcp\":{\"x/a\":[\"n\"],\"tools/call *\":[\"n\"],\"x/A\":[\"n\"],"
+          "\"tools/call m\":[\"n\"]}"));
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const st_policy_call *found = (const void *)"x";
+    subtoken_text name = {rows[i].name, rows[i].name == NULL ? 0 : strlen(rows[i].name)};
+    bool clear =
+        st_mcp_find(policy, &st_policy_routes(policy)[0], st_text(rows[i].method), name, &found);
+    CHECK(clear == rows[i].clear && (found != NULL) == (rows[i].member != NULL), "row %zu", i);
+    if (found != NULL) {
+      CHECK(st_text_is(st_policy_call_member(policy, found), rows[i].member), "row %zu", i);
+    }
+  }
+  drop(policy);
 }
 
 static void a_method_has_its_characters(void **state) {
@@ -103,6 +141,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(calls_are_in_one_order),
       cmocka_unit_test(each_call_is_found_among_all),
+      cmocka_unit_test(a_call_is_found_among_others_like_it),
       cmocka_unit_test(a_method_has_its_characters),
   };
   return cmocka_run_group_tests_name("mcp_find", tests, NULL, NULL);
