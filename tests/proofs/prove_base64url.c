@@ -27,7 +27,7 @@ static bool proof_canonical(const uint8_t *text, size_t len) {
 }
 
 /* proof: decoding_accepts_canonical_text_alone
- * bound: N=7 (characters), brief N=5
+ * bound: N=8 (characters), brief N=5
  * each: LEN=0..N
  * fault: src/base/base64url.c: (b & 0x0F) != 0
  * with: (b & 0x07) != 0

@@ -84,7 +84,7 @@ void an_escape_is_its_character(void) {
 }
 
 /* proof: a_string_stays_where_it_stands
- * bound: N=3 (characters behind the quote; escapes of one character)
+ * bound: N=8 (characters behind the quote; escapes of one character)
  * each: LEN=0..N
  * small: N=3
  * unwind: LEN+2
@@ -202,7 +202,7 @@ static bool proof_string_rest(st_json *json, subtoken_text *value) {
 }
 
 /* proof: any_call_keeps_the_reader_within_its_bounds
- * bound: N=3 (characters; one call from any state on, so any sequence of calls; 2 levels and 2
+ * bound: N=4 (characters; one call from any state on, so any sequence of calls; 2 levels and 2
  *   names in place of 16 and 1280, so that both ends are met)
  * each: CALL=0..7
  * small: N=3

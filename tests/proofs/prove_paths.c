@@ -72,7 +72,7 @@ static subtoken_fault proof_segments(const st_path *path) {
 }
 
 /* proof: segments_are_those_of_the_grammar
- * bound: N=4 (bytes of a path)
+ * bound: N=7 (bytes of a path)
  * each: LEN=1..N
  * small: N=4
  * unwind: LEN+1
@@ -114,7 +114,7 @@ static bool proof_decode(const char *text, size_t len, st_path *path) {
 }
 
 /* proof: a_path_is_read_by_its_grammar
- * bound: N=5 (characters; paths of at most N-1 in place of 4096, so that the end is met), brief N=5
+ * bound: N=20 (characters; paths of at most N-1 in place of 4096, so that the end is met), brief N=5
  * each: LEN=0..N
  * unwind: LEN+2
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096
@@ -178,7 +178,7 @@ void an_escaped_character_is_one(void) {
 }
 
 /* proof: a_quick_reading_is_the_plain_one
- * bound: N=4 (characters of a target; paths of at most N-1)
+ * bound: N=9 (characters of a target; paths of at most N-1)
  * each: LEN=0..N
  * small: N=4
  * unwind: LEN+2

@@ -122,7 +122,7 @@ void a_file_that_is_opened_is_in_order(void) {
 }
 
 /* proof: a_hash_is_found_when_it_is_listed
- * bound: N=4 (hashes of a file that is in order; the binary search begins above 2 in place of 32)
+ * bound: N=8 (hashes of a file that is in order; the binary search begins above 2 in place of 32)
  * unwind: N+6
  * limit: src/core/revocations.c: while (high - low > 256) {
  * with: while (high - low > 16) {
