@@ -114,7 +114,7 @@ static bool proof_decode(const char *text, size_t len, st_path *path) {
 }
 
 /* proof: a_path_is_read_by_its_grammar
- * bound: N=20 (characters; paths of at most N-1 in place of 4096, so that the end is met), brief N=5
+ * bound: N=20 (characters; paths of at most N-1 in place of 4096: the end is met), brief N=5
  * each: LEN=0..N
  * unwind: LEN+2
  * limit: include/subtoken/common.h: SUBTOKEN_PATH_MAX 4096

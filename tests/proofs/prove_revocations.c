@@ -130,8 +130,8 @@ void a_file_that_is_opened_is_in_order(void) {
  * with: if (st_load64(middle) < hash) {
  * fault: src/core/revocations.c: if (listed >= hash) return
  * with: if (listed > hash) return
- * fault: src/core/revocations.c: const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket
- * + 4); with: const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket);
+ * fault: src/core/revocations.c: + 8 * (size_t)st_load32(bucket + 4);
+ * with: + 8 * (size_t)st_load32(bucket);
  */
 void a_hash_is_found_when_it_is_listed(void) {
   uint8_t bits = st_snapshot_bits(N);

@@ -34,6 +34,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.join(ROOT, 'tests', 'proofs')
 ALWAYS = ['--unwinding-assertions', '--pointer-overflow-check', '--drop-unused-functions', '--slice-formula',
           '--object-bits', '12', '--max-field-sensitivity-array-size', '300']
+KEYS = {'bound', 'small', 'each', 'unwind', 'loops', 'checks', 'limit', 'fault', 'with'}
 SECONDS = 600
 
 
@@ -48,14 +49,18 @@ def number(text, n, macros={}):
 class Proof:
     def __init__(self, file, name, lines):
         self.file, self.name = file, name
-        self.tags = {}
+        self.tags, last = {}, None
         for line in lines:
             key, _, value = line.partition(': ')
+            if key not in KEYS or (key == 'with') != (last in ('limit', 'fault')):
+                raise Wrong(f'{file}: {name}: not understood here: {line}')
             if key == 'with':
                 self.tags[last][-1] += ' -> ' + value
             else:
                 self.tags.setdefault(key, []).append(value)
             last = key
+        if last != 'with':
+            raise Wrong(f'{file}: {name}: its last line is to be what a fault has in its text: {last}')
         bound = self.tags.get('bound', [''])[0]
         numbers = [int(n) for n in re.findall(r'\bN=(\d+)', bound)] or [8]
         self.whole, self.brief = numbers[0], numbers[-1]
