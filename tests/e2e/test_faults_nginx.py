@@ -201,6 +201,7 @@ def played(site, ask_of, failing):
 def fail_each(site, ask_of, kinds, times=1, **options):
     """The Nth call fails, N from 1 until nothing fails any more. How many there were."""
     count, seen = 0, site.n.upstream.seen
+    site.n.feed.beat()  # on a slow machine all of them take longer than data is fresh
     parts = []
 
     def attempt(n):
@@ -289,6 +290,7 @@ CHANGES = [Change("revocations", revoke, is_revoked), Change("policy", allow, is
 def change_with(site, change, kind, at, times):
     """Did it come to the fault? What was loaded stays in use while it lasts, and the change is taken up when it is over."""
     site.number += 1
+    site.n.feed.beat()
     site.faults.arm(kind, at=at, times=times, object=OWN_OBJECT)
     change.make(site, site.number)
     if times > 1:
@@ -331,6 +333,7 @@ def start_with(site, kind, at, object):
     for left in (n.socket, os.path.join(n.dir, "error.log")):
         if os.path.exists(left):
             os.unlink(left)
+    n.feed.beat()
     site.faults.arm(kind, at=at, object=object)
     process = subprocess.Popen(command + ["-g", "daemon off;"], env=env, stderr=subprocess.PIPE)
     what = lambda: (kind, at, site.faults.explain(NGINX), n.errors()[-1500:])
@@ -414,6 +417,7 @@ def a_reload_with_a_fault_leaves_what_there_was():
         for kind in ("memory", "map", "open", "read", "stat", "random"):
             for at in range(1, 60, STRIDE):
                 old, errors = n.workers(), begun(n)[1]
+                n.feed.beat()
                 site.faults.arm(kind, at=at, object=OWN_OBJECT)
                 n.reload()
                 wait(lambda: begun(n)[1] > errors or n.workers() and not set(old) & set(n.workers()), "a new worker, or an error")
