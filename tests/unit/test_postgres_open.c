@@ -40,6 +40,7 @@ static void what_is_no_uri_is_refused(void **state) {
   refuses("postgresql://h/db?no_such_option=secret", true, "not a PostgreSQL URI");
   refuses("postgresql://1,2,3,4,5,6,7,8,9/db", true, "more than 8 hosts");
   refuses("postgresql://h1:1,h2:2,h3/db?port=1,2", true, "a port for each");
+  refuses("postgresql://127.0.0.1:1/db?sslmode=strange", true, "invalid sslmode value");
 }
 
 static void nobody_answers(void **state) {

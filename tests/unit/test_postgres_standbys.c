@@ -135,6 +135,31 @@ static void standbys_are_told(void **state) {
   st_store_close(store);
 }
 
+static int64_t count_events(const char *event) {
+  st_log_count counts[ST_LOG_EVENTS_MAX];
+  int64_t lost = 0, count = 0;
+  size_t all = st_log_counts(counts, &lost);
+  for (size_t i = 0; i < all; i++) {
+    if (strcmp(counts[i].event, event) == 0) count += counts[i].count;
+  }
+  return count;
+}
+
+/* Once for each change of who they are, and not when there is none any more. */
+static void standbys_that_lose_changes_are_logged(void **state) {
+  (void)state;
+  int64_t age_us = 0, before = count_events("store_not_synchronous");
+  pg_do(pg_admin, "INSERT INTO pretence.standbys VALUES (2, 'two', NULL, 'streaming', 'async')");
+  st_store *store = open_store(with_standbys);
+  assert_true(st_postgres_watch_age((st_postgres *)store, &age_us, error));
+  EVENTUALLY(count_events("store_not_synchronous") == before + 1);
+  pg_do(pg_admin,
+        "INSERT INTO pretence.standbys SELECT i, repeat('x', 40) || i, NULL, 'streaming',"
+        " 'async' FROM generate_series(10, 60) AS i");
+  EVENTUALLY(count_events("store_not_synchronous") == before + 2);
+  st_store_close(store);
+}
+
 static void describe_fails_with_words(void **state) {
   (void)state;
   st_store *store = open_store(pg_location);
@@ -196,6 +221,28 @@ static void a_change_that_was_warned_of_is_found_out(void **state) {
   assert_int_equal(pg_number("SELECT count(*) FROM made WHERE at < 0"), 1);
   say("", false);
   assert_ok(create(store, 3));
+  st_store_close(store);
+}
+
+/* Whoever finds it out is asked again when something fails. */
+static void what_became_of_a_change_is_asked_again(void **state) {
+  (void)state;
+  st_store *store = open_store(pg_location);
+  st_postgres_db *d = &((st_postgres *)store)->changes[0];
+  st_store_status status = ST_STORE_FAILED;
+  assert_ok(create(store, 1));
+  FAILING_EACH(
+      FAIL_LIBPQ, failing_step(3),
+      {
+        d->id[0]++;
+        d->commit_us = st_clock_monotonic_us();
+        status = st_postgres_resolve(d, error);
+      },
+      {
+        assert_int_equal(status, ST_STORE_FAILED); /* it was not made */
+        assert_non_null(strstr(error, "before the commit"));
+      });
+  assert_ok(create(store, 2));
   st_store_close(store);
 }
 
@@ -354,6 +401,18 @@ static void who_gets_no_turn_is_told(void **state) {
   st_store_close(store);
 }
 
+static void who_waits_waits_no_longer_than_the_process(void **state) {
+  (void)state;
+  st_store *store = open_store(pg_location);
+  st_revocation_state now;
+  assert_ok(st_store_revocation_state(store, &now, error));
+  int64_t close_us = st_clock_monotonic_us() + 20000;
+  st_store_stop_waiting(store, close_us);
+  st_store_wait(store, now.sequence, close_us + INT64_C(600000000));
+  assert_true(st_clock_monotonic_us() >= close_us);
+  st_store_close(store);
+}
+
 static void every_staleness_has_its_interval(void **state) {
   (void)state;
   static const int64_t staleness[] = {1000, 100000, 60000000};
@@ -402,13 +461,16 @@ int main(void) {
       TEST(nothing_is_vouched_for_that_no_standby_confirms),
       TEST(what_is_heard_is_confirmed),
       TEST(standbys_are_told),
+      TEST(standbys_that_lose_changes_are_logged),
       PG_TEST(describe_fails_with_words),
       TEST(a_change_that_was_warned_of_is_found_out),
+      PG_TEST(what_became_of_a_change_is_asked_again),
       TEST(other_notices_mean_nothing),
       PG_TEST(old_ids_are_removed_in_parts),
       PG_TEST(all_is_hashed_anew_or_nothing),
       PG_TEST(a_moment_begins_or_it_is_told_why_not),
       PG_TEST(who_gets_no_turn_is_told),
+      PG_TEST(who_waits_waits_no_longer_than_the_process),
       TEST(every_staleness_has_its_interval),
       TEST(whatever_was_written_is_forgotten),
   };
