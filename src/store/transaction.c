@@ -163,9 +163,8 @@ void st_store_stop_waiting(st_store *store, int64_t at_us) {
 /* ---- the sequence ---- */
 
 st_store_status st_transaction_sequence(st_db *db, int64_t *sequence) {
-  *sequence = 0;
-  bool ok = st_db_query_number(db, ST_SQL_SEQUENCE_GET, ST_NO_VALUES, sequence) == ST_STORE_OK;
-  return ok && *sequence > 0 ? ST_STORE_OK : ST_STORE_FAILED;
+  st_store_status found = st_db_query_number(db, ST_SQL_SEQUENCE_GET, ST_NO_VALUES, sequence);
+  return found == ST_STORE_OK && *sequence > 0 ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 st_store_status st_transaction_take_sequence(st_db *db, const st_change *change,

@@ -264,8 +264,8 @@ static void as_many_wait_as_the_threads_allow(void **state) {
     int64_t threads;
     size_t waiting, unauthenticated;
   } cases[] = {{0, 1, 1},      {3, 1, 1},      {7, 1, 1},      {8, 2, 1},
-               {64, 16, 2},    {63, 15, 1},    {256, 64, 8},   {512, 128, 16},
-               {515, 128, 16}, {516, 128, 16}, {4096, 128, 16}};
+               {28, 7, 1},     {64, 16, 2},    {63, 15, 1},    {256, 64, 8},
+               {512, 128, 16}, {515, 128, 16}, {516, 128, 16}, {4096, 128, 16}};
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     st_store_limit_waiting(&store, cases[i].threads);
