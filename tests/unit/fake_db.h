@@ -13,7 +13,7 @@
 
 static char calls[400]; /* what was asked of it, a word each */
 static struct answers {
-  st_store_status begin, commit, sequence_next;
+  st_store_status begin, commit, sequence_next, record;
   int times; /* that it answers so, then OK; 0: always */
   bool again, sequence_is_0;
   int64_t sequence; /* that stands; 0: its row is not there */
@@ -61,6 +61,7 @@ static inline st_store_status fake_run(st_db *db, st_sql which, const st_value *
     assert_int_equal(which, ST_SQL_SEQUENCE_RECORD);
     assert_int_equal(values[0].number, answers.sequence);
     note("record");
+    return answers.record;
   }
   return ST_STORE_OK;
 }
@@ -120,7 +121,8 @@ static inline void open_fake(void) {
   store = (st_store){.name = name};
   st_db_store_start(&store, &driver);
   db = (st_db){.ops = &ops, .store = &store, .sequence = 4711, .wants_order = true};
-  answers = (struct answers){ST_STORE_OK, ST_STORE_OK, ST_STORE_OK, 0, false, false, 7};
+  answers =
+      (struct answers){ST_STORE_OK, ST_STORE_OK, ST_STORE_OK, ST_STORE_OK, 0, false, false, 7};
   calls[0] = error[0] = '\0';
 }
 

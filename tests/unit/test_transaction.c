@@ -155,6 +155,16 @@ static void the_sequence_is_told_after_the_commit(void **state) {
   assert_string_equal(calls, "begin make record commit rollback");
   assert_int_equal(sequence, 900);
   sequence = 1;
+  answers.record = ST_STORE_FAILED;
+  assert_int_equal(run(change, MAKES(.takes_sequence = true)), ST_STORE_FAILED);
+  answers.record = ST_STORE_OK;
+  change.now_us = -5; /* what is read back is no sequence */
+  assert_int_equal(run(change, MAKES(.takes_sequence = true)), ST_STORE_FAILED);
+  assert_string_equal(calls, "begin make write rollback");
+  change.now_us = 900;
+  answers.sequence = 1; /* the least that is one */
+  assert_int_equal(run(change, OK_CHANGE), ST_STORE_OK);
+  assert_int_equal(sequence, 1);
   answers.sequence_next = ST_STORE_FAILED;
   assert_int_equal(run(change, MAKES(.takes_sequence = true)), ST_STORE_FAILED);
   assert_int_equal(sequence, 1);
