@@ -12,6 +12,7 @@
 #include "server/held_requests.h"
 #include "server/http.h"
 #include "server/listener.h"
+#include "server/metrics.h"
 #include "server/metrics_listener.h"
 #include "server/runtime_config.h"
 #include "server/threads.h"
@@ -208,18 +209,47 @@ static void addresses_are_listened_on_or_not(void **state) {
   st_listener_close();
 }
 
+static void start_config(st_settings *settings) {
+  char secrets[300];
+  st_config_default(settings);
+  settings->threads = 3;
+  assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), &settings->listen[0]));
+  snprintf(secrets, sizeof secrets, "%s/secrets", home);
+  assert_true(st_keyring_file_make(secrets, error));
+  assert_true(st_runtime_config_start(secrets, settings, error));
+}
+
+/* What cannot be asked is left out, and says that the store is away; half of a text is none. */
+static void metrics_are_whole_or_none(void **state) {
+  (void)state;
+  static st_settings settings;
+  st_payload payload = {0};
+  bool told = false;
+  start_config(&settings);
+  st_metrics_start(store, home);
+  FAILING_EACH(KINDS, 1, told = st_metrics_payload(true, &payload), {
+    CHECK(told || failed, "call %ld", nth);
+    if (told) {
+      CHECK(memmem(payload.data, payload.len, "subtoken_store_up ", 18) != NULL, "call %ld", nth);
+      CHECK(payload.len > 6 && memcmp(payload.data + payload.len - 6, "# EOF\n", 6) == 0,
+            "call %ld", nth);
+      give(&payload);
+    }
+    st_metrics_start(store, home); /* and counts the keys anew */
+  });
+  assert_true(st_metrics_payload(true, &payload));
+  assert_non_null(memmem(payload.data, payload.len, "\nsubtoken_store_up 1\n", 21));
+  assert_non_null(memmem(payload.data, payload.len, "\nsubtoken_keys 0\n", 17));
+  give(&payload);
+  st_runtime_config_stop();
+}
+
 /* civetweb too: what it asks for is made to fail like our own. */
 static void a_server_begins_or_says_why(void **state) {
   (void)state;
   static st_settings settings;
-  char secrets[300];
   bool begun = false;
-  st_config_default(&settings);
-  settings.threads = 3;
-  assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), &settings.listen[0]));
-  snprintf(secrets, sizeof secrets, "%s/secrets", home);
-  assert_true(st_keyring_file_make(secrets, error));
-  assert_true(st_runtime_config_start(secrets, &settings, error));
+  start_config(&settings);
   FAILING_EACH(
       FAIL_MEMORY | FAIL_FILES | FAIL_SOCKETS | FAIL_THREADS, 1,
       {
@@ -241,6 +271,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(it_begins_whole_or_not_at_all, setup, teardown),
       cmocka_unit_test_setup_teardown(a_start_without_memory_or_threads_says_so, setup, teardown),
       cmocka_unit_test_setup_teardown(addresses_are_listened_on_or_not, setup, teardown),
+      cmocka_unit_test_setup_teardown(metrics_are_whole_or_none, setup, teardown),
       cmocka_unit_test_setup_teardown(a_server_begins_or_says_why, setup, teardown),
   };
   return cmocka_run_group_tests_name("server failing", tests, NULL, NULL);
