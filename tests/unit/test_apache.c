@@ -247,6 +247,133 @@ static void without_a_ring_nothing_is_read_under_it(void **state) {
   assert_true(secrets->ring != NULL && !files_has_ring(secrets));
 }
 
+/* ---- revocation data ---- */
+
+static void put_bytes(const char *name, const void *bytes, size_t len) {
+  char fresh[600];
+  snprintf(fresh, sizeof fresh, "%s.new", in_home(name));
+  int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  assert_true(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
+  close(fd);
+  assert_int_equal(rename(fresh, in_home(name)), 0);
+}
+
+/* FILE and its heartbeat, as `subtoken feed pull` leaves them. */
+static void put_feed(int64_t sequence, int64_t made, int64_t issued) {
+  subtoken_ring ring;
+  subtoken_revocations_header header = {sequence, made, {7}};
+  uint64_t hashes[3] = {1, 2, 3};
+  uint8_t snapshot[4096], alive[SUBTOKEN_HEARTBEAT_LEN];
+  subtoken_heartbeat heartbeat = {.sequence = sequence, .time = issued};
+  size_t len = subtoken_revocations_size(3);
+  ring_with(&ring, "two", TEST_SECRET);
+  assert_true(len <= sizeof snapshot);
+  assert_int_equal(
+      subtoken_revocations_write(&ring, &header, hashes, 3, snapshot, len, heartbeat.digest),
+      SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_heartbeat_write(&ring, &heartbeat, alive), SUBTOKEN_FEED_OK);
+  put_bytes("revoked", snapshot, len);
+  put_bytes("revoked.alive", alive, sizeof alive);
+}
+
+static void poll_until_done(void) {
+  for (int i = 0; i < 1000 && files_poll_feed(feed); i++) continue;
+}
+
+/* Each thing that happens to it is told once, and its end, too. */
+static void what_happens_to_revocation_data_is_told(void **state) {
+  (void)state;
+  int64_t now = (int64_t)time(NULL);
+  put_feed(10, now, now - 1000);
+  start_process();
+  assert_int_equal(feed->age_logged, SUBTOKEN_FEED_OLD);
+  size_t told = said_count;
+  poll_until_done();
+  assert_int_equal(said_count, told);
+  put_feed(11, now, now);
+  poll_until_done();
+  assert_non_null(strstr(said, "fresh again"));
+  put_bytes("revoked", "junk", 4);
+  poll_until_done();
+  assert_non_null(strstr(said, "revoked"));
+  told = said_count;
+  poll_until_done();
+  assert_int_equal(said_count, told);
+  assert_string_equal(files_feed_event(SUBTOKEN_FEED_OK), "feed_bad"); /* has no word of its own */
+  put_feed(12, now, now);
+  poll_until_done();
+  assert_non_null(strstr(said, "loaded"));
+  end_process();
+  said[0] = '\0';
+  start_process();
+  assert_int_equal(feed->age_logged, SUBTOKEN_FEED_OK); /* good from the start: not told */
+  assert_null(strstr(said, "fresh"));
+  end_process();
+}
+
+/* ---- the thread ---- */
+
+static void wait_until(bool (*is)(void)) {
+  for (int i = 0; i < 60000 && !is(); i++) usleep(1000);
+  assert_true(is());
+}
+
+static const subtoken_policy *before_change;
+
+static bool has_another_policy(void) {
+  mod_subtoken_files_lock();
+  bool is = policy->policy != NULL && policy->policy != before_change;
+  mod_subtoken_files_unlock();
+  return is;
+}
+
+static bool has_two_secrets(void) {
+  mod_subtoken_files_lock();
+  bool is = secrets->ring != NULL && secrets->ring->count == 2;
+  mod_subtoken_files_unlock();
+  return is;
+}
+
+static void the_thread_takes_up_what_changes(void **state) {
+  (void)state;
+  int64_t now = (int64_t)time(NULL);
+  put_feed(10, now, now);
+  assert_int_equal(apr_pool_create(&child_pool, NULL), APR_SUCCESS);
+  mod_subtoken_files_start(child_pool, NULL, 65536);
+  assert_true(files_running);
+  before_change = policy->policy;
+  put_in_home("policy", "{\"default\":\"deny\"}", 0644);
+  put_in_home("secrets", RING_LINE "three:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8\n", 0600);
+  wait_until(has_another_policy);
+  wait_until(has_two_secrets);
+  end_process();
+  assert_false(files_running);
+}
+
+/* A process that could not start it tries again once a second, by its requests. */
+static void a_thread_that_could_not_start_is_started_by_a_request(void **state) {
+  (void)state;
+  start_process();
+  assert_true(files_wanted);
+  atomic_store(&files_tried_at, 0);
+  failing_begin(FAIL_THREADS, 1);
+  mod_subtoken_files_lock();
+  mod_subtoken_files_unlock();
+  assert_true(failing_end() && !files_running);
+  atomic_store(&files_tried_at, 0);
+  mod_subtoken_files_lock();
+  mod_subtoken_files_unlock();
+  assert_true(files_running);
+  assert_non_null(strstr(said, "read again"));
+  end_process();
+  atomic_store(&files_tried_at, 0);
+  files_ending = true; /* a process that ends starts none */
+  mod_subtoken_files_lock();
+  mod_subtoken_files_unlock();
+  assert_false(files_running);
+  files_ending = false;
+}
+
 static void caches_are_taken_and_given_back(void **state) {
   (void)state;
   subtoken_cache *taken[3];
@@ -287,6 +414,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_process_serves_with_what_it_could_read, set_up, tear_down),
       cmocka_unit_test_setup_teardown(changes_are_taken_up_or_told_once, set_up, tear_down),
       cmocka_unit_test_setup_teardown(without_a_ring_nothing_is_read_under_it, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_happens_to_revocation_data_is_told, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(the_thread_takes_up_what_changes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_thread_that_could_not_start_is_started_by_a_request, set_up,
+                                      tear_down),
       cmocka_unit_test_setup_teardown(caches_are_taken_and_given_back, set_up, tear_down),
   };
   return cmocka_run_group_tests_name("apache", tests, begin, end);

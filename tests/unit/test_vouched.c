@@ -346,18 +346,17 @@ static void assert_no_less_than(int64_t sequence) {
   st_snapshot_file_free(&copy);
 }
 
-static void what_was_vouched_for_is_kept_or_it_says_no(void **state) {
-  (void)state;
+static void keep_while_calls_fail(uint32_t count, long step) {
   int64_t sequence = SEQUENCE, sure = SEQUENCE;
   size_t len;
   bool ok = false;
   assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, SOME);
+  kept(SEQUENCE, count);
   FAILING_EACH(
-      FAIL_MEMORY | FAIL_FILES, failing_step(3),
+      FAIL_MEMORY | FAIL_FILES, step,
       {
         failing_end();
-        uint8_t *bytes = made(++sequence, SOME - (uint32_t)nth, &len);
+        uint8_t *bytes = made(++sequence, count - (uint32_t)nth % 7, &len);
         error[0] = '\0';
         failing_begin(FAIL_MEMORY | FAIL_FILES, nth);
         ok = st_vouched_files_keep(&ring, bytes, len, sequence, error);
@@ -370,23 +369,33 @@ static void what_was_vouched_for_is_kept_or_it_says_no(void **state) {
       });
 }
 
-/* The secret that signed it is about to go: what is not signed again is lost with it. */
-static void all_is_signed_again_or_it_says_no(void **state) {
+/* Large ones have changes between them; each of their calls takes long. */
+static void what_was_vouched_for_is_kept_or_it_says_no(void **state) {
   (void)state;
+  keep_while_calls_fail(10, 1);
+}
+
+static void changes_are_kept_or_it_says_no(void **state) {
+  (void)state;
+  keep_while_calls_fail(SOME, failing_step(5));
+}
+
+/* The secret that signed it is about to go: what is not signed again is lost with it. */
+static void sign_again_while_calls_fail(uint32_t count, long step) {
   subtoken_ring after, before = ring, none = {.count = 0}, first = ring;
   bool ok = false;
   ring_with(&after, "two", "another secret, also of 32 bytes or more");
   before.secrets[before.count++] = after.secrets[0];
   assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* nothing is there */
   assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, SOME);
-  kept(SEQUENCE + 1, SOME - 1);
+  kept(SEQUENCE, count);
+  kept(SEQUENCE + 1, count - 1);
   assert_false(st_vouched_files_sign_again(home, &after, &before, error)); /* the other way round */
   assert_false(st_vouched_files_sign_again(home, &ring, &none, error));
   assert_non_null(strstr(error, "sign"));
-  finds(SEQUENCE + 1, SOME - 1);
+  finds(SEQUENCE + 1, count - 1);
   FAILING_EACH(
-      FAIL_MEMORY | FAIL_FILES, 1,
+      FAIL_MEMORY | FAIL_FILES, step,
       {
         error[0] = '\0';
         ok = st_vouched_files_sign_again(home, &before, &after, error);
@@ -394,22 +403,32 @@ static void all_is_signed_again_or_it_says_no(void **state) {
       {
         CHECK(ok || (failed && error[0] != '\0'), "call %ld: %s", nth, error);
         ring = ok ? after : before;
-        finds(SEQUENCE + 1, SOME - 1);
+        finds(SEQUENCE + 1, count - 1);
         if (failed) { /* as before, for the next call */
           ring = first;
           assert_true(st_vouched_files_sign_again(home, &before, &first, error));
-          finds(SEQUENCE + 1, SOME - 1);
+          finds(SEQUENCE + 1, count - 1);
         }
       });
   ring = after;
   assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* it is */
-  finds(SEQUENCE + 1, SOME - 1);
+  finds(SEQUENCE + 1, count - 1);
   /* Without a snapshot the record is all there is. */
   assert_int_equal(unlink(file("snapshot")), 0);
   assert_true(st_vouched_files_sign_again(home, &after, &first, error));
   int64_t recorded = 0;
   assert_true(st_vouched_files_sequence(home, &first, &recorded, error));
   assert_int_equal(recorded, SEQUENCE + 1);
+}
+
+static void all_is_signed_again_or_it_says_no(void **state) {
+  (void)state;
+  sign_again_while_calls_fail(10, 1);
+}
+
+static void changes_are_signed_again_or_it_says_no(void **state) {
+  (void)state;
+  sign_again_while_calls_fail(SOME, failing_step(5));
 }
 
 /* ---- another server, and a store that cannot ---- */
@@ -475,7 +494,7 @@ static void a_store_that_cannot_be_brought_ahead_is_tried_again(void **state) {
   st_vouched_files_stop();
   int refused = 0;
   FAILING_EACH(
-      FAIL_SQLITE | FAIL_PREPARE, failing_step(9),
+      FAIL_SQLITE | FAIL_PREPARE, failing_step(15),
       {
         failing_end();
         st_store_close(store);
@@ -508,7 +527,9 @@ int main(void) {
       TEST(another_ring),
       TEST(any_hash_may_come_or_go),
       TEST(what_was_vouched_for_is_kept_or_it_says_no),
+      TEST(changes_are_kept_or_it_says_no),
       TEST(all_is_signed_again_or_it_says_no),
+      TEST(changes_are_signed_again_or_it_says_no),
       TEST(what_another_server_vouched_for_is_not_taken_back),
       TEST(a_snapshot_that_is_older_brings_nothing_ahead),
       TEST(a_store_that_cannot_be_brought_ahead_is_tried_again),
