@@ -134,7 +134,6 @@ static void what_is_no_spare_is_left_or_replaced(void **state) {
   assert_int_equal(mode_of(path), 0700);
 }
 
-/* What the group may read is what it might read of the file that is replaced, not of the spare. */
 /* It may be in use for as long as somebody likes: while there is room, another takes its place. */
 static void a_spare_in_use_is_replaced(void **state) {
   (void)state;
@@ -160,6 +159,7 @@ static void a_spare_that_would_fill_the_disk_is_not_made(void **state) {
   assert_int_equal(access(spare.path, F_OK), -1);
 }
 
+/* What the group may read is what it might read of the file that is replaced, not of the spare. */
 static void permissions_are_those_of_the_file(void **state) {
   (void)state;
   if (!begin("one")) skip();

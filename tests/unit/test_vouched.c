@@ -494,7 +494,7 @@ static void a_store_that_cannot_be_brought_ahead_is_tried_again(void **state) {
   st_vouched_files_stop();
   int refused = 0;
   FAILING_EACH(
-      FAIL_SQLITE | FAIL_PREPARE, failing_step(15),
+      FAIL_SQLITE | FAIL_PREPARE, failing_step(25),
       {
         failing_end();
         st_store_close(store);
