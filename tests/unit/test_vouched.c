@@ -1,55 +1,7 @@
 /* The record of what was vouched for, and what lies with it in DATA: what is refused, and which
  * state is on the disk whenever the process is killed.
  */
-#include "failing.h"
-#include "os/replace.h"
-#include "support.h"
-
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/hmac.h"
-#include "core/revocations_format.h"
-#include "core/vouched.h"
-#include "operations/snapshot_file.h"
-#include "operations/vouched_files.h"
-#include "os/error.h"
-#include "subtoken/feed.h"
-
-#define SEQUENCE INT64_C(1700000000000001)
-#define US INT64_C(1000000)
-#define MANY 20000
-
-static char home[256], db[300], path[300], error[ST_ERROR_MAX];
-static subtoken_ring ring;
-static st_store *store;
-
-static int remove_one(const char *name, const struct stat *status, int type, struct FTW *at) {
-  (void)status, (void)type, (void)at;
-  return remove(name);
-}
-
-static int setup(void **state) {
-  (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(home, sizeof home, "%s/subtoken-vouched-XXXXXX", base != NULL ? base : "/tmp");
-  if (mkdtemp(home) == NULL) return -1;
-  snprintf(db, sizeof db, "%s/subtoken.db", home);
-  ring_with(&ring, "one", TEST_SECRET);
-  return st_store_open(db, true, &store, error) == ST_STORE_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  st_vouched_files_stop();
-  st_store_close(store);
-  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void good(st_store_status stored) {
-  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
-}
+#include "vouched_fixture.h"
 
 /* ---- the record ---- */
 
@@ -105,57 +57,6 @@ static void records_that_are_refused(void **state) {
 }
 
 /* ---- what is kept ---- */
-
-static uint64_t hashes[MANY];
-
-/* A snapshot of the first count hashes. */
-static uint8_t *made(int64_t sequence, uint32_t count, size_t *len) {
-  subtoken_revocations_header header = {sequence, NOW, {7}};
-  for (uint32_t i = 0; i < count; i++) hashes[i] = (uint64_t)(i + 1) * UINT64_C(900719925474099);
-  *len = subtoken_revocations_size(count);
-  uint8_t *bytes = malloc(*len);
-  if (bytes == NULL) abort();
-  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, bytes, *len, NULL),
-                   SUBTOKEN_FEED_OK);
-  return bytes;
-}
-
-static void kept(int64_t sequence, uint32_t count) {
-  size_t len;
-  uint8_t *bytes = made(sequence, count, &len);
-  if (!st_vouched_files_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
-  free(bytes);
-}
-
-static const char *file(const char *name) {
-  snprintf(path, sizeof path, "%s/%s", home, name);
-  return path;
-}
-
-static bool there(const char *name) {
-  return access(file(name), F_OK) == 0;
-}
-
-/* What a start would find. */
-static void finds(int64_t sequence, uint32_t count) {
-  st_snapshot_file copy;
-  char changes[320];
-  int64_t vouched = 0;
-  snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
-  if (!st_snapshot_file_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
-  assert_int_equal(copy.view.sequence, sequence);
-  assert_int_equal(copy.view.count, count);
-  st_snapshot_file_free(&copy);
-  assert_true(st_vouched_files_sequence(home, &ring, &vouched, error));
-  assert_int_equal(vouched, sequence);
-}
-
-static void finds_snapshot(int64_t sequence) {
-  st_snapshot_file copy;
-  if (!st_snapshot_file_load(&ring, file("snapshot"), NULL, &copy, error)) fail_msg("%s", error);
-  assert_int_equal(copy.view.sequence, sequence);
-  st_snapshot_file_free(&copy);
-}
 
 static void keeps_what_was_vouched_for(void **state) {
   (void)state;
@@ -280,158 +181,7 @@ static void another_ring(void **state) {
   finds(SEQUENCE, 10);
 }
 
-/* ---- while calls fail ---- */
-
-#define SOME 9000 /* enough of them that changes are written */
-
-/* Those with a number, but for each 3000th, and for one more behind it. */
-static uint8_t *made_otherwise(int64_t sequence, uint8_t key, size_t *len) {
-  subtoken_revocations_header header = {sequence, NOW, {key}};
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < SOME; i++) {
-    hashes[count] = (uint64_t)(i + 1) * UINT64_C(900719925474099);
-    if (i % 3000 == 1) hashes[count]++;
-    count += i % 3000 != 2;
-  }
-  *len = subtoken_revocations_size(count);
-  uint8_t *bytes = malloc(*len);
-  if (bytes == NULL) abort();
-  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, bytes, *len, NULL),
-                   SUBTOKEN_FEED_OK);
-  return bytes;
-}
-
-static void keep(uint8_t *bytes, size_t len, int64_t sequence) {
-  if (!st_vouched_files_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
-  free(bytes);
-}
-
-static void any_hash_may_come_or_go(void **state) {
-  (void)state;
-  size_t len;
-  assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, SOME);
-  uint8_t *bytes = made_otherwise(SEQUENCE + 1, 7, &len);
-  keep(bytes, len, SEQUENCE + 1);
-  assert_true(there("snapshot.changes"));
-  finds(SEQUENCE + 1, SOME - 3);
-  assert_true(st_replace_file(file("snapshot.changes"), "junk", 4, error));
-  finds_snapshot(SEQUENCE);
-  bytes = made_otherwise(SEQUENCE + 2, 8, &len); /* hashes of another key are others */
-  keep(bytes, len, SEQUENCE + 2);
-  assert_false(there("snapshot.changes"));
-  finds(SEQUENCE + 2, SOME - 3);
-  /* What lies there is not what was put there: of the same length, of another, nothing. */
-  for (int i = 0; i < 3; i++) {
-    uint8_t *other = made(SEQUENCE - 9, i == 0 ? SOME - 3 : SOME, &len);
-    assert_true(st_replace_file(file("snapshot"), other, len, error));
-    free(other);
-    if (i == 2) assert_int_equal(unlink(file("snapshot")), 0);
-    bytes = made_otherwise(SEQUENCE + 3 + i, 8, &len);
-    keep(bytes, len, SEQUENCE + 3 + i);
-    assert_false(there("snapshot.changes"));
-    finds(SEQUENCE + 3 + i, SOME - 3);
-  }
-}
-
-/* The record never says more than the snapshot has, and what was kept is kept. */
-static void assert_no_less_than(int64_t sequence) {
-  st_snapshot_file copy;
-  int64_t recorded = 0;
-  char changes[320];
-  snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
-  if (!st_snapshot_file_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
-  assert_true(st_vouched_files_sequence(home, &ring, &recorded, error));
-  assert_true(recorded >= sequence && copy.view.sequence >= recorded);
-  st_snapshot_file_free(&copy);
-}
-
-static void keep_while_calls_fail(uint32_t count, long step) {
-  int64_t sequence = SEQUENCE, sure = SEQUENCE;
-  size_t len;
-  bool ok = false;
-  assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, count);
-  FAILING_EACH(
-      FAIL_MEMORY | FAIL_FILES, step,
-      {
-        failing_end();
-        uint8_t *bytes = made(++sequence, count - (uint32_t)nth % 7, &len);
-        error[0] = '\0';
-        failing_begin(FAIL_MEMORY | FAIL_FILES, nth);
-        ok = st_vouched_files_keep(&ring, bytes, len, sequence, error);
-        free(bytes);
-      },
-      {
-        CHECK(ok || (failed && error[0] != '\0'), "call %ld: %s", nth, error);
-        if (ok) sure = sequence;
-        assert_no_less_than(sure);
-      });
-}
-
-/* Large ones have changes between them; each of their calls takes long. */
-static void what_was_vouched_for_is_kept_or_it_says_no(void **state) {
-  (void)state;
-  keep_while_calls_fail(10, 1);
-}
-
-static void changes_are_kept_or_it_says_no(void **state) {
-  (void)state;
-  keep_while_calls_fail(SOME, failing_step(5));
-}
-
-/* The secret that signed it is about to go: what is not signed again is lost with it. */
-static void sign_again_while_calls_fail(uint32_t count, long step) {
-  subtoken_ring after, before = ring, none = {.count = 0}, first = ring;
-  bool ok = false;
-  ring_with(&after, "two", "another secret, also of 32 bytes or more");
-  before.secrets[before.count++] = after.secrets[0];
-  assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* nothing is there */
-  assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, count);
-  kept(SEQUENCE + 1, count - 1);
-  assert_false(st_vouched_files_sign_again(home, &after, &before, error)); /* the other way round */
-  assert_false(st_vouched_files_sign_again(home, &ring, &none, error));
-  assert_non_null(strstr(error, "sign"));
-  finds(SEQUENCE + 1, count - 1);
-  FAILING_EACH(
-      FAIL_MEMORY | FAIL_FILES, step,
-      {
-        error[0] = '\0';
-        ok = st_vouched_files_sign_again(home, &before, &after, error);
-      },
-      {
-        CHECK(ok || (failed && error[0] != '\0'), "call %ld: %s", nth, error);
-        ring = ok ? after : before;
-        finds(SEQUENCE + 1, count - 1);
-        if (failed) { /* as before, for the next call */
-          ring = first;
-          assert_true(st_vouched_files_sign_again(home, &before, &first, error));
-          finds(SEQUENCE + 1, count - 1);
-        }
-      });
-  ring = after;
-  assert_true(st_vouched_files_sign_again(home, &before, &after, error)); /* it is */
-  finds(SEQUENCE + 1, count - 1);
-  /* Without a snapshot the record is all there is. */
-  assert_int_equal(unlink(file("snapshot")), 0);
-  assert_true(st_vouched_files_sign_again(home, &after, &first, error));
-  int64_t recorded = 0;
-  assert_true(st_vouched_files_sequence(home, &first, &recorded, error));
-  assert_int_equal(recorded, SEQUENCE + 1);
-}
-
-static void all_is_signed_again_or_it_says_no(void **state) {
-  (void)state;
-  sign_again_while_calls_fail(10, 1);
-}
-
-static void changes_are_signed_again_or_it_says_no(void **state) {
-  (void)state;
-  sign_again_while_calls_fail(SOME, failing_step(5));
-}
-
-/* ---- another server, and a store that cannot ---- */
+/* ---- another server ---- */
 
 static void record_of(int64_t sequence, int64_t life) {
   uint8_t bytes[ST_VOUCHED_LEN];
@@ -485,38 +235,6 @@ static void a_snapshot_that_is_older_brings_nothing_ahead(void **state) {
   assert_false(restored);
 }
 
-/* The server starts all the same, vouches for nothing, and goes on when the store can again. */
-static void a_store_that_cannot_be_brought_ahead_is_tried_again(void **state) {
-  (void)state;
-  bool restored = true, ok = true;
-  assert_true(st_vouched_files_start(home, store, &ring, error));
-  kept(SEQUENCE, 10);
-  st_vouched_files_stop();
-  int refused = 0;
-  FAILING_EACH(
-      FAIL_SQLITE | FAIL_PREPARE, failing_step(25),
-      {
-        failing_end();
-        st_store_close(store);
-        assert_int_equal(unlink(db), 0);
-        good(st_store_open(db, true, &store, error));
-        failing_begin(FAIL_SQLITE | FAIL_PREPARE, nth);
-        ok = st_vouched_files_start(home, store, &ring, error);
-      },
-      {
-        if (ok && failed) {
-          bool done = st_vouched_files_check(&ring, 1, true, &restored, error);
-          CHECK(done, "call %ld: %s", nth, error);
-          refused += restored;
-        }
-        if (ok) good(st_store_issued_sequence(store, SEQUENCE, error));
-        st_vouched_files_stop();
-      });
-  assert_true(refused > 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(records_that_are_refused),
@@ -525,14 +243,8 @@ int main(void) {
       TEST(a_store_that_is_behind),
       TEST(a_snapshot_that_is_missing),
       TEST(another_ring),
-      TEST(any_hash_may_come_or_go),
-      TEST(what_was_vouched_for_is_kept_or_it_says_no),
-      TEST(changes_are_kept_or_it_says_no),
-      TEST(all_is_signed_again_or_it_says_no),
-      TEST(changes_are_signed_again_or_it_says_no),
       TEST(what_another_server_vouched_for_is_not_taken_back),
       TEST(a_snapshot_that_is_older_brings_nothing_ahead),
-      TEST(a_store_that_cannot_be_brought_ahead_is_tried_again),
   };
   return cmocka_run_group_tests_name("vouched", tests, NULL, NULL);
 }
