@@ -136,6 +136,7 @@ def what_a_request_needs_may_fail():
 
 def start_with(p, kind, at, times):
     """It starts, or says why not; one that has started is right once the fault is over, and takes up what changes then."""
+    p.feed.beat()
     p.faults.arm(kind, at=at, times=times, object=OWN_OBJECT)
     said = p.written().count("Subtoken")
     with open(os.path.join(p.dir, "out"), "ab") as out:
