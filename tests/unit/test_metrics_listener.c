@@ -78,6 +78,7 @@ static void requests_are_answered_or_refused(void **state) {
       {"GET /metrics?a=b HTTP/1.1\r\n" CLOSE, "200 OK", "test_total 2"},
       {"HEAD /metrics HTTP/1.1\r\n" CLOSE, "200 OK", "Content-Length: "},
       {"GET / HTTP/1.1\r\n" CLOSE, "404 Not Found", "there is only /metrics here"},
+      {"HEAD / HTTP/1.1\r\n" CLOSE, "404 Not Found", "Content-Length: "},
       {"GET /metrics/ HTTP/1.1\r\n" CLOSE, "404 Not Found", "there is only /metrics here"},
       {"POST /metrics HTTP/1.1\r\n" CLOSE, "405 Method Not Allowed", "Allow: GET, HEAD\r\n"},
       {"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", "413 Content Too Large",
@@ -145,6 +146,28 @@ static void what_fails_costs_one_request(void **state) {
   failing_fill = 0;
 }
 
+static atomic_int interruptions;
+
+static int interrupt(struct pollfd *of, nfds_t count, int ms) {
+  if (atomic_fetch_sub(&interruptions, 1) <= 0) return __real_poll(of, count, ms);
+  errno = EINTR;
+  return -1;
+}
+
+/* Its wait fails, or is interrupted: it goes on. */
+static void a_wait_that_fails_costs_nothing(void **state) {
+  (void)state;
+  failing_begin(FAIL_FILES, 1);
+  atomic_store(&failing.everywhere, true);
+  bool answered = answers();
+  assert_true(failing_end() && answered);
+  interruptions = 3;
+  failing_poll = interrupt;
+  answered = answers();
+  failing_poll = NULL;
+  assert_true(answered);
+}
+
 static void without_memory_it_says_so(void **state) {
   (void)state;
   failing_begin(FAIL_MEMORY, 1);
@@ -176,6 +199,7 @@ int main(void) {
       cmocka_unit_test(requests_are_answered_or_refused),
       cmocka_unit_test(a_connection_is_kept),
       cmocka_unit_test(what_fails_costs_one_request),
+      cmocka_unit_test(a_wait_that_fails_costs_nothing),
       cmocka_unit_test(without_memory_it_says_so),
       cmocka_unit_test(it_begins_or_says_why),
   };
