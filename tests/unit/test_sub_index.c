@@ -61,6 +61,48 @@ static void the_bytes_are_what_is_taken(void **state) {
   (void)state;
   assert_true(st_sub_index_bytes(100000, 16) - st_sub_index_bytes(0, 16) < 100000 * 7);
   assert_true(st_sub_index_bytes(0, 16) < 16 * 192);
+  /* A stripe, and a bucket of 12 subs in each, are so many bytes. */
+  const size_t one = st_sub_index_bytes(0, 1);
+  assert_true(one > 64);
+  assert_int_equal(st_sub_index_bytes(0, 2) - one, 64);
+  static const size_t buckets[] = {0, 1, 12, 13, 24, 25};
+  for (size_t i = 0; i < COUNT(buckets); i++) {
+    size_t each = i == 0 ? 0 : i < 3 ? 1 : i < 5 ? 2 : 3;
+    assert_int_equal(st_sub_index_bytes(buckets[i], 1) - one, 64 * each);
+    assert_int_equal(st_sub_index_bytes(4 * buckets[i], 4) - st_sub_index_bytes(0, 4),
+                     4 * 64 * each);
+  }
+}
+
+/* One bucket: the 13th takes the place that its number says. */
+static void a_full_bucket_gives_up_one(void **state) {
+  (void)state;
+  for (uint32_t place = 12; place < 36; place++) {
+    st_sub_index *index = st_sub_index_new(12, 1, 7);
+    assert_non_null(index);
+    for (uint32_t n = 0; n < 12; n++) st_sub_index_add(index, sub_of(n), n);
+    st_sub_index_add(index, sub_of(99), place);
+    assert_true(names(index, 99, place));
+    for (uint32_t n = 0; n < 12; n++) assert_int_equal(names(index, n, n), n != place % 12);
+    st_sub_index_free(index);
+  }
+}
+
+/* Two subs at one place: what is removed is one of them. What is cleared names nobody. */
+static void no_other_sub_is_removed(void **state) {
+  (void)state;
+  st_sub_index *index = st_sub_index_new(12, 1, 7);
+  assert_non_null(index);
+  st_sub_index_add(index, sub_of(1), 5);
+  st_sub_index_add(index, sub_of(2), 5);
+  st_sub_index_remove(index, sub_of(1), 5);
+  assert_true(names(index, 2, 5) && !names(index, 1, 5));
+  st_sub_index_clear(index);
+  for (uint32_t n = 0; n < 3000; n++) {
+    uint32_t places[ST_SUB_INDEX_FOUND_MAX];
+    assert_int_equal(st_sub_index_find(index, sub_of(n), places), 0);
+  }
+  st_sub_index_free(index);
 }
 
 int main(void) {
@@ -68,6 +110,8 @@ int main(void) {
       cmocka_unit_test(a_sub_is_found_until_it_is_removed),
       cmocka_unit_test(as_many_as_it_has_room_for_are_found),
       cmocka_unit_test(the_bytes_are_what_is_taken),
+      cmocka_unit_test(a_full_bucket_gives_up_one),
+      cmocka_unit_test(no_other_sub_is_removed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
