@@ -60,17 +60,15 @@ static void take_value(parameters *p, const st_value *v) {
   }
 }
 
-/* Neither more than a statement takes, nor longer than libpq counts. */
-static bool are_too_many(const st_value *values) {
-  size_t count = 0;
-  bool too_long = false;
-  for (; values[count].type != ST_VALUE_END; count++) too_long |= values[count].len > INT32_MAX;
-  return too_long || count > ST_POSTGRES_PARAMETERS;
-}
-
-static void take_values(parameters *p, const st_value *values) {
+/* Not more of them than a statement takes, and none longer than libpq counts. */
+static bool take_values(parameters *p, const st_value *values) {
   p->count = 0;
-  for (size_t i = 0; values[i].type != ST_VALUE_END; i++) take_value(p, &values[i]);
+  for (size_t i = 0; values[i].type != ST_VALUE_END; i++) {
+    if (st_impossible(i == ST_POSTGRES_PARAMETERS, "db.c adds to fewer of a rule")) return false;
+    if (st_impossible(values[i].len > INT32_MAX, "requests and rows are shorter")) return false;
+    take_value(p, &values[i]);
+  }
+  return true;
 }
 
 /* ---- sending ---- */
@@ -101,11 +99,11 @@ bool st_postgres_send(st_postgres_connection *c, int which, const st_value *valu
   char name[NAME_SIZE];
   if (keep != NULL) *keep = NULL;
   if (c->pg == NULL) return false;
-  if (st_impossible(c->sent_count + 2 > sizeof c->sent / sizeof *c->sent || are_too_many(values),
-                    "db.c and pipeline.c send no more at a time")) {
-    return lose(c, "too many statements or values at a time");
+  size_t room = sizeof c->sent / sizeof *c->sent;
+  if (st_impossible(c->sent_count + 2 > room, "db.c and pipeline.c send no more at a time")) {
+    return lose(c, "too many statements at a time");
   }
-  take_values(&p, values);
+  if (!take_values(&p, values)) return lose(c, "too many values, or too long a one");
   statement_name(which, name);
   if ((!is_prepared(c, which) && !send_prepare(c, which)) ||
       PQsendQueryPrepared(c->pg, name, p.count, p.values, p.lengths, p.formats, 1) != 1) {

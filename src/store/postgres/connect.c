@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/impossible.h"
 #include "os/clock.h"
 #include "store/postgres/postgres.h"
 
@@ -85,7 +86,8 @@ static void take_notice(void *context, const PGresult *notice) {
 static PGconn *start_host(const st_postgres *store, const st_postgres_host *at) {
   const char *keywords[OPTIONS_MAX + 1] = {NULL}, *values[OPTIONS_MAX + 1] = {NULL};
   size_t count = 0;
-  for (const PQconninfoOption *o = store->options; o->keyword != NULL && count < OPTIONS_MAX; o++) {
+  for (const PQconninfoOption *o = store->options; o->keyword != NULL; o++) {
+    if (st_impossible(count == OPTIONS_MAX, "libpq knows fewer")) break;
     const char *value = strcmp(o->keyword, "host") == 0       ? at->host
                         : strcmp(o->keyword, "hostaddr") == 0 ? at->hostaddr
                         : strcmp(o->keyword, "port") == 0     ? at->port

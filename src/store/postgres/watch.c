@@ -329,7 +329,6 @@ void st_postgres_wait_for_sequence(st_store *base, int64_t sequence, int64_t unt
 
 void st_postgres_watch_committed(st_postgres *store, int64_t sequence) {
   st_postgres_watch *w = store->watch;
-  if (w == NULL) return;
   (void)pthread_mutex_lock(&w->lock);
   if (w->sequence < sequence) {
     w->sequence = sequence;
