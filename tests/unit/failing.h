@@ -223,7 +223,8 @@ FAILING(FAIL_FILES, EINVAL, int, renameat2,
         (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
         (from_dir, from, to_dir, to, flags), -1)
 
-static char failing_fill; /* what lies are made of; interrupted sockets: 0 nothing, else a half */
+/* What lies are made of; what an interrupted socket has done: 0 nothing, else a half. */
+FAILING_STATE char failing_fill;
 
 int __real_statvfs(const char *name, struct statvfs *to);
 int __wrap_statvfs(const char *name, struct statvfs *to);
