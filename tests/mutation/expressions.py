@@ -2,6 +2,7 @@
 together. An operand is evaluated once, in a statement expression, whichever mutant is chosen.
 """
 import glob
+import os
 import re
 import sys
 
@@ -109,7 +110,7 @@ class Expressions:
 
     def fixed_results(self):
         """{function: "true" or "false", or a constant}: those that always return the same, as what notes a failure does."""
-        fixed, before = {}, None
+        fixed, before = self.fixed_elsewhere(), None
         functions = [n for n in self.unit.cursor.get_children()
                      if n.kind == K.FUNCTION_DECL and n.is_definition() and self.here(n)]
         while before != len(fixed):
@@ -134,6 +135,20 @@ class Expressions:
                                    re.fullmatch(r"ST_\w+(?<!_OK)", self.text(r)) for r in results):
                     failing.add(function.spelling)
         return failing
+
+    def fixed_elsewhere(self):
+        """The same of the functions of other files of the folder, from their text."""
+        fixed, found = {}, []
+        for path in glob.glob(os.path.join(os.path.dirname(self.path), "*.c")):
+            if path != self.path:
+                with open(path, encoding="latin-1") as file:
+                    found += re.findall(r"^bool (\w+)\([^;{]*\) \{\n(.*?)^\}", file.read(), re.M | re.S)
+        for _ in range(3):  # one may return what another does
+            for name, body in found:
+                results = {fixed.get(r.split("(")[0], r) for r in re.findall(r"\breturn ([^;]+);", body)}
+                if results in ({"true"}, {"false"}):
+                    fixed[name] = results.pop()
+        return fixed
 
     # ---- expressions
 
