@@ -106,10 +106,6 @@ static bool proof_in_order(const subtoken_revocations *view) {
  * loops: st_revocations_format_is_zero.0:66 memcmp.0:9 st_equal_secret.0:5
  * fault: src/core/revocations.c: falls |= next < last;
  * with: falls |= false;
- * fault: src/core/revocations.c: elsewhere |= i < low || i >= high;
- * with: elsewhere |= i < low;
- * fault: src/core/revocations.c: last != opening->view.count
- * with: false
  */
 void a_file_that_is_opened_is_in_order(void) {
   static subtoken_ring ring;
