@@ -13,9 +13,19 @@ ROUTES = ("/v2/createsubtoken", "/v2/tokeninfo", "/v2/authorize/*", "/v2/keys", 
 
 
 def memory_of(pid):
-    """(resident KiB, descriptors, threads)"""
-    status = open("/proc/%d/status" % pid).read()
-    return (int(re.search(r"RssAnon:\s+(\d+)", status)[1]), len(os.listdir("/proc/%d/fd" % pid)), int(re.search(r"Threads:\s+(\d+)", status)[1]))
+    """(resident KiB, descriptors, threads). Without the program's own tables, whose size is fixed, behind what its file
+    brings (.bss): they fill for as long as there are keys that were not seen before."""
+    size, before, tables = 0, "", False
+    with open("/proc/%d/smaps" % pid) as f:
+        for line in f:
+            fields = line.split()
+            if not fields[0].endswith(":"):
+                name = fields[5] if len(fields) > 5 else ""
+                tables, before = not name and before.startswith("/"), name
+            elif fields[0] == "Anonymous:" and not tables:
+                size += int(fields[1])
+    threads = re.search(r"Threads:\s+(\d+)", open("/proc/%d/status" % pid).read())[1]
+    return size, len(os.listdir("/proc/%d/fd" % pid)), int(threads)
 
 
 class Logged(Server):
