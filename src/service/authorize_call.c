@@ -91,6 +91,7 @@ static subtoken_result authorize_call_check_mcp(const st_context *c, const subto
   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
   subtoken_mcp_call came = SUBTOKEN_MCP_CALL_DEFAULT;
   request.method = c->method;
+  memset(&values, 0, sizeof values);
   authorize_call_read_headers(c->request, &values, &came);
   came.has_body = c->request->body.len > 0;
   if (authorize_call_has_body(c->request, call->sent)) came.body = c->request->body;

@@ -162,6 +162,7 @@ static void a_refusal_says_what_is_lacking(void **state) {
     const refusal *row = &rows[i];
     CHECK(ask(row->path, row->headers, row->body) == row->status, "row %zu: %d", i, reply.status);
     if (row->event != NULL) check_event(row->event);
+    assert_true(reply.body_len > 10);
     const char *line = strstr(reply.headers, "WWW-Authenticate: ");
     const char *is = reply.challenge != NULL ? reply.challenge : "none";
     CHECK((row->challenge == NULL) == (reply.challenge == NULL), "row %zu: %s", i, is);

@@ -107,6 +107,7 @@ static void a_name_is_found_however_it_is_written(void **state) {
   assert_int_equal(out.len, strlen("name1name2name"));
   assert_memory_equal(room, "name1name2name", out.len);
   assert_null(memmem(room, sizeof room, "secret", 6));
+  for (size_t at = 32; at < sizeof room; at++) assert_int_equal(room[at], '#'); /* never had */
   release(text);
 }
 

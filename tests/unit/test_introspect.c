@@ -267,6 +267,9 @@ static void an_answer_is_whole_or_none(void **state) {
   assert_int_equal(ask(ASKER), 200);
   assert_true(says("\"client_id\":\"" ASKER_ID "\"") && !says("\"username\""));
   st_key *row = &fixture_row_of(KEY_ID)->key;
+  snprintf(row->owner, sizeof row->owner, "b");
+  assert_int_equal(ask(KEY), 200);
+  assert_true(says(",\"username\":\"b\""));
   snprintf(row->audience, sizeof row->audience, "a b"); /* damaged */
   assert_int_equal(ask(KEY), 503);
   check_event("store_error");

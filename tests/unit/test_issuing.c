@@ -55,6 +55,7 @@ static void each_failure_has_a_sentence(void **state) {
   }
   st_issuing_explain(SUBTOKEN_BAD_URL, &report, error);
   assert_true(strncmp(error, "urls: entry 3: ", 15) == 0 && error[15] != '\0');
+  assert_string_not_equal(error + 15, "the parent does not allow it");
 }
 
 static const st_problem *make(void) {

@@ -118,6 +118,30 @@ static void the_first_header_counts(void **state) {
   settings.basic_challenge = false;
 }
 
+static void a_body_has_one_type(void **state) {
+  (void)state;
+  static const struct {
+    const char *types;
+    int status;
+  } rows[] = {
+      {"Content-Type: application/json\n", 200},
+      {"Content-Type: application/json \t\n", 200},
+      {"Content-Type: application/json\t ; charset=utf-8\n", 200},
+      {"Content-Type: Application/JSON\n", 200},
+      {"Content-Type: application/jsonx\n", 415},
+      {"Content-Type: a/b\nContent-Type: application/json\n", 415},
+      {"Content-Type: application/json\nContent-Type: application/json\n", 415},
+      {"Content-Type: \n", 415},
+      {"", 415},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char headers[256];
+    snprintf(headers, sizeof headers, "%s" AS_KEY, rows[i].types);
+    int status = post("/v2/createsubtoken", headers, "{\"permissions\":[\"account\"]}");
+    CHECK(status == rows[i].status, "row %zu: %d", i, status);
+  }
+}
+
 /* ---- who it is ---- */
 
 static void whoami_tells_what_a_holder_may_know(void **state) {
@@ -241,6 +265,7 @@ int main(void) {
       TEST(a_session_that_grows_meanwhile_gets_no_token),
       TEST(a_form_that_is_off_is_none),
       TEST(the_first_header_counts),
+      TEST(a_body_has_one_type),
       TEST(whoami_tells_what_a_holder_may_know),
       TEST(nothing_is_there_without_an_issuer),
       TEST(a_secret_has_an_age_from_its_first_second),

@@ -99,7 +99,7 @@ static void a_page_ends_where_the_next_does_not_fit(void **state) {
   (void)state;
   size_t pages;
   char name[3] = "aa";
-  for (size_t i = 0; i < 12; i++, name[1]++) add(name, i % 6 == 5 ? 8 : 4000);
+  for (size_t i = 0; i < 12; i++, name[1]++) add(name, i % 7 == 6 ? 8 : 4000);
   assert_int_equal(read_all("limit=100", &pages), 12);
   assert_true(pages >= 2 && pages < 6);
   /* The last page ends so, too, when the store has no more. */
