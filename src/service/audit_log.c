@@ -108,7 +108,7 @@ static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) 
                                     .text = "the audit log cannot be read; try again later",
                                     .retry_after = 5};
   st_reply *reply = c->reply;
-  bool more;
+  bool more = false;
   audit_page page = {.writer = st_writer_on(reply->body, sizeof reply->body - TAIL),
                      .before = wanted->before,
                      .left = wanted->limit};
@@ -128,7 +128,7 @@ static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) 
 /* A date or time, or so long ago: 24h. */
 static const st_problem *audit_read_time(st_context *c, const char *name, int64_t *at) {
   char text[48];
-  int64_t span;
+  int64_t span = 0;
   const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
   size_t len = problem == NULL ? strlen(text) : 0;
   if (len == 0) return problem;

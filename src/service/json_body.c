@@ -17,7 +17,7 @@ typedef struct json_body_reader {
 } json_body_reader;
 
 static bool json_body_wrong(json_body_reader *reader, const char *problem) {
-  reader->problem = problem;
+  if (reader->problem == NULL) reader->problem = problem;
   return false;
 }
 

@@ -158,7 +158,7 @@ static const st_problem *keys_search(st_context *c, const keys_wanted *wanted) {
   st_key_filter filter = wanted->filter;
   keys_page p;
   char added[ST_KEY_ID_LEN + 1] = "";
-  bool fits;
+  bool fits = true;
   keys_begin_page(c, &p);
   p.last = wanted->after;
   do {
@@ -195,7 +195,7 @@ static const st_problem *keys_read_state(st_context *c, keys_wanted *wanted) {
 }
 
 static const st_problem *keys_read_expiring(st_context *c, keys_wanted *wanted) {
-  int64_t span;
+  int64_t span = 0;
   if (wanted->expiring[0] == '\0') return NULL;
   if (!st_date_read_duration(st_text(wanted->expiring), &span) || span < 1 || span > ST_NEVER / 2) {
     return st_problem_parameter(

@@ -22,7 +22,7 @@ static bool key_one_read_call(subtoken_text rest, key_one_call *call) {
 /* The id in the path, and what stands behind it. */
 static bool key_one_read_path(const st_context *c, char id[ST_KEY_ID_LEN + 1], key_one_call *call) {
   subtoken_text path = {c->path + KEY_ONE_PREFIX_LEN, c->path_len - KEY_ONE_PREFIX_LEN};
-  if (path.len < ST_KEY_ID_LEN) return false;
+  if (c->path_truncated || path.len < ST_KEY_ID_LEN) return false;
   memcpy(id, path.data, ST_KEY_ID_LEN);
   id[ST_KEY_ID_LEN] = '\0';
   subtoken_text rest = {path.data + ST_KEY_ID_LEN, path.len - ST_KEY_ID_LEN};

@@ -69,7 +69,7 @@ const st_problem *st_page_answer(st_context *c) {
 
 const st_problem *st_page_answer_part(st_context *c) {
   size_t front = sizeof "/page/" - 1;
-  if (!c->service->settings->page) return &page_none;
+  if (!c->service->settings->page || c->path_truncated) return &page_none;
   if (c->path_len > front) {
     return page_answer_file(c, (subtoken_text){c->path + front, c->path_len - front});
   }

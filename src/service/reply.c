@@ -8,6 +8,7 @@
 
 void st_reply_clear(st_reply *reply) {
   memset(reply, 0, offsetof(st_reply, headers));
+  reply->headers[0] = reply->body[0] = '\0';
 }
 
 st_writer st_reply_begin(st_reply *reply) {

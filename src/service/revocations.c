@@ -41,7 +41,7 @@ typedef struct revocations_request {
 static const st_problem *revocations_take_since(st_context *c, const st_pair *pair,
                                                 revocations_request *wanted) {
   if (wanted->since != 0) return st_problem_parameter(&c->problem, "since", "given more than once");
-  if (revocations_read_sequence(pair->value, &wanted->since)) return NULL;
+  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->since)) return NULL;
   return st_problem_parameter(&c->problem, "since",
                               "must be a sequence, a whole number from 1 to 9223372036854775807");
 }
@@ -49,7 +49,8 @@ static const st_problem *revocations_take_since(st_context *c, const st_pair *pa
 static const st_problem *revocations_take_wait(st_context *c, const st_pair *pair,
                                                revocations_request *wanted) {
   if (wanted->wait != 0) return st_problem_parameter(&c->problem, "wait", "given more than once");
-  if (revocations_read_sequence(pair->value, &wanted->wait) && wanted->wait <= WAIT_MAX) {
+  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->wait) &&
+      wanted->wait <= WAIT_MAX) {
     return NULL;
   }
   return st_problem_parameter(&c->problem, "wait",
@@ -61,7 +62,7 @@ static const st_problem *revocations_take_audience(st_context *c, const st_pair 
   if (wanted->audience[0] != '\0') {
     return st_problem_parameter(&c->problem, "audience", "given more than once");
   }
-  if (!subtoken_audience_valid(pair->value)) {
+  if (pair->bad_escape || !subtoken_audience_valid(pair->value)) {
     return st_problem_parameter(&c->problem, "audience",
                                 "must be 1 to 32 characters A-Z a-z 0-9 _ -");
   }
@@ -69,7 +70,6 @@ static const st_problem *revocations_take_audience(st_context *c, const st_pair 
   return NULL;
 }
 
-/* A value that cannot be decoded has a % in it, and none of these may. */
 static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, false};

@@ -77,7 +77,7 @@ static bool matches(const st_context *c, size_t route) {
   if ((routes[route].methods & SLASH) != 0 && asked.len == path.len + 1) {
     asked.len -= asked.data[path.len] == '/';
   }
-  if (!prefix) return st_text_equal(asked, path); /* no route is as long as one that is truncated */
+  if (!prefix) return !c->path_truncated && st_text_equal(asked, path);
   if (asked.len > path.len) asked.len = path.len;
   return st_text_equal(asked, path);
 }
@@ -88,7 +88,7 @@ static void split_target(st_context *c, subtoken_text target) {
   for (; i < target.len && target.data[i] != '?'; i++) {
     bool repeated = c->path_len > 1 && target.data[i] == '/' && c->path[c->path_len - 1] == '/';
     if (repeated) continue;
-    c->path_truncated = c->path_len == sizeof c->path;
+    c->path_truncated = c->path_truncated || c->path_len == sizeof c->path;
     if (!c->path_truncated) c->path[c->path_len++] = target.data[i];
   }
   if (i < target.len) c->query = (subtoken_text){target.data + i + 1, target.len - i - 1};

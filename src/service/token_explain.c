@@ -159,7 +159,7 @@ static void token_decide(token_asked *t, const subtoken_verifier *verifier,
   t->result = subtoken_policy_verify(verifier, policy, t->token, request, 0, &claims, &decision);
   (void)subtoken_policy_explain(verifier, policy, t->token, request, 0, t->result, text,
                                 SUBTOKEN_EXPLAIN_MAX);
-  if (t->result != SUBTOKEN_OK) return;
+  if (t->result != SUBTOKEN_OK || decision.access != SUBTOKEN_ACCESS_TOKEN) return;
   t->lost = st_claims_find_lacking(&t->claims, decision.needs, decision.needs_count) != NULL;
   if (t->lost) t->result = SUBTOKEN_PERM;
 }
@@ -265,5 +265,6 @@ const st_problem *st_token_explain_answer(st_context *c) {
   problem = token_read_body(c, scratch, &t);
   if (problem == NULL) problem = token_answer(c, &caller, &t);
   subtoken_wipe(scratch, sizeof scratch);
+  subtoken_wipe(&t, sizeof t);
   return problem;
 }
