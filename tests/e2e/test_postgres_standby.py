@@ -86,6 +86,27 @@ def nothing_is_vouched_for_while_no_standby_confirms():
 
 
 @test
+def a_wait_that_somebody_cancels_confirms_nothing():
+    """PostgreSQL answers the commit as done then, with a warning."""
+    cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name LIKE 'subtoken %'"
+    with postgres.Cluster() as primary:
+        data, key = prepare(primary)
+        with primary.standby("second") as standby:
+            with issuer(data, primary, standby) as server:
+                server.key = key
+                wait(lambda: vouched(server), "the feed")
+                standby.freeze()
+                wait(lambda: not issues(server, key), "what is remembered is too old")
+                cancelled, deadline = 0, time.time() + 60
+                while cancelled < 4:
+                    assert time.time() < deadline, cancelled
+                    cancelled += int(primary.psql(cancel))
+                    assert not vouched(server) and not issues(server, key), "after %d cancelled commits" % cancelled
+                standby.freeze(False)
+                wait(lambda: vouched(server), "the feed is well again")
+
+
+@test
 def a_primary_whose_standby_was_promoted_is_left():
     with postgres.Cluster() as primary:
         data, key = prepare(primary)
