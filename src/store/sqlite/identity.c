@@ -144,10 +144,12 @@ static const char *fault_of(st_sqlite *store, sqlite3 *db, st_sqlite_file_state 
   int moved = 0;
   *state = ST_SQLITE_REPLACED;
   bool same = is_same_file(&store->files[0]);
-  int code = sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-  if (!same || code != SQLITE_OK || moved != 0) {
-    bool told = errno == 0 && code == SQLITE_OK;
-    return told ? "was replaced while it was in use: restart" : "cannot be looked at";
+  bool known = same ? sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK
+                    : errno == 0;
+  if (!known) return "cannot be looked at";
+  if (!same || moved != 0) {
+    errno = 0; /* SQLite has looked as well */
+    return "was replaced while it was in use: restart";
   }
   *state = ST_SQLITE_OVERWRITTEN;
   if (!is_same_content(store, db)) {
