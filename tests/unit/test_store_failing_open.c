@@ -39,7 +39,7 @@ static void fail_to_open(unsigned kinds, long step) {
 static void a_store_is_opened_or_not(void **state) {
   (void)state;
   make_key(1, "", "a");
-  fail_to_open(kinds_of_store() & ~(unsigned)FAIL_PREPARE, 1);
+  fail_to_open(kinds_of_store() & ~(unsigned)FAIL_PREPARE, failing_step(2));
   if (kind->make == make_folder) fail_to_open(FAIL_PREPARE, failing_step(29));
 }
 
@@ -157,7 +157,7 @@ static void a_copy_is_whole_or_not_there(void **state) {
 static void a_backup_is_whole_or_not_there(void **state) {
   (void)state;
   bool in_file = kind->make == make_folder;
-  assert_whole_or_nothing("backup", in_file ? 1 : failing_step(61), 0, backup);
+  assert_whole_or_nothing("backup", failing_step(in_file ? 3 : 61), 0, backup);
 }
 
 int main(void) {
