@@ -23,7 +23,7 @@ PASSWORD = "correct horse"
 STORE = os.environ.get("SUBTOKEN_TEST_STORE", "")
 STALENESS = 2  # seconds: a server has heard of what another process changed (the setting's 1, and a busy machine)
 _tests = []
-_dirs = []
+_dirs, _servers = [], []
 _shared = {}
 # Who runs this in the background or under nohup has these ignored, and so would all it starts.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -33,6 +33,10 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
 
 @atexit.register
 def _clean():
+    for server in _servers:  # what a test that failed, or had no end, left running
+        if server.poll() is None:
+            server.kill()
+            server.wait()
     for d in _dirs:
         shutil.rmtree(d, ignore_errors=True)
 
@@ -181,6 +185,7 @@ class Server:
         self.stdout_path = os.path.join(self.dir, "stdout")
         self.process = subprocess.Popen(self.cmd, stdout=open(self.stdout_path, "ab"),
                                         stderr=self.stderr, env=self.env, preexec_fn=self.preexec)
+        _servers.append(self.process)
         seen = self.log().count('"listening"')
         deadline = time.time() + 30
         while time.time() < deadline:
@@ -258,7 +263,6 @@ def shared_server():
         s = Server()
         _shared["key"] = make_key(s.data)["key"]
         _shared["server"] = s.start()
-        atexit.register(s.process.kill)  # when not all tests are run
     return _shared["server"], _shared["key"]
 
 
