@@ -79,7 +79,7 @@ start() { # NAME COMMAND...
 		exec >"$logs/$BASHPID" 2>&1 </dev/null
 		shift
 		TIMEFORMAT='# processor: %1U+%1S s'
-		time "$@"
+		time timeout --foreground -k 10 900 "$@" # one that hangs fails, and holds up nobody
 	) &
 	names[$!]=$1 began[$!]=$SECONDS commands[$!]=$(printf '%q ' "${@:2}")
 }

@@ -62,6 +62,7 @@ static void use_terminal(void) {
   REQUIRE(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && setrlimit(RLIMIT_CORE, &none) == 0);
   for (int fd = 0; fd <= 2; fd++) REQUIRE(dup2(other_end, fd) == fd);
   REQUIRE(close(person) == 0);
+  (void)alarm(60); /* who asks waits for as long as nobody types */
 }
 
 /* What a child is asked: len bytes of answer, or an error that has these words. */
@@ -193,6 +194,9 @@ static void characters_are_as_wide_as_they_are_shown(void **state) {
 #define AT_TERMINAL(name) cmocka_unit_test_setup_teardown(name, open_terminal, close_terminal)
 
 int main(void) {
+  /* Who starts this may ignore some, as a shell does for what runs in the background. */
+  static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+  for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) (void)signal(ending[i], SIG_DFL);
   const struct CMUnitTest tests[] = {
       AT_TERMINAL(a_secret_is_typed_unseen),
       AT_TERMINAL(a_signal_shows_again_what_is_typed),
