@@ -12,7 +12,8 @@
 #define DAYS_BEFORE_1970 865565
 
 /* Days from 1970-01-01 to a date. Years begin in March here, so that the leap day is the last day
- * of a year. An era has 400 years, after which the calendar repeats.
+ * of a year. An era has 400 years, after which the calendar repeats (Hinnant, chrono-compatible
+ * low-level date algorithms).
  */
 static int32_t days_of(int32_t year, int32_t month, int32_t day) {
   int32_t years = month > 2 ? year + 400 : year + 399, year_of_era = years % 400;

@@ -4,7 +4,6 @@
 #include "service/json_body.h"
 
 #include "base/date.h"
-#include "base/impossible.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "service/request.h"
@@ -12,7 +11,7 @@
 /* What is wrong with a field, and where the next scratch is. */
 typedef struct json_body_reader {
   st_json json;
-  st_writer joined; /* the one list of permissions, behind the body's copy */
+  st_writer joined; /* behind the body's copy */
   const char *problem;
 } json_body_reader;
 
@@ -23,7 +22,7 @@ static bool json_body_wrong(json_body_reader *reader, const char *problem) {
 
 /* Is it in the list that has been joined so far? */
 static bool json_body_lists(subtoken_text list, subtoken_text item) {
-  st_cutter cutter = {list, false}; /* no item is empty */
+  st_cutter cutter = {list, list.len == 0};
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
     if (st_text_equal(each, item)) return true;
@@ -45,7 +44,8 @@ static const char *json_body_type(const st_field *field) {
 
 static bool json_body_read_permissions(json_body_reader *reader, st_field *field) {
   st_writer *out = &reader->joined;
-  size_t count = 0;
+  char *start = out->out + out->len;
+  size_t before = out->len, count = 0;
   subtoken_text item;
   if (!st_json_array(&reader->json)) return false;
   while (st_json_element(&reader->json)) {
@@ -54,14 +54,14 @@ static bool json_body_read_permissions(json_body_reader *reader, st_field *field
       return json_body_wrong(
           reader, "each must be 1 to 64 characters without space, quote, comma or backslash");
     }
-    if (json_body_lists((subtoken_text){out->out, out->len}, item)) continue;
+    if (json_body_lists((subtoken_text){start, out->len - before}, item)) continue;
     if (++count > SUBTOKEN_PERMISSIONS_MAX)
       return json_body_wrong(reader, "too many entries (maximum 64)");
-    if (out->len > 0) st_write_char(out, ',');
+    if (out->len > before) st_write_char(out, ',');
     st_write_view(out, item);
   }
-  field->text = (subtoken_text){out->out, out->len};
-  if (st_impossible(out->overflow, "64 of 64 characters fit")) return false;
+  field->text = (subtoken_text){start, out->len - before};
+  if (out->overflow) return json_body_wrong(reader, "too long");
   return !reader->json.failed;
 }
 
@@ -140,7 +140,7 @@ static bool json_body_is_empty(subtoken_text body) {
     if (count == sizeof brackets) return false;
     brackets[count++] = c;
   }
-  return st_text_is((subtoken_text){brackets, count}, "{}");
+  return count == sizeof brackets && memcmp(brackets, "{}", sizeof brackets) == 0;
 }
 
 const st_problem *st_json_body_none(st_context *c) {

@@ -238,7 +238,7 @@ static const st_problem *keys_read_after(st_context *c, keys_wanted *wanted) {
     id++;
   }
   if (strlen(id) > ST_KEY_ID_LEN) return keys_after_problem(c);
-  memcpy(wanted->after.id, id, strlen(id)); /* into zeros */
+  memcpy(wanted->after.id, id, strlen(id) + 1);
   return NULL;
 }
 

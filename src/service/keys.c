@@ -96,7 +96,8 @@ static const st_problem *keys_read(st_context *c, const st_key_manager *m, const
   subtoken_text permissions = fields[PERMISSIONS].text;
   if (problem == NULL) problem = st_access_covers(c, &m->identity, permissions);
   if (problem != NULL) return problem;
-  memcpy(key->permissions, permissions.data, permissions.len); /* into zeros */
+  memcpy(key->permissions, permissions.data, permissions.len);
+  key->permissions[permissions.len] = '\0';
   return NULL;
 }
 

@@ -67,7 +67,7 @@ static const st_problem *user_list_reply(st_context *c, subtoken_text search, co
   st_reply *reply = c->reply;
   users_page p = {.writer = st_writer_on(reply->body, sizeof reply->body - USERS_TAIL),
                   .left = (size_t)limit};
-  memcpy(p.last, after, strlen(after)); /* into zeros */
+  memcpy(p.last, after, strlen(after) + 1);
   st_write_literal(&p.writer, "{\"users\":[");
   if (users_page_fill(c, &p, search) != ST_STORE_OK) return &failed;
   p.writer.size = sizeof reply->body;

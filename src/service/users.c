@@ -41,9 +41,9 @@ static const st_problem *users_check_fields(st_context *c, const st_field fields
   return NULL;
 }
 
-/* Into zeros. */
 static void users_copy_text(char *out, subtoken_text text) {
   if (text.len > 0) memcpy(out, text.data, text.len);
+  out[text.len] = '\0';
 }
 
 static void users_fill(const st_field fields[FIELDS], int64_t end, st_user *user) {

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { makeKey, run, scratch, start, stop, written } from './service.mjs';
-import { library, plan, tap } from './support.mjs';
+import { library, plan, same, tap, thrown } from './support.mjs';
 
 const [{ fetchGw2Api, Gw2ApiError }, { default: gw2client }] =
   [await library('@gw2api/fetch'), await library('gw2api-client')];
@@ -18,7 +18,6 @@ writeFileSync(policy, JSON.stringify({ default: 'deny', routes: [{ path: '/v2/to
   { path: '/v2/account', needs: ['account'] }, { path: '/v2/account/bank', needs: ['account', 'inventories'] },
   { path: '/v2/characters', needs: ['account', 'characters'] }] }));
 const origin = await start({ policy });
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const secrets = [key.key];
 
 const answers = { '/v2/account': { name: 'Somebody.1234', world: 1001 }, '/v2/account/bank': [null, { id: 1, count: 2 }],
@@ -35,15 +34,6 @@ const api = http.createServer(async (request, response) => {
 });
 await new Promise((done) => { api.listen(0, '127.0.0.1', done); });
 const edge = `http://127.0.0.1:${api.address().port}`;
-
-async function thrown(promise) {
-  try {
-    await promise;
-    return null;
-  } catch (error) {
-    return error;
-  }
-}
 
 // ---- @gw2api/fetch
 

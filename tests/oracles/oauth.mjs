@@ -3,7 +3,7 @@
 //
 // usage: node oauth.mjs PROGRAM
 import { makeKey, run, start, stop, written } from './service.mjs';
-import { library, plan, tap } from './support.mjs';
+import { library, plan, same, tap, thrown } from './support.mjs';
 
 const oauth = await library('oauth4webapi');
 
@@ -25,24 +25,12 @@ async function exchange(parameters, authentication = oauth.None(), grant = EXCHA
   return [response, await oauth.processGenericTokenEndpointResponse(as, client, response)];
 }
 
-// The error that the library throws, or null.
-async function thrown(promise) {
-  try {
-    await promise;
-    return null;
-  } catch (error) {
-    return error;
-  }
-}
-
 const resource = (token, path) =>
   oauth.protectedResourceRequest(token, 'GET', new URL(url + path), undefined, undefined, insecure);
 
 async function permissionsOf(token) {
   return (await (await resource(token, '/v2/tokeninfo')).json()).permissions;
 }
-
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 // ---- what is granted
 

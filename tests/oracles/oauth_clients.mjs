@@ -4,7 +4,7 @@
 //
 // usage: node oauth_clients.mjs PROGRAM
 import { makeKey, run, start, stop, tls, trust, written } from './service.mjs';
-import { library, plan, tap } from './support.mjs';
+import { library, plan, same, tap, thrown } from './support.mjs';
 
 const [simple, oauth, openid] = [await library('simple-oauth2'), await library('oauth4webapi'),
   await library('openid-client')];
@@ -20,7 +20,6 @@ upstream = await start({ issuer, behind_tls: true, access_life: 300, refresh_ret
 const TYPE = 'urn:ietf:params:oauth:token-type:';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const secrets = [key.key, asker.key, 'correct horse'];
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 
 async function logIn() {
@@ -35,16 +34,6 @@ async function permissionsOf(token) {
   secrets.push(token);
   const answer = await fetch(`${issuer}/v2/tokeninfo`, { headers: { Authorization: `Bearer ${token}` } });
   return answer.ok ? (await answer.json()).permissions : answer.status;
-}
-
-// The error that a library throws, or null.
-async function thrown(promise) {
-  try {
-    await promise;
-    return null;
-  } catch (error) {
-    return error;
-  }
 }
 
 // ---- simple-oauth2: its paths are the server's without any setting

@@ -21,6 +21,18 @@ export function plan() {
   process.exitCode = failed > 0 ? 1 : 0;
 }
 
+// The error that a library throws, or null.
+export async function thrown(promise) {
+  try {
+    await promise;
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 // What is installed is used; npm is asked only for what is not.
 export async function library(name) {
   if (!existsSync(join(here, 'node_modules', name, 'package.json'))) {

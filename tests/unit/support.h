@@ -84,6 +84,12 @@ static inline void ring_with(subtoken_ring *ring, const char *kid, const char *s
   if (subtoken_ring_add(ring, st_text(kid), secret, strlen(secret)) != SUBTOKEN_OK) abort();
 }
 
+/* The second one is called "two". */
+static inline void ring_with_two(subtoken_ring *ring) {
+  ring_with(ring, "", TEST_SECRET);
+  if (subtoken_ring_add(ring, st_text("two"), OTHER_SECRET, 32) != SUBTOKEN_OK) abort();
+}
+
 /* `header.payload.mac` with a right MAC, whatever header and payload are; the
  * parts are texts before encoding. Release it. */
 static inline subtoken_text signed_token(const char *secret, subtoken_text header,

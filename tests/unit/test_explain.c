@@ -611,8 +611,7 @@ static void a_sentence_is_short_and_has_no_signature(void **state) {
 
 static int setup(void **state) {
   (void)state;
-  ring_with(&ring, "", TEST_SECRET);
-  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
+  ring_with_two(&ring);
   return 0;
 }
 

@@ -232,8 +232,7 @@ static void a_header_is_strict_base64url_and_json(void **state) {
 
 static int setup(void **state) {
   (void)state;
-  ring_with(&ring, "", TEST_SECRET);
-  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
+  ring_with_two(&ring);
   return 0;
 }
 

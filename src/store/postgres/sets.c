@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 
-#include "base/impossible.h"
 #include "store/key_cache.h"
 #include "store/postgres/postgres.h"
 
@@ -109,10 +108,9 @@ bool st_postgres_sets_here(st_postgres_db *db, int which, const st_value *values
       if (st_postgres_list_add_number(&db->snapshot, values->number)) return true;
       return st_postgres_no_memory(db);
     case ST_SQL_COPY_HASH_KEY: return st_postgres_hash_key_anew(db);
-    default: break;
+    case ST_SQL_LISTED_HASH_ANEW: return st_postgres_hash_anew(db);
+    default: return false;
   }
-  if (st_impossible(which != ST_SQL_LISTED_HASH_ANEW, "no other is done here")) return false;
-  return st_postgres_hash_anew(db);
 }
 
 /* ---- begin, end ---- */
