@@ -56,7 +56,7 @@ settle() { # MOST
 		if [ "$most" -gt 0 ]; then
 			first=$(grep '^not ok ' "$logs/$pid" | grep -v '# SKIP')
 			first_bad=$bad began=$SECONDS
-			(eval "${commands[$pid]}") >"$logs/$pid" 2>&1 </dev/null
+			(eval "$limit ${commands[$pid]}") >"$logs/$pid" 2>&1 </dev/null
 			report "$name, by itself" "$logs/$pid" $? $((SECONDS - began))
 			[ "$bad" -gt 0 ] || unsteady+=("unsteady: $name failed $first_bad beside others, and passed by itself"$'\n'"$first")
 		fi
@@ -74,12 +74,14 @@ finish() {
 	done
 }
 
+# One that hangs fails, and holds up nobody.
+limit='timeout --foreground -k 10 900'
 start() { # NAME COMMAND...
 	(
 		exec >"$logs/$BASHPID" 2>&1 </dev/null
 		shift
 		TIMEFORMAT='# processor: %1U+%1S s'
-		time timeout --foreground -k 10 900 "$@" # one that hangs fails, and holds up nobody
+		time $limit "$@"
 	) &
 	names[$!]=$1 began[$!]=$SECONDS commands[$!]=$(printf '%q ' "${@:2}")
 }
