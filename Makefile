@@ -510,13 +510,13 @@ $(MUTATION)/%.o: $(MUTATION)/%.c
 	$(info $()  MUTATED $<)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -ftrivial-auto-var-init=pattern -MMD -MP -c -o $@ $<
 
-$(MUTATION)/tests/%.o: tests/unit/%.c
+$(MUTATION)/tests/%.o: tests/unit/%.c | $(TP_STAMP)
 	$(info $()  TEST    $<)
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -Dmain=st_main_of_$* -DST_TESTS_IN_ONE_PROGRAM -MMD -MP -c -o $@ $<
 	@objcopy -w --weaken-symbol='__wrap_*' $@
 
-$(MUTATION)/runtime.o: tests/mutation/runtime.c
+$(MUTATION)/runtime.o: tests/mutation/runtime.c | $(TP_STAMP)
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
 
