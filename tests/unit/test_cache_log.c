@@ -1,0 +1,146 @@
+/* The log of a cache, against a plain model of it: where each entry lies, which are moved and which
+ * are replaced, in memory of any size. What is found in it is in test_cache.c.
+ */
+#include "support.h"
+
+#include "core/cache.h"
+
+/* As core/cache.c lays it out: the state, the table, the log. */
+#define STATE_LEN ((16 + sizeof(subtoken_secret) * SUBTOKEN_RING_MAX + 63) / 64 * 64)
+#define ENTRY_LEN ((16 + offsetof(subtoken_claims, permissions) + 8 + 15) / 16 * 16)
+#define MOVES_MAX 8
+#define TOKENS 160
+
+static _Alignas(64) char memory[1 << 17], copy[1 << 17];
+static subtoken_cache cache;
+static subtoken_ring ring;
+static subtoken_claims claims;
+static char texts[TOKENS][SUBTOKEN_TOKEN_MAX];
+static subtoken_text tokens[TOKENS];
+
+/* Each with a signature of its own: `len` characters that end in its number. */
+static subtoken_text name_token(size_t which, size_t len) {
+  memset(texts[which], 'a', len);
+  for (size_t i = 0, n = which + 1; i < 43; i++) {
+    n = n * 6364136223846793005 + 1442695040888963407;
+    texts[which][len - 1 - i] = (char)('A' + (n >> 40) % 26);
+  }
+  return tokens[which] = (subtoken_text){texts[which], len};
+}
+
+static void begin(size_t size) {
+  ring_with(&ring, "", TEST_SECRET);
+  assert_int_equal(subtoken_cache_init(&cache, memory, size), SUBTOKEN_OK);
+  assert_false(st_cache_find(&cache, &ring, name_token(0, 43), &claims)); /* it takes the ring */
+}
+
+/* ---- the model ---- */
+
+typedef struct model_entry {
+  size_t token, at, units;
+  bool used;
+} model_entry;
+
+static struct {
+  model_entry entries[TOKENS]; /* from the oldest to the newest, of those that can be found */
+  size_t count, write, limit, end, log;
+} model;
+
+static size_t model_at(size_t at) {
+  for (size_t i = 0; i < model.count; i++) {
+    if (model.entries[i].at == at) return i;
+  }
+  return TOKENS;
+}
+
+static void model_remove(size_t which) {
+  model.count--;
+  memmove(&model.entries[which], &model.entries[which + 1],
+          (model.count - which) * sizeof model.entries[0]);
+}
+
+/* What the head of core/cache.c says: what lies ahead is replaced, the oldest first, but what was
+ * used since is moved to the front once. */
+static void model_keep(size_t token, size_t units) {
+  size_t moved = 0;
+  if (units > model.log / 4) return;
+  while ((model.limit < model.end ? model.limit : model.log) - model.write < units) {
+    if (model.limit >= model.end) {
+      model.end = model.write;
+      model.write = model.limit = 0;
+    }
+    size_t which = model_at(model.limit);
+    assert_true(which < TOKENS);
+    model_entry entry = model.entries[which];
+    model_remove(which);
+    model.limit += entry.units;
+    if (!entry.used || moved == MOVES_MAX) continue;
+    moved++;
+    entry.used = false;
+    entry.at = model.write;
+    model.entries[model.count++] = entry;
+    model.write += entry.units;
+  }
+  model.entries[model.count++] = (model_entry){token, model.write, units, false};
+  model.write += units;
+}
+
+static void model_is_right(size_t step) {
+  uint32_t state[4];
+  memcpy(state, memory, sizeof state);
+  CHECK(state[0] == model.write && state[1] == model.limit && state[2] == model.end,
+        "step %zu: %u %u %u, not %zu %zu %zu", step, state[0], state[1], state[2], model.write,
+        model.limit, model.end);
+  /* Looks without a trace: in a copy. */
+  subtoken_cache looked = {sizeof looked, copy, cache.memory_size};
+  memcpy(copy, memory, cache.memory_size);
+  for (size_t i = 0; i < TOKENS && tokens[i].len > 0; i++) {
+    bool want = false;
+    for (size_t j = 0; j < model.count; j++) want |= model.entries[j].token == i;
+    CHECK(st_cache_find(&looked, &ring, tokens[i], &claims) == want, "step %zu: %zu", step, i);
+  }
+}
+
+/* Tokens of these lengths in turn, of which each `often`th is used again. */
+static void follow_model(size_t size, const size_t *lens, size_t count, size_t often) {
+  size_t sets = 1;
+  begin(size);
+  while (sets * 2 * 1024 <= size - STATE_LEN) sets *= 2;
+  memset(&model, 0, sizeof model);
+  memset(tokens, 0, sizeof tokens);
+  model.log = (size - STATE_LEN - sets * 64) / 16;
+  memset(&claims, 0, sizeof claims);
+  static const subtoken_claims none;
+  for (size_t i = 0; i < TOKENS; i++) {
+    subtoken_text token = name_token(i, lens[i % count]);
+    st_cache_keep(&cache, token, &none);
+    model_keep(i, (ENTRY_LEN + (token.len + 15) / 16 * 16) / 16);
+    model_is_right(i);
+    for (size_t j = 0; j < model.count; j++) {
+      model_entry *entry = &model.entries[j];
+      if (often == 0 || (entry->token + i) % often != 0) continue;
+      assert_true(st_cache_find(&cache, &ring, tokens[entry->token], &claims));
+      entry->used = true;
+    }
+  }
+}
+
+static void entries_lie_where_a_plain_model_has_them(void **state) {
+  (void)state;
+  static const size_t alike[] = {1000}, different[] = {3000, 43, 1200, 44, 512, 2047, 700};
+  static const size_t sizes[] = {SUBTOKEN_CACHE_MIN, 20000, 33000};
+  static const size_t often[] = {0, 1, 2, 3, 7};
+  for (size_t i = 0; i < COUNT(sizes); i++) {
+    for (size_t j = 0; j < COUNT(often); j++) {
+      follow_model(sizes[i], alike, COUNT(alike), often[j]);
+      follow_model(sizes[i], different, COUNT(different), often[j]);
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(entries_lie_where_a_plain_model_has_them),
+  };
+  return cmocka_run_group_tests_name("cache_log", tests, NULL, NULL);
+}
