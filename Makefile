@@ -625,11 +625,16 @@ FUZZ_FLAGS = B=build/fuzz CC=clang OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
 FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
 
-$(B)/fuzz/%: fuzz/%.c $(ALL_OBJ) $(TP_LIBS)
+# From an archive: libFuzzer goes through the counters of all that is linked after each input.
+$(B)/fuzz/all.a: $(ALL_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/fuzz/%: fuzz/%.c $(B)/fuzz/all.a $(TP_LIBS)
 	@mkdir -p $(@D)
 	@printf '  FUZZ    %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(SAN) -fsanitize=fuzzer \
-		$(ALL_OBJ) $(TP_LIBS) $(LDLIBS)
+		$(B)/fuzz/all.a $(TP_LIBS) $(LDLIBS)
 
 # What the system gives is the fuzzer's (fuzz/virtual_clock.h, fuzz/lying_server.h).
 FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
