@@ -2,13 +2,10 @@
  * and where what they ask changes between two questions: nothing passes, and nothing is written but
  * an empty result. What an edge decides about good ones is in test_edge.c.
  */
-#include "support.h"
+#include "edge_decision_fixture.h"
 
 #include "core/edge_body.h"
 #include "core/edge_query.h"
-#include "subtoken/edge.h"
-
-#define NONCE ST_TEXT("nonce-0123456789")
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"routes\":["
@@ -17,51 +14,9 @@ static const char policy_text[] =
     "{\"path\":\"/mcp\",\"mcp\":{\"*\":[\"account\"]}},"
     "{\"path\":\"/open\",\"public\":true}]}";
 
-static subtoken_ring ring;
-static subtoken_verifier verifier;
-static subtoken_edge edge;
-static subtoken_edge_request request;
-static subtoken_claims claims;
-static subtoken_edge_reply reply;
-static subtoken_text authorization;
-static char memory[8192] __attribute__((aligned(8)));
-
-static subtoken_result nobody_is_revoked(void *context, const subtoken_text *names, size_t count) {
-  (void)context, (void)names, (void)count;
-  return SUBTOKEN_OK;
-}
-
 static int set_up(void **state) {
   (void)state;
-  subtoken_text text = {policy_text, sizeof policy_text - 1};
-  ring_with(&ring, "", TEST_SECRET);
-  verifier = (subtoken_verifier)SUBTOKEN_VERIFIER_DEFAULT;
-  verifier.ring = &ring;
-  verifier.revoked = nobody_is_revoked;
-  edge = (subtoken_edge)SUBTOKEN_EDGE_DEFAULT;
-  edge.verifier = &verifier;
-  edge.reads_bodies = edge.may_ask = true;
-  edge.issuer = ST_TEXT("https://issuer.example");
-  request = (subtoken_edge_request)SUBTOKEN_EDGE_REQUEST_DEFAULT;
-  request.now = NOW;
-  request.method = ST_TEXT("GET");
-  request.target = ST_TEXT("/account");
-  request.authorization = &authorization;
-  reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
-  memset(&claims, 0, sizeof claims);
-  return subtoken_policy_read(memory, sizeof memory, text, &edge.policy, NULL) == SUBTOKEN_OK ? 0
-                                                                                              : -1;
-}
-
-static void bring(const char *permissions) {
-  static char value[SUBTOKEN_ISSUED_MAX + 16];
-  subtoken_claims grant = grant_of(permissions, NULL);
-  size_t len;
-  grant.exp = NOW + 60;
-  memcpy(value, "Bearer ", 7);
-  assert_int_equal(subtoken_issue(&ring, &grant, value + 7, sizeof value - 7, &len), SUBTOKEN_OK);
-  authorization = (subtoken_text){value, len + 7};
-  request.authorization_count = 1;
+  return edge_with(policy_text);
 }
 
 static void check_refused(int status) {
@@ -102,7 +57,7 @@ static void what_is_absent_or_of_another_size_never_passes(void **state) {
   answer.permissions = ST_TEXT("account");
   for (size_t i = 0; i < COUNT(spoilers); i++) {
     assert_int_equal(set_up(state), 0);
-    bring("account");
+    bring_token("account");
     assert_int_equal(subtoken_edge_decide(&edge, &request, &claims, &reply), SUBTOKEN_EDGE_ALLOW);
     spoilers[i]();
     memset(&claims, 0x55, sizeof claims);
@@ -121,8 +76,7 @@ static void an_answer_of_another_size_never_passes(void **state) {
   answer.nonce = NONCE;
   answer.sub = ST_TEXT("parent");
   answer.permissions = ST_TEXT("account");
-  authorization = ST_TEXT("Bearer a-whole-key");
-  request.authorization_count = 1;
+  bring("Bearer a-whole-key");
   assert_true(subtoken_edge_answer_usable(&edge, &request, NONCE, &answer));
   assert_int_equal(subtoken_edge_decide_answer(&edge, &request, NONCE, &answer, &claims, &reply),
                    SUBTOKEN_EDGE_ALLOW);
@@ -146,8 +100,7 @@ static void an_answer_with_another_nonce_is_none(void **state) {
   memset(long_nonce, 'n', sizeof long_nonce);
   answer.status = 200;
   answer.sub = ST_TEXT("parent");
-  authorization = ST_TEXT("Bearer a-whole-key");
-  request.authorization_count = 1;
+  bring("Bearer a-whole-key");
   const struct {
     subtoken_text asked, told;
     bool usable;
@@ -181,8 +134,7 @@ static size_t ask(void *with, size_t size) {
 static void a_question_needs_what_it_is_made_of(void **state) {
   static char question[SUBTOKEN_EDGE_QUESTION_MEMORY];
   (void)state;
-  authorization = ST_TEXT("Bearer a-whole-key");
-  request.authorization_count = 1;
+  bring("Bearer a-whole-key");
   assert_int_equal(ask(question, sizeof question), 5);
   assert_int_equal(ask(NULL, 0), 0);
   assert_int_equal(ask(question, 16), 0);
@@ -228,8 +180,7 @@ static void what_is_not_visible_is_no_key(void **state) {
   static const char *const values[] = {"Bearer a\x7F", "Bearer a\xC3\xA4", "Bearer a b",
                                        "Bearer a\tb"};
   for (size_t i = 0; i < COUNT(values); i++) {
-    authorization = st_text(values[i]);
-    request.authorization_count = 1;
+    bring(values[i]);
     subtoken_edge_step step = subtoken_edge_decide(&edge, &request, &claims, &reply);
     CHECK(step == SUBTOKEN_EDGE_REFUSE && reply.status == 401, "%s: %d", values[i], step);
   }
@@ -248,7 +199,7 @@ static subtoken_result revoked_at_the_second_time(void *context, const subtoken_
 /* A token that lacks a permission is verified twice: its end in between is a refusal, too. */
 static void a_token_that_ends_meanwhile_is_refused(void **state) {
   (void)state;
-  bring("guilds");
+  bring_token("guilds");
   assert_int_equal(subtoken_edge_decide(&edge, &request, &claims, &reply), SUBTOKEN_EDGE_REFUSE);
   check_refused(403);
   assert_non_null(strstr(reply.body, "requires scope account"));
@@ -271,8 +222,7 @@ static subtoken_edge_step decide_by_answer(void) {
 
 static void an_identity_is_looked_up_as_the_verifier_says(void **state) {
   (void)state;
-  authorization = ST_TEXT("Bearer a-whole-key");
-  request.authorization_count = 1;
+  bring("Bearer a-whole-key");
   verifier.revoked = NULL;
   assert_int_equal(decide_by_answer(), SUBTOKEN_EDGE_REFUSE);
   check_refused(503);

@@ -1,14 +1,11 @@
 /* Decisions of an edge at their bounds: one need more or less, one byte, one name; and what the
  * server says of a request without a credential. test_edge.c holds an edge against the server.
  */
-#include "support.h"
+#include "edge_decision_fixture.h"
 
 #include "core/edge_answer.h"
 #include "core/edge_body.h"
 #include "core/edge_query.h"
-#include "subtoken/edge.h"
-
-#define NONCE ST_TEXT("nonce-0123456789")
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"preflight\":true,\"routes\":["
@@ -17,65 +14,16 @@ static const char policy_text[] =
     "{\"path\":\"/mcp\",\"mcp\":{\"*\":[\"account\"]}},"
     "{\"path\":\"/open\",\"public\":true}]}";
 
-static subtoken_ring ring;
-static subtoken_verifier verifier;
-static subtoken_edge edge;
-static subtoken_edge_request request;
 static subtoken_edge_answer answer;
-static subtoken_claims claims;
-static subtoken_edge_reply reply;
-static subtoken_text authorization[2], key, need;
-static char memory[8192] __attribute__((aligned(8)));
-
-static subtoken_result verdict;
-static size_t names_asked;
-
-static subtoken_result as_told(void *context, const subtoken_text *names, size_t count) {
-  (void)context, (void)names;
-  names_asked = count;
-  return verdict;
-}
+static subtoken_text key, need;
 
 static int set_up(void **state) {
   (void)state;
-  subtoken_text text = {policy_text, sizeof policy_text - 1};
-  ring_with(&ring, "", TEST_SECRET);
-  verdict = SUBTOKEN_OK;
-  verifier = (subtoken_verifier)SUBTOKEN_VERIFIER_DEFAULT;
-  verifier.ring = &ring;
-  verifier.revoked = as_told;
-  edge = (subtoken_edge)SUBTOKEN_EDGE_DEFAULT;
-  edge.verifier = &verifier;
-  edge.reads_bodies = edge.may_ask = true;
-  edge.issuer = ST_TEXT("https://issuer.example");
-  request = (subtoken_edge_request)SUBTOKEN_EDGE_REQUEST_DEFAULT;
-  request.now = NOW;
-  request.method = ST_TEXT("GET");
-  request.target = ST_TEXT("/account");
-  request.authorization = authorization;
   answer = (subtoken_edge_answer)SUBTOKEN_EDGE_ANSWER_DEFAULT;
   answer.status = 200;
   answer.nonce = NONCE;
-  reply = (subtoken_edge_reply)SUBTOKEN_EDGE_REPLY_DEFAULT;
-  memset(&claims, 0xA5, sizeof claims);
   need = ST_TEXT("guilds");
-  subtoken_result read = subtoken_policy_read(memory, sizeof memory, text, &edge.policy, NULL);
-  return read == SUBTOKEN_OK ? 0 : -1;
-}
-
-static void bring(const char *value) {
-  authorization[0] = st_text(value);
-  request.authorization_count = 1;
-}
-
-static void bring_token(const char *permissions) {
-  static char value[SUBTOKEN_ISSUED_MAX + 16];
-  subtoken_claims grant = grant_of(permissions, NULL);
-  size_t len;
-  grant.exp = NOW + 60;
-  memcpy(value, "Bearer ", 7);
-  assert_int_equal(subtoken_issue(&ring, &grant, value + 7, sizeof value - 7, &len), SUBTOKEN_OK);
-  bring(value);
+  return edge_with(policy_text);
 }
 
 static void bring_key(const char *permissions) {
