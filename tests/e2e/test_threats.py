@@ -60,4 +60,18 @@ def the_commands_of_figures_are_there():
             assert os.path.exists(os.path.join(ROOT, os.path.dirname(where), path)), (where, path)
 
 
+@test
+def the_page_has_the_figures_of_security_md():
+    """Each command of its figures is that of a row there, and each number of them stands in that row."""
+    rows = {row.split(" | ")[-1].strip(" |\n"): row for row in re.findall(r"^\| .* \|$", read(".github/SECURITY.md"), re.M)}
+    part = re.search(r"^\.Sh FIGURES\n(.*?)^\.Sh ", read("src/man", PAGE), re.M | re.S)[1]
+    items = part.split("\n.It ")[1:]
+    for item in items:
+        figure, command = re.fullmatch(r"[^\n]*\n(.*)\n\.Dl ([^\n]*)\n?(?:\.El\n)?", item, re.S).groups()
+        assert "`%s`" % command in rows, command
+        for number in re.findall(r"\d[\d,]*(?:\.\d+)?", figure):
+            assert re.search(r"(?<![\d,.])%s(?![\d,]|\.\d)" % re.escape(number), rows["`%s`" % command]), (number, command)
+    assert len(items) >= 6, items
+
+
 main()
