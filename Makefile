@@ -514,7 +514,7 @@ $(MUTATION)/tests/%.o: tests/unit/%.c | $(TP_STAMP)
 	$(info $()  TEST    $<)
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(MUTATION_OPT) -w -g0 -Dmain=st_main_of_$* -DST_TESTS_IN_ONE_PROGRAM -MMD -MP -c -o $@ $<
-	@objcopy -w --weaken-symbol='__wrap_*' $@
+	@objcopy -w --weaken-symbol='__wrap_*' --weaken-symbol=getrandom $@
 
 $(MUTATION)/runtime.o: tests/mutation/runtime.c | $(TP_STAMP)
 	@mkdir -p $(@D)

@@ -141,6 +141,11 @@ static inline bool answers_text(void *rows, int column, char *out, size_t size) 
   return answer_row->text != NULL && (size_t)snprintf(out, size, "%s", answer_row->text) < size;
 }
 
+static inline bool answers_key(void *rows, st_key *key) {
+  bool bad = answer_of(answers_statement(rows), ANSWER_BAD_TEXT, ST_COL_ID) != NULL;
+  return !bad && answers_working->key(rows, key);
+}
+
 static inline st_db *answers_wrap(st_db *db) {
   if (db != NULL && db->ops != &answers_ops) {
     answers_working = db->ops;
@@ -151,6 +156,7 @@ static inline st_db *answers_wrap(st_db *db) {
     answers_ops.finish = answers_finish;
     answers_ops.number = answers_number;
     answers_ops.text = answers_text;
+    answers_ops.key = answers_key;
     db->ops = &answers_ops;
   }
   return db;

@@ -116,6 +116,24 @@ static void a_digest_is_compared_to_its_last_byte(void **state) {
   st_key_cache_free(cache);
 }
 
+/* Whose id is none, and whose name has no end. */
+static void what_is_no_key_is_not_kept(void **state) {
+  (void)state;
+  st_key_cache *cache = new_cache(1 << 20);
+  uint8_t digest[32];
+  st_key got, keys[2] = {key_of(1, 1), key_of(2, 1)};
+  keys[0].id[3] = '\0';
+  memset(keys[1].name, 'n', sizeof keys[1].name);
+  for (size_t i = 0; i < 2; i++) {
+    digest_of(i + 1, digest);
+    st_key_cache_put(cache, digest, &keys[i], st_key_cache_moment(cache));
+    assert_false(st_key_cache_find(cache, false, digest, &got));
+    assert_false(st_key_cache_find(cache, true, keys[i].sub, &got));
+  }
+  assert_int_equal(st_key_cache_count(cache), 0);
+  st_key_cache_free(cache);
+}
+
 static void a_sub_that_changed_is_found_no_more(void **state) {
   (void)state;
   st_key_cache *cache = new_cache(1 << 20);
@@ -275,6 +293,20 @@ static void it_stays_within_its_bytes(void **state) {
     assert_true(holds(cache, rows - 1));
     st_key_cache_free(cache);
   }
+}
+
+/* All of them: what is left over is less than a page, whatever they are shared out to. */
+static void it_takes_its_bytes(void **state) {
+  (void)state;
+#if SHARE == 1
+  for (size_t bytes = ST_KEY_CACHE_MIN; bytes <= (512 << 20); bytes = bytes * 3 / 2) {
+    size_t before = allocated();
+    st_key_cache *cache = new_cache(bytes);
+    size_t taken = allocated() - before;
+    CHECK(taken <= bytes + 16384 && taken + 2048 >= bytes, "%zu bytes for %zu", taken, bytes);
+    st_key_cache_free(cache);
+  }
+#endif
 }
 
 /* As the bench has them: 64 MiB hold more than half a million. */
@@ -441,12 +473,14 @@ int main(void) {
       cmocka_unit_test(a_key_is_found_by_digest_and_by_sub),
       cmocka_unit_test(an_old_digest_is_found_for_a_time),
       cmocka_unit_test(a_digest_is_compared_to_its_last_byte),
+      cmocka_unit_test(what_is_no_key_is_not_kept),
       cmocka_unit_test(a_sub_that_changed_is_found_no_more),
       cmocka_unit_test(what_was_read_before_it_was_forgotten_is_not_kept),
       cmocka_unit_test(keys_are_forgotten_by_the_first_eight_bytes),
       cmocka_unit_test(it_answers_as_a_plain_table_does),
       cmocka_unit_test(a_cache_of_no_size_is_a_small_one),
       cmocka_unit_test(it_stays_within_its_bytes),
+      cmocka_unit_test(it_takes_its_bytes),
       cmocka_unit_test(a_usual_key_takes_at_most_122_bytes),
       cmocka_unit_test(a_zipf_draw_keeps_its_head),
       cmocka_unit_test(what_is_asked_for_again_stays),

@@ -416,6 +416,8 @@ static void what_a_bound_key_makes_is_bound(void **state) {
   assert_int_equal(create_for(3, 1, "us"), ST_STORE_DENIED);
   assert_int_equal(create_for(3, 1, "EU"), ST_STORE_DENIED);
   assert_int_equal(create_for(3, 2, "e"), ST_STORE_DENIED);
+  assert_ok(create_for(9, 0, "e"));
+  assert_int_equal(create_for(3, 9, ""), ST_STORE_DENIED);
   assert_ok(create_for(4, 0, ""));
   assert_ok(create_for(5, 4, "us")); /* one that is not bound makes any */
   assert_ok(begin_session(6, grantor_of(1), NOW + DAY));

@@ -10,6 +10,7 @@
 
 #define EXP (NOW + DAY)
 #define LEEWAYS (2 * SUBTOKEN_LEEWAY_MAX)
+#define LATEST (SUBTOKEN_TIME_MAX - LEEWAYS) /* a token may end */
 #define MOST ST_TOKENS_REVOKED_MAX
 
 static const char *tid_of(unsigned n) {
@@ -198,6 +199,7 @@ static void wants_a_living_row_and_a_tid(void **state) {
                              {"0123456789abcde.", 16},
                              {"0123456789abcde\0", 16},
                              {"0123456789abcde=", 16},
+                             {".123456789abcdef", 16},
                              {NULL, 0}};
   for (size_t i = 0; i < sizeof no_tids / sizeof *no_tids; i++) {
     st_key_token token = {.sub = {sub_of(1), ST_SUB_LEN}, .tid = no_tids[i], .exp = EXP};
@@ -211,7 +213,46 @@ static void wants_a_living_row_and_a_tid(void **state) {
   }
   assert_int_equal(revoke_until(7, 1, -1, MOST, NULL), ST_STORE_FAILED);
   assert_int_equal(revoke_until(7, 1, SUBTOKEN_TIME_MAX, MOST, NULL), ST_STORE_FAILED);
+  assert_int_equal(revoke_until(7, 1, LATEST + 1, MOST, NULL), ST_STORE_FAILED);
   assert_true(sequence_now() == before && listed_count() == 1 && !revoked(7));
+  assert_ok(revoke_until(7, 1, LATEST, MOST, NULL));
+  assert_ok(revoke_until(8, 1, 0, MOST, NULL));
+  assert_true(revoked(7) && revoked(8));
+}
+
+/* As many as a token names, and what lies behind them is none of them. */
+static void names_what_it_was_made_from(void **state) {
+  (void)state;
+  char tids[SUBTOKEN_VIA_MAX][ST_TID_LEN + 1];
+  st_key_token *token = calloc(1, sizeof *token);
+  assert_non_null(token);
+  make_key(1, "", "");
+  *token = (st_key_token){.sub = {sub_of(1), ST_SUB_LEN}, .exp = EXP};
+  for (unsigned i = 0; i < SUBTOKEN_VIA_MAX; i++) {
+    memcpy(tids[i], tid_of(20 + i), sizeof tids[i]);
+    token->via[i] = st_text(tids[i]);
+  }
+  for (token->via_count = 0; token->via_count <= SUBTOKEN_VIA_MAX; token->via_count++) {
+    token->tid = tid_text(40 + (unsigned)token->via_count);
+    assert_ok(st_store_token_revoke(store, CONTEXT, token, MOST, NULL, error));
+    assert_true(token_listed(40 + (unsigned)token->via_count));
+  }
+  token->tid = tid_text(60);
+  assert_int_equal(st_store_token_revoke(store, CONTEXT, token, MOST, NULL, error),
+                   ST_STORE_FAILED); /* one more than there is room for */
+  free(token);
+  /* The first of them takes off what was made from it, which are all but the one from nothing. */
+  assert_ok(revoke_made(20, 1, VIA(0)));
+  for (unsigned n = 0; n <= SUBTOKEN_VIA_MAX; n++) assert_int_equal(token_listed(40 + n), n == 0);
+  assert_ok(revoke_made(41, 1, VIA(20, 21))); /* is over with its first */
+  assert_false(token_listed(41));
+  st_key_token behind = {.sub = {sub_of(1), ST_SUB_LEN},
+                         .tid = tid_text(42),
+                         .via = {tid_text(99), tid_text(20)},
+                         .via_count = 1,
+                         .exp = EXP};
+  assert_ok(st_store_token_revoke(store, CONTEXT, &behind, 3, NULL, error));
+  assert_true(token_listed(42));
 }
 
 static void rows_of_every_kind_have_tokens(void **state) {
@@ -338,7 +379,9 @@ static void derived_secrets_fill_their_own(void **state) {
   (void)state;
   make_key(1, "", "");
   assert_ok(begin_session(2, grantor_of(1), NOW + 5 * DAY));
-  for (unsigned n = 10; n < 13; n++) assert_ok(revoke_derived(n, 1 + n % 2, "eu"));
+  for (unsigned n = 10; n < 13; n++) {
+    assert_ok(revoke_derived(n, 1 + n % 2, n == 11 ? "e" : "eu"));
+  }
   assert_int_equal(revoke_derived(13, 1, "us"), ST_STORE_FULL);
   for (unsigned n = 20; n < 23; n++) assert_ok(revoke_derived(n, 1 + n % 2, ""));
   assert_int_equal(revoke_derived(23, 2, ""), ST_STORE_FULL);
@@ -623,6 +666,7 @@ int main(void) {
       TEST(is_listed_at_once),
       TEST(asks_for_any_number_of_tids),
       TEST(wants_a_living_row_and_a_tid),
+      TEST(names_what_it_was_made_from),
       TEST(rows_of_every_kind_have_tokens),
       TEST(a_row_has_so_many_at_a_time),
       TEST(they_are_counted_by_key),
