@@ -21,6 +21,7 @@ static subtoken_cache start_cache(size_t size) {
   if (memory == NULL) abort();
   memset(memory, 0x55, size);
   if (subtoken_cache_init(&cache, memory, size) != SUBTOKEN_OK) abort();
+  for (size_t i = 0; i < size; i++) CHECK(((char *)memory)[i] == 0, "byte %zu", i);
   return cache;
 }
 
@@ -318,6 +319,31 @@ static void tokens_that_share_a_slot_are_kept_apart(void **state) {
   end_cache(&cache);
 }
 
+/* Signatures that differ in one character lie in sets of their own: none replaces another. */
+static void each_character_of_a_signature_says_where(void **state) {
+  (void)state;
+  enum { OTHERS = 24 };
+  static subtoken_claims made;
+  char text[] = "header.payload." SAME_END;
+  size_t first = sizeof "header.payload." SAME_END - 1 - 43;
+  ring_with(&ring, "", TEST_SECRET);
+  for (size_t at = first; text[at] != '\0'; at++) {
+    subtoken_cache cache = start_cache(MEGABYTE / 4);
+    char was = text[at];
+    assert_false(finds(&cache, st_text(text)));
+    for (int i = 0; i < OTHERS; i++) {
+      text[at] = (char)('A' + i);
+      st_cache_keep(&cache, st_text(text), &made);
+    }
+    for (int i = 0; i < OTHERS; i++) {
+      text[at] = (char)('A' + i);
+      CHECK(finds(&cache, st_text(text)), "%zu: %d", at, i);
+    }
+    text[at] = was;
+    free(cache.memory);
+  }
+}
+
 /* Of a set that is full, one that was not used is replaced. */
 static void of_those_that_share_a_slot_the_used_ones_stay(void **state) {
   (void)state;
@@ -407,6 +433,23 @@ static void a_ring_that_changes_empties_it(void **state) {
   }
   release(token);
   release(second);
+}
+
+static void a_ring_that_is_full_has_a_cache(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  for (size_t i = 1; i < SUBTOKEN_RING_MAX; i++) {
+    char kid[2] = {(char)('a' + i), '\0'};
+    assert_int_equal(subtoken_ring_add(&ring, st_text(kid), OTHER_SECRET, 32), SUBTOKEN_OK);
+  }
+  subtoken_cache cache = start_cache(SUBTOKEN_CACHE_MIN);
+  subtoken_text token = token_number(1, 0);
+  assert_int_equal(subtoken_authenticate(&ring, &cache, token, &claims), SUBTOKEN_OK);
+  assert_true(finds(&cache, token));
+  ring.secrets[SUBTOKEN_RING_MAX - 1].kid[0] ^= 1;
+  assert_false(finds(&cache, token));
+  end_cache(&cache);
+  release(token);
 }
 
 /* Each byte of each secret that the ring has, and its count; back again, it is still empty. */
@@ -598,6 +641,12 @@ static void the_size_is_for_so_many_tokens(void **state) {
   (void)state;
   assert_int_equal(subtoken_cache_size(0), SUBTOKEN_CACHE_MIN);
   assert_true(subtoken_cache_size(1024) < MEGABYTE);
+  /* 720 bytes, two lines of the table; the copy of the ring and what is left over, once. */
+  size_t more = (16 + SUBTOKEN_RING_MAX * sizeof *ring.secrets + 63) / 64 * 64 + 4096;
+  assert_int_equal(subtoken_cache_size(1000), 1000 * 848 + more);
+  size_t most = (SIZE_MAX - more) / 848;
+  assert_int_equal(subtoken_cache_size(most), most * 848 + more);
+  assert_int_equal(subtoken_cache_size(most + 1), 0);
   assert_int_equal(subtoken_cache_size(SIZE_MAX), 0);
   assert_int_equal(subtoken_cache_size(SIZE_MAX / 100), 0);
   for (size_t n = 1; n < 100000; n += 99) {
@@ -646,9 +695,11 @@ int main(void) {
       cmocka_unit_test(the_last_bytes_count_whatever_the_length),
       cmocka_unit_test(a_front_with_the_same_end_is_another_token),
       cmocka_unit_test(tokens_that_share_a_slot_are_kept_apart),
+      cmocka_unit_test(each_character_of_a_signature_says_where),
       cmocka_unit_test(of_those_that_share_a_slot_the_used_ones_stay),
       cmocka_unit_test(a_verdict_is_for_its_own_token),
       cmocka_unit_test(a_ring_that_changes_empties_it),
+      cmocka_unit_test(a_ring_that_is_full_has_a_cache),
       cmocka_unit_test(each_byte_of_the_ring_counts),
       cmocka_unit_test(a_megabyte_keeps_well_over_1024_ordinary_tokens),
       cmocka_unit_test(tokens_that_come_once_do_not_replace_those_that_come_again),

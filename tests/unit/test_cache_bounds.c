@@ -147,16 +147,28 @@ static void what_cannot_be_found_is_not_kept(void **state) {
   assert_memory_equal(before, cache_memory, CACHE_SIZE);
 }
 
-/* More than positions can name: what is behind them is not used. */
+/* More than positions can name: what is behind them is not used. What is not needed of so much may
+ * not be written, or the machine would be out of memory. */
 static void memory_may_be_larger_than_positions_reach(void **state) {
   (void)state;
-  size_t size = (size_t)40 << 30;
-  void *memory =
-      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const size_t size = (size_t)40 << 30, front = ((size_t)2 << 30) + (1 << 20);
+  void *memory = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) skip();
+  assert_int_equal(mprotect(memory, front, PROT_READ | PROT_WRITE), 0); /* the table, and more */
   static subtoken_claims claims;
   cache = (subtoken_cache){sizeof cache, memory, size};
   assert_int_equal(subtoken_authenticate(&cache_ring, &cache, cache_token, &claims), SUBTOKEN_OK);
+  assert_true(cache_has_it());
+  st_cache_keep(&cache, ST_TEXT("more-than-the-next-" SIGNATURE), &claims);
+  /* The log ends there: it goes on at its beginning, where the first entry stays. */
+  uint32_t *words = memory;
+  const uint32_t most = UINT32_MAX / 2, before = words[WRITE];
+  words[WRITE] = words[LIMIT] = words[END] = most - 3;
+  st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
+  assert_int_equal(words[END], most - 3);
+  assert_int_equal(words[LIMIT], before);
+  assert_true(words[WRITE] < before);
+  assert_true(st_cache_find(&cache, &cache_ring, ST_TEXT(SIGNATURE), &claims));
   assert_true(cache_has_it());
   assert_int_equal(munmap(memory, size), 0);
 }

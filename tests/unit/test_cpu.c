@@ -3,6 +3,10 @@
 
 #include "base/cpu.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 /* The SHA code uses the vectors, too, and clears AVX registers only where there are any. */
 static void every_feature_rests_on_those_it_needs(void **state) {
   (void)state;
@@ -49,6 +53,19 @@ static void the_kernel_says_the_same(void **state) {
 }
 
 #if defined(__x86_64__)
+/* The compiler's library asks by itself, of the processor and of what the system keeps. */
+static void the_compiler_says_the_same(void **state) {
+  (void)state;
+  uint8_t cpu = st_cpu_features();
+  __builtin_cpu_init();
+  bool sse = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1");
+  assert_int_equal((cpu & ST_CPU_VECTOR) != 0, sse);
+  assert_int_equal((cpu & ST_CPU_AVX) != 0, sse && __builtin_cpu_supports("avx"));
+  unsigned a, b = 0, c, d;
+  bool sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 29 & 1) != 0;
+  assert_int_equal((cpu & ST_CPU_SHA) != 0, sse && sha);
+}
+
 static unsigned avx_asked;
 static bool avx_is_kept(void) {
   avx_asked++;
@@ -97,6 +114,7 @@ int main(void) {
     cmocka_unit_test(asking_again_gives_the_same_answer),
     cmocka_unit_test(the_kernel_says_the_same),
 #if defined(__x86_64__)
+    cmocka_unit_test(the_compiler_says_the_same),
     cmocka_unit_test(a_feature_needs_each_of_its_bits),
 #endif
   };

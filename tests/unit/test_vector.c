@@ -418,6 +418,11 @@ static void spans_agree_with_c(void **state) {
       spans_alike(text.data, len, kind);
       release(text);
     }
+    for (int c = 0; c < 256; c++) {
+      subtoken_text text = repeated("", (char)c, 33);
+      spans_alike(text.data, text.len, kind);
+      release(text);
+    }
     for (size_t len = 33; len <= 48; len += 15) {
       subtoken_text text = repeated("", 'A', len);
       char *bytes = (char *)(uintptr_t)text.data;
@@ -466,6 +471,11 @@ static void paths_agree_with_c(void **state) {
   if (!have(SSE_CPU, "SSE4.1")) skip();
   static const size_t lens[] = {0, 1, 15, 16, 17, 18, 31, 32, 33, 34, 47, 48, 50, 64, 79, 80};
   uint64_t seed = 6;
+  for (int c = 0; c < 256; c++) {
+    subtoken_text text = repeated("", (char)c, 33);
+    CHECK(st_vector_path(text.data, 33) == words_path(text.data, 33), "33 times byte %d", c);
+    release(text);
+  }
   for (size_t n = 0; n < COUNT(lens); n++) {
     size_t len = lens[n];
     subtoken_text text = repeated("", 'a', len);
