@@ -61,15 +61,17 @@ static bool key_fits(const search *s, const st_key *key) {
           st_search_finds(&s->text, key->owner) || st_search_begins(&s->text, key->id));
 }
 
-/* The beginning of an id, as ids are written: a group at least. */
+/* The beginning of an id, as ids are written: a group at least. Otherwise id stays as it is. */
 static bool is_id(subtoken_text text, char id[ST_KEY_ID_LEN + 1]) {
+  char written[ST_KEY_ID_LEN + 1];
   if (text.len < ID_SEARCH_MIN || text.len > ST_KEY_ID_LEN) return false;
   for (size_t i = 0; i < text.len; i++) {
     char c = text.data[i];
     bool dash = i == 8 || i == 13 || i == 18 || i == 23;
     if (dash ? c != '-' : st_hex_value(c) < 0) return false;
-    id[i] = (char)(c >= 'a' ? c - 32 : c);
+    written[i] = (char)(c >= 'a' ? c - 32 : c);
   }
+  memcpy(id, written, text.len);
   id[text.len] = '\0';
   return true;
 }
