@@ -94,6 +94,21 @@ static void a_damaged_slot_names_no_entry(void **state) {
   assert_true(cache_has_it());
 }
 
+/* What says that it is an entry, in the last bytes of the memory: its token would lie behind. */
+static void an_entry_that_would_leave_the_memory_is_none(void **state) {
+  (void)state;
+  static const uint32_t units[] = {UINT32_MAX, CACHE_SIZE, CACHE_ENTRY / 16 + 1};
+  uint32_t *entry = (uint32_t *)(void *)(cache_memory + CACHE_SIZE - CACHE_ENTRY);
+  uint32_t *slot = cache_slot_words();
+  size_t log = CACHE_SIZE - (size_t)((char *)cache_entry_words() - cache_memory);
+  slot[1] = (uint32_t)((log - CACHE_ENTRY) / 16 + 1);
+  for (size_t i = 0; i < COUNT(units); i++) {
+    entry[2] = units[i];
+    entry[3] = (uint32_t)cache_token.len;
+    CHECK(!cache_has_it(), "row %zu", i);
+  }
+}
+
 static void no_ring_has_more_secrets_than_fit(void **state) {
   (void)state;
   cache_ring.count = cache_words()[RING_COUNT] = SUBTOKEN_RING_MAX + 1;
@@ -177,6 +192,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_damaged_entry_is_not_found, cache_set_up, cache_tear_down),
       cmocka_unit_test_setup_teardown(a_damaged_slot_names_no_entry, cache_set_up, cache_tear_down),
+      cmocka_unit_test_setup_teardown(an_entry_that_would_leave_the_memory_is_none, cache_set_up,
+                                      cache_tear_down),
       cmocka_unit_test_setup_teardown(no_ring_has_more_secrets_than_fit, cache_set_up,
                                       cache_tear_down),
       cmocka_unit_test_setup_teardown(a_log_that_is_not_whole_is_emptied, cache_set_up,

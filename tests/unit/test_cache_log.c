@@ -93,9 +93,10 @@ static void model_is_right(size_t step, size_t skip) {
   }
 }
 
+static const subtoken_claims none;
+
 /* Tokens of these lengths in turn, of which each `often`th is used again, in `size` bytes. */
 static void follow_model(size_t skip, size_t size, const size_t *lens, size_t count, size_t often) {
-  static const subtoken_claims none;
   size_t sets = 1, usable = size - (63 - (skip + 63) % 64) - STATE_LEN;
   while (sets * 2 * 1024 <= usable) sets *= 2;
   memset(&model, 0, sizeof model);
@@ -130,9 +131,37 @@ static void entries_lie_where_a_plain_model_has_them(void **state) {
   }
 }
 
+/* To the last unit of the memory. */
+static void an_entry_may_end_where_the_log_does(void **state) {
+  (void)state;
+  const size_t lens[] = {1000};
+  follow_model(0, SUBTOKEN_CACHE_MIN, lens, 1, 0); /* for the size of the log */
+  subtoken_cache_wipe(&cache);
+  assert_false(st_cache_find(&cache, &ring, tokens[0], &claims));
+  const size_t head = ENTRY_LEN / 16, each = head + 63;
+  size_t count = 0;
+  for (; model.log - count * each >= 2 * each; count++) {
+    st_cache_keep(&cache, name_token(count, 1000), &none);
+  }
+  subtoken_text last = name_token(count, (model.log - count * each - head) * 16);
+  st_cache_keep(&cache, last, &none);
+  uint32_t write;
+  memcpy(&write, memory, sizeof write);
+  assert_int_equal(write, model.log);
+  for (size_t i = 0; i <= count; i++) {
+    CHECK(st_cache_find(&cache, &ring, tokens[i], &claims), "%zu of %zu", i, count);
+  }
+  /* The next one begins anew; as all were used, the first eight stay. */
+  st_cache_keep(&cache, name_token(count + 1, 1000), &none);
+  for (size_t i = 0; i <= count + 1; i++) {
+    CHECK(st_cache_find(&cache, &ring, tokens[i], &claims) == (i != MOVES_MAX), "%zu", i);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(entries_lie_where_a_plain_model_has_them),
+      cmocka_unit_test(an_entry_may_end_where_the_log_does),
   };
   return cmocka_run_group_tests_name("cache_log", tests, NULL, NULL);
 }
