@@ -260,7 +260,33 @@ func (v *Verifier) pass(r *http.Request, target string, d decision, body []byte)
 	if body != nil {
 		passed.Body = io.NopCloser(bytes.NewReader(body))
 	}
+	if passed.Trailer != nil {
+		dropIdentity(passed.Trailer)
+		passed.Body = &trailedBody{passed.Body, passed.Trailer}
+	}
 	return passed
+}
+
+func dropIdentity(header http.Header) {
+	for name := range header {
+		if IsIdentityHeader(name) {
+			delete(header, name)
+		}
+	}
+}
+
+// A body behind which trailers come: net/http adds them to the map when it reads the end.
+type trailedBody struct {
+	io.ReadCloser
+	trailer http.Header
+}
+
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		dropIdentity(b.trailer)
+	}
+	return n, err
 }
 
 func (v *Verifier) settingsRead(form int) bool {

@@ -1,6 +1,7 @@
 package subtoken
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -745,6 +747,46 @@ func TestBehindIsAReverseProxy(t *testing.T) {
 	if err := json.NewDecoder(response.Body).Decode(&s); err != nil || s.Target != "/v2/account?x=%2F" ||
 		s.Header.Get("X-Subtoken-Sub") != "parent" || len(s.Header["X_subtoken_sub"]) > 0 {
 		t.Errorf("%v %+v", err, s)
+	}
+}
+
+// A trailer that a caller makes up is no identity either: proxies pass trailers on, and some APIs read them as headers.
+func TestTrailersNameNobody(t *testing.T) {
+	var got http.Header
+	front := httptest.NewServer(newVerifier(t, withPolicy).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		got = r.Trailer
+	})))
+	defer front.Close()
+	for _, c := range []struct{ declared, sent string }{
+		{"X-Subtoken-Sub", "X-Subtoken-Sub"},
+		{"x_subtoken_owner, Grpc-Status", "x_subtoken_owner"},
+		{"Grpc-Status", "X-Subtoken-Permissions"}, // another than was declared
+		{"", "X-Subtoken-Key"},
+	} {
+		for _, call := range []string{"/v2/account", "/rpc"} { // of the second the body is read before
+			conn, err := net.Dial("tcp", front.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := `{"method":"account.get","params":[]}`
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\nTrailer: %s\r\n\r\n%x\r\n%s\r\n0\r\n%s: root\r\nGrpc-Status: 7\r\n\r\n",
+				call, token(t, []string{"account", "account_api"}), c.declared, len(body), body, c.sent)
+			got = nil
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || answer.StatusCode != 200 {
+				t.Fatal(answer, err)
+			}
+			conn.Close()
+			for name := range got {
+				if IsIdentityHeader(name) {
+					t.Errorf("%s %+v: the API sees the trailers %v", call, c, got)
+				}
+			}
+			if strings.Contains(c.declared, "Grpc-Status") && got.Get("Grpc-Status") != "7" {
+				t.Errorf("%s %+v: %v, another trailer is lost", call, c, got)
+			}
+		}
 	}
 }
 
