@@ -109,6 +109,28 @@ static void an_entry_that_would_leave_the_memory_is_none(void **state) {
   }
 }
 
+/* As many permissions, URLs, characters and tids as claims have room for, and no more. */
+static void an_entry_has_no_more_than_claims_have(void **state) {
+  (void)state;
+  subtoken_claims *none = NULL;
+  const size_t most[4] = {SUBTOKEN_PERMISSIONS_MAX, SUBTOKEN_URLS_MAX, sizeof none->text,
+                          SUBTOKEN_VIA_MAX};
+  const size_t each[4] = {sizeof(subtoken_slice), sizeof(subtoken_slice), 1,
+                          sizeof(subtoken_slice)};
+  uint32_t *entry = cache_entry_words();
+  for (size_t field = 0; field < 5; field++) {
+    uint16_t counts[4];
+    entry[2] = (uint32_t)(CACHE_ENTRY + (cache_token.len + 15) / 16 * 16) / 16;
+    for (size_t i = 0; i < 4; i++) {
+      counts[i] = (uint16_t)(most[i] + (i == field));
+      entry[2] += (uint32_t)((counts[i] * each[i] + 15) / 16);
+    }
+    memcpy((char *)(entry + 4) + offsetof(subtoken_claims, permission_count), counts,
+           sizeof counts);
+    CHECK(cache_has_it() == (field == 4), "field %zu", field);
+  }
+}
+
 static void no_ring_has_more_secrets_than_fit(void **state) {
   (void)state;
   cache_ring.count = cache_words()[RING_COUNT] = SUBTOKEN_RING_MAX + 1;
@@ -193,6 +215,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_damaged_entry_is_not_found, cache_set_up, cache_tear_down),
       cmocka_unit_test_setup_teardown(a_damaged_slot_names_no_entry, cache_set_up, cache_tear_down),
       cmocka_unit_test_setup_teardown(an_entry_that_would_leave_the_memory_is_none, cache_set_up,
+                                      cache_tear_down),
+      cmocka_unit_test_setup_teardown(an_entry_has_no_more_than_claims_have, cache_set_up,
                                       cache_tear_down),
       cmocka_unit_test_setup_teardown(no_ring_has_more_secrets_than_fit, cache_set_up,
                                       cache_tear_down),
