@@ -37,9 +37,21 @@ static bool authorize_call_is_utf8(const st_request *request) {
   return true;
 }
 
+/* A server may unpack it, and read another text. */
+static bool authorize_call_is_packed(const st_request *request) {
+  for (size_t i = 0; i < request->header_count; i++) {
+    const st_header *header = &request->headers[i];
+    if (st_text_is_nocase(header->name, "Content-Encoding") &&
+        !st_text_is_nocase(header->value, "identity")) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Of a body that a proxy truncated (Envoy says so) the rest is unknown. */
 static bool authorize_call_has_body(const st_request *request, const st_original_headers *sent) {
-  if (!authorize_call_is_utf8(request)) return false;
+  if (!authorize_call_is_utf8(request) || authorize_call_is_packed(request)) return false;
   subtoken_text partial = sent->value[ST_ORIGINAL_PARTIAL_BODY];
   bool whole = !sent->repeated[ST_ORIGINAL_PARTIAL_BODY] &&
                (partial.data == NULL || st_text_is(partial, "false"));

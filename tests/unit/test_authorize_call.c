@@ -51,7 +51,8 @@ static int ask(const char *path, const char *headers, const char *body) {
   return status;
 }
 
-/* The body is decided by when it is UTF-8 and whole. Without it, a call of JSON-RPC has no route.
+/* The body is decided by when it is UTF-8, not packed, and whole. Without it, a call of JSON-RPC
+ * has no route.
  */
 static void a_body_that_may_be_another_is_none(void **state) {
   (void)state;
@@ -73,6 +74,14 @@ static void a_body_that_may_be_another_is_none(void **state) {
       {"Content-Type: application/json; charset=utf-7\n" AS_KEY, 403},
       {"Content-Type: a/b\n" AS_CALLER, 403},
       {AS_JSON AS_JSON AS_CALLER, 403},
+      {AS_KEY "Content-Encoding: identity\n", 200},
+      {AS_KEY "content-encoding: IDENTITY\n", 200},
+      {AS_KEY "Content-Encoding: gzip\n", 403},
+      {AS_KEY "Content-Encoding: br\n", 403},
+      {AS_KEY "Content-Encoding: identity, br\n", 403},
+      {AS_KEY "Content-Encoding: \n", 403},
+      {AS_KEY "Content-Encoding: identity\nContent-Encoding: br\n", 403},
+      {"Content-Encoding: br\n" AS_KEY "Content-Encoding: identity\n", 403},
       {AS_KEY "X-Envoy-Auth-Partial-Body: false\n", 200},
       {AS_KEY "X-Envoy-Auth-Partial-Body: true\n", 403},
       {AS_KEY "X-Envoy-Auth-Partial-Body: False\n", 403},
