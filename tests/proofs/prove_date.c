@@ -40,7 +40,7 @@ void a_day_comes_after_the_day_before(void) {
 }
 
 /* proof: days_become_the_date_that_they_are
- * bound: N=6 (all of so many days, in bits, after 2000-01-01)
+ * bound: N=12 (all of so many days, in bits, after 2000-01-01)
  * small: N=4
  * checks: conversion
  * fault: src/base/date.c: day_of_year - (153 * month + 2) / 5 + 1

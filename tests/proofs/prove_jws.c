@@ -34,7 +34,7 @@ static void proof_split(const char *text, size_t len, const subtoken_ring *ring)
 }
 
 /* proof: a_token_is_split_into_its_parts
- * bound: N=12 (characters), brief N=12
+ * bound: N=24 (characters), brief N=12
  * each: LEN=0..N
  * fault: src/core/jws.c: if (first == 0 || last <= first + 1)
  * with: if (first == 0)

@@ -4,8 +4,8 @@
 Each stands in a prove_*.c behind a comment that begins with "proof:" and says, a line each:
 
   bound:  N=n (of what), brief N=n                the macro N in the whole form and in the brief one; a
-                                                  proof without a brief bound is not run in that form, which
-                                                  sees to it all the same that its texts stand in their files
+                                                  proof without a brief bound is not run in that form, whose last
+                                                  line says whether the texts of all such stand in their files
   small:  N=n                                     the bound at which faults are looked for, if not the brief one
   each:   LEN=0..N                                CBMC is run with each value of this macro; in the brief form with
                                                   the last one
@@ -19,8 +19,10 @@ Each stands in a prove_*.c behind a comment that begins with "proof:" and says, 
 The first text of a limit or a fault stands in the file exactly once: else the proof fails, for it
 would show nothing. A fault that is not found fails, too; the brief form leaves them out, and `faults`
 is them alone. NAME: a pattern of the names of proofs. The seconds are those of a processor: a proof, and
-the search for one fault, has to end within ten minutes of it, else it fails.
+the search for one fault, has to end within ten minutes of it, else it fails. JOBS of the environment says how
+many proofs run at a time, if not one; some take two GiB of memory.
 """
+import concurrent.futures as futures
 import fnmatch
 import os
 import re
@@ -163,20 +165,24 @@ def failures(output):
     return '\n'.join(line for line in output.splitlines() if line.endswith(': FAILURE'))
 
 
+def see_texts(proof, work):
+    """Raises Wrong unless the proof has a fault and each of its texts stands in its file."""
+    faults = proof.changes('fault')
+    if not faults:
+        raise Wrong('no fault is seeded: who says that this proof can fail?')
+    for fault in faults:
+        overlay(work, proof.changes('limit') + [fault])
+
+
 def prove(proof, cbmc, form, work):
     """What is wrong, or None."""
     limits = proof.changes('limit')
-    if form == 'whole' or (form == 'brief' and proof.has_brief):
+    see_texts(proof, work)
+    if form != 'faults':
         found = run(proof, cbmc, form, proof.brief if form == 'brief' else proof.whole, limits, work)
         if found:
             return found
-    faults = proof.changes('fault')
-    if not faults:
-        return 'no fault is seeded: who says that this proof can fail?'
-    for fault in faults:
-        overlay(work, limits + [fault])
-        if form == 'brief':
-            continue
+    for fault in proof.changes('fault') if form != 'brief' else []:
         told = f'the fault {fault[1]} -> {fault[2]} in {fault[0]}'
         try:
             found = run(proof, cbmc, 'fault', proof.small, limits + [fault], work)
@@ -185,6 +191,23 @@ def prove(proof, cbmc, form, work):
         if not found:
             return f'did not find {told}'
     return None
+
+
+def timed(task, proof, *arguments):
+    """Done in a process of its own: what is wrong, or None, and the seconds of a processor that it took."""
+    began = processor_seconds()
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            wrong = task(proof, *arguments, work)
+        except Wrong as error:
+            wrong = str(error)
+    return wrong, processor_seconds() - began
+
+
+def tell(number, what, wrong):
+    print(f"{'not ok' if wrong else 'ok'} {number} - {what}", flush=True)
+    if wrong:
+        print('\n'.join('# ' + line for line in wrong.splitlines()), flush=True)
 
 
 def processor_seconds():
@@ -197,29 +220,28 @@ def main():
     form = arguments.pop(0) if arguments[:1] in (['brief'], ['faults']) else 'whole'
     pattern = (arguments or ['*'])[0]
     proofs = [proof for proof in read_proofs() if fnmatch.fnmatch(proof.name, pattern)]
-    failed = not proofs
-    faults = 0
-    print(f'1..{len(proofs)}')
-    with tempfile.TemporaryDirectory() as work:
-        for number, proof in enumerate(proofs, 1):
-            began = processor_seconds()
-            try:
-                wrong = prove(proof, cbmc, form, work)
-            except Wrong as error:
-                wrong = str(error)
-            took = processor_seconds() - began
+    texts_alone = [proof for proof in proofs if form == 'brief' and not proof.has_brief]
+    proofs = [proof for proof in proofs if proof not in texts_alone]
+    failed = not proofs and not texts_alone
+    seconds = faults = 0
+    print(f'1..{len(proofs) + bool(texts_alone)}', flush=True)
+    jobs = 1 if form == 'brief' else int(os.environ.get('JOBS') or 1)
+    with futures.ProcessPoolExecutor(jobs) as pool:
+        results = [pool.submit(timed, prove, proof, cbmc, form) for proof in proofs]
+        for number, (proof, result) in enumerate(zip(proofs, results), 1):
+            wrong, took = result.result()
             n = {'whole': proof.whole, 'brief': proof.brief, 'faults': proof.small}[form]
             bound = f' N={n}' if 'N=' in proof.tags['bound'][0] else ''
-            if form == 'brief' and not proof.has_brief:
-                bound = ', not run'
-            print(f"{'not ok' if wrong else 'ok'} {number} - {proof.name}{bound}, {took:.1f} s", flush=True)
-            if wrong:
-                failed = True
-                print('\n'.join('# ' + line for line in wrong.splitlines()), flush=True)
+            tell(number, f'{proof.name}{bound}, {took:.1f} s', wrong)
+            failed |= bool(wrong)
+            seconds += took
             faults += len(proof.changes('fault')) if form != 'brief' else 0
-    ran = sum(proof.has_brief or form != 'brief' for proof in proofs)
-    print(f'# {ran} proofs, {faults} faults, {processor_seconds():.0f} s')
+    if texts_alone:
+        wrong = [(proof.name, timed(see_texts, proof)[0]) for proof in texts_alone]
+        wrong = '\n'.join(f'{name}: {text}' for name, text in wrong if text)
+        tell(len(proofs) + 1, f'the texts of {len(texts_alone)} others, which `make proofs` proves, stand in their files', wrong)
+        failed |= bool(wrong)
+    print(f'# {len(proofs)} proofs, {faults} faults, {seconds:.0f} s')
     return 1 if failed else 0
-
 
 sys.exit(main())
