@@ -84,8 +84,9 @@ def cases():
     ]
 
 
-def explore(case, kinds, most, **options):
-    """Attempts of a case with a call of these kinds failing, of each kind at most so many: how many there were."""
+def explore(case, kinds, most, problems, **options):
+    """Attempts of a case with a call of these kinds failing, of each kind at most so many: how many there were. What is
+    wrong is added to problems."""
     if case.name not in _expected:
         _expected[case.name] = Expected(case, template())
     expected, tried = _expected[case.name], 0
@@ -98,7 +99,9 @@ def explore(case, kinds, most, **options):
         if n and f.failed():
             where = f.explain(PROGRAM, 32)
             problem = wrong(case, expected, site, result, kind, options.get("action"), where)
-            assert not problem, "%s: %s %d %s: %s\n    at %s" % (case.name, kind, n, options, problem, where)
+            if problem:
+                problems.append("%s: %s %d %s: %s\n    at %s" % (case.name, kind, n, options, problem, where))
+                print("# " + problems[-1], flush=True)
         site.remove()
 
     for kind in kinds:
@@ -116,11 +119,12 @@ EVERY = [k for k in faults.KINDS if k not in ("accept", "bind", "fork", "exec")]
 
 
 def over_all(kinds, most, **options):
-    tried = 0
+    tried, problems = 0, []
     for case in cases():
         if ALL or case.words.startswith(FEW):
-            tried += explore(case, EVERY if ALL and kinds is SORTS else kinds, 40 if ALL else most, **options)
+            tried += explore(case, EVERY if ALL and kinds is SORTS else kinds, 40 if ALL else most, problems, **options)
     print("# %d faults" % tried)
+    assert not problems, "%d of %d faults, the first: %s" % (len(problems), tried, problems[0])
     assert tried >= len(FEW)
 
 

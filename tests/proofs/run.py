@@ -194,7 +194,7 @@ def prove(proof, cbmc, form, work):
 
 
 def timed(task, proof, *arguments):
-    """Done in a process of its own: what is wrong, or None, and the seconds of a processor that it took."""
+    """What is wrong, or None, and the seconds of a processor that the children of this process took for it."""
     began = processor_seconds()
     with tempfile.TemporaryDirectory() as work:
         try:
@@ -243,5 +243,6 @@ def main():
         failed |= bool(wrong)
     print(f'# {len(proofs)} proofs, {faults} faults, {seconds:.0f} s')
     return 1 if failed else 0
+
 
 sys.exit(main())
