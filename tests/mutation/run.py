@@ -53,8 +53,11 @@ NAMES = {os.path.basename(s)[:-2] for f in FOLDERS for s in glob.glob(f"src/{f}/
 
 @functools.cache
 def file_of(test):
-    """The name of the file that a test is named after: the longest with which its own begins."""
-    return max((n for n in NAMES if f"{test}_".startswith((f"test_{n}_", f"test_store_{n}_"))), key=len, default="")
+    """The name of the file that a test is named after: the longest with which its own begins. test_store_keys is
+    one of keys, not of store."""
+    test = f"{test}_"
+    return max((n for n in NAMES if test.startswith((f"test_{n}_", f"test_store_{n}_"))),
+               key=lambda n: (test.startswith(f"test_store_{n}_"), len(n)), default="")
 
 
 def own_tests(path, tests):
@@ -152,12 +155,13 @@ class Run:
         return rare
 
     def plan(self, mutant):
-        """The tests to try it on, the best first: what killed others of its function, then what reaches most of that."""
+        """The tests to try it on, the best first: what killed others of its function, then those of the file's name, and
+        what reaches most of the function."""
         rare = self.rare.get((mutant[0], self.mutants[mutant]["function"]), {})
         mine, before = own_tests(mutant[0], self.tests), self.killers.get((mutant[0], self.mutants[mutant]["function"]), [])
         left, own_left, tests = MUTANT_MS, OWN_MS, []
         for test in sorted(self.reach.get(mutant, ()), key=lambda t: (before.index(t) if t in before else len(before),
-                                                                      -rare[t], self.ms[t], t)):
+                                                                      t[0] not in mine, -rare[t], self.ms[t], t)):
             if test[0] in mine:
                 own_left -= self.ms[test]
             elif test not in before:
