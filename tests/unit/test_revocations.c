@@ -371,7 +371,7 @@ static void another_ring_does_not_open_it(void **state) {
 
 static void a_lookup_agrees_with_a_sorted_array(void **state) {
   (void)state;
-  static uint64_t hashes[5000], model[5000];
+  static uint64_t hashes[2000], model[2000];
   uint64_t random = 11;
   char sub[44];
   for (size_t round = 0; round < 60; round++) {
@@ -406,7 +406,7 @@ static void crowded_hashes_are_found(void **state) {
   subtoken_text sub = ST_TEXT("wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k");
   uint64_t hash = subtoken_revocations_hash(key, sub);
   for (uint32_t below = 0; below < 80; below++) {
-    for (uint32_t above = 0; above < 80; above++) {
+    for (uint32_t above = below % 3; above < 80; above += below % 16 == 0 ? 1 : 9) {
       for (uint32_t with = 0; with < 2; with++) {
         uint32_t count = 0;
         for (uint32_t i = 1; i <= below; i++) hashes[count++] = hash - i;
