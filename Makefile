@@ -278,7 +278,7 @@ $(APACHE_MODULE): $(APACHE_OBJ) $(B)/libsubtoken.a
 # no package but cmocka and, where no hash is computed, nothing that is fetched. The others link
 # all of the program but main.
 NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims claims_build date json json_calls narrow result)
-LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|policy_fixture\.h|permissive\.h|plain_path\.h|feed_file_fixture\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
+LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|policy_fixture\.h|permissive\.h|plain_path\.h|feed_file_fixture\.h|cache_fixture\.h|run_tests\.h))' $(UNIT_SRC) </dev/null)
 LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
 

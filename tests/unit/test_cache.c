@@ -2,49 +2,9 @@
  * changes empties it, and that a verifier with a cache says what one without says. Each memory is a
  * heap block of its exact size. test_cache_threads.c has several of them at once.
  */
-#include "core/cache.h"
+#include "cache_fixture.h"
 
 #include "core/decide.h"
-#include "support.h"
-
-#define MEGABYTE ((size_t)1 << 20)
-
-static subtoken_ring ring;
-static subtoken_claims claims, plain;
-
-/* ---- what the tests share ---- */
-
-/* One of these a test; end_cache releases it. */
-static subtoken_cache start_cache(size_t size) {
-  subtoken_cache cache;
-  void *memory = malloc(size);
-  if (memory == NULL) abort();
-  memset(memory, 0x55, size);
-  if (subtoken_cache_init(&cache, memory, size) != SUBTOKEN_OK) abort();
-  for (size_t i = 0; i < size; i++) CHECK(((char *)memory)[i] == 0, "byte %zu", i);
-  return cache;
-}
-
-static void end_cache(subtoken_cache *cache) {
-  const char *memory = cache->memory;
-  subtoken_cache_wipe(cache);
-  for (size_t i = 0; i < cache->memory_size; i++) CHECK(memory[i] == 0, "byte %zu", i);
-  free(cache->memory);
-}
-
-/* Where the library begins in the memory. */
-static size_t start_of(const subtoken_cache *cache) {
-  return -(uintptr_t)cache->memory & 63;
-}
-
-static bool finds(const subtoken_cache *cache, subtoken_text token) {
-  static subtoken_claims found;
-  if (!st_cache_find(cache, &ring, token, &found)) return false;
-  for (size_t i = found.text_len; i % 16 != 0; i++) { /* nothing of what lay there before */
-    CHECK(found.text[i] == 0, "byte %zu behind %u", i, found.text_len);
-  }
-  return true;
-}
 
 static subtoken_verifier verifier_with(subtoken_cache *cache) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
@@ -236,131 +196,6 @@ static void one_byte_less_or_another_is_another_token(void **state) {
   end_cache(&cache);
   release(token);
   release(longer);
-}
-
-/* Of each length modulo the step in which they are compared: the bytes at the end. */
-static void the_last_bytes_count_whatever_the_length(void **state) {
-  (void)state;
-  ring_with(&ring, "", TEST_SECRET);
-  subtoken_cache cache = start_cache(MEGABYTE);
-  static subtoken_claims made;
-  assert_false(finds(&cache, ST_TEXT("the ring is taken before")));
-  for (size_t len = 43; len < 120; len++) {
-    char text[120];
-    for (size_t i = 0; i < len; i++) text[i] = (char)('a' + i % 26);
-    subtoken_text token = exact(text, len);
-    st_cache_keep(&cache, token, &made);
-    CHECK(finds(&cache, token), "%zu", len);
-    char *bytes = (char *)(uintptr_t)token.data;
-    for (size_t i = 0; i < len; i++) {
-      bytes[i] ^= 1;
-      CHECK(!finds(&cache, token), "byte %zu of %zu", i, len);
-      bytes[i] ^= 1;
-    }
-    release(token);
-  }
-  end_cache(&cache);
-}
-
-/* Where a token lies is said by so many characters at its end: a signature. */
-#define SAME_END "all-43-characters-of-the-signature-are-alike"
-
-/* The front of a token that ends as the whole does is found in the same slots. */
-static void a_front_with_the_same_end_is_another_token(void **state) {
-  (void)state;
-  static const char whole[] = "header.payload." SAME_END ".and.more." SAME_END;
-  size_t front = sizeof "header.payload." SAME_END - 1;
-  ring_with(&ring, "", TEST_SECRET);
-  for (int turn = 0; turn < 2; turn++) {
-    subtoken_cache cache = start_cache(SUBTOKEN_CACHE_MIN);
-    static subtoken_claims made;
-    subtoken_text kept = exact(whole, turn == 0 ? sizeof whole - 1 : front);
-    subtoken_text asked = exact(whole, turn == 0 ? front : sizeof whole - 1);
-    assert_false(finds(&cache, kept));
-    st_cache_keep(&cache, kept, &made);
-    assert_true(finds(&cache, kept));
-    assert_false(finds(&cache, asked));
-    release(kept);
-    release(asked);
-    end_cache(&cache);
-  }
-}
-
-/* Two that differ only where the hash does not look, in the same slots; so do more than a set
- * has. No MAC is right here: the cache is told what is good. */
-static void tokens_that_share_a_slot_are_kept_apart(void **state) {
-  (void)state;
-  char text[100];
-  static subtoken_claims made;
-  ring_with(&ring, "", TEST_SECRET);
-  subtoken_cache cache = start_cache(MEGABYTE);
-  assert_false(finds(&cache, ST_TEXT("the ring is taken before")));
-  for (int64_t i = 0; i < 40; i++) {
-    int len = snprintf(text, sizeof text, "%08lld." SAME_END, (long long)i);
-    subtoken_text token = exact(text, (size_t)len);
-    memset(&made, 0, sizeof made);
-    made.iat = i;
-    made.permission_count = (uint16_t)i;
-    assert_false(finds(&cache, token));
-    st_cache_keep(&cache, token, &made);
-    release(token);
-    int64_t kept = 0;
-    for (int64_t j = 0; j <= i; j++) {
-      len = snprintf(text, sizeof text, "%08lld." SAME_END, (long long)j);
-      token = exact(text, (size_t)len);
-      bool found = st_cache_find(&cache, &ring, token, &claims);
-      CHECK(!found || (claims.iat == j && claims.permission_count == j), "%lld", (long long)j);
-      kept += found;
-      CHECK(found || j < i, "the newest is there: %lld", (long long)j);
-      release(token);
-    }
-    CHECK(kept == (i < 8 ? i + 1 : 8), "%lld of %lld", (long long)kept, (long long)i);
-  }
-  end_cache(&cache);
-}
-
-/* Signatures that differ in one character lie in sets of their own: none replaces another. */
-static void each_character_of_a_signature_says_where(void **state) {
-  (void)state;
-  enum { OTHERS = 24 };
-  static subtoken_claims made;
-  char text[] = "header.payload." SAME_END;
-  size_t first = sizeof "header.payload." SAME_END - 1 - 43;
-  ring_with(&ring, "", TEST_SECRET);
-  for (size_t at = first; text[at] != '\0'; at++) {
-    subtoken_cache cache = start_cache(MEGABYTE / 4);
-    char was = text[at];
-    assert_false(finds(&cache, st_text(text)));
-    for (int i = 0; i < OTHERS; i++) {
-      text[at] = (char)('A' + i);
-      st_cache_keep(&cache, st_text(text), &made);
-    }
-    for (int i = 0; i < OTHERS; i++) {
-      text[at] = (char)('A' + i);
-      CHECK(finds(&cache, st_text(text)), "%zu: %d", at, i);
-    }
-    text[at] = was;
-    free(cache.memory);
-  }
-}
-
-/* Of a set that is full, one that was not used is replaced. */
-static void of_those_that_share_a_slot_the_used_ones_stay(void **state) {
-  (void)state;
-  enum { WAYS = 8 };
-  static subtoken_claims made;
-  char text[80];
-  ring_with(&ring, "", TEST_SECRET);
-  subtoken_cache cache = start_cache(MEGABYTE);
-  assert_false(finds(&cache, ST_TEXT("the ring is taken before")));
-  for (size_t i = 0; i < 3 * WAYS; i++) {
-    subtoken_text first = ST_TEXT("00." SAME_END), third = ST_TEXT("02." SAME_END);
-    snprintf(text, sizeof text, "%02zu." SAME_END, i);
-    st_cache_keep(&cache, st_text(text), &made);
-    assert_true(finds(&cache, first));
-    if (i >= 2) assert_true(finds(&cache, third));
-  }
-  end_cache(&cache);
 }
 
 /* The same length, the same end, and the same claims but the sub: through the public face. A
@@ -692,11 +527,6 @@ int main(void) {
       cmocka_unit_test(what_is_refused_is_never_kept),
       cmocka_unit_test(what_is_decided_is_not_remembered),
       cmocka_unit_test(one_byte_less_or_another_is_another_token),
-      cmocka_unit_test(the_last_bytes_count_whatever_the_length),
-      cmocka_unit_test(a_front_with_the_same_end_is_another_token),
-      cmocka_unit_test(tokens_that_share_a_slot_are_kept_apart),
-      cmocka_unit_test(each_character_of_a_signature_says_where),
-      cmocka_unit_test(of_those_that_share_a_slot_the_used_ones_stay),
       cmocka_unit_test(a_verdict_is_for_its_own_token),
       cmocka_unit_test(a_ring_that_changes_empties_it),
       cmocka_unit_test(a_ring_that_is_full_has_a_cache),
