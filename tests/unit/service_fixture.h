@@ -12,6 +12,7 @@
 #include "domain/search.h"
 #include "domain/store_search.h"
 #include "server/basic_locks.h"
+#include "service/access.h"
 #include "service/rate_limit.h"
 #include "service/router.h"
 #include "service/service.h"
@@ -202,7 +203,9 @@ static inline st_password_status fixture_check(void *context, const st_user *use
 static inline void fixture_check_audit(const st_audit_context *audit) {
   assert_non_null(audit);
   assert_true(audit->who[0] != '\0');
-  assert_string_equal(audit->from, fixture_remote);
+  /* What is longer than any address is not cut. */
+  bool fits = strlen(fixture_remote) < sizeof((st_audit_buffers *)0)->from;
+  assert_string_equal(audit->from, fits ? fixture_remote : "");
   assert_true(audit->until_us == UNTIL_US);
   snprintf(fixture.who, sizeof fixture.who, "%s", audit->who);
 }

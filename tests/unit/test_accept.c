@@ -117,6 +117,17 @@ static void a_bad_quality_is_none(void **state) {
   }
 }
 
+/* What follows the header in memory is none of it. */
+static void a_quality_ends_with_its_header(void **state) {
+  (void)state;
+  static const char text[] = "text/plain;q=1";
+  for (size_t cut = 0; cut < 3; cut++) {
+    st_header header = {ST_TEXT("Accept"), {text, sizeof text - 1 - cut}};
+    /* `q=` is none that can be read, and `q` alone says nothing */
+    CHECK(st_accept_open_metrics(&header, 1) == (cut == 1), "%zu", cut);
+  }
+}
+
 /* As if it were not there. */
 static void what_cannot_be_read_is_passed_over(void **state) {
   (void)state;
@@ -142,6 +153,7 @@ int main(void) {
       cmocka_unit_test(the_most_specific_range_decides),
       cmocka_unit_test(a_quality_has_three_digits),
       cmocka_unit_test(a_bad_quality_is_none),
+      cmocka_unit_test(a_quality_ends_with_its_header),
       cmocka_unit_test(what_cannot_be_read_is_passed_over),
   };
   return cmocka_run_group_tests_name("accept", tests, NULL, NULL);

@@ -258,6 +258,27 @@ static const char *many(int count, int width, int again) {
   return body;
 }
 
+/* One behind the other in the scratch, and neither has a part of the other. */
+static void a_body_may_have_two_lists(void **state) {
+  (void)state;
+  static char both[] = "{\"first\":[\"a\",\"b\",\"a\"],\"second\":[\"b\",\"c\",\"c\",\"b\",\"d\"]}";
+  static const st_header header = {ST_TEXT("Content-Type"), ST_TEXT("application/json")};
+  static st_context context;
+  st_field lists[] = {{.name = "first", .type = ST_FIELD_PERMISSIONS, .number = 7},
+                      {.name = "second", .type = ST_FIELD_PERMISSIONS, .number = 7}};
+  st_request request = {.method = ST_TEXT("POST"),
+                        .headers = &header,
+                        .header_count = 1,
+                        .body = {both, sizeof both - 1}};
+  context.request = &request;
+  memset(scratch, 0x5A, ST_BODY_SCRATCH);
+  assert_null(st_json_body_read(&context, lists, 2, scratch));
+  check_text(&lists[0], "a,b");
+  check_text(&lists[1], "b,c,d");
+  assert_true(lists[0].given && lists[1].given);
+  assert_true(lists[0].number == 0 && lists[1].number == 0);
+}
+
 static void the_longest_list_fits(void **state) {
   (void)state;
   assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, SUBTOKEN_PERMISSION_MAX, 0)));
@@ -376,6 +397,7 @@ int main(void) {
       TEST(null_is_as_if_missing),
       TEST(only_one_strict_object_is_read),
       TEST(permissions_are_read_as_a_list),
+      TEST(a_body_may_have_two_lists),
       TEST(the_longest_list_fits),
       TEST(a_body_has_8192_bytes_at_most),
       TEST(only_json_is_taken),

@@ -6,7 +6,7 @@
 #define KEYS "/v2/keys"
 
 static st_key_changes changes;
-static size_t asked, rows_left, most_left;
+static size_t asked, rows_left, most_left, last_asked;
 
 /* As the fixture's; after each call so many rows may be looked at. */
 static st_store_status search(void *context, const st_key_filter *filter, const char *after,
@@ -16,7 +16,16 @@ static st_store_status search(void *context, const st_key_filter *filter, const 
   if (page->limit > most_left) most_left = page->limit;
   st_store_status status = fixture_search_keys(context, filter, after, keys, page);
   if (rows_left > 0) page->rows = rows_left;
+  if (asked == last_asked) page->rows = 0;
   return status;
+}
+
+/* It writes what it does not find. */
+static st_store_status find_no_sub(void *context, subtoken_text sub, st_key *key) {
+  (void)context;
+  (void)sub;
+  *key = fixture_row_of(KEY_ID)->key;
+  return ST_STORE_NOT_FOUND;
 }
 
 static int set_up(void **state) {
@@ -24,7 +33,7 @@ static int set_up(void **state) {
   changes = fixture_key_changes;
   changes.search = search;
   service.changes = &changes;
-  asked = rows_left = most_left = 0;
+  asked = rows_left = most_left = last_asked = 0;
   return 0;
 }
 
@@ -177,6 +186,9 @@ static void times_have_bounds(void **state) {
       {"expiring=1d&after=9500000000000000:0", 400},
       {"expiring=1d&after=99999999999999999:0", 400},
       {"expiring=1d&after=1999999999:0", 200},
+      {"expiring=1d&after=1:0", 200},
+      {"expiring=1d&after=5/:0", 400},
+      {"expiring=1d&after=5-:0", 400},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char target[96];
@@ -217,6 +229,38 @@ static void a_bound_manager_gets_on_among_others(void **state) {
   }
 }
 
+/* Nothing is found in two steps: the first group of the last key is told, not the key where the
+ * first of them ended.
+ */
+static void a_bound_manager_is_told_no_key_of_a_step_before(void **state) {
+  (void)state;
+  snprintf(fixture_row_of(KEY_ID)->key.audience, 3, "eu");
+  for (unsigned i = 1; i <= 12; i++) (void)add(0xA0000001, i, "account");
+  last_asked = 2;
+  assert_int_equal(get(KEYS "?search=mass", AS_KEY), 200);
+  assert_int_equal(asked, 2);
+  assert_int_equal(count_keys(), 0);
+  assert_string_equal(member("next"), "A0000001");
+}
+
+/* Who is bound to no audience is told where a page ended, whole. */
+static void a_page_without_keys_ends_at_the_last_one(void **state) {
+  (void)state;
+  for (unsigned i = 1; i <= 8; i++) (void)add(0xA0000001, i, "account");
+  last_asked = 1;
+  assert_int_equal(get(KEYS "?search=mast", AS_KEY), 200);
+  assert_int_equal(count_keys(), 0);
+  assert_int_equal(strlen(member("next")), ST_KEY_ID_LEN);
+  assert_non_null(fixture_row_of(member("next")));
+}
+
+static void what_is_not_found_is_not_shown(void **state) {
+  (void)state;
+  changes.find_sub = find_no_sub;
+  assert_int_equal(get(KEYS "?sub=any", AS_KEY), 200);
+  check_body("{\"keys\":[]}");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -227,6 +271,9 @@ int main(void) {
       TEST(one_character_is_a_value),
       TEST(times_have_bounds),
       TEST(a_bound_manager_gets_on_among_others),
+      TEST(a_bound_manager_is_told_no_key_of_a_step_before),
+      TEST(a_page_without_keys_ends_at_the_last_one),
+      TEST(what_is_not_found_is_not_shown),
   };
 #undef TEST
   return cmocka_run_group_tests_name("key_list_pages", tests, NULL, NULL);

@@ -59,6 +59,18 @@ static void what_is_refused_stays_so(void **state) {
 }
 
 /* In JSON, too, where the rest of the list would follow. */
+/* One reader after the other on the same memory: whether it goes on is for each call. */
+static void problems_are_collected_where_they_are_asked_for(void **state) {
+  (void)state;
+  subtoken_text query = ST_TEXT("urls=%&audience=%"), none = {NULL, 0};
+  for (int i = 0; i < 2; i++) {
+    assert_false(st_params_read(&params, query, ST_BODY_NONE, none));
+    assert_string_equal(params.error, "urls: a % needs two hex digits behind it");
+    assert_true(st_params_read_all(&params, query, ST_BODY_NONE, none));
+    assert_int_equal(params.problem_count, 2);
+  }
+}
+
 static void a_list_has_64_entries(void **state) {
   (void)state;
   static const char *const names[] = {"permissions", "urls"};
@@ -106,6 +118,7 @@ static void what_has_no_room_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_refused_stays_so),
+      cmocka_unit_test(problems_are_collected_where_they_are_asked_for),
       cmocka_unit_test(a_list_has_64_entries),
       cmocka_unit_test(one_character_is_a_url),
       cmocka_unit_test(what_has_no_room_is_refused),

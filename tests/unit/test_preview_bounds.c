@@ -143,6 +143,61 @@ static void a_list_of_problems_ends(void **state) {
   }
 }
 
+/* The last that begins within the room for them is told, and the next is not. */
+static void what_is_left_out_ends_at_its_room(void **state) {
+  (void)state;
+  static const char begin[] = ",\"left_out\":[";
+  bool at_the_room = false;
+  for (int first = 30; first <= 50; first++) {
+    size_t len = (size_t)snprintf(body, sizeof body, "permissions=%0*d,", first, 0);
+    add_items(&len, 20);
+    assert_int_equal(post(PREVIEW, AS_KEY AS_FORM, body), 200);
+    const char *at = memmem(reply.body, reply.body_len, begin, sizeof begin - 1);
+    assert_non_null(at);
+    const char *end = memmem(at, reply.body_len - (size_t)(at - reply.body), "]", 1);
+    assert_non_null(end);
+    check_ends("\"problems\":[],\"more\":true}");
+    size_t shown = (size_t)(end - at), last = 2 + 2 + 6 * 126 + 1; /* of an item and its comma */
+    CHECK(shown > sizeof reply.body / 4, "%d: %zu", first, shown);
+    at_the_room = at_the_room || shown == sizeof reply.body / 4 + last;
+  }
+  assert_true(at_the_room);
+}
+
+/* Urls that are none, the first of which take so many bytes more; how many are told. *last: where
+ * the last of them begins.
+ */
+static size_t count_problems(size_t more, size_t *last) {
+  static const char begin[] = "{\"parameter\":";
+  size_t len = (size_t)snprintf(body, sizeof body, "urls="), count = 0;
+  for (int i = 0; i < 8; i++) {
+    size_t part = more < 100 ? more : 100;
+    len += (size_t)snprintf(body + len, sizeof body - len, "%0*d,", (int)part + 1, 0);
+    more -= part;
+  }
+  add_items(&len, 40);
+  assert_int_equal(post(PREVIEW, AS_KEY AS_FORM, body), 200);
+  check_ends("\"}],\"more\":true}");
+  const char *at = reply.body, *end = reply.body + reply.body_len;
+  while ((at = memmem(at, (size_t)(end - at), begin, sizeof begin - 1)) != NULL) {
+    *last = (size_t)(at - reply.body);
+    at++;
+    count++;
+  }
+  return count;
+}
+
+/* Where there is room for the longest, and no more, one is told. */
+static void problems_end_where_no_more_fit(void **state) {
+  (void)state;
+  size_t last, end = sizeof reply.body - (6 * 128 + 512), count = count_problems(0, &last);
+  assert_in_range(last - 1, end - 800, end);
+  size_t more = end - (last - 1);
+  assert_int_equal(count_problems(more, &last), count);
+  assert_int_equal(last - 1, end);
+  assert_int_equal(count_problems(more + 1, &last), count - 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(what_does_not_fit_is_told_without_urls, fixture_set_up),
@@ -151,6 +206,8 @@ int main(void) {
       cmocka_unit_test_setup(an_item_is_cut_between_characters, fixture_set_up),
       cmocka_unit_test_setup(a_list_of_what_is_left_out_ends, fixture_set_up),
       cmocka_unit_test_setup(a_list_of_problems_ends, fixture_set_up),
+      cmocka_unit_test_setup(what_is_left_out_ends_at_its_room, fixture_set_up),
+      cmocka_unit_test_setup(problems_end_where_no_more_fit, fixture_set_up),
   };
   return cmocka_run_group_tests_name("preview_bounds", tests, NULL, NULL);
 }

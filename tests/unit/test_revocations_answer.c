@@ -148,6 +148,19 @@ static void who_waits_is_noted(void **state) {
   assert_true(reply.hold.seconds == 0 && noted == 2);
 }
 
+/* What is longer than any address is not cut. */
+static void an_address_is_noted_whole_or_not(void **state) {
+  (void)state;
+  char address[sizeof edge.address + 1] = "";
+  memset(address, 'a', sizeof edge.address - 1);
+  fixture_remote = address;
+  assert_int_equal(get(REVOKED, AS_KEY), 200);
+  assert_string_equal(edge.address, address);
+  address[sizeof edge.address - 1] = 'a';
+  assert_int_equal(get(REVOKED, AS_KEY), 200);
+  assert_string_equal(edge.address, "");
+}
+
 static void an_audience_of_one_character_is_one(void **state) {
   (void)state;
   st_key *row = &fixture_row_of(KEY_ID)->key;
@@ -198,6 +211,7 @@ int main(void) {
       TEST(a_sequence_is_spelt_in_one_way),
       TEST(changes_are_for_who_has_something),
       TEST(who_waits_is_noted),
+      TEST(an_address_is_noted_whole_or_not),
       TEST(an_audience_of_one_character_is_one),
       TEST(a_token_gets_the_data_of_its_audience),
   };

@@ -197,6 +197,21 @@ static void each_audience_is_told(void **state) {
   check_says("\"aud\":[\"web\",\"api\",\"eu\"]");
 }
 
+/* Of an address that is longer than any the audit line says nothing, rather than a part
+ * (fixture_check_audit). */
+static void an_address_is_told_whole_or_not(void **state) {
+  (void)state;
+  char address[sizeof((st_audit_buffers *)0)->from + 1] = "";
+  memset(address, 'a', sizeof address - 2);
+  fixture_remote = address;
+  assert_int_equal(
+      post("/v2/keys", AS_JSON_KEY, "{\"name\":\"one\",\"permissions\":[\"account\"]}"), 201);
+  address[sizeof address - 2] = 'a';
+  assert_int_equal(
+      post("/v2/keys", AS_JSON_KEY, "{\"name\":\"two\",\"permissions\":[\"account\"]}"), 201);
+  assert_string_equal(fixture.who, "key " KEY_ID);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_path_that_is_longer_than_a_route_is_none, fixture_set_up),
@@ -208,6 +223,7 @@ int main(void) {
       cmocka_unit_test_setup(what_cannot_be_read_is_refused, fixture_set_up),
       cmocka_unit_test_setup(a_reply_is_whole_or_empty, fixture_set_up),
       cmocka_unit_test_setup(each_audience_is_told, fixture_set_up),
+      cmocka_unit_test_setup(an_address_is_told_whole_or_not, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
