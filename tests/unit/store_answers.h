@@ -32,6 +32,7 @@ typedef struct answer {
   const char *text;
   int runs;          /* how often it was run */
   int64_t values[4]; /* of the last run: its first numbers */
+  bool ordered;      /* and whether its change may take a sequence */
   int64_t repeated;
 } answer;
 
@@ -71,10 +72,11 @@ static inline st_sql answers_statement(const void *rows) {
   return (st_sql)-1;
 }
 
-static inline void answers_note(st_sql which, const st_value *values) {
+static inline void answers_note(const st_db *db, st_sql which, const st_value *values) {
   for (size_t i = 0; i < answer_count; i++) {
     if (answers[i].which != which) continue;
     answers[i].runs++;
+    answers[i].ordered = db->ordered;
     for (size_t v = 0; v < 4 && values[v].type != ST_VALUE_END; v++) {
       answers[i].values[v] = values[v].number;
     }
@@ -83,7 +85,7 @@ static inline void answers_note(st_sql which, const st_value *values) {
 
 static inline st_store_status answers_run(st_db *db, st_sql which, const st_value *values,
                                           int64_t *changed) {
-  answers_note(which, values);
+  answers_note(db, which, values);
   if (answer_of(which, ANSWER_FAILURE, 0) != NULL) return ST_STORE_FAILED;
   st_store_status status = answers_working->run(db, which, values, changed);
   const answer *a = answer_of(which, ANSWER_CHANGED, 0);
@@ -93,7 +95,7 @@ static inline st_store_status answers_run(st_db *db, st_sql which, const st_valu
 
 static inline st_store_status answers_query(st_db *db, st_sql which, const st_value *values,
                                             void **rows) {
-  answers_note(which, values);
+  answers_note(db, which, values);
   if (answer_of(which, ANSWER_FAILURE, 0) != NULL) return ST_STORE_FAILED;
   if (answer_of(which, ANSWER_NO_ROW, 0) != NULL) return ST_STORE_NOT_FOUND;
   const answer *a = answer_of(which, ANSWER_ROW, 0);

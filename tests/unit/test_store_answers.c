@@ -82,6 +82,36 @@ static void more_than_is_looked_at_is_told(void **state) {
   assert_false(delete_with(5, true, 10000).more); /* then all are */
 }
 
+/* A list is whole when it has all that was counted, and all was looked at. */
+static void a_list_of_what_was_made_says_whether_it_is_whole(void **state) {
+  static const struct {
+    int64_t keys, users, looked_at;
+    bool bob;
+    const char *detail;
+  } cases[] = {{0, 1, 9999, true, "still valid: 0 keys, 1 user: \"bob\"; permissions"},
+               {0, 1, 10000, true, "still valid: 0 keys, 1 user: \"bob\", ...; permissions"},
+               {1, 1, 2, false, "still valid: 1 key, 1 user:, ...; permissions"},
+               {2, 0, 2, false, "still valid: 2 keys, 0 users:, ...; permissions"}};
+  (void)state;
+  for (unsigned i = 0; i < 4; i++) {
+    st_user bob = user_of(10 + i, "bob", "a");
+    st_audit_context by_key = *CONTEXT;
+    make_key(2 + i, "ann", "a,users");
+    by_key.row = id_of(2 + i);
+    if (cases[i].bob) {
+      assert_ok(st_store_user_create(store, &by_key, grantor_of(2 + i), false, &bob,
+                                     digest_of(10 + i), error));
+    }
+    ANSWER({.which = ST_SQL_DERIVED_COUNT,
+            .kind = ANSWER_ROW,
+            .numbers = {cases[i].keys, cases[i].users, cases[i].looked_at}});
+    assert_ok(st_store_key_delete(store, CONTEXT, id_of(2 + i), NULL, error));
+    NO_ANSWERS;
+    if (strstr(last_line().detail, cases[i].detail) == NULL) fail_msg("%s", last_line().detail);
+    if (cases[i].bob) assert_ok(st_store_user_delete(store, CONTEXT, "bob", NULL, error));
+  }
+}
+
 /* ---- what something is made with ---- */
 
 static st_store_status make_in_session(void) {
@@ -385,6 +415,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(lines_are_held_back_while_others_write),
       TEST(more_than_is_looked_at_is_told),
+      TEST(a_list_of_what_was_made_says_whether_it_is_whole),
       TEST(a_session_rests_on_what_it_was_begun_with),
       TEST(a_refresh_token_is_looked_at_again),
       TEST(rows_are_counted_in_pages),
