@@ -148,10 +148,18 @@ static inline bool answers_key(void *rows, st_key *key) {
   return !bad && answers_working->key(rows, key);
 }
 
+static int64_t answers_until_us; /* how long the last change would have waited for its turn */
+
+static inline st_store_status answers_begin(st_db *db, int64_t until_us) {
+  answers_until_us = until_us;
+  return answers_working->begin(db, until_us);
+}
+
 static inline st_db *answers_wrap(st_db *db) {
   if (db != NULL && db->ops != &answers_ops) {
     answers_working = db->ops;
     answers_ops = *answers_working;
+    answers_ops.begin = answers_begin;
     answers_ops.run = answers_run;
     answers_ops.query = answers_query;
     answers_ops.next = answers_next;
@@ -166,6 +174,10 @@ static inline st_db *answers_wrap(st_db *db) {
 
 static inline st_db *answers_change_db(st_store *of) {
   return answers_wrap(answers_driver->change_db(of));
+}
+
+static inline st_db *answers_read_db(st_store *of, char *problem) {
+  return answers_wrap(answers_driver->begin_read(of, problem));
 }
 
 static inline st_db *answers_query_db(st_store *of, char *problem) {
@@ -184,6 +196,7 @@ static inline void answer_with(const answer *list, size_t count) {
   answers_own_driver = *answers_driver;
   answers_own_driver.change_db = answers_change_db;
   answers_own_driver.acquire_query_db = answers_query_db;
+  answers_own_driver.begin_read = answers_read_db;
   store->driver = &answers_own_driver;
 }
 

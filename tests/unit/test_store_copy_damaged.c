@@ -2,7 +2,8 @@
  * copy fails and says which store is damaged. What barely fits is copied. The bounds of the tables
  * are taken off.
  */
-#include "store_contract.h"
+#include "store/copy.h"
+#include "store_answers.h"
 
 #include <sqlite3.h>
 
@@ -145,12 +146,58 @@ static void a_page_goes_on_behind_any_name_that_fits(void **state) {
   assert_unreadable("a longer one");
 }
 
+/* ---- what a database does not do ---- */
+
+/* Between two stores that are open; those that answer are `store`. */
+static st_store_status copy_between(st_store *from, st_store *to) {
+  st_copy_report report = {.rows = -1};
+  st_store_status status = st_copy_all(from, to, NULL, &report, error);
+  if (status != ST_STORE_OK) assert_int_equal(report.rows, -1);
+  return status;
+}
+
+static void assert_fails_at(const st_sql *which, size_t count, st_store *from, st_store *to,
+                            const char *named) {
+  for (size_t i = 0; i < count; i++) {
+    ANSWER({.which = which[i], .kind = ANSWER_FAILURE, .from = 1, .to = 1});
+    st_store_status status = copy_between(from, to);
+    if (status != ST_STORE_FAILED || answers[0].runs != 1 || strstr(error, named) == NULL) {
+      fail_msg("statement %zu: %d: %s", i, (int)status, error);
+    }
+  }
+}
+
+static void a_statement_that_fails_ends_the_copy(void **state) {
+  static const st_sql reads[] = {ST_SQL_COPY_READ_SETTINGS, ST_SQL_COPY_READ_KEYS,
+                                 ST_SQL_COPY_READ_AUDIT};
+  static const st_sql writes[] = {ST_SQL_COPY_IS_EMPTY,     ST_SQL_COPY_CLEAR_SETTINGS,
+                                  ST_SQL_COPY_CLEAR_ISSUED, ST_SQL_COPY_WRITE_SETTINGS,
+                                  ST_SQL_COPY_HASH_KEY,     ST_SQL_COPY_WRITE_ISSUED,
+                                  ST_SQL_COPY_WRITE_KEYS,   ST_SQL_COPY_WRITE_AUDIT,
+                                  ST_SQL_COPY_FINISH,       ST_SQL_SEQUENCE_GET};
+  (void)state;
+  st_store *from = store, *to = NULL;
+  fill();
+  assert_ok(st_store_open(beside, true, &to, error));
+  assert_fails_at(reads, COUNT(reads), from, to, location);
+  NO_ANSWERS;
+  store = to;
+  answer_with(NULL, 0);
+  assert_fails_at(writes, COUNT(writes), from, to, beside);
+  NO_ANSWERS;
+  assert_ok(copy_between(from, to));
+  assert_true(answers_until_us - st_clock_monotonic_us() > (DAY - 600) * US); /* it may take long */
+  store = from;
+  st_store_close(to);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(every_row_is_counted),
       TEST(a_column_that_makes_no_sense_is_not_copied),
       TEST(a_row_that_just_fits_is_copied),
       TEST(a_page_goes_on_behind_any_name_that_fits),
+      TEST(a_statement_that_fails_ends_the_copy),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
