@@ -330,7 +330,7 @@ $(B)/tests/test_apache: | deps-apache
 
 # In these a test can make fail what our own code asks of others: the linker hands it these calls.
 FAILING_TESTS := $(shell grep -l '"failing\.h"' $(UNIT_SRC))
-FAILING_CALLS = malloc calloc realloc reallocarray aligned_alloc strdup strndup realpath asprintf \
+FAILING_CALLS = malloc calloc realloc reallocarray aligned_alloc mmap strdup strndup realpath asprintf \
 	stat lstat fstat statvfs faccessat eventfd poll read write fsync rename link open pthread_create \
 	fchmod fchown mkdir mkostemp dup fdopendir opendir renameat2 flock \
 	socket bind listen connect accept4 setsockopt getsockname chmod recv send dlopen dlsym \

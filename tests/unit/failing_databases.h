@@ -144,7 +144,11 @@ const char *__wrap_sqlite3_errmsg(sqlite3 *db) {
   type __wrap_##name parameters {                                                    \
     return failing_connection(FAIL_LIBPQ, pg) ? (failure) : __real_##name arguments; \
   }
-FAILING_PG(int, PQsendQuery, (PGconn * pg, const char *sql), (pg, sql), 0)
+int __real_PQsendQuery(PGconn *pg, const char *sql);
+int __wrap_PQsendQuery(PGconn *pg, const char *sql);
+int __wrap_PQsendQuery(PGconn *pg, const char *sql) {
+  return failing_connection(FAIL_LIBPQ | FAIL_TEXTS, pg) ? 0 : __real_PQsendQuery(pg, sql);
+}
 FAILING_PG(int, PQsendPrepare,
            (PGconn * pg, const char *name, const char *sql, int count, const Oid *types),
            (pg, name, sql, count, types), 0)
@@ -173,6 +177,9 @@ FAILING(FAIL_LIBPQ, ENOMEM, PGconn *, PQconnectStartParams,
 FAILING(FAIL_LIBPQ, ENOMEM, PQconninfoOption *, PQconninfoParse, (const char *text, char **problem),
         (text, problem), NULL)
 
+/* Another answer in place of one with rows, which it clears. */
+FAILING_STATE PGresult *(*failing_answer)(PGresult *real);
+
 /* As without memory for what the server has answered: it has done it all the same. */
 PGresult *__real_PQgetResult(PGconn *pg);
 PGresult *__wrap_PQgetResult(PGconn *pg);
@@ -181,7 +188,7 @@ PGresult *__wrap_PQgetResult(PGconn *pg) {
   ExecStatusType status = PQresultStatus(result);
   if (result == NULL || status == PGRES_PIPELINE_SYNC || status == PGRES_PIPELINE_ABORTED ||
       !failing_connection(FAIL_LIBPQ, pg)) {
-    return result;
+    return failing_answer != NULL && status == PGRES_TUPLES_OK ? failing_answer(result) : result;
   }
   PQclear(result);
   return PQmakeEmptyPGresult(pg, PGRES_FATAL_ERROR);

@@ -1,6 +1,8 @@
 /* What cannot be opened on PostgreSQL: the error says what is wrong, where, and what to do, and
  * repeats no password.
  */
+#include "failing.h"
+
 #include "store_contract.h"
 
 #include "store/postgres/postgres.h"
@@ -157,6 +159,43 @@ static void a_database_of_schema_1_is_brought_up(void **state) {
   assert_ok(st_store_by_digest(store, digest_of(101), &key, error));
 }
 
+/* ---- two that bring it up ---- */
+
+static char version_before[16], version_then[16];
+static int versions_read;
+
+/* The version, when it is read again under the lock. */
+static PGresult *read_again(PGresult *real) {
+  bool is_version = PQnfields(real) == 1 && PQntuples(real) == 1 &&
+                    strcmp(PQgetvalue(real, 0, 0), version_before) == 0;
+  if (is_version && ++versions_read == 2) {
+    assert_int_equal(PQsetvalue(real, 0, 0, version_then, (int)strlen(version_then)), 1);
+  }
+  return real;
+}
+
+/* What another process brings up meanwhile is taken as it is, or too new. */
+static void another_was_quicker(void **state) {
+  (void)state;
+  st_store_description d;
+  assert_ok(st_store_describe(store, &d, error));
+  for (int newer = 0; newer < 2; newer++) {
+    st_store *opened = NULL;
+    snprintf(version_before, sizeof version_before, "%d", (int)d.schema - 1);
+    snprintf(version_then, sizeof version_then, "%d", (int)d.schema + newer);
+    run("UPDATE subtoken.version SET version = version - 1");
+    versions_read = 0;
+    failing_answer = read_again;
+    if (newer == 1) refuses(location, true, "use a newer one");
+    if (newer == 0) assert_ok(st_store_open(location, true, &opened, error));
+    failing_answer = NULL;
+    assert_int_equal(versions_read, 2);
+    st_store_close(opened);
+    run("UPDATE subtoken.version SET version = version + 1");
+  }
+  reopen();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_database_of_schema_1_is_brought_up),
@@ -166,6 +205,7 @@ int main(void) {
       TEST(a_database_that_is_not_there),
       TEST(tables_are_made_when_that_is_asked_for),
       TEST(a_newer_schema_is_refused),
+      TEST(another_was_quicker),
       TEST(a_role_that_may_make_no_schema),
       TEST(a_server_that_only_reads),
       TEST(an_encoding_that_holds_not_every_name),
