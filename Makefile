@@ -324,9 +324,9 @@ $(PROGRAM_TESTS): TEST_FLAGS = -O0 -g1 -U_FORTIFY_SOURCE
 # Files of src/edge that a test includes, and calls as Lua or httpd would.
 $(filter $(B)/tests/test_haproxy%,$(UNIT_BIN)): CPPFLAGS += $(HAPROXY_INCLUDES)
 $(filter $(B)/tests/test_haproxy%,$(UNIT_BIN)): | deps-haproxy
-$(B)/tests/test_apache: CPPFLAGS += $(APACHE_INCLUDES)
-$(B)/tests/test_apache: LDLIBS += -lapr-1
-$(B)/tests/test_apache: | deps-apache
+$(filter $(B)/tests/test_apache%,$(UNIT_BIN)): CPPFLAGS += $(APACHE_INCLUDES)
+$(filter $(B)/tests/test_apache%,$(UNIT_BIN)): LDLIBS += -lapr-1
+$(filter $(B)/tests/test_apache%,$(UNIT_BIN)): | deps-apache
 
 # In these a test can make fail what our own code asks of others: the linker hands it these calls.
 FAILING_TESTS := $(shell grep -l '"failing\.h"' $(UNIT_SRC))

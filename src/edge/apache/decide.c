@@ -163,6 +163,17 @@ static bool decide_draw_nonce(char nonce[DECIDE_NONCE_LEN]) {
   return true;
 }
 
+/* It names the audience of the ring, which another thread may replace. Returns how many headers. */
+static size_t decide_question(const decide_call *call, subtoken_text nonce,
+                              char memory[SUBTOKEN_EDGE_QUESTION_MEMORY],
+                              subtoken_edge_header question[SUBTOKEN_EDGE_QUESTION_HEADERS]) {
+  mod_subtoken_files_lock();
+  size_t count = subtoken_edge_question(&call->edge, &call->request, nonce, memory,
+                                        SUBTOKEN_EDGE_QUESTION_MEMORY, question);
+  mod_subtoken_files_unlock();
+  return count;
+}
+
 /* The server is asked without the lock. */
 static subtoken_edge_step decide_by_server(decide_call *call, mod_subtoken_ctx *ctx) {
   char drawn[DECIDE_NONCE_LEN], memory[SUBTOKEN_EDGE_QUESTION_MEMORY];
@@ -170,8 +181,7 @@ static subtoken_edge_step decide_by_server(decide_call *call, mod_subtoken_ctx *
   subtoken_edge_header question[SUBTOKEN_EDGE_QUESTION_HEADERS];
   subtoken_edge_answer answer = SUBTOKEN_EDGE_ANSWER_DEFAULT;
   if (!decide_draw_nonce(drawn)) return SUBTOKEN_EDGE_REFUSE; /* with the reply that is there */
-  size_t count =
-      subtoken_edge_question(&call->edge, &call->request, nonce, memory, sizeof memory, question);
+  size_t count = decide_question(call, nonce, memory, question);
   if (count > 0) {
     mod_subtoken_fallback_ask(call->r, ctx, call->conf->fallback, question, count, &answer);
   }
