@@ -80,7 +80,7 @@ static subtoken_result verify_token(const subtoken_verifier *verifier, subtoken_
                                     subtoken_claims *claims) {
   subtoken_result result = authenticate(verifier->ring, verifier->cache, token, claims);
   if (result == SUBTOKEN_OK) result = st_decide(verifier, request, path, claims);
-  claims->aud_named = verifier->aud.data != NULL;
+  claims->aud_named = verifier->aud.data != NULL && !verifier->any_audience;
   return result;
 }
 

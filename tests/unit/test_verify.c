@@ -321,6 +321,10 @@ static void that_an_audience_was_named_is_told(void **state) {
   verifier.aud = ST_TEXT("eu");
   assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_OK);
   assert_true(claims.aud_named);
+  verifier.aud = ST_TEXT("us");
+  verifier.any_audience = true; /* as the issuer itself: nothing is compared */
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_OK);
+  assert_false(claims.aud_named);
   release(token);
 }
 
