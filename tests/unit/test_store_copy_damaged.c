@@ -184,10 +184,32 @@ static void a_statement_that_fails_ends_the_copy(void **state) {
   store = to;
   answer_with(NULL, 0);
   assert_fails_at(writes, COUNT(writes), from, to, beside);
-  NO_ANSWERS;
+  ANSWER({.which = ST_SQL_COPY_HASH_KEY, .kind = ANSWER_NOTHING});
   assert_ok(copy_between(from, to));
+  assert_int_equal(answers[0].runs, 1);
   assert_true(answers_until_us - st_clock_monotonic_us() > (DAY - 600) * US); /* it may take long */
   store = from;
+  st_store_close(to);
+}
+
+static st_db *no_connection(st_store *of, char *problem) {
+  (void)of;
+  (void)st_db_fail(problem, "no connection is left");
+  return NULL;
+}
+
+static void a_source_that_cannot_be_read_is_not_copied(void **state) {
+  (void)state;
+  st_store *to = NULL;
+  const st_driver *working = store->driver;
+  st_driver without = *working;
+  without.begin_read = no_connection;
+  fill();
+  assert_ok(st_store_open(beside, true, &to, error));
+  store->driver = &without;
+  assert_int_equal(copy_between(store, to), ST_STORE_FAILED);
+  assert_string_equal(error, "no connection is left");
+  store->driver = working;
   st_store_close(to);
 }
 
@@ -198,6 +220,7 @@ int main(void) {
       TEST(a_row_that_just_fits_is_copied),
       TEST(a_page_goes_on_behind_any_name_that_fits),
       TEST(a_statement_that_fails_ends_the_copy),
+      TEST(a_source_that_cannot_be_read_is_not_copied),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
