@@ -32,6 +32,7 @@ typedef struct answer {
   const char *text;
   int runs;          /* how often it was run */
   int64_t values[4]; /* of the last run: its first numbers */
+  char first[64];    /* its first text */
   bool ordered;      /* and whether its change may take a sequence */
   int64_t repeated;
 } answer;
@@ -77,8 +78,13 @@ static inline void answers_note(const st_db *db, st_sql which, const st_value *v
     if (answers[i].which != which) continue;
     answers[i].runs++;
     answers[i].ordered = db->ordered;
+    answers[i].first[0] = '\0';
     for (size_t v = 0; v < 4 && values[v].type != ST_VALUE_END; v++) {
       answers[i].values[v] = values[v].number;
+      if (values[v].type == ST_VALUE_TEXT && answers[i].first[0] == '\0') {
+        snprintf(answers[i].first, sizeof answers[i].first, "%.*s", (int)values[v].len,
+                 (const char *)values[v].data);
+      }
     }
   }
 }
