@@ -61,6 +61,23 @@ static void an_unknown_user_waits_as_others_do(void **state) {
                    401);
 }
 
+/* It writes whom it does not find. */
+static st_store_status find_nobody(void *context, subtoken_text username, st_user *user) {
+  assert_int_equal(fixture_find(context, ST_TEXT("alice"), user), ST_STORE_OK);
+  return st_text_is(username, "alice") ? ST_STORE_OK : ST_STORE_NOT_FOUND;
+}
+
+/* Alice's password is not that of a user who is not there. */
+static void who_is_not_found_does_not_log_in(void **state) {
+  (void)state;
+  static const char nobody[] = "{\"login\":\"nobody\",\"password\":\"" PASSWORD "\"}";
+  users.find = find_nobody;
+  assert_int_equal(post("/v1/auth/login", AS_JSON, nobody), 401);
+  assert_true(fixture.checks == 1 && fixture.checked_nobody);
+  assert_int_equal(post("/v1/auth/login", AS_JSON, ALICE), 200);
+  assert_true(fixture.checks == 2 && !fixture.checked_nobody);
+}
+
 /* The row has changed between the look at it and the change. */
 static st_store_status refresh_and_grow(void *context, const st_audit_context *audit,
                                         subtoken_text token, int64_t expires_at, int64_t retry,
@@ -262,6 +279,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_log_in_waits_for_the_last_second),
       TEST(an_unknown_user_waits_as_others_do),
+      TEST(who_is_not_found_does_not_log_in),
       TEST(a_session_that_grows_meanwhile_gets_no_token),
       TEST(a_form_that_is_off_is_none),
       TEST(the_first_header_counts),

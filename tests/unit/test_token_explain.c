@@ -252,7 +252,8 @@ static void the_settings_of_time_count(void **state) {
 static void the_policy_has_its_say(void **state) {
   (void)state;
   static const char text[] =
-      "{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"needs\":[\"account\"]},"
+      "{\"default\":\"deny\",\"preflight\":true,\"routes\":[{\"path\":\"/"
+      "a\",\"needs\":[\"account\"]},"
       "{\"path\":\"/b\",\"public\":true},{\"path\":\"/c\",\"needs\":[\"bank\"]}]}";
   subtoken_text policy = {text, sizeof text - 1};
   size_t size = subtoken_policy_size(policy.len);
@@ -270,6 +271,10 @@ static void the_policy_has_its_say(void **state) {
   assert_false(says("no longer"));
   assert_int_equal(explain(AS_KEY, ",\"url\":\"/d\",\"method\":\"GET\""), 200);
   check_body_starts("{\"ok\":false,\"status\":403,");
+  /* One method of many: nobody sends a token with a preflight. */
+  assert_int_equal(explain(AS_KEY, ",\"url\":\"/c\",\"method\":\"OPTIONS\""), 200);
+  check_body_starts("{\"ok\":false,\"status\":403,\"reason\":\"perm\",");
+  assert_false(says("preflight"));
   snprintf(fixture_row_of(KEY_ID)->key.permissions, 5, "keys");
   assert_int_equal(explain(AS_KEY, ",\"url\":\"/a\",\"method\":\"GET\""), 200);
   check_body_starts("{\"ok\":false,\"status\":403,\"reason\":\"perm\",");

@@ -63,6 +63,9 @@ static void anything_else_is_ignored(void **state) {
       "00-" TRACE "-" SPAN "_01",
       "00-" TRACE "-" SPAN "-0g",
       " 00-" TRACE "-" SPAN "-01",
+      "-" TRACE "-" SPAN "-01",
+      "00--" SPAN "-01",
+      "00-" TRACE "--01",
       "00-" TRACE "-" SPAN "-01 ",
       "00-" TRACE "-" SPAN "-01,00-" TRACE "-" SPAN "-01",
       /* Of a later version, too. */

@@ -152,6 +152,18 @@ static void a_search_goes_on_where_it_ended(void **state) {
   assert_true(asked == 7 && pages == 1);
 }
 
+static void the_longest_name_may_be_the_last(void **state) {
+  (void)state;
+  size_t pages;
+  char name[ST_NAME_MAX + 1];
+  memset(name, 'n', ST_NAME_MAX);
+  name[ST_NAME_MAX] = '\0';
+  add(name, 8);
+  add("o", 8);
+  assert_int_equal(read_all("limit=1", &pages), 2);
+  assert_int_equal(pages, 2);
+}
+
 static void a_store_that_fails_gives_no_page(void **state) {
   (void)state;
   add("aa", 8);
@@ -163,9 +175,8 @@ static void a_store_that_fails_gives_no_page(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(a_page_ends_where_the_next_does_not_fit),
-      TEST(the_end_of_a_page_has_room),
-      TEST(a_search_goes_on_where_it_ended),
+      TEST(a_page_ends_where_the_next_does_not_fit), TEST(the_end_of_a_page_has_room),
+      TEST(a_search_goes_on_where_it_ended),         TEST(the_longest_name_may_be_the_last),
       TEST(a_store_that_fails_gives_no_page),
   };
 #undef TEST
