@@ -58,7 +58,9 @@ static void an_owner_has_so_many_keys(void **state) {
   assert_int_equal(lines(), before);
   assert_false(alive(13));
   assert_ok(create_of_at_most(13, 1, "ann", 4));
-  assert_ok(create_of_at_most(14, 1, "ann", 0));  /* any number */
+  assert_ok(create_of_at_most(14, 1, "ann", 0)); /* any number */
+  assert_ok(create_of_at_most(17, 0, "o", 1));   /* a short name is one, too */
+  assert_int_equal(create_of_at_most(18, 0, "o", 1), ST_STORE_FULL);
   assert_ok(create_of_at_most(15, 1, "team", 2)); /* the other owner has one */
   assert_int_equal(create_of_at_most(16, 1, "team", 2), ST_STORE_FULL);
   assert_ok(st_store_key_set_disabled(store, CONTEXT, id_of(15), true, NULL, error));

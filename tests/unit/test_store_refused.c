@@ -28,7 +28,7 @@ static void assert_refused(const char *what, st_store_status status) {
 
 static void a_key_that_is_not_whole(void **state) {
   (void)state;
-  for (int i = 0; i < 15; i++) {
+  for (int i = 0; i < 16; i++) {
     st_key key = row_of(1, "ann", "a"), found;
     switch (i) {
       case 0: key.id[0] = '\0'; break;
@@ -45,6 +45,7 @@ static void a_key_that_is_not_whole(void **state) {
       case 11: key.expires_at = -1; break;
       case 12: key.expires_at = INT64_MAX; break;
       case 13: key.kind = ST_KIND_USER; break;
+      case 14: snprintf(key.parent, sizeof key.parent, "x"); break;
       default: snprintf(key.parent, sizeof key.parent, "%s", id_of(2)); break;
     }
     begin_refused();

@@ -89,6 +89,11 @@ static st_store_status run(st_change change, const struct makes *how) {
 #define MAKES(...) (&(struct makes){__VA_ARGS__})
 #define OK_CHANGE MAKES(.count = 0)
 
+static void a_store_begins_with_its_bounds(void **state) {
+  (void)state;
+  assert_true(store.large_change == ST_DB_LARGE_CHANGE && store.change_step == ST_DB_CHANGE_STEP);
+}
+
 static void a_change_is_begun_made_and_committed(void **state) {
   (void)state;
   assert_int_equal(run((st_change){0}, OK_CHANGE), ST_STORE_OK);
@@ -402,6 +407,7 @@ static void a_change_that_needs_order_is_made_in_order(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
+      TEST(a_store_begins_with_its_bounds),
       TEST(a_change_is_begun_made_and_committed),
       TEST(what_fails_is_rolled_back),
       TEST(who_refuses_says_why),
