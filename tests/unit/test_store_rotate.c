@@ -368,6 +368,21 @@ static void an_acknowledged_rotation_survives_a_kill(void **state) {
   assert_true(refused(1));
 }
 
+/* Who may not have it is not told that it has expired. */
+static void an_expired_key_is_rotated_by_nobody(void **state) {
+  (void)state;
+  st_key key = row_of(2, "", "a");
+  key.expires_at = NOW;
+  make_key(1, "", "keys");
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(2), error));
+  assert_int_equal(
+      st_store_key_rotate(store, CONTEXT, grantor_of(1), id_of(2), digest_of(3), 0, NULL, error),
+      ST_STORE_DENIED);
+  assert_int_equal(
+      st_store_key_rotate(store, CONTEXT, NULL, id_of(2), digest_of(3), 0, NULL, error),
+      ST_STORE_EXPIRED);
+}
+
 /* ---- the audience of a key ---- */
 
 static st_store_status create_for(unsigned n, unsigned grantor, const char *audience) {
@@ -441,6 +456,7 @@ int main(void) {
       TEST(a_change_reaches_who_uses_the_old_secret),
       TEST(no_secret_comes_again),
       TEST(only_a_living_key_is_rotated),
+      TEST(an_expired_key_is_rotated_by_nobody),
       TEST(is_in_every_copy),
       TEST(no_request_fails_while_secrets_are_replaced),
       TEST(rotations_at_once_leave_two_secrets),
