@@ -20,9 +20,13 @@ static void lines_are_written_in_order(void **state) {
   (void)state;
   store->concurrent = true;
   ANSWER({.which = ST_SQL_AUDIT_INSERT, .kind = ANSWER_NOTHING},
-         {.which = ST_SQL_SETTING_GET, .kind = ANSWER_NOTHING});
+         {.which = ST_SQL_SETTING_GET, .kind = ANSWER_NOTHING},
+         {.which = ST_SQL_KEY_USED, .kind = ANSWER_NOTHING});
   add(NOW, "ann", "a", "");
   assert_true(answers[0].runs == 1 && answers[0].ordered);
+  const st_key_use uses[2] = {{.id = "an id", .at = NOW}, {.id = "behind it", .at = NOW}};
+  assert_ok(st_store_key_mark_used(store, uses, 1, error));
+  assert_true(answers[2].runs == 1 && answers[2].ordered);
   st_audit_cut cut = {.keep = 60};
   assert_ok(st_store_audit_cut(store, CONTEXT, &cut, error));
   assert_true(answers[1].runs > 0 && answers[1].ordered);
@@ -40,6 +44,8 @@ static void short_texts_are_in_the_line(void **state) {
   snprintf(key.name, sizeof key.name, "n");
   assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(1), error));
   assert_line("key.create", id_of(1), "permissions p; expires never; owner o; name n");
+  assert_ok(st_store_key_rotate(store, CONTEXT, NULL, id_of(1), digest_of(2), 0, NULL, error));
+  assert_line("key.rotate", id_of(1), "the secret before is no longer valid; owner o; name n");
 }
 
 /* No character begins where this could be cut. */

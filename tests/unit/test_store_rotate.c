@@ -378,9 +378,13 @@ static void an_expired_key_is_rotated_by_nobody(void **state) {
   assert_int_equal(
       st_store_key_rotate(store, CONTEXT, grantor_of(1), id_of(2), digest_of(3), 0, NULL, error),
       ST_STORE_DENIED);
+  st_key before;
+  memset(&before, 0x5a, sizeof before);
+  key = before;
   assert_int_equal(
-      st_store_key_rotate(store, CONTEXT, NULL, id_of(2), digest_of(3), 0, NULL, error),
+      st_store_key_rotate(store, CONTEXT, NULL, id_of(2), digest_of(3), 0, &key, error),
       ST_STORE_EXPIRED);
+  assert_memory_equal(&key, &before, sizeof key);
 }
 
 /* ---- the audience of a key ---- */
