@@ -34,7 +34,8 @@ FILES = 4               # that a sample is drawn of: each takes a second to buil
 # What reads a token once more for each of a million chains, or asks the machine.
 ENVIRONMENT = {"SUBTOKEN_CHAINS": "2000", "ASAN_OPTIONS":
                "detect_leaks=1:abort_on_error=0:exitcode=1:hard_rss_limit_mb=3000:allocator_may_return_null=1:detect_stack_use_after_return=0:symbolize=0:quarantine_size_mb=4",
-               "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT", "MALLOC_PERTURB_": "190"}
+               "UBSAN_OPTIONS": "print_stacktrace=0", "CMOCKA_MESSAGE_OUTPUT": "STDOUT", "MALLOC_PERTURB_": "190",
+               "SUBTOKEN_MUTATION_SECONDS": str(LONGEST_MS // 1000 + 1)}
 if os.access("/dev/shm", os.W_OK):  # a change of a store waits for the disk
     ENVIRONMENT["TMPDIR"] = "/dev/shm"
 
@@ -103,7 +104,7 @@ class Run:
 
     def recorded(self):
         """The lines that the program prints; kept for each test program as long as it and what is mutated are the same."""
-        mutated = hashlib.sha256()
+        mutated = hashlib.sha256(ENVIRONMENT["SUBTOKEN_MUTATION_SECONDS"].encode())
         for path in self.sources:
             mutated.update(read(os.path.join(self.out, path)))
         lines = []
@@ -179,8 +180,9 @@ class Run:
             children[program] = self.program("run", program, leaks=leaks, stdin=subprocess.PIPE)
             children[program].stdout.readline()
         child = children[program]
-        # On a machine that does much else a test may take many times as long.
-        child.stdin.write(f"{mutant[0]} {mutant[1]} {number}:{3000 + 20 * self.ms[test] + 3 * self.wall[test]}\n")
+        # On a machine that does much else a test may take many times as long, but not of the processor.
+        clock, seconds = 3000 + 20 * self.ms[test] + 3 * self.wall[test], 1 + self.ms[test] // 100
+        child.stdin.write(f"{mutant[0]} {mutant[1]} {number}:{clock}:{seconds}\n")
         child.stdin.flush()
         answer = child.stdout.readline().split()
         if not answer:

@@ -158,21 +158,24 @@ static _Noreturn void in_child(const struct group *group, size_t test, unsigned 
   exit(failed != 0); /* the leak sanitizer looks at the end, which takes longer than most tests */
 }
 
-/* A test that takes longer is not used: on the clock, and of the processor. */
+/* A test that takes longer is not used: on the clock, and of the processor, where run.py says how
+ * long. */
 #define RECORD_MS 60000
-#define RECORD_SECONDS 4
+static unsigned record_seconds = 4;
 
 static int64_t ms_of(const struct rusage *used) {
   return (used->ru_utime.tv_sec + used->ru_stime.tv_sec) * 1000 +
          (used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1000;
 }
 
-/* ms: how long it may take; used: of the processor. 'p' passed, 'f' failed, 't' not in time. */
-static char run_one(const struct group *group, size_t test, int64_t ms, int64_t *used) {
+/* ms: how long it may take; seconds: of the processor; used: what it took of that. 'p' passed, 'f'
+ * failed, 't' not in time. */
+static char run_one(const struct group *group, size_t test, int64_t ms, unsigned seconds,
+                    int64_t *used) {
   fflush(NULL);
   pid_t child = fork();
   if (child < 0) abort();
-  if (child == 0) in_child(group, test, recording ? RECORD_SECONDS : (unsigned)(ms / 2000 + 1));
+  if (child == 0) in_child(group, test, seconds);
   setpgid(child, child);
   int descriptor = (int)syscall(SYS_pidfd_open, child, 0);
   struct pollfd wait = {descriptor, POLLIN, 0};
@@ -213,7 +216,7 @@ static void tell_seen(void) {
 static void record(const struct group *group) {
   for (size_t i = 0; i < group->count; i++) {
     int64_t began = now_ms(), used = 0;
-    char how = run_one(group, i, RECORD_MS, &used);
+    char how = run_one(group, i, RECORD_MS, record_seconds, &used);
     fprintf(answers, "test %u %c %d %d %s\n", group_first + (unsigned)i, how, (int)used,
             (int)(now_ms() - began), group->tests[i].name);
     tell_seen();
@@ -223,8 +226,8 @@ static void record(const struct group *group) {
 
 /* ---- run ---- */
 
-/* `PATH MUTANT TEST:MS...`; the answer is `f TEST`, `t TEST` or `p 0`. Lines of another group wait:
- * the tests of one line are all of one group. */
+/* `PATH MUTANT TEST:MS:SECONDS...`; the answer is `f TEST`, `t TEST` or `p 0`. Lines of another
+ * group wait: the tests of one line are all of one group. */
 static void run_line(const struct group *group, char *line) {
   char *rest = line;
   char *path = strsep(&rest, " "), *mutant = strsep(&rest, " "), *one;
@@ -235,8 +238,8 @@ static void run_line(const struct group *group, char *line) {
     char *colon;
     test = strtoul(one, &colon, 10);
     if (test < group_first || test - group_first >= group->count) continue;
-    int64_t used;
-    how = run_one(group, test - group_first, strtol(colon + 1, NULL, 10), &used);
+    int64_t used, ms = strtol(colon + 1, &colon, 10);
+    how = run_one(group, test - group_first, ms, (unsigned)strtoul(colon + 1, NULL, 10), &used);
   }
   choose(NULL, 0);
   fprintf(answers, "%c %lu\n", how, how == 'p' ? 0 : test);
@@ -273,6 +276,8 @@ static void run_program(const struct program *program) {
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   recording = strcmp(argv[1], "record") == 0;
+  const char *seconds = getenv("SUBTOKEN_MUTATION_SECONDS");
+  if (seconds != NULL) record_seconds = (unsigned)strtoul(seconds, NULL, 10);
   answers = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 100), "w");
   share_memory();
   for (const struct program *program = st_mutation_programs; program->name != NULL; program++) {
