@@ -33,6 +33,10 @@ static void uptime_is_counted_from_the_first_call_on(void **state) {
   assert_ok(st_store_set_setting(store, ST_SETTING_UPTIME, 100, error));
   assert_int_equal(lived_at(1020), 100);
   assert_int_equal(lived_at(1021), 101);
+  assert_int_equal(lived_at(2001021), 2000101); /* and of a month nothing is added */
+  ANSWER({.which = ST_SQL_SETTING_SET, .kind = ANSWER_NOTHING});
+  assert_int_equal(lived_at(2001021), 2000101);
+  assert_int_equal(answers[0].runs, 0);
 }
 
 static void uptime_that_cannot_be_kept_is_counted_later(void **state) {
@@ -118,6 +122,13 @@ static void a_purge_that_fails_says_so(void **state) {
     if (st_store_purge(store, NOW * US, 0, error) != ST_STORE_FAILED || answers[0].runs < 1) {
       fail_msg("case %zu: %d runs", i, answers[0].runs);
     }
+  }
+  static const st_sql parts[] = {ST_SQL_PURGE_LISTED, ST_SQL_TOKEN_PURGE};
+  for (size_t i = 0; i < 2; i++) {
+    ANSWER({.which = parts[i], .kind = ANSWER_CHANGED, .number = 1},
+           {.which = ST_SQL_SEQUENCE_NEXT, .kind = ANSWER_FAILURE});
+    assert_int_equal(st_store_purge(store, NOW * US, 0, error), ST_STORE_FAILED);
+    assert_true(answers[1].runs == 1);
   }
   NO_ANSWERS;
   assert_ok(st_store_purge(store, NOW * US, 0, error));
