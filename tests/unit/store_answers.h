@@ -18,6 +18,7 @@ typedef enum {
   ANSWER_BAD_TEXT, /* this column of the rows found has no good text */
   ANSWER_TEXT,     /* this column of the rows found has this text */
   ANSWER_SKIP,     /* the first of the rows found is not there */
+  ANSWER_BREAK,    /* behind the first of the rows found it fails */
   ANSWER_REPEAT,   /* the first of the rows found comes so many times */
   ANSWER_CHANGED,  /* a statement without rows has changed so many */
 } answer_kind;
@@ -123,6 +124,7 @@ static inline st_store_status answers_query(st_db *db, st_sql which, const st_va
 
 static inline st_store_status answers_next(void *rows) {
   if (rows == &answer_row) return ST_STORE_NOT_FOUND;
+  if (answer_of(answers_statement(rows), ANSWER_BREAK, 0) != NULL) return ST_STORE_FAILED;
   answer *a = answer_of(answers_statement(rows), ANSWER_REPEAT, 0);
   if (a != NULL && ++a->repeated < a->number) return ST_STORE_OK;
   return answers_working->next(rows);

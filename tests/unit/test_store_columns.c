@@ -171,10 +171,45 @@ static void a_page_has_a_bound(void **state) {
   assert_string_equal(error, "cannot list 2147483648 at a time");
 }
 
+/* Whatever a database hands out: no more is written than there is room for. */
+static void no_more_is_read_than_asked_for(void **state) {
+  (void)state;
+  st_audit_line line = {.id = 77};
+  st_key keys[3];
+  size_t count = 9;
+  make_key(2, "ann", "a");
+  make_key(3, "ann", "a");
+  memset(keys, 0x5a, sizeof keys);
+  ANSWER({.which = ST_SQL_AUDIT_LIST, .kind = ANSWER_ROW, .numbers = {1, 1}, .text = "x"},
+         {.which = ST_SQL_KEY_FIND, .kind = ANSWER_REPEAT, .number = 3},
+         {.which = ST_SQL_KEY_LIST, .kind = ANSWER_REPEAT, .number = 9});
+  assert_ok(st_store_audit_list(store, 0, 0, &line, &count, error));
+  assert_true(count == 0 && line.id == 77);
+  assert_ok(st_store_key_find(store, id_of(2), keys, error));
+  assert_memory_equal(&keys[1], &keys[2], sizeof keys[1]);
+  memset(keys, 0x5a, sizeof keys);
+  assert_ok(st_store_key_list(store, NULL, "", 1, keys, &count, error));
+  assert_int_equal(count, 1);
+  assert_memory_equal(&keys[1], &keys[2], sizeof keys[1]);
+}
+
+static void a_page_that_breaks_off_is_none(void **state) {
+  (void)state;
+  st_key keys[3];
+  size_t count = 9;
+  make_key(2, "ann", "a");
+  make_key(3, "ann", "a");
+  ANSWER({.which = ST_SQL_KEY_LIST, .kind = ANSWER_BREAK});
+  assert_int_equal(st_store_key_list(store, NULL, "", 3, keys, &count, error), ST_STORE_FAILED);
+  assert_int_equal(count, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(no_question_is_answered_by_what_makes_no_sense),
       TEST(a_page_has_a_bound),
+      TEST(no_more_is_read_than_asked_for),
+      TEST(a_page_that_breaks_off_is_none),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
