@@ -260,6 +260,12 @@ static void what_is_looked_for_is_found_alone(void **state) {
   assert_true(!page.more && page.rows == 97);
   assert_int_equal(search(&(st_audit_filter){.target = "t"}, 1, &page), 1);
   assert_true(page.more);
+  /* Where it goes on is in one row: behind that nothing is read. */
+  static st_audit_line found[8];
+  ANSWER({.which = ST_SQL_AUDIT_PLACE, .kind = ANSWER_BREAK});
+  error[0] = '\0';
+  assert_ok(st_store_audit_search(store, &(st_audit_filter){0}, 3, found, &page, error));
+  assert_true(answers[0].runs == 1 && error[0] == '\0');
 }
 
 int main(void) {
