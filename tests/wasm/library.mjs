@@ -525,6 +525,27 @@ const settle = () => new Promise((done) => { setTimeout(done, 20); });
     [Array(8).fill('RangeError'), 0, true, true, 'malformed'], 'a stack that is exhausted changes no verdict');
 }
 {
+  // The decision by a body is about the request that lies in the memory: nothing else may have taken its place.
+  const policy = Policy.parse('{"default":"deny","routes":[{"path":"/strict","mcp":{"tools/call x":["admin"]}},{"path":"/lax","mcp":{"tools/list":["docs"]}}]}');
+  const verifier = verifierOf({ policy });
+  const call = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}');
+  const asked = { method: 'POST', target: '/strict', authorization: `Bearer ${GOOD}`, hasBody: true, now: NOW };
+  const after = (between) => {
+    if (verifier.decide(asked, { readsBodies: true }).step !== 'body') return 'no body';
+    between();
+    try {
+      return verifier.decideBody(call).status;
+    } catch (error) {
+      return error.code;
+    }
+  };
+  const between = [() => {}, () => S.isIdentityHeader('x-subtoken-sub'), () => S.urlCanonical('/lax'), () => S.stripQuery('/lax'),
+    () => S.stripQuery('/lax?a'), () => S.targetPath('/lax'), () => S.urlAllows('/lax', 'PURGE', '/lax'), () => S.urlCovers('/lax', '/lax'),
+    () => verifierOf({ aud: '/lax' }), () => verifier.verify(GOOD, { ...request, target: '/lax' }), () => S.inspect(GOOD),
+    () => verifier.metadata({ ...asked, target: '/lax' }, {}), () => verifier.decide({ ...asked, target: '/lax' }, { readsBodies: true }).step];
+  same(between.map(after), [403, 403, 403, 403, ...Array(8).fill('invalid_argument'), 200], 'a body decides about the request before it, or not at all');
+}
+{
   const npm = spawnSync('npm', ['pack', '--dry-run', '--json'], { cwd: packageDir, encoding: 'utf8' });
   const [{ name, version, files }] = JSON.parse(npm.stdout);
   const header = readFileSync(join(here, '../../include/subtoken/common.h'), 'utf8');

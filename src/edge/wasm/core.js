@@ -189,6 +189,8 @@ export function version() {
 
 let areaUsed = 0; // of io.area
 
+let placed = 0; // counts what came to lie where a request lies: a target, a method
+
 // A string longer than max UTF-16 units is cut to one more, which is too long for the library, too.
 function put(slot, text, max) {
   return encoder.encodeInto(text.length > max ? text.slice(0, max + 1) : text, slot).written;
@@ -202,6 +204,7 @@ function putToken(token) {
 function putTarget(target) {
   if (target === undefined || target === null) return -1;
   if (typeof target !== 'string') throw wrongType('target', 'a string');
+  placed += 1;
   return put(targetSlot, target, TARGET_MAX);
 }
 
@@ -220,6 +223,7 @@ function putMethod(method) {
     return;
   }
   if (typeof method !== 'string') throw wrongType('method', 'a string');
+  placed += 1;
   methodAt = at.area + NEEDS_AREA;
   methodLength = put(bytes.subarray(methodAt, methodAt + 3 * (METHOD_MAX + 1)), method, METHOD_MAX);
 }
@@ -627,7 +631,7 @@ export class Verifier extends Owner {
   #block;
   #feed; // the Feed, or null
   #unsure = false; // a call was interrupted that may have changed the cache
-  #body = -1; // the generation in which a body was asked for
+  #body = ''; // the generation in which a body was asked for, and what was placed until then
 
   constructor(options) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object');
@@ -647,6 +651,7 @@ export class Verifier extends Owner {
     if (!(leeway >= 0 && leeway <= 3600)) throw new RangeError('subtoken: leeway must be 0 to 3600 s');
     const cache = number(options.cache, 'cache', 1048576);
     if (!(cache >= 0 && cache <= 1073741824)) throw new RangeError('subtoken: cache must be 0 to 2^30 bytes');
+    placed += 1; // aud
     const address = call('verifier_new', uses[0].address, feed === null ? 0 : uses[1].address,
       hasPolicy ? uses.at(-1).address : 0,
       iss === null ? -1 : put(tokenSlot, iss, TOKEN_MAX),
@@ -767,7 +772,7 @@ export class Verifier extends Owner {
     }
     reply.body = list[1];
     for (let i = 2; i < list.length; i += 2) reply.headers[list[i]] = list[i + 1];
-    if (step === BODY) this.#body = generation;
+    if (step === BODY) this.#body = `${generation} ${placed}`;
     return reply;
   }
 
@@ -817,7 +822,7 @@ export class Verifier extends Owner {
 
   /** After 'body', at once: decides by the body. */
   decideBody(body) {
-    if (this.#body !== generation) {
+    if (this.#body !== `${generation} ${placed}`) {
       throw new SubtokenError('invalid_argument', 'decideBody: decide anew, and then by the body at once');
     }
     if (!(body instanceof Uint8Array)) throw wrongType('body', 'a Uint8Array');
