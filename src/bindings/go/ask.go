@@ -121,18 +121,28 @@ func (v *Verifier) question(header http.Header, r *http.Request, target, nonce s
 		header.Add(goText(call.headers[i].name), goText(call.headers[i].value))
 	}
 	C.subtoken_wipe(unsafe.Pointer(&call.memory[0]), C.ST_GO_MEMORY)
-	chain := r.Header["X-Forwarded-For"]
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		chain = append(chain[:len(chain):len(chain)], host)
-	}
-	if len(chain) > 0 {
-		header.Set("X-Forwarded-For", forwarded(strings.Join(chain, ", ")))
+	// Where the client's own is not known there are none: what a caller wrote is not to be the last.
+	if client := clientOf(r); client != "" {
+		chain := r.Header["X-Forwarded-For"]
+		header.Set("X-Forwarded-For", forwarded(strings.Join(append(chain[:len(chain):len(chain)], client), ", ")))
 	}
 	// For the server's log, which leaves it out unless it is well-formed.
 	if trace := r.Header["Traceparent"]; len(trace) == 1 && len(trace[0]) <= 512 {
 		header.Set("Traceparent", trace[0])
 	}
 	return n > 0
+}
+
+// The address of the client, with its port or, as some handlers write it, without; "" for none.
+func clientOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if address, _, _ := strings.Cut(host, "%"); net.ParseIP(address) == nil { // without its zone
+		return ""
+	}
+	return host
 }
 
 // The server reads addresses from the end; it takes no header of any length.

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"errors"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -103,8 +104,14 @@ func readPrivate(path string) ([]byte, error) {
 	for n < len(text) {
 		got, err := file.Read(text[n:])
 		n += got
-		if err != nil || got == 0 {
+		if err == io.EOF {
 			break
+		}
+		if err != nil { // a part of a ring would lack secrets
+			for i := range text {
+				text[i] = 0
+			}
+			return nil, err
 		}
 	}
 	return text[:n], nil

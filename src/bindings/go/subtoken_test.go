@@ -21,6 +21,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -168,6 +169,10 @@ func TestOptionsAreChecked(t *testing.T) {
 	os.WriteFile(path, ringText("", secret[:]), 0o600)
 	os.Chmod(path, 0o644)
 	if _, err := ReadRing(path); err == nil || !strings.Contains(err.Error(), "open to others") {
+		t.Error(err)
+	}
+	// A part of a ring would lack secrets: this file cannot be read at its start.
+	if _, err := ReadRing("/proc/self/mem"); !errors.Is(err, syscall.EIO) {
 		t.Error(err)
 	}
 }
@@ -587,6 +592,19 @@ func TestTheServerIsAsked(t *testing.T) {
 			q.Header.Get("X-Forwarded-For") != "203.0.113.9, 192.0.2.1" || q.Header.Get("Cookie") != "" ||
 			q.Header.Get("Traceparent") != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" {
 			t.Errorf("%+v", q)
+		}
+	}
+	// Where nobody knows who the client is, what it wrote of itself must not stand for its address.
+	for remote, want := range map[string]string{"": "", "@": "", "/run/edge.sock": "", "192.0.2.7": "203.0.113.9, 192.0.2.7",
+		"[2001:db8::7]:80": "203.0.113.9, 2001:db8::7", "2001:db8::7": "203.0.113.9, 2001:db8::7"} {
+		r := httptest.NewRequest("GET", "/v2/account", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-API-Key", key)
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if from := asked[len(asked)-1].Header.Get("X-Forwarded-For"); w.Code != 200 || from != want {
+			t.Errorf("%q: %d %q", remote, w.Code, from)
 		}
 	}
 	if w, _ := ask(t, h, "GET", "/v2/account/bank", "", "X-API-Key: "+key); w.Code != 403 || !strings.Contains(w.Body.String(), "inventories") {
