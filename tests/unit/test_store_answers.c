@@ -194,6 +194,19 @@ static void make_large_user(void) {
   store->large_change = 2;
 }
 
+/* One more than are changed at once. */
+static void so_many_rows_are_a_large_change(void **state) {
+  (void)state;
+  make_large_user();
+  for (int64_t rows = 2; rows <= 3; rows++) {
+    ANSWER({.which = ST_SQL_OWNED_AT_MOST, .kind = ANSWER_ROW, .numbers = {rows}},
+           {.which = ST_SQL_REMAINING_INSERT, .kind = ANSWER_NOTHING});
+    assert_ok(st_store_user_set_disabled(store, CONTEXT, "ann", true, NULL, error));
+    assert_int_equal(answers[0].values[1], 3);
+    assert_int_equal(answers[1].runs, rows == 3);
+  }
+}
+
 static void rows_are_counted_in_pages(void **state) {
   (void)state;
   make_large_user();
@@ -418,6 +431,7 @@ int main(void) {
       TEST(a_list_of_what_was_made_says_whether_it_is_whole),
       TEST(a_session_rests_on_what_it_was_begun_with),
       TEST(a_refresh_token_is_looked_at_again),
+      TEST(so_many_rows_are_a_large_change),
       TEST(rows_are_counted_in_pages),
       TEST(a_page_that_cannot_be_counted_fails),
       TEST(who_goes_on_changing_is_counted_within_the_turn),
