@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 
 #include "civetweb_net.h"
 #include "os/clock.h"
@@ -20,7 +21,7 @@
 #define HOST "Host: api.test\r\n"
 #define SIMPLE "GET /v2/tokeninfo HTTP/1.1\r\n" HOST "\r\n"
 #define CHUNKED "POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-#define SETTLE_US 50000 /* until another thread waits; too short only weakens a test */
+#define SETTLE_US 50000 /* between two that are to be told apart by their times */
 
 static int listener = -1;
 static struct sockaddr_in address;
@@ -473,6 +474,7 @@ typedef struct worker {
   atomic_bool wordy; /* answers with more than its client reads */
   atomic_bool sent;
   ends both;
+  atomic_int tid;
   atomic_int served;
   atomic_bool ended;
 } worker;
@@ -481,6 +483,7 @@ static void *work(void *argument) {
   worker *w = argument;
   if (!st_connection_thread_start()) abort();
   st_connection_open();
+  atomic_store(&w->tid, gettid());
   while (next_request(w->both.server)) {
     atomic_fetch_add(&w->served, 1);
     bool cut = atomic_load(&w->wordy) && !st_connection_send(large, LARGE, NULL);
@@ -495,11 +498,34 @@ static void *work(void *argument) {
   return NULL;
 }
 
+/* Has it read all that its client sent, and waits? */
+static bool is_settled(worker *w) {
+  char path[64], line[256] = "";
+  int unread = 1, tid = atomic_load(&w->tid);
+  if (atomic_load(&w->ended)) return true;
+  if (tid == 0 || ioctl(w->both.server, FIONREAD, &unread) != 0 || unread > 0) return false;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+  FILE *file = fopen(path, "r");
+  if (file == NULL) return atomic_load(&w->ended);
+  bool read = fgets(line, sizeof line, file) != NULL;
+  fclose(file);
+  const char *state = strrchr(line, ')');
+  return read && state != NULL && strncmp(state, ") S", 3) == 0;
+}
+
+/* On a busy machine, too. A moment later it waits still, unless for a lock. */
+static void settle(worker *w) {
+  for (int i = 0, seen = 0; seen < 3 && i < 60000; i++) {
+    usleep(i == 0 ? SETTLE_US : 1000);
+    seen = is_settled(w) ? seen + 1 : 0;
+  }
+}
+
 static void start_worker(worker *w) {
   memset(w, 0, sizeof *w);
   w->both = connect_ends();
   assert_int_equal(pthread_create(&w->thread, NULL, work, w), 0);
-  usleep(SETTLE_US);
+  settle(w);
 }
 
 static void join_worker(worker *w) {
@@ -527,12 +553,12 @@ static void the_idle_connection_that_waited_longest_is_closed(void **state) {
   /* The first does something, so that the second has waited longest. */
   say_text(workers[0].both.client, SIMPLE);
   assert_true(soon_served(&workers[0], 1));
-  usleep(SETTLE_US);
+  settle(&workers[0]);
   start_worker(&workers[3]);
   assert_true(soon(&workers[1].ended));
   start_worker(&workers[4]);
   assert_true(soon(&workers[2].ended));
-  usleep(SETTLE_US);
+  settle(&workers[0]);
   assert_false(atomic_load(&workers[0].ended));
   assert_false(atomic_load(&workers[3].ended));
   assert_false(atomic_load(&workers[4].ended));
@@ -553,14 +579,15 @@ static void a_client_that_sends_byte_by_byte_does_not_stay_young(void **state) {
   st_connection_setup(2, report);
   start_worker(&dripper);
   say_text(dripper.both.client, "G");
+  settle(&dripper);
   start_worker(&idle);
   say_text(dripper.both.client, "E");
-  usleep(SETTLE_US);
+  settle(&dripper);
   start_worker(&third);
   assert_true(soon(&idle.ended));
   assert_false(atomic_load(&dripper.ended));
   say_text(third.both.client, "GET / HTTP/1.1\r\n");
-  usleep(SETTLE_US);
+  settle(&third);
   start_worker(&fourth);
   say_text(fourth.both.client, "GET / HTTP/1.1\r\n");
   assert_true(soon(&dripper.ended));
@@ -582,11 +609,11 @@ static void of_young_requests_the_shortest_is_closed(void **state) {
   st_connection_setup(2, report);
   start_worker(&honest);
   say_text(honest.both.client, start);
-  usleep(SETTLE_US);
+  settle(&honest);
   for (size_t i = 0; i < COUNT(sly); i++) { /* each takes the place of the one before it */
     start_worker(&sly[i]);
     say_text(sly[i].both.client, "GET");
-    usleep(SETTLE_US);
+    settle(&sly[i]);
     if (i > 0) assert_true(soon(&sly[i - 1].ended));
   }
   assert_false(atomic_load(&honest.ended));
@@ -631,7 +658,7 @@ static void a_client_that_does_not_read_is_closed(void **state) {
   atomic_store(&deaf.wordy, true); /* read by its thread only after the request below */
   say_text(deaf.both.client, SIMPLE);
   assert_true(soon_served(&deaf, 1));
-  usleep(SETTLE_US);
+  settle(&deaf);
   start_worker(&idle);
   assert_false(atomic_load(&deaf.ended));
   say_text(idle.both.client, SIMPLE);
@@ -667,7 +694,8 @@ static void draining_finishes_what_has_begun(void **state) {
   start_worker(&stuck);
   say_text(half.both.client, "GET /");
   say_text(stuck.both.client, "GET /");
-  usleep(10 * SETTLE_US); /* on a busy machine, too, both have begun by then */
+  settle(&half);
+  settle(&stuck);
   assert_false(st_connection_draining());
   assert_int_equal(pthread_create(&finisher, NULL, finish_later, &half), 0);
   int64_t began = st_clock_monotonic_us();
