@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/impossible.h"
 #include "os/clock.h"
 #include "os/condition.h"
 #include "store/postgres/postgres.h"
@@ -116,8 +117,10 @@ static st_store_status state_ask(const state_question *q) {
     if (status != ST_STORE_DENIED && !broke) break;
   }
   st_semaphore_leave(&r->turn);
-  if (status != ST_STORE_DENIED) return status;
-  return st_db_fail(q->error, "cannot read %s: its standbys change", st_db_name(&q->store->base));
+  if (st_impossible(status == ST_STORE_DENIED, "once at most, and then it is confirmed first")) {
+    return st_db_fail(q->error, "cannot read %s: its standbys change", st_db_name(&q->store->base));
+  }
+  return status;
 }
 
 /* ---- where it stands ---- */
