@@ -312,6 +312,8 @@ static void files_are_checked(void **state) {
   assert_true(!opens(&s) && strstr(why, "longer than") != NULL);
   put_in_home("secrets", "two:short\n", 0600);
   assert_true(!opens(&s) && strstr(why, "line 1") != NULL);
+  put_in_home("secrets", "", 0600); /* no line of it is wrong */
+  assert_true(!opens(&s) && strstr(why, "\" holds no secret") != NULL);
   put_in_home("secrets", RING_LINE, 0600);
   put_in_home("policy", "{\n\"default\":7}", 0600);
   assert_true(!opens(&s) && strstr(why, "line 2") != NULL);

@@ -57,6 +57,17 @@ static void st_haproxy_edge_unmap(void *memory, size_t size) {
 
 /* ---- secrets ---- */
 
+/* line 0: none of them is wrong. */
+static void st_haproxy_edge_ring_error(const char *named, subtoken_text text, size_t line,
+                                       subtoken_result result, char *error) {
+  const char *problem = subtoken_ring_error(text, line, result);
+  if (line > 0) {
+    (void)st_haproxy_file_fail(error, "secrets: \"%s\" line %zu %s", named, line, problem);
+  } else {
+    (void)st_haproxy_file_fail(error, "secrets: \"%s\" %s", named, problem);
+  }
+}
+
 static bool st_haproxy_edge_load_secrets(st_haproxy_edge *edge, char *error) {
   subtoken_ring fresh;
   size_t len, line;
@@ -68,8 +79,7 @@ static bool st_haproxy_edge_load_secrets(st_haproxy_edge *edge, char *error) {
   if (result == SUBTOKEN_OK) {
     *edge->ring = fresh;
   } else {
-    (void)st_haproxy_file_fail(error, "secrets: \"%s\" line %zu %s", file->named, line,
-                               subtoken_ring_error(view, line, result));
+    st_haproxy_edge_ring_error(file->named, view, line, result, error);
   }
   subtoken_wipe(&fresh, sizeof fresh);
   subtoken_wipe(text, len);
