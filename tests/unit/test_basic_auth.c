@@ -382,6 +382,16 @@ static void waiting_ends_at_the_deadline(void **state) {
   assert_int_equal(basic.waiting, 0);
 }
 
+static void its_secret_has_32_bytes(void **state) {
+  (void)state;
+  static st_basic_auth other;
+  subtoken_text secret = exact_string("this test has these 32 bytes too");
+  assert_int_equal(secret.len, 32);
+  assert_true(st_basic_auth_start(&other, (const uint8_t *)secret.data, st_basic_locks_get()));
+  release(secret);
+  assert_int_equal(other.key.kid_len, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_right_password_is_let_in, fixture_set_up),
@@ -398,6 +408,7 @@ int main(void) {
       cmocka_unit_test_setup(no_password_fits_an_unknown_user, fixture_set_up),
       cmocka_unit_test_setup(a_password_is_computed_once_for_all, fixture_set_up),
       cmocka_unit_test_setup(a_limited_number_waits, fixture_set_up),
+      cmocka_unit_test(its_secret_has_32_bytes),
       cmocka_unit_test_setup(waiting_ends_at_the_deadline, fixture_set_up),
   };
   return cmocka_run_group_tests_name("basic", tests, NULL, NULL);

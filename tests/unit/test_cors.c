@@ -42,6 +42,13 @@ static void asked_headers_are_allowed(void **state) {
       {"!#$%&'*+-.^_`|~0", OWN ", !#$%&'*+-.^_`|~0"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) assert_string_equal(allowed(rows[i][0]), rows[i][1]);
+  /* It may be the only header. */
+  static const st_header only = {ST_TEXT("Access-Control-Request-Headers"), ST_TEXT("a")};
+  st_request request = {.headers = &only, .header_count = 1};
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_cors_write_headers(&writer, &request);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(text, OWN ", a");
 }
 
 static void at_most_64_headers_are_allowed(void **state) {

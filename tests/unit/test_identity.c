@@ -353,6 +353,9 @@ static void a_token_of_a_bound_key_is_for_its_audience(void **state) {
   assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_AUD);
   assert_true(claims_are_empty(&identity.grant));
   assert_int_equal(identify_token("[\"account\"]", "", NOW + 3660), SUBTOKEN_EXPIRED);
+  stored.disabled = true;
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_REVOKED);
+  stored.disabled = false;
 }
 
 static void the_anonymous_user_is_found_by_a_name(void **state) {

@@ -4,6 +4,7 @@
  */
 #include "service_fixture.h"
 
+#include "service/made.h"
 #include "service/reply.h"
 
 #define AS_JSON_KEY AS_KEY AS_JSON
@@ -212,6 +213,21 @@ static void an_address_is_told_whole_or_not(void **state) {
   assert_string_equal(fixture.who, "key " KEY_ID);
 }
 
+/* What was made with it is not told of a reply that did not fit: it stays none. */
+static void what_did_not_fit_is_not_mended(void **state) {
+  (void)state;
+  char text[16];
+  const st_derived made = {.keys = 1, .users = 1};
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_literal(&writer, "{\"a\":\"too long for it\"}");
+  assert_true(writer.overflow);
+  st_made_write(&writer, &made);
+  assert_true(writer.overflow);
+  writer = st_writer_on(text, sizeof text);
+  st_made_write(&writer, &made);
+  assert_true(writer.len == 0 && !writer.overflow);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_path_that_is_longer_than_a_route_is_none, fixture_set_up),
@@ -224,6 +240,7 @@ int main(void) {
       cmocka_unit_test_setup(a_reply_is_whole_or_empty, fixture_set_up),
       cmocka_unit_test_setup(each_audience_is_told, fixture_set_up),
       cmocka_unit_test_setup(an_address_is_told_whole_or_not, fixture_set_up),
+      cmocka_unit_test(what_did_not_fit_is_not_mended),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
