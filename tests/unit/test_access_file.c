@@ -192,6 +192,7 @@ static void errors_name_line_and_column(void **state) {
       {MAP("[\"a\\u0085\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
       {MAP("[\"a\\u0000\"," USER "]"), 1, 29, "not valid JSON"},
       {MAP("[\"a\xFF\"," USER "]"), 1, 23, "not valid JSON"},
+      {MAP("[\"a\nb\"," USER "]"), 1, 23, "not valid JSON"}, /* it stands before the end of line */
       {MAP("[\"a\"," USER "],\n[\"a\"," USER "]"), 2, 2, "permission_map[\"a\"]: duplicate login"},
       {MAP("[\"a\"," USER "],\n[\"b\"," USER "],\n [\"\\u0061\"," USER "]"), 3, 3,
        "duplicate login"},

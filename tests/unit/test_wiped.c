@@ -2,6 +2,7 @@
  * what was derived from it, and of a MAC that would make wrong data right. Each call runs in a
  * thread whose stack is memory of ours, which is searched when the thread has ended.
  */
+#include "domain/access_file.h"
 #include "domain/key.h" /* before the fixture, which has a key of its own */
 
 #include "revocations_fixture.h"
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "base/base64url.h"
 #include "subtoken/edge.h"
 #include "subtoken/mac.h"
 
@@ -325,6 +327,36 @@ static void a_key_in_a_query_is_wiped(void **state) {
   assert_false(is_left(string_key, sizeof string_key - 1));
 }
 
+/* ---- the hash of a password in an access file ---- */
+
+static const uint8_t password_hash[ST_HASH_LEN] = "the hash of somebody's password";
+static char access_text[512];
+static size_t access_len;
+
+static void read_access_file(void) {
+  static st_access_file file;
+  static st_access_entry entry;
+  good = st_access_file_start(&file, access_text, access_len) && file.count == 1 &&
+         st_access_file_next(&file, &entry) &&
+         memcmp(entry.hash, password_hash, sizeof password_hash) == 0;
+}
+
+static void a_hash_of_an_access_file_is_wiped(void **state) {
+  (void)state;
+  char encoded[64];
+  st_writer writer = st_writer_on(encoded, sizeof encoded);
+  st_base64_write(&writer, ST_PADDED, password_hash, sizeof password_hash);
+  assert_true(st_writer_end(&writer));
+  access_len = (size_t)snprintf(access_text, sizeof access_text,
+                                "{\"permission_map\":[[\"a\",{\"password_hash_b64\":\"%s\","
+                                "\"password_salt_b64\":\"AAAA\",\"allowed_apis\":[]}]]}",
+                                encoded);
+  run(read_access_file);
+  assert_true(good);
+  assert_false(is_left(password_hash, sizeof password_hash));
+  assert_false(is_left(encoded, strlen(encoded)));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_left_is_found),
@@ -334,6 +366,7 @@ int main(void) {
       cmocka_unit_test(a_right_mac_is_wiped),
       cmocka_unit_test(a_key_is_wiped),
       cmocka_unit_test(a_key_in_a_query_is_wiped),
+      cmocka_unit_test(a_hash_of_an_access_file_is_wiped),
   };
   return cmocka_run_group_tests_name("wiped", tests, set_up, tear_down);
 }
