@@ -97,7 +97,7 @@ static void a_damaged_slot_names_no_entry(void **state) {
 /* What says that it is an entry, in the last bytes of the memory: its token would lie behind. */
 static void an_entry_that_would_leave_the_memory_is_none(void **state) {
   (void)state;
-  static const uint32_t units[] = {UINT32_MAX, CACHE_SIZE, CACHE_ENTRY / 16 + 1};
+  static const uint32_t units[] = {UINT32_MAX, CACHE_SIZE, CACHE_ENTRY / 16 + 1, CACHE_ENTRY / 16};
   uint32_t *entry = (uint32_t *)(void *)(cache_memory + CACHE_SIZE - CACHE_ENTRY);
   uint32_t *slot = cache_slot_words();
   size_t log = CACHE_SIZE - (size_t)((char *)cache_entry_words() - cache_memory);
@@ -162,6 +162,28 @@ static void a_log_that_is_not_whole_is_emptied(void **state) {
   }
 }
 
+/* Nor may an entry reach over the end of the log, wherever it begins. */
+static void an_entry_that_the_end_cuts_is_none(void **state) {
+  static subtoken_claims claims;
+  static char big[4000];
+  (void)state;
+  uint32_t *words = cache_words(), first = words[WRITE];
+  memset(big, 'a', sizeof big);
+  st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
+  uint32_t second = words[WRITE] - first;
+  for (uint32_t end = second - 1; end <= second; end++) {
+    words[WRITE] = 0;
+    words[LIMIT] = first;
+    words[END] = first + end;
+    st_cache_keep(&cache, (subtoken_text){big, sizeof big}, &claims);
+    CHECK((words[WRITE] == 0) == (end < second), "%u units of %u", end, second);
+    if (end == second) break;
+    cache_tear_down(state);
+    assert_int_equal(cache_set_up(state), 0);
+    st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
+  }
+}
+
 static void what_cannot_be_found_is_not_kept(void **state) {
   static char before[CACHE_SIZE], big[SUBTOKEN_TOKEN_MAX + 1];
   static subtoken_claims claims;
@@ -177,6 +199,9 @@ static void what_cannot_be_found_is_not_kept(void **state) {
   assert_false(st_cache_find(&cache, &cache_ring, (subtoken_text){big, sizeof big}, &claims));
   st_cache_keep(&cache, ST_TEXT(SIGNATURE), &claims);
   assert_memory_not_equal(before, cache_memory, CACHE_SIZE);
+  subtoken_text longest = {big, SUBTOKEN_TOKEN_MAX};
+  st_cache_keep(&cache, longest, &claims);
+  assert_true(st_cache_find(&cache, &cache_ring, longest, &claims));
   /* Before a ring was taken there is nothing to keep for. */
   subtoken_cache_wipe(&cache);
   memset(before, 0, CACHE_SIZE);
@@ -221,6 +246,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(no_ring_has_more_secrets_than_fit, cache_set_up,
                                       cache_tear_down),
       cmocka_unit_test_setup_teardown(a_log_that_is_not_whole_is_emptied, cache_set_up,
+                                      cache_tear_down),
+      cmocka_unit_test_setup_teardown(an_entry_that_the_end_cuts_is_none, cache_set_up,
                                       cache_tear_down),
       cmocka_unit_test_setup_teardown(what_cannot_be_found_is_not_kept, cache_set_up,
                                       cache_tear_down),

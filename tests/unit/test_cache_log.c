@@ -156,12 +156,27 @@ static void an_entry_may_end_where_the_log_does(void **state) {
   for (size_t i = 0; i <= count + 1; i++) {
     CHECK(st_cache_find(&cache, &ring, tokens[i], &claims) == (i != MOVES_MAX), "%zu", i);
   }
+  st_cache_keep(&cache, name_token(count + 2, 43), &none);
+  assert_true(st_cache_find(&cache, &ring, tokens[count + 1], &claims));
+  assert_true(st_cache_find(&cache, &ring, tokens[count + 2], &claims));
+}
+
+static void a_quarter_of_the_log_is_kept_and_no_more(void **state) {
+  (void)state;
+  const size_t lens[] = {1000};
+  follow_model(0, SUBTOKEN_CACHE_MIN, lens, 1, 0); /* for the size of the log */
+  size_t quarter = (model.log / 4 - ENTRY_LEN / 16) * 16;
+  st_cache_keep(&cache, name_token(0, quarter), &none);
+  assert_true(st_cache_find(&cache, &ring, tokens[0], &claims));
+  st_cache_keep(&cache, name_token(1, quarter + 1), &none);
+  assert_false(st_cache_find(&cache, &ring, tokens[1], &claims));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(entries_lie_where_a_plain_model_has_them),
       cmocka_unit_test(an_entry_may_end_where_the_log_does),
+      cmocka_unit_test(a_quarter_of_the_log_is_kept_and_no_more),
   };
   return cmocka_run_group_tests_name("cache_log", tests, NULL, NULL);
 }
