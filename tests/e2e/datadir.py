@@ -37,6 +37,7 @@ class Client:
         self.connection.request("GET", path, headers=headers)
         answer = self.connection.getresponse()
         body = answer.read()
+        self.headers = answer.headers  # of the last answer
         return answer.status, json.loads(body) if body else None
 
     def make(self, key, query=""):
