@@ -55,7 +55,7 @@ static void authorize_tell_identity(st_reply *reply, const st_identity *identity
   st_reply_header(reply, "X-Subtoken-Key", st_text(identity->key.id));
   st_reply_header(reply, "X-Subtoken-Owner", st_text(identity->key.owner));
   authorize_tell_permissions(reply, grant);
-  authorize_tell_expiry(reply, grant->exp);
+  authorize_tell_expiry(reply, st_identity_ends(identity));
 }
 
 /* No identity; the permissions of the user `*`, or none when grant is NULL. */

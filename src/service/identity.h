@@ -56,6 +56,14 @@ static inline bool st_identity_is_bound(const st_identity *identity) {
 static inline bool st_identity_is_audience_token(const st_identity *identity) {
   return !st_identity_is_whole(identity) && st_identity_is_bound(identity);
 }
+/* When the credential itself ends: of the secret before a key's rotation, with the overlap. What is
+ * made with that secret may live longer, as what was made with it before does.
+ */
+static inline int64_t st_identity_ends(const st_identity *identity) {
+  const st_key *key = &identity->key;
+  bool sooner = key->by_old_digest && key->old_until < identity->grant.exp;
+  return sooner ? key->old_until : identity->grant.exp;
+}
 /* The buffers of its texts stay as they are: they are kilobytes. */
 static inline void st_identity_clear(st_identity *identity) {
   memset(identity, 0, offsetof(st_identity, grant));

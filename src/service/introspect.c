@@ -111,7 +111,8 @@ static void introspect_write(st_writer *writer, const st_identity *asked) {
   st_write_literal(writer, ",\"sub\":");
   st_json_write_string(writer, subtoken_claims_text(claims, claims->sub));
   introspect_write_time(writer, ",\"iat\":", whole ? key->created_at : claims->iat);
-  if (claims->exp != ST_NEVER) introspect_write_time(writer, ",\"exp\":", claims->exp);
+  int64_t ends = st_identity_ends(asked);
+  if (ends != ST_NEVER) introspect_write_time(writer, ",\"exp\":", ends);
   st_write_literal(writer, ",\"token_type\":\"Bearer\",\"client_id\":");
   st_json_write_string(writer, st_text(introspect_client(key)));
   if (key->owner[0] != '\0') {

@@ -48,7 +48,7 @@ const st_problem *st_whoami_answer(st_context *c) {
   whoami_write_whose(&writer, &identity);
   st_claims_json_permissions(&writer, &identity.grant);
   st_claims_json_urls(&writer, &identity.grant);
-  st_claims_json_time(&writer, "expires_at", identity.grant.exp);
+  st_claims_json_time(&writer, "expires_at", st_identity_ends(&identity));
   st_claims_json_audience(&writer, &identity.grant);
   st_write_char(&writer, '}');
   st_reply_end(c->reply, 200, &writer);

@@ -43,6 +43,28 @@ static int rotate(const char *who, const char *id, const char *body) {
 
 /* ---- rotating ---- */
 
+/* Whoever keeps an answer for as long as it says must not keep it beyond the overlap. */
+static void the_old_secret_is_said_to_end_with_its_overlap(void **state) {
+  (void)state;
+  const char *const old = "Authorization: Bearer " ALICES ALICES "\n";
+  snprintf(fixture_row_of(KEY_ID)->key.permissions, 30, "keys,introspect,account");
+  for (int i = 0; i < 2; i++) {
+    int64_t ends = fixture.now + (i == 0 ? 3600 : 60); /* then the key ends before the overlap */
+    if (i == 1) fixture_row_of(ALICES)->key.expires_at = ends;
+    if (i == 0) assert_int_equal(rotate(AS_KEY, ALICES, "{\"overlap\":\"1h\"}"), 200);
+    assert_int_equal(get("/v2/whoami", old), 200);
+    assert_string_equal(member("expires_at"),
+                        i == 0 ? "2023-11-14T23:13:20Z" : "2023-11-14T22:14:20Z");
+    assert_int_equal(get("/v2/authorize/x", old), 200);
+    char line[60];
+    snprintf(line, sizeof line, "X-Subtoken-Expires: %lld\r\n", (long long)ends);
+    check_header(line);
+    assert_int_equal(post("/oauth/introspect", with(AS_KEY, AS_FORM), "token=" ALICES ALICES), 200);
+    snprintf(line, sizeof line, ",\"exp\":%lld,", (long long)ends);
+    assert_non_null(memmem(reply.body, reply.body_len, line, strlen(line)));
+  }
+}
+
 static void a_secret_is_replaced_with_an_overlap(void **state) {
   (void)state;
   char whole[ST_KEY_LEN + 1], expected[700];
@@ -451,6 +473,7 @@ static void a_path_without_an_id_is_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(the_old_secret_is_said_to_end_with_its_overlap, set_up),
       cmocka_unit_test_setup(a_secret_is_replaced_with_an_overlap, set_up),
       cmocka_unit_test_setup(overlaps_are_read_strictly, set_up),
       cmocka_unit_test_setup(a_rotation_that_waited_tells_its_own_time, set_up),
