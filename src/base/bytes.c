@@ -44,6 +44,20 @@ bool st_text_is_nocase(subtoken_text text, const char *string) {
   return i == text.len && string[i] == '\0';
 }
 
+static bool text_starts(subtoken_text text, const char *bytes, size_t len) {
+  return text.len >= len && memcmp(text.data, bytes, len) == 0;
+}
+
+const char *st_text_mark_error(subtoken_text text) {
+  if (text_starts(text, "\xEF\xBB\xBF", 3)) {
+    return "starts with a byte-order mark: save the file without one";
+  }
+  if (text_starts(text, "\xFF\xFE", 2) || text_starts(text, "\xFE\xFF", 2)) {
+    return "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8";
+  }
+  return NULL;
+}
+
 bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece) {
   if (cutter->done) return false;
   subtoken_text rest = cutter->rest;

@@ -31,6 +31,10 @@ bool st_text_is_nocase(subtoken_text text, const char *string);
 /* Without the spaces and tabs around it. */
 subtoken_text st_text_trim(subtoken_text text);
 
+/* The byte-order mark with which an editor begins a file that may have none, as an error; NULL
+ * without one. */
+const char *st_text_mark_error(subtoken_text text);
+
 /* Cuts the text up to the next separator off the front. False when nothing is left; an empty text
  * that was never cut gives one empty piece. */
 typedef struct st_cutter {

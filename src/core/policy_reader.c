@@ -66,6 +66,8 @@ bool st_policy_reader_refuse(st_policy_reader *r, size_t at, const char *problem
 bool st_policy_reader_refuse_syntax(st_policy_reader *r, const char *wanted) {
   bool ended = r->json.at >= r->text.len;
   const char *problem = ended ? "unexpected end of the text" : "not strict JSON";
+  const char *mark = st_text_mark_error(r->text);
+  if (mark != NULL) problem = mark;
   return st_policy_reader_refuse(r, r->json.at, r->json.wrong_type ? wanted : problem, 0);
 }
 

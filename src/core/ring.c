@@ -254,18 +254,10 @@ subtoken_result subtoken_ring_read(subtoken_ring *ring, subtoken_text text, size
   return result;
 }
 
-static bool starts_with(subtoken_text line, const char *bytes, size_t len) {
-  return line.len >= len && memcmp(line.data, bytes, len) == 0;
-}
-
 /* What an editor or another system has added to a line, or NULL. */
 static const char *line_problem(subtoken_text line) {
-  if (starts_with(line, "\xEF\xBB\xBF", 3)) {
-    return "starts with a byte-order mark: save the file without one";
-  }
-  if (starts_with(line, "\xFF\xFE", 2) || starts_with(line, "\xFE\xFF", 2)) {
-    return "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8";
-  }
+  const char *mark = st_text_mark_error(line);
+  if (mark != NULL) return mark;
   if (line.len == 0) return "is empty: remove it";
   if (line.data[line.len - 1] == '\r') {
     return "ends with a carriage return (CRLF): lines end with a line feed alone";

@@ -115,7 +115,10 @@ static bool access_refuse(reader *r, size_t at, const char *problem) {
 /* A call of the JSON reader failed; with another type than wanted, perhaps. */
 static bool access_refuse_json(reader *r, const char *wanted) {
   const char *problem = "not valid JSON, or a duplicate name in an object";
-  if (r->json.wrong_type) {
+  const char *mark = st_text_mark_error((subtoken_text){r->json.text, r->json.len});
+  if (mark != NULL) {
+    problem = mark;
+  } else if (r->json.wrong_type) {
     problem = wanted;
   } else if (r->json.at >= r->json.len) {
     problem = "unexpected end of the file";

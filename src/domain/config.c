@@ -55,8 +55,12 @@ bool st_config_trusts(const st_settings *settings, subtoken_text address) {
  * gets are the defaults but for what has been read, each name once.
  */
 
+#define CONFIG_TIME "must be whole seconds, or a number with s, m, h or d: "
+#define CONFIG_LIFE CONFIG_TIME "1 second to 36500 days"
+
+/* error: CONFIG_TIME and the bounds. */
 static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_t least,
-                                    int64_t most) {
+                                    int64_t most, const char *error) {
   int64_t value_read = -1;
   if (cJSON_IsString(value)) {
     if (!st_date_read_duration(st_text(value->valuestring), &value_read)) value_read = -1;
@@ -65,17 +69,16 @@ static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_
              value->valuedouble == (double)(int64_t)value->valuedouble) {
     value_read = (int64_t)value->valuedouble;
   }
-  if (value_read < least || value_read > most) {
-    return "must be whole seconds, or a number with s, m, h or d, within its bounds";
-  }
+  if (value_read < least || value_read > most) return error;
   *seconds = value_read;
   return NULL;
 }
 
-static const char *config_read_count(const cJSON *value, int64_t *count, int64_t most) {
+static const char *config_read_count(const cJSON *value, int64_t *count, int64_t most,
+                                     const char *error) {
   if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > (double)most ||
       value->valuedouble != (double)(int64_t)value->valuedouble) {
-    return "must be a whole number of at least 1, within its bounds";
+    return error;
   }
   *count = (int64_t)value->valuedouble;
   return NULL;
@@ -118,50 +121,54 @@ static const char *config_read_behind_tls(const cJSON *value, st_settings *setti
 }
 
 static const char *config_read_threads(const cJSON *value, st_settings *settings) {
-  return config_read_count(value, &settings->threads, 16384);
+  return config_read_count(value, &settings->threads, 16384,
+                           "must be a whole number from 1 to 16384");
 }
 
 static const char *config_read_leeway(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->leeway, 0, 3600);
+  return config_read_life(value, &settings->leeway, 0, 3600, CONFIG_TIME "0 to 1 hour");
 }
 
 static const char *config_read_default_life(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->default_life, 1, LIFE_MAX);
+  return config_read_life(value, &settings->default_life, 1, LIFE_MAX, CONFIG_LIFE);
 }
 
 static const char *config_read_max_life(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->max_life, 1, LIFE_MAX);
+  return config_read_life(value, &settings->max_life, 1, LIFE_MAX, CONFIG_LIFE);
 }
 
 static const char *config_read_access_life(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->access_life, 1, LIFE_MAX);
+  return config_read_life(value, &settings->access_life, 1, LIFE_MAX, CONFIG_LIFE);
 }
 
 static const char *config_read_refresh_life(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->refresh_life, 1, LIFE_MAX);
+  return config_read_life(value, &settings->refresh_life, 1, LIFE_MAX, CONFIG_LIFE);
 }
 
 static const char *config_read_idle_timeout(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->idle_timeout, 1, 3600);
+  return config_read_life(value, &settings->idle_timeout, 1, 3600,
+                          CONFIG_TIME "1 second to 1 hour");
 }
 
 static const char *config_read_refresh_retry(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->refresh_retry, 0, 60);
+  return config_read_life(value, &settings->refresh_retry, 0, 60, CONFIG_TIME "0 to 60 seconds");
 }
 
 static const char *config_read_sessions_per_key(const cJSON *value, st_settings *settings) {
-  return config_read_count(value, &settings->sessions_per_key, 100000);
+  return config_read_count(value, &settings->sessions_per_key, 100000,
+                           "must be a whole number from 1 to 100000");
 }
 
 static const char *config_read_keys_per_owner(const cJSON *value, st_settings *settings) {
-  return config_read_count(value, &settings->keys_per_owner, 1000000);
+  return config_read_count(value, &settings->keys_per_owner, 1000000,
+                           "must be a whole number from 1 to 1000000");
 }
 
 static const char *config_read_audit_keep(const cJSON *value, st_settings *settings) {
   if (cJSON_IsString(value) && strcmp(value->valuestring, "never") == 0) return NULL;
-  return config_read_life(value, &settings->audit_keep, DAY, LIFE_MAX) == NULL
-             ? NULL
-             : "must be \"never\" (remove nothing), or a time of at least \"1d\"";
+  return config_read_life(
+      value, &settings->audit_keep, DAY, LIFE_MAX,
+      "must be \"never\" (remove nothing), or a time of 1 to 36500 days, such as \"90d\"");
 }
 
 static const char *config_read_log(const cJSON *value, st_settings *settings) {
@@ -242,13 +249,14 @@ static const char *config_read_proxies(const cJSON *value, st_settings *settings
 }
 
 static const char *config_read_rate(const cJSON *value, st_settings *settings) {
-  static const char error[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
+  static const char error[] =
+      "must be \"off\" or {\"per_second\":N,\"burst\":N}, each a whole number from 1 to 1000000";
   if (cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "off")) return NULL;
   const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(value, "per_second");
   const cJSON *burst = cJSON_GetObjectItemCaseSensitive(value, "burst");
   if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) != 2 ||
-      config_read_count(per_second, &settings->rate_per_second, 1000000) != NULL ||
-      config_read_count(burst, &settings->rate_burst, 1000000) != NULL) {
+      config_read_count(per_second, &settings->rate_per_second, 1000000, error) != NULL ||
+      config_read_count(burst, &settings->rate_burst, 1000000, error) != NULL) {
     return error;
   }
   return NULL;
@@ -325,11 +333,12 @@ static const char *config_read_store(const cJSON *value, st_settings *settings) 
 }
 
 static const char *config_read_store_staleness(const cJSON *value, st_settings *settings) {
-  return config_read_life(value, &settings->store_staleness, 1, 60);
+  return config_read_life(value, &settings->store_staleness, 1, 60, CONFIG_TIME "1 to 60 seconds");
 }
 
 static const char *config_read_store_cache(const cJSON *value, st_settings *settings) {
-  return config_read_count(value, &settings->store_cache, 65536);
+  return config_read_count(value, &settings->store_cache, 65536,
+                           "must be a whole number from 1 to 65536");
 }
 
 static const char *config_read_metrics(const cJSON *value, st_settings *settings) {
@@ -440,7 +449,7 @@ static bool config_walk(char *copy, subtoken_text text, const cJSON *root, st_se
   st_json json;
   subtoken_text name = {NULL, 0};
   size_t line, column;
-  const char *problem = "not valid JSON, or a duplicate name in an object";
+  const char *problem = "must be an object";
   st_json_start(&json, copy, text.len);
   bool good = st_json_object(&json);
   while (good && st_json_member(&json, &name)) {
@@ -476,8 +485,10 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   } else {
     good = false;
     st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
-    (void)config_refuse(error, line, column, (subtoken_text){NULL, 0},
-                        "not valid JSON, or a duplicate name in an object");
+    const char *problem = st_text_mark_error(text);
+    if (problem == NULL && check.at >= text.len) problem = "unexpected end of the text";
+    if (problem == NULL) problem = "not valid JSON, or a duplicate name in an object";
+    (void)config_refuse(error, line, column, (subtoken_text){NULL, 0}, problem);
   }
   cJSON_Delete(root);
   free(copy);

@@ -3,7 +3,19 @@
  * chunked.c).
  */
 #include "service/request.h"
+#include "base/impossible.h"
 #include "service/form.h"
+
+static const st_problem *request_out_of_bounds(st_context *c, const char *name, const char *before,
+                                               int64_t most, const char *behind) {
+  char text[80];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_literal(&writer, before);
+  st_write_int(&writer, most);
+  st_write_literal(&writer, behind);
+  if (st_impossible(!st_writer_end(&writer), "a number fits")) text[0] = '\0';
+  return st_problem_parameter(&c->problem, name, text);
+}
 
 const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
   char decoded[SUBTOKEN_TARGET_MAX];
@@ -15,10 +27,11 @@ const st_problem *st_request_query_text(st_context *c, const char *name, char *o
   while (st_form_next_named(&cutter, name, &writer, &pair)) {
     if (given) return st_problem_parameter(&c->problem, name, "given more than once");
     given = true;
-    bool fits = pair.value.len < size && !pair.bad_escape;
-    if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
-      return st_problem_parameter(&c->problem, name, "cannot be read");
+    if (pair.bad_escape || memchr(pair.value.data, 0, pair.value.len) != NULL) {
+      return st_problem_parameter(&c->problem, name, "has a bad percent-encoding, or a NUL");
     }
+    if (pair.value.len >= size)
+      return request_out_of_bounds(c, name, "must have at most ", (int64_t)size - 1, " bytes");
     memcpy(out, pair.value.data, pair.value.len);
     out[pair.value.len] = '\0';
   }
@@ -32,12 +45,12 @@ const st_problem *st_request_query_number(st_context *c, const char *name, int64
   const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
   if (problem != NULL || text[0] == '\0') return problem;
   for (size_t i = 0; text[i] != '\0'; i++) {
-    if (text[i] < '0' || text[i] > '9')
-      return st_problem_parameter(&c->problem, name, "must be a number");
-    number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
+    bool digit = text[i] >= '0' && text[i] <= '9';
+    number = !digit ? 0 : number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
+    if (!digit) break;
   }
   if (number < 1 || number > most)
-    return st_problem_parameter(&c->problem, name, "is out of range");
+    return request_out_of_bounds(c, name, "must be a number from 1 to ", most, "");
   *value = number;
   return NULL;
 }

@@ -138,6 +138,30 @@ static void each_filter_is_passed_on(void **state) {
   }
 }
 
+static void bounds_of_parameters_are_told(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *text;
+  } rows[] = {
+      {"limit=0", "limit: must be a number from 1 to 100"},
+      {"limit=101", "limit: must be a number from 1 to 100"},
+      {"limit=1x", "limit: must be a number from 1 to 100"},
+      {"before=x", "before: must be a number from 1 to 9007199254740991"},
+      {"action=%4", "action: has a bad percent-encoding, or a NUL"},
+      {"action=%00", "action: has a bad percent-encoding, or a NUL"},
+      {"since=0000000000111111111122222222223333333333444444444455555555556666666666",
+       "since: must have at most "},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char target[120];
+    snprintf(target, sizeof target, AUDIT "?%s", rows[i].query);
+    CHECK(get(target, AS_KEY) == 400, "%zu: %d", i, reply.status);
+    check_body_starts("{\"text\":\"");
+    CHECK(memmem(reply.body, reply.body_len, rows[i].text, strlen(rows[i].text)) != NULL, "%.*s",
+          (int)reply.body_len, reply.body);
+  }
+}
+
 static void others_may_not_read_it(void **state) {
   (void)state;
   static const struct {
@@ -182,6 +206,7 @@ int main(void) {
       cmocka_unit_test_setup(pages_lead_back_to_the_first_line, fixture_set_up),
       cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, fixture_set_up),
       cmocka_unit_test_setup(each_filter_is_passed_on, fixture_set_up),
+      cmocka_unit_test_setup(bounds_of_parameters_are_told, fixture_set_up),
       cmocka_unit_test_setup(others_may_not_read_it, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,9 @@ static void errors_name_line_and_column(void **state) {
       {"nothing", 1, 1, "must be an object"}, /* starts as null does */
       {"[]", 1, 1, "must be an object"},
       {"\n \"deny\"", 2, 2, "must be an object"},
-      {"\xEF\xBB\xBF{}", 1, 1, JSON},
+      {"\xEF\xBB\xBF{}", 1, 1, "starts with a byte-order mark: save the file without one"},
+      {"\xFF\xFE{", 1, 1,
+       "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8"},
       {"{}", 1, 1, "default is missing: deny, token or public"},
       {"\n\t{\"preflight\":true}", 2, 2, "default is missing: deny, token or public"},
       {"{", 1, 2, SHORT},
