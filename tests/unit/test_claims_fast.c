@@ -272,6 +272,25 @@ static const char *const bases[] = {
     "[\"GET:/v2/a/*\",\"/%C3%A9%20x/%E2%82%AC\",\"DELETE:/.a\"]}",
 };
 
+/* What a reader tells apart, in each place: the short form of the next test. */
+static void both_readers_agree_on_a_byte_that_matters(void **state) {
+  (void)state;
+  static const char bytes[] = "\"\\,:[]{} /.%*-a0\x80";
+  char text[400];
+  for (size_t n = 0; n < COUNT(bases); n++) {
+    size_t len = strlen(bases[n]);
+    if (n < COUNT(bases) - 1) assert_true(holds(bases[n], len));
+    memcpy(text, bases[n], len);
+    for (size_t at = 0; at < len; at++) {
+      for (size_t i = 0; i < sizeof bytes; i++) {
+        text[at] = bytes[i];
+        (void)holds(text, len);
+      }
+      text[at] = bases[n][at];
+    }
+  }
+}
+
 static void both_readers_agree_on_a_changed_byte(void **state) {
   (void)state;
   char text[400];
@@ -489,6 +508,10 @@ static void lists_have_64_entries_at_most(void **state) {
     CHECK(back.result == (good ? SUBTOKEN_OK : SUBTOKEN_CLAIMS), "%d urls", count);
     if (good) CHECK(!back.claims.every_url && back.claims.url_count == count, "%d urls", count);
   }
+  for (int count = 1; count <= SUBTOKEN_VIA_MAX + 1; count++) {
+    size_t len = with_list(text, sizeof text, FRONT "],\"via\":[", "0123456789abcde", count, "]}");
+    CHECK(holds(text, len) == (count <= SUBTOKEN_VIA_MAX), "%d tids", count);
+  }
 }
 
 static void strings_have_their_limits(void **state) {
@@ -541,6 +564,16 @@ static void repeated_entries_are_left_to_the_other_reader(void **state) {
       {FRONT "],\"urls\":[]}", false, SUBTOKEN_CLAIMS},
       {FRONT "],\"sid\":\"x\"}", true, SUBTOKEN_OK},
       {FRONT "],\"urls\":[\"/a\"],\"sid\":\"x\"}", true, SUBTOKEN_OK},
+      {FRONT "],\"via\":[\"0123456789abcdef\"]}", true, SUBTOKEN_OK},
+      {FRONT "],\"via\":[\"0123456789abcdef\",\"0123456789abcdeg\"],\"sid\":\"x\"}", true,
+       SUBTOKEN_OK},
+      {FRONT "],\"via\":[\"0123456789abcde\"]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"via\":[\"0123456789abcdef0\"]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"via\":[\"0123456789abcde.\"]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"via\":[\".123456789abcdef\"]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"via\":[]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"via\":[\"0123456789abcdef\",]}", false, SUBTOKEN_MALFORMED},
+      {FRONT "],\"via\":[\"0123456789abcdef\"", false, SUBTOKEN_MALFORMED},
       {FRONT "],\"sid\":\"x\"} ", false, SUBTOKEN_OK},
       {FRONT "],\"sid\":\"\\u0078\"}", false, SUBTOKEN_OK},
       {FRONT "],\"sid\":\"x\",\"urls\":[\"/a\"]}", false, SUBTOKEN_OK},
@@ -577,6 +610,7 @@ int main(void) {
   if (this_cpu == 0) print_message("this processor has no SSE4.1: plain against any only\n");
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_is_read_in_one_pass),
+      cmocka_unit_test(both_readers_agree_on_a_byte_that_matters),
       cmocka_unit_test(both_readers_agree_on_a_changed_byte),
       cmocka_unit_test(both_readers_agree_on_an_added_byte),
       cmocka_unit_test(both_readers_agree_on_removed_bytes),
