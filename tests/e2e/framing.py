@@ -25,8 +25,9 @@ class Incomplete(Exception):
 
 
 class Request:
-    def __init__(self, method, target, headers, body, raw):
+    def __init__(self, method, target, headers, body, trailers, raw):
         self.method, self.target, self.headers, self.body, self.raw = method, target, headers, body, raw
+        self.trailers = trailers
 
     def values(self, name):
         return [v for n, v in self.headers if n.lower() == name.lower().encode()]
@@ -118,7 +119,8 @@ def is_chunked(values, may):
 
 
 def read_chunks(data, at, may):
-    body = b""
+    """(the body, the fields behind it, where the next request starts)."""
+    body, trailers = b"", []
     while True:
         line, at = cut_line(data, at, may)
         size = re.match(rb"0*([0-9A-Fa-f]+)" + (rb"([ \t;].*)?\Z" if "extensions" in may else rb"[ \t]*(;[^\0-\x08\n-\x1f\x7f]*)?\Z"), line, re.S)
@@ -128,9 +130,9 @@ def read_chunks(data, at, may):
         if size == 0:
             while line:
                 line, at = cut_line(data, at, may)
-                if line and "extensions" not in may:
-                    read_field(line, may)
-            return body, at
+                if line:
+                    trailers.append(read_field(line, may | {"drop"} if "extensions" in may else may))
+            return body, trailers, at
         if len(data) < at + size + 2:
             raise Incomplete()
         body, end = body + data[at:at + size], data[at + size:at + size + 2]
@@ -160,15 +162,15 @@ def read_request(data, may=frozenset()):
         raise Unreadable("a length and a coding")
     if codings and first[3] == b"0" and "te_wins" not in may:
         raise Unreadable("a coding in HTTP/1.0")
-    body = b""
+    body, trailers = b"", []
     if lengths and not (codings and "te_wins" in may):
         size = length_of(lengths, may)
         if len(data) < at + size:
             raise Incomplete()
         body, at = data[at:at + size], at + size
     elif is_chunked(codings, may):
-        body, at = read_chunks(data, at, may)
-    return Request(first[1], first[2], headers, body, data[:at]), data[at:]
+        body, trailers, at = read_chunks(data, at, may)
+    return Request(first[1], first[2], headers, body, trailers, data[:at]), data[at:]
 
 
 def read_all(data, may=frozenset()):

@@ -86,6 +86,7 @@ class Proxy(Program):
 
     env = None
     reads_bodies = False  # those of JSON-RPC
+    passes_trailers = False
 
     def __init__(self, case, name):
         self.case, self.name, self.dir = case, name, shared_dir()
@@ -194,8 +195,18 @@ def end_haproxy(process):
     return process.wait(timeout=30)
 
 
+def haproxy_passes_trailers():
+    """What the examples say of versions before 3.2."""
+    if not HAPROXY:
+        return False
+    told = subprocess.run([HAPROXY, "-v"], stdout=subprocess.PIPE, text=True).stdout
+    return tuple(map(int, re.match(r"HAProxy version (\d+)\.(\d+)", told).groups())) < (3, 2)
+
+
 class HaproxyProxy(Proxy):
     """Without the module."""
+
+    passes_trailers = haproxy_passes_trailers()
 
     def __init__(self, case, name="haproxy.cfg"):
         super().__init__(case, name)

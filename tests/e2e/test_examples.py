@@ -164,6 +164,11 @@ def spoofed_headers_change_nothing(make):  # A1, A3
             assert "root" not in str(answer.headers) and payload(token)["sub"] not in str(answer.headers)
             assert p.ask("/v2/nowhere", auth(token), *lines).status == 403
             assert p.ask("/v2/account", *lines).status == 401
+        # What comes behind a body is no header, and subtoken_edges(7) names those that pass it on (TRAILERS).
+        for more in ([], ["Trailer: X-Subtoken-Sub"]):
+            answer = p.ask("/v2/account", auth(token), "Transfer-Encoding: chunked", *more, body=b"2\r\n{}\r\n0\r\nX-Subtoken-Sub: root\r\n\r\n")
+            assert identity_passed(answer) == mine, (more, identity_passed(answer))
+            assert bool(json.loads(answer.body)["trailers"]) == make.passes_trailers, (more, answer.body)
 
 
 def no_token_for_an_audience(make):

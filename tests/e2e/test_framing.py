@@ -129,7 +129,7 @@ def said(data, head):
             assert answer.status == 100, answer
             continue
         if answer.header("Transfer-Encoding"):
-            _, at = read_chunks(data, 0, frozenset())
+            _, _, at = read_chunks(data, 0, frozenset())
         else:
             at = int(answer.header("Content-Length") or (0 if answer.status in (204, 304) else len(data)))
         data = data[0 if head and not out else at:]
@@ -182,16 +182,17 @@ def same_request(passed, read):
     return (passed.method, own_form(passed.target), passed.body) == (read.method, own_form(read.target), read.body)
 
 
-def identity_of(request):
+def identity_of(fields):
     """[(name, value)] of what some upstream could take for the identity."""
-    return [(n, v) for n, v in request.headers if re.fullmatch(rb"x.?subtoken.*", n, re.I)]
+    return [(n, v) for n, v in fields if re.fullmatch(rb"x.?subtoken.*", n, re.I)]
 
 
 class Edge:
     """An edge at where, in front of a Recorder, which says in X-Judged what it decided about. streams: it passes on what
-    it has of a body, and waits for the rest when the client has sent its last byte."""
+    it has of a body, and waits for the rest when the client has sent its last byte. trailers: it passes them on."""
 
-    def __init__(self, where, recorder, sub, questions=None, streams=False, stride=1):
+    def __init__(self, where, recorder, sub, questions=None, streams=False, stride=1, trailers=False):
+        self.trailers = trailers
         self.streams, self.stride = streams, 1 if os.environ.get("SUBTOKEN_EVERY") else stride
         self.where, self.recorder, self.sub, self.questions = where, recorder, sub, questions
         self.passed = 0
@@ -248,12 +249,14 @@ class Edge:
         other = read_otherwise(each, self.recorder.may)
         if other:
             return "others read another request", each.raw[:400], other
-        told = dict.fromkeys(n.lower() for n, _ in identity_of(each))
-        mine = [v for n, v in identity_of(each) if n.lower() == b"x-subtoken-sub"]
+        told = dict.fromkeys(n.lower() for n, _ in identity_of(each.headers))
+        mine = [v for n, v in identity_of(each.headers) if n.lower() == b"x-subtoken-sub"]
         known = {b"x-subtoken-" + w for w in (b"sub", b"key", b"owner", b"permissions", b"expires")}
         wanted = [] if each.target.startswith(b"/open") else [self.sub.encode()]
         if not set(told) <= known or [v for v in mine if v] != wanted:
-            return "the identity", identity_of(each)
+            return "the identity", identity_of(each.headers)
+        if identity_of(each.trailers) and not self.trailers:
+            return "an identity behind the body", each.trailers
         return None
 
     def play(self, ok, credential, make_end):
@@ -349,7 +352,8 @@ def through_haproxy(rules, kind, stride=3):
                 main=main if kind == "key" else "", api="unix@" + os.path.join(directory, "recorder"))
     with h:
         token = h.token("--permissions", "account")
-        edge = Edge(h.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, streams=True, stride=stride)
+        edge = Edge(h.socket, recorder, "k" * 43 if kind == "key" else sub_of(token), questions, streams=True, stride=stride,
+                    trailers=haproxy_passes_trailers())
         finished(edge, edge.play("/ok", "Authorization: Bearer " + ("KEY" if kind == "key" else token), end_of))
 
 

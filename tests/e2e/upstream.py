@@ -75,11 +75,11 @@ class Connection(socketserver.StreamRequestHandler):
             headers.append(line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""])
         lower = {n.lower(): v for n, v in headers}
         chunked = lower.get("transfer-encoding") == "chunked"
-        body = self.chunks() if chunked else self.rfile.read(int(lower.get("content-length", 0)))
+        body, trailers = self.chunks() if chunked else (self.rfile.read(int(lower.get("content-length", 0))), [])
         self.count = getattr(self, "count", 0) + 1
         if self.server.only_first and self.count > 1:
             return False
-        asked = {"method": method, "target": target, "headers": headers, "body": body.decode("latin-1")}
+        asked = {"method": method, "target": target, "headers": headers, "body": body.decode("latin-1"), "trailers": trailers}
         self.server.seen.append(asked)
         status, extra, text = 200, [], json.dumps(asked)
         if self.server.answer:
@@ -91,12 +91,18 @@ class Connection(socketserver.StreamRequestHandler):
         return not last
 
     def chunks(self):
-        """A chunked body without trailers."""
-        body, size = b"", 1
-        while size > 0:
+        """A chunked body, and the lines behind it."""
+        body, trailers = b"", []
+        while True:
             size = int(self.rfile.readline(), 16)
+            if size == 0:
+                break
             body += self.rfile.read(size + 2)[:size]
-        return body
+        while True:
+            line = self.rfile.readline().decode("latin-1").rstrip("\r\n")
+            if not line:
+                return body, trailers
+            trailers.append(line)
 
 
 def nonce(asked):
