@@ -391,8 +391,27 @@ static void an_output_is_emptied_or_absent(void **state) {
   assert_int_equal(out[0], 'x');
 }
 
+static void a_byte_order_mark_is_an_error(void **state) {
+  (void)state;
+  static const char bytes[] = "\xEF\xBB\xBF{", wide[] = "\xFF\xFE{", big[] = "\xFE\xFF";
+  for (size_t len = 0; len <= 4; len++) {
+    const char *error = st_text_mark_error((subtoken_text){bytes, len});
+    CHECK((error != NULL) == (len >= 3), "%zu", len);
+    error = st_text_mark_error((subtoken_text){wide, len < 3 ? len : 3});
+    CHECK((error != NULL) == (len >= 2), "%zu", len);
+    CHECK(error == NULL || strstr(error, "UTF-16") != NULL, "%zu", len);
+  }
+  assert_non_null(
+      strstr(st_text_mark_error((subtoken_text){bytes, 3}), "save the file without one"));
+  assert_non_null(strstr(st_text_mark_error((subtoken_text){big, 2}), "UTF-16"));
+  assert_null(st_text_mark_error((subtoken_text){big, 1}));
+  assert_null(st_text_mark_error(st_text("\xFF\xFF\xFE")));
+  assert_null(st_text_mark_error(st_text("\xFE\xFE")));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_byte_order_mark_is_an_error),
       cmocka_unit_test(texts_are_equal_byte_for_byte),
       cmocka_unit_test(a_text_is_compared_with_a_string),
       cmocka_unit_test(classes_of_texts_are_those_of_their_characters),
