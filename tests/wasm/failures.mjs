@@ -291,6 +291,47 @@ async function overHttp2() {
   server.close();
 }
 
+// A trailer that a caller makes up is no identity either.
+async function trailers() {
+  const seen = ({ trailers: joined, trailersDistinct, rawTrailers }) => JSON.stringify({ joined, trailersDistinct, rawTrailers });
+  const handler = protect({ verifier }, (request_, response) => {
+    const pieces = [];
+    request_.on('data', (piece) => pieces.push(piece));
+    request_.on('end', () => response.end(`${seen(request_)} ${Buffer.concat(pieces)}`));
+  });
+  const call = '{"method":"call","params":["history","x",[]]}';
+  const first = await listen(http.createServer(handler));
+  const http2Server = http2.createServer(handler);
+  const session = http2.connect(`http://127.0.0.1:${await listen(http2Server)}`);
+  const one = (target, apart) => new Promise((done) => {
+    const socket = net.connect(first, '127.0.0.1', async () => {
+      socket.write(`POST ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n`
+        + `Transfer-Encoding: chunked\r\n\r\n${call.length.toString(16)}\r\n${call}\r\n`);
+      if (apart) await sleep(0.05);
+      socket.write('0\r\nX-A: b\r\nX-Subtoken-Sub: evil\r\nx_subtoken_owner: evil\r\n\r\n');
+    });
+    let text = '';
+    socket.on('data', (piece) => { text += piece; });
+    socket.on('close', () => done(text));
+  });
+  const two = (target) => new Promise((done, failed) => {
+    const stream = session.request({ ':path': target, ':method': 'POST', authorization: `Bearer ${token}` }, { waitForTrailers: true });
+    let text = '';
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-a': 'b', 'x-subtoken-sub': 'evil' }));
+    stream.on('data', (piece) => { text += piece; });
+    stream.on('end', () => done(text));
+    stream.on('error', failed);
+    stream.end(call);
+  });
+  for (const target of ['/v2/account', '/rpc']) {
+    for (const [how, text] of [['in one packet', await one(target, false)], ['later', await one(target, true)], ['of HTTP/2', await two(target)]]) {
+      tap(text.includes(call) && /"joined":\{"x-a":"b"\}/.test(text) && !text.includes('evil'), `${target}: no identity in trailers ${how}`, text);
+    }
+  }
+  session.close();
+  http2Server.close();
+}
+
 async function others() {
   const there = await listen(http.createServer(protect({ verifier, forms: ['bearer'] }, api)));
   const target = `/v2/account?access_token=${token}`;
@@ -333,6 +374,7 @@ await inWorkers();
 await namedByConnection();
 await upgrades();
 await overHttp2();
+await trailers();
 await others();
 plan();
 end();

@@ -114,7 +114,24 @@ export function passNode(edge, request, decision) {
     rawHeaders.push(name, value);
   }
   Object.defineProperty(request, 'headersDistinct', DISTINCT);
+  if (mayHaveTrailers(request)) {
+    if (isComplete(request)) removeTrailers(request);
+    else request.prependOnceListener('end', () => removeTrailers(request));
+  }
   request.subtoken = decision.subtoken;
+}
+
+// In HTTP/1.1 they stand behind the last chunk.
+function mayHaveTrailers(request) {
+  return request.stream !== undefined ? hasBody(request) : request.headers['transfer-encoding'] !== undefined;
+}
+
+// Node makes the first two of rawTrailers when they are first read, and adds to them what comes later.
+function removeTrailers({ trailers, trailersDistinct, rawTrailers }) {
+  for (const each of [trailers, trailersDistinct ?? {}]) {
+    for (const name of Object.keys(each)) if (isIdentityHeader(name)) delete each[name];
+  }
+  for (let i = rawTrailers.length - 2; i >= 0; i -= 2) if (isIdentityHeader(rawTrailers[i])) rawTrailers.splice(i, 2);
 }
 
 const LOWER = Object.fromEntries(['X-Subtoken-Sub', 'X-Subtoken-Key', 'X-Subtoken-Owner', 'X-Subtoken-Permissions',
