@@ -274,6 +274,7 @@ static void the_policy_has_its_say(void **state) {
   /* One method of many: nobody sends a token with a preflight. */
   assert_int_equal(explain(AS_KEY, ",\"url\":\"/c\",\"method\":\"OPTIONS\""), 200);
   check_body_starts("{\"ok\":false,\"status\":403,\"reason\":\"perm\",");
+  check_says(" needs ");
   assert_false(says("preflight"));
   snprintf(fixture_row_of(KEY_ID)->key.permissions, 5, "keys");
   assert_int_equal(explain(AS_KEY, ",\"url\":\"/a\",\"method\":\"GET\""), 200);
