@@ -28,6 +28,7 @@ static void a_tag_is_known_when_it_is_listed(void **state) {
       {"\"a\",\"b\"", "b", true},
       {" ,\t, \"a\" ,, W/\"b\"\t", "b", true},
       {"\"a\", \"b\", \"c\"", "c", true},
+      {"\"a\",\"b\"", "c", false},
       {"\"a,b\"", "a,b", true},
       {"\"\"", "", true},
       {"*", "a", true},

@@ -25,7 +25,7 @@ static bool read_as(const char *const *types, size_t count, subtoken_text body) 
   st_header headers[3];
   static st_context context;
   for (size_t i = 0; i < count; i++) {
-    headers[i] = (st_header){ST_TEXT("content-TYPE"), st_text(types[i])};
+    headers[i] = (st_header){ST_TEXT("content-TYPE"), exact_string(types[i])};
   }
   st_request request = {
       .method = ST_TEXT("POST"), .headers = headers, .header_count = count, .body = body};
@@ -44,6 +44,7 @@ static bool read_as(const char *const *types, size_t count, subtoken_text body) 
   fields[SPAN].name = "span";
   fields[SPAN].type = ST_FIELD_DURATION;
   const st_problem *problem = st_json_body_read(&context, fields, FIELDS, scratch);
+  for (size_t i = 0; i < count; i++) release(headers[i].value);
   if (problem != NULL) st_reply_problem(&reply, problem);
   return problem == NULL;
 }
@@ -323,6 +324,7 @@ static void only_json_is_taken(void **state) {
       {{"application/json\t;x=\"text/plain\""}, 1, true},
       {{NULL}, 0, false},
       {{""}, 1, false},
+      {{" "}, 1, false},
       {{"text/plain"}, 1, false},
       {{"text/plain; application/json"}, 1, false},
       {{"application/x-www-form-urlencoded"}, 1, false},

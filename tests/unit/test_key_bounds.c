@@ -169,6 +169,11 @@ static void a_string_of_an_api_is_visible_and_no_key(void **state) {
     bool good = c > 0x20 && c < 0x7F;
     CHECK(st_key_string_hash((subtoken_text){text, ST_API_STRING_MIN}, digest) == good, "%d", c);
   }
+  /* The words in front are part of what is stored, and of what other programs compute. */
+  static const char hashed[] = "subtoken X-API-Key\n0123456789abcdef";
+  st_sha256(hashed, sizeof hashed - 1, other);
+  assert_true(st_key_string_hash(ST_TEXT("0123456789abcdef"), digest));
+  assert_memory_equal(digest, other, sizeof digest);
   assert_false(st_key_string_hash(ST_TEXT(" 123456789abcdef"), digest));
   assert_false(st_key_string_hash(ST_TEXT(WHOLE), digest));
   assert_false(st_key_string_hash(ST_TEXT("aaaaaaaa.aaaaaaaaaaaaaaaaa.aaaaaaaaa"), digest));

@@ -100,6 +100,9 @@ static void any_bytes_are_taken(void **state) {
   assert_false(st_search_start(&search, (subtoken_text){text, ST_NAME_MAX + 1}));
   assert_int_equal(search.len, 0);
   assert_true(finds("ab\xC3", "ab\xC3"));
+  /* What follows in memory is none of the text, though both were another letter together. */
+  assert_true(st_search_start(&search, (subtoken_text){"a\xD0\xA0", 2}));
+  assert_true(st_search_finds(&search, "a\xD0"));
 }
 
 int main(void) {
