@@ -263,6 +263,7 @@ static void index_and_hashes_are_checked(void **state) {
       {INDEX + 16, 4, UINT32_MAX, SUBTOKEN_FEED_INDEX},
       {INDEX + 20, 4, 1, SUBTOKEN_FEED_INDEX},
       {INDEX + 20, 4, SMALL, SUBTOKEN_FEED_INDEX},
+      {INDEX + 20, 4, UINT32_C(1) << 24, SUBTOKEN_FEED_INDEX},
       {hashes, 8, second, SUBTOKEN_FEED_ORDER},
       {hashes, 8, second + 1, SUBTOKEN_FEED_ORDER},
       {hashes, 8, first ^ 1, SUBTOKEN_FEED_OK},
@@ -369,6 +370,50 @@ static void another_ring_does_not_open_it(void **state) {
   }
 }
 
+/* The shortest that is looked at is as long as a head and a MAC. */
+static void a_start_that_fails_leaves_nothing(void **state) {
+  (void)state;
+  static const subtoken_revocations_opening none;
+  subtoken_revocations_opening opening;
+  snapshot s = small();
+  assert_int_equal(subtoken_revocations_start(&opening, &ring, NULL, 1),
+                   SUBTOKEN_FEED_INVALID_ARGUMENT);
+  memset(&opening, 0x55, sizeof opening);
+  assert_int_equal(subtoken_revocations_start(&opening, &ring, s.bytes, INDEX + 31),
+                   SUBTOKEN_FEED_LENGTH);
+  assert_memory_equal(&opening, &none, sizeof opening);
+  for (size_t len = s.len - 1; len <= s.len; len++) { /* after all of its head was read */
+    if (len == s.len) s.bytes[INDEX - 1] ^= 1;
+    memset(&opening, 0x55, sizeof opening);
+    subtoken_feed_result got = subtoken_revocations_start(&opening, &ring, s.bytes, len);
+    assert_int_equal(got, len == s.len ? SUBTOKEN_FEED_FORM : SUBTOKEN_FEED_LENGTH);
+    assert_memory_equal(&opening, &none, sizeof opening);
+  }
+  memset(s.bytes, 0, s.len);
+  subtoken_feed_result longer = subtoken_revocations_start(&opening, &ring, s.bytes, INDEX + 33);
+  assert_int_not_equal(longer, SUBTOKEN_FEED_LENGTH);
+  assert_int_equal(subtoken_revocations_start(&opening, &ring, s.bytes, INDEX + 32), longer);
+  free(s.bytes);
+}
+
+/* No step looks at more than went into the MAC: each has its share of the time. */
+static void a_step_looks_at_what_it_has(void **state) {
+  (void)state;
+  subtoken_revocations_opening opening;
+  subtoken_revocations view;
+  snapshot s = small();
+  assert_int_equal(subtoken_revocations_start(&opening, &ring, s.bytes, s.len), SUBTOKEN_FEED_MORE);
+  for (size_t done = 1; done < s.len - SUBTOKEN_MAC_LEN; done++) {
+    assert_int_equal(subtoken_revocations_step(&opening, 1, &view), SUBTOKEN_FEED_MORE);
+    size_t index = done < INDEX ? 0 : (done - INDEX) / 4;
+    size_t listed = done < INDEX + 24 ? 0 : (done - INDEX - 24) / 8;
+    CHECK(opening.indexed == (index < 6 ? index : 6), "%zu: %u", done, opening.indexed);
+    CHECK(opening.listed == listed, "%zu: %u", done, opening.listed);
+  }
+  assert_int_equal(subtoken_revocations_step(&opening, 1, &view), SUBTOKEN_FEED_OK);
+  free(s.bytes);
+}
+
 static void a_lookup_agrees_with_a_sorted_array(void **state) {
   (void)state;
   static uint64_t hashes[2000], model[2000];
@@ -461,6 +506,8 @@ int main(void) {
       cmocka_unit_test(empty_buckets_are_read),
       cmocka_unit_test(slices_of_any_length_agree),
       cmocka_unit_test(another_ring_does_not_open_it),
+      cmocka_unit_test(a_start_that_fails_leaves_nothing),
+      cmocka_unit_test(a_step_looks_at_what_it_has),
       cmocka_unit_test(a_lookup_agrees_with_a_sorted_array),
       cmocka_unit_test(crowded_hashes_are_found),
       cmocka_unit_test(none_of_a_million_others_is_found),

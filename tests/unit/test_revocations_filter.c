@@ -66,10 +66,10 @@ static void name_sub(uint64_t *random, char sub[44]) {
  */
 static void a_filter_agrees_with_a_search(void **state) {
   (void)state;
-  static uint64_t hashes[100000];
+  static uint64_t hashes[8000];
   uint64_t dice = 11;
   for (size_t round = 0; round < 60; round++) {
-    size_t limit = round % 10 == 0 ? 100000 : round % 2 == 0 ? 3000 : 20;
+    size_t limit = round % 10 == 0 ? 8000 : round % 2 == 0 ? 1000 : 20;
     uint32_t count = (uint32_t)random_below(&dice, limit);
     uint64_t random = 1000 + round, again = random;
     char sub[44];
