@@ -76,14 +76,15 @@ static subtoken_request verify_request_of(const verify_question *asked) {
                             .needs_count = asked->needs_count};
 }
 
-/* What the token itself cannot say: does its key still have what is needed? */
-static subtoken_result verify_against_store(const verify_question *asked,
-                                            const subtoken_decision *decision) {
-  subtoken_result result =
-      st_verify_store_check_needs(asked->store, decision->needs, decision->needs_count);
-  return result != SUBTOKEN_OK
-             ? result
-             : st_verify_store_check_needs(asked->store, asked->needs, asked->needs_count);
+/* What the token itself cannot say: is it one of its key, and does that still have what is needed?
+ */
+static subtoken_result verify_against_store(const verify_question *asked, subtoken_claims *claims) {
+  const subtoken_decision *decision = &asked->call->decision;
+  subtoken_result result = st_verify_store_limit(asked->store, claims);
+  if (result != SUBTOKEN_OK) return result;
+  result = st_verify_store_check_needs(asked->store, decision->needs, decision->needs_count);
+  if (result != SUBTOKEN_OK) return result;
+  return st_verify_store_check_needs(asked->store, asked->needs, asked->needs_count);
 }
 
 static subtoken_result verify_decide(const subtoken_verifier *verifier,
@@ -99,18 +100,15 @@ static subtoken_result verify_decide(const subtoken_verifier *verifier,
     result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request,
                                     st_verify_call_flags(asked->call), claims, decision);
     if (decision->access != SUBTOKEN_ACCESS_TOKEN) return result; /* no token was let through */
-    if (result == SUBTOKEN_OK) {
-      result = st_verify_call_check(asked->call, asked->policy, &request, claims);
-    }
   } else {
     result = subtoken_verify(verifier, asked->token, &request, claims);
   }
-  if (asked->store == NULL) return result;
-  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
+  if (asked->store != NULL && result == SUBTOKEN_REVOCATION_UNKNOWN) {
     st_print_error(0, "verify: no revocation data: %s", asked->store->error);
   }
-  if (result != SUBTOKEN_OK) return result;
-  return verify_against_store(asked, decision);
+  if (asked->store != NULL && result == SUBTOKEN_OK) result = verify_against_store(asked, claims);
+  if (asked->policy == NULL || result != SUBTOKEN_OK) return result;
+  return st_verify_call_check(asked->call, asked->policy, &request, claims);
 }
 
 static void verify_print_json(const verify_question *asked, subtoken_result result) {
@@ -212,6 +210,10 @@ static void verify_print_explanation(const subtoken_verifier *verifier,
     printf(", its key has only [%s]\n", store->key.permissions);
     return;
   }
+  if (result == SUBTOKEN_AUD && store != NULL && store->foreign) {
+    printf("it is not a token of its key, which is bound to %s\n", store->key.audience);
+    return;
+  }
   bool call = asked->call->decided;
   if (call && result != SUBTOKEN_OK) {
     explanation[0] = '\0';
@@ -226,6 +228,9 @@ static void verify_print_explanation(const subtoken_verifier *verifier,
   if (call) {
     if (result == SUBTOKEN_OK) fputs("; ", stdout);
     st_verify_call_print(asked->call, asked->policy, result);
+  }
+  if (result == SUBTOKEN_PERM && call && store != NULL && store->limited) {
+    printf(", its key has only [%s]", store->key.permissions);
   }
   if (result == SUBTOKEN_REVOKED && store != NULL && store->reason != NULL) {
     printf(": %s", store->reason);

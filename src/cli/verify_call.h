@@ -26,7 +26,9 @@ void st_verify_call_free(st_verify_call *call);
 /* For subtoken_policy_verify: 0 without a body. */
 unsigned st_verify_call_flags(const st_verify_call *call);
 
-/* After SUBTOKEN_OK of subtoken_policy_verify, whose decision is in call->decision. */
+/* After SUBTOKEN_OK of subtoken_policy_verify, whose decision is in call->decision. claims: what is
+ * left of them when the database was asked, too.
+ */
 subtoken_result st_verify_call_check(st_verify_call *call, const subtoken_policy *policy,
                                      const subtoken_request *request, const subtoken_claims *claims)
     __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 /* Asks the database about each sub, as the server does: is its key there, in force, is none of its
- * tokens revoked that this one is or was made from, and does it have the permissions that the
- * request needs. What an edge knows instead is in verify_files.c.
+ * tokens revoked that this one is or was made from, did it make the token when it is bound to an
+ * audience, and does it have the permissions that the request needs. What an edge knows instead
+ * is in verify_files.c.
  */
 #include "cli/verify_store.h"
 
@@ -37,6 +38,18 @@ void st_verify_store_start(st_verify_store *source, st_store *store, subtoken_ve
   *source = (st_verify_store){.store = store};
   verifier->revoked = verify_store_revoked;
   verifier->revoked_context = source;
+}
+
+subtoken_result st_verify_store_limit(st_verify_store *source, subtoken_claims *claims) {
+  st_key_token token = st_key_token_of(claims);
+  if (!st_key_has_made(&source->key, &token)) {
+    source->foreign = true;
+    return SUBTOKEN_AUD;
+  }
+  uint16_t had = claims->permission_count;
+  if (!st_key_limit(&source->key, claims)) return SUBTOKEN_REVOCATION_UNKNOWN;
+  source->limited = claims->permission_count < had;
+  return SUBTOKEN_OK;
 }
 
 subtoken_result st_verify_store_check_needs(st_verify_store *source, const subtoken_text *needs,

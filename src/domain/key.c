@@ -41,6 +41,21 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) {
   return true;
 }
 
+bool st_key_limit(const st_key *key, subtoken_claims *claims) {
+  subtoken_claims most;
+  if (!st_key_grant(key, &most)) return false;
+  uint16_t kept = 0;
+  for (uint16_t i = 0; i < claims->permission_count; i++) {
+    subtoken_slice slice = claims->permissions[i];
+    if (st_claims_has_permission(&most, subtoken_claims_text(claims, slice))) {
+      claims->permissions[kept++] = slice;
+    }
+  }
+  claims->permission_count = kept;
+  if (claims->exp > most.exp) claims->exp = most.exp;
+  return true;
+}
+
 st_key_token st_key_token_of(const subtoken_claims *claims) {
   st_key_token token = {.sub = subtoken_claims_text(claims, claims->sub),
                         .tid = subtoken_claims_text(claims, claims->tid),

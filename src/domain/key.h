@@ -161,6 +161,11 @@ typedef struct st_key_changes {
  * fit, which a key of the store always does. */
 bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn_unused_result));
 
+/* A token is worth no more than the store grants its sub now: the permissions that the key does not
+ * have leave the claims, and they end with it. False as st_key_grant.
+ */
+bool st_key_limit(const st_key *key, subtoken_claims *claims) __attribute__((warn_unused_result));
+
 /* Of the claims of a token that was authenticated. */
 st_key_token st_key_token_of(const subtoken_claims *claims);
 

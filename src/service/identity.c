@@ -95,22 +95,6 @@ static subtoken_result identity_names_revoked(void *context, const subtoken_text
   return in_force ? identity_tids_revoked(lookup, names + 1, count - 1) : SUBTOKEN_REVOKED;
 }
 
-/* A token never exceeds what the store grants its sub now. */
-static bool identity_limit(const st_key *key, subtoken_claims *grant) {
-  subtoken_claims most;
-  if (!st_key_grant(key, &most)) return false;
-  uint16_t kept = 0;
-  for (uint16_t i = 0; i < grant->permission_count; i++) {
-    subtoken_slice slice = grant->permissions[i];
-    if (st_claims_has_permission(&most, subtoken_claims_text(grant, slice))) {
-      grant->permissions[kept++] = slice;
-    }
-  }
-  grant->permission_count = kept;
-  if (grant->exp > most.exp) grant->exp = most.exp;
-  return true;
-}
-
 /* The store was asked for the row of its sub just now: a sid of that row is a session that lives.
  */
 static st_auth_method identity_method(const st_key *key, const subtoken_claims *grant) {
@@ -157,7 +141,7 @@ static st_auth_result identity_by_token(const st_service *service, subtoken_text
   if (result != SUBTOKEN_OK) memset(&identity->grant, 0, sizeof identity->grant);
   if (lookup.store_error) return identity_store_error;
   if (result != SUBTOKEN_OK) return st_auth_rejected(result, subtoken_result_name(result));
-  if (!identity_limit(&identity->key, &identity->grant)) return identity_store_error;
+  if (!st_key_limit(&identity->key, &identity->grant)) return identity_store_error;
   identity->method = identity_method(&identity->key, &identity->grant);
   return identity_ok;
 }

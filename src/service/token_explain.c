@@ -128,23 +128,6 @@ static subtoken_result token_revoked(void *context, const subtoken_text *names, 
   return revoked ? token_ended(t, "it was revoked, or one that it was made from") : SUBTOKEN_OK;
 }
 
-/* A token is worth no more than the store grants its sub now. */
-static bool token_limit(token_asked *t) {
-  subtoken_claims most;
-  uint16_t kept = 0;
-  if (t->row != ST_STORE_OK) return true;
-  if (!st_key_grant(&t->key, &most)) return false;
-  for (uint16_t i = 0; i < t->claims.permission_count; i++) {
-    subtoken_slice slice = t->claims.permissions[i];
-    if (st_claims_has_permission(&most, subtoken_claims_text(&t->claims, slice))) {
-      t->claims.permissions[kept++] = slice;
-    }
-  }
-  t->claims.permission_count = kept;
-  if (t->claims.exp > most.exp) t->claims.exp = most.exp;
-  return true;
-}
-
 /* The policy of the decision endpoint has its say where a url is asked about. */
 static void token_decide(token_asked *t, const subtoken_verifier *verifier,
                          const subtoken_request *request, char *text) {
@@ -246,7 +229,8 @@ static const st_problem *token_answer(st_context *c, const st_identity *caller, 
         false);
     return NULL;
   }
-  if (t->read == SUBTOKEN_OK && !token_limit(t)) return &token_store_error;
+  bool found = t->read == SUBTOKEN_OK && t->row == ST_STORE_OK;
+  if (found && !st_key_limit(&t->key, &t->claims)) return &token_store_error;
   token_evaluate(t, text);
   if (t->store_error) return &token_store_error;
   token_write(c, t, text, t->read == SUBTOKEN_OK);

@@ -257,6 +257,47 @@ def the_store_caps_what_a_token_is_worth():
 
 
 @test
+def the_store_caps_what_the_call_of_a_body_may_need():
+    data = data_dir()
+    key = make_key(data, "mcp,account_api")
+    now = int(time.time())
+    more = sign(ring_of(data)[""], claims(sub=key["sub"], iat=now, exp=now + 60,
+                                          permissions=["mcp", "docs", "account_api", "history_api"]))
+    policy = private_file(json.dumps({"default": "deny", "routes": [
+        {"path": "/mcp", "needs": ["mcp"], "mcp": {"tools/call search": ["docs"], "tools/call *": ["mcp"]}},
+        {"path": "/rpc", "json_rpc": True}]}), "policy.json")
+    tool = lambda name: json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}})
+    only = r", its key has only \[mcp,account_api\]"
+    for url, body, by_key in (
+            ("/mcp", tool("other"), None), ("/mcp", tool("search"), r".*lacking \[docs\]" + only),
+            ("/rpc", '{"method":"account_api.get"}', None),
+            ("/rpc", '{"method":"history_api.get"}', "the body needs history_api" + only)):
+        asked = ("--policy", policy, "--body", private_file(body, "body"), "--method", "POST", "--url", url)
+        is_(verdict(more, *asked, secrets=os.path.join(data, "secrets")), 200, "ok")
+        is_(verdict(more, *asked, data=data, secrets=None), *((403, "perm") if by_key else (200, "ok")))
+        said = explain(more, *asked, data=data, secrets=None)
+        assert by_key is None or said[0] == "perm" and re.fullmatch(by_key, said[1]), (url, body, said)
+
+
+@test
+def the_store_refuses_what_a_bound_key_has_not_made():
+    """As the server: under the sub of a key that is bound to an audience, only what it made is good."""
+    data = data_dir()
+    bound, free = make_key(data, "account", "--audience", "eu"), make_key(data, "account")
+    now = int(time.time())
+    secret = ring_of(data)[""]
+    made_up = lambda key, **more: sign(secret, claims(sub=key["sub"], iat=now, exp=now + 60, **more))
+    at = {"data": data, "secrets": None}
+    is_(verdict(made_up(free), **at), 200, "ok")
+    is_(verdict(made_up(free, aud="eu"), "--aud", "eu", **at), 200, "ok")
+    is_(verdict(issue(data, bound["key"], "--permissions", "account"), "--aud", "eu", **at), 200, "ok")
+    for options, more in (((), {}), (("--aud", "eu"), {"aud": "eu"}), (("--aud", "us"), {"aud": ["us", "eu"]})):
+        is_(verdict(made_up(bound, **more), *options, **at), 401, "aud")
+        assert explain(made_up(bound, **more), *options, **at) == (
+            "aud", "it is not a token of its key, which is bound to eu")
+
+
+@test
 def the_store_caps_how_long_a_token_lives():
     data = data_dir()
     key = make_key(data, "account", "--expires", "1h")
