@@ -299,7 +299,7 @@ static void it_stays_within_its_bytes(void **state) {
 static void it_takes_its_bytes(void **state) {
   (void)state;
 #if SHARE == 1
-  static const size_t sizes[] = {ST_KEY_CACHE_MIN, 400000, 1 << 20, 5000000, 48000000};
+  static const size_t sizes[] = {ST_KEY_CACHE_MIN, 400000, 1 << 20, 5000000, 300000000};
   for (size_t i = 0; i < COUNT(sizes); i++) {
     const size_t bytes = sizes[i];
     size_t before = allocated();

@@ -252,6 +252,7 @@ static void what_is_looked_for_is_found_alone(void **state) {
   assert_int_equal(search(&(st_audit_filter){.action = "."}, 8, &page), 1);
   assert_int_equal(search(&(st_audit_filter){.action = ""}, 8, &page), 0);
   assert_int_equal(search(&(st_audit_filter){.action = "key"}, 8, &page), 0);
+  assert_int_equal(search(&(st_audit_filter){.action = "key", .who = "ann"}, 8, &page), 0);
   assert_int_equal(search(&(st_audit_filter){.action = "x"}, 8, &page), 1);
   assert_int_equal(search(&(st_audit_filter){.target = "t", .who = "ann"}, 8, &page), 1);
   assert_int_equal(search(&(st_audit_filter){.who = "ann", .action = "x"}, 8, &page), 1);
