@@ -21,7 +21,9 @@
 #include "operations/keys.h"
 #include "os/clock.h"
 #include "os/error.h"
+#include "os/terminal.h"
 
+#define KEY_JSON_ROOM 8192 /* the longest description of a key, with the key */
 #define KEY_OVERLAP_MAX (INT64_C(30) * 86400)
 
 static void key_print_expiry(const st_key *key) {
@@ -104,6 +106,22 @@ static const char *key_read_options(const key_options *given, st_key *key, uint8
   return NULL;
 }
 
+/* A key is printed once. So what cannot be printed is not made; where that was not known before,
+ * the error says what has become of the key.
+ */
+static bool key_can_print(bool json) {
+  char error[ST_ERROR_MAX];
+  if (st_terminal_reserve_output(json ? KEY_JSON_ROOM : ST_KEY_LEN + 1, error)) return true;
+  (void)st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  return false;
+}
+
+static int key_print_end(const char *id, const char *lost) {
+  int code = st_print_flush(ST_EXIT_DONE);
+  if (code != ST_EXIT_DONE) (void)st_print_error(code, "key: %s %s", id, lost);
+  return code;
+}
+
 /* digest: of the string to register, or NULL to make a key. */
 static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX], whole[ST_KEY_LEN + 1] = "";
@@ -122,7 +140,7 @@ static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bo
     puts(digest != NULL ? key->id : whole);
   }
   subtoken_wipe(whole, sizeof whole);
-  return st_print_flush(ST_EXIT_DONE);
+  return key_print_end(key->id, digest != NULL ? "was made" : "was made and is lost: delete it");
 }
 
 static int key_create(int argc, char **argv) {
@@ -154,6 +172,7 @@ static int key_create(int argc, char **argv) {
   uint8_t digest[32];
   const char *problem = key_read_options(&given, &key, digest);
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
+  if (!key_can_print(given.json)) return ST_EXIT_FAILED;
   st_data_dir data;
   st_store *store;
   int begun = st_data_dir_begin("key", &given.data, true, &data, &store);
@@ -353,6 +372,7 @@ static int key_rotate(int argc, char **argv) {
     return st_options_usage(&arguments,
                             "--overlap must be 0, or a number with s, m, h or d, at most 30d");
   }
+  if (!key_can_print(json)) return ST_EXIT_FAILED;
   char error[ST_ERROR_MAX], who[ST_WHO_MAX], whole[ST_KEY_LEN + 1] = "";
   st_data_dir data;
   st_key key;
@@ -376,7 +396,7 @@ static int key_rotate(int argc, char **argv) {
     return st_print_error(ST_EXIT_REFUSED, "key: the key has expired: make a new one");
   }
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
-  return st_print_flush(ST_EXIT_DONE);
+  return key_print_end(id, "has a new secret, which is lost: rotate it again");
 }
 
 int st_cmd_key(int argc, char **argv) {

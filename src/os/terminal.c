@@ -1,14 +1,16 @@
-/* Reads standard input, and a line from a terminal with echo off; and says how wide the terminal
- * and what it shows are. What is read is checked in cli/input.c, what is shown laid out in
- * cli/table.c.
+/* Reads standard input, and a line from a terminal with echo off; says how wide the terminal and
+ * what it shows are, and whether standard output takes what must not be lost. What is read is
+ * checked in cli/input.c, what is shown laid out in cli/table.c.
  */
 #include "os/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -27,6 +29,19 @@ bool st_terminal_is_input(void) {
 
 bool st_terminal_is_output(void) {
   return isatty(STDOUT_FILENO) == 1;
+}
+
+bool st_terminal_reserve_output(size_t len, char *error) {
+  struct stat status;
+  int flags = fcntl(STDOUT_FILENO, F_GETFL);
+  bool ready = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+  if (!ready) errno = EBADF; /* closed: the program's start has put something there to read */
+  if (ready && fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode)) {
+    off_t at = (flags & O_APPEND) != 0 ? status.st_size : lseek(STDOUT_FILENO, 0, SEEK_CUR);
+    ready = fallocate(STDOUT_FILENO, FALLOC_FL_KEEP_SIZE, at, (off_t)len) == 0 ||
+            (errno != ENOSPC && errno != EDQUOT && errno != EFBIG); /* others know of no room */
+  }
+  return ready || st_error_set(error, "cannot write to standard output: %m");
 }
 
 size_t st_terminal_width(void) {

@@ -1,4 +1,5 @@
-/* terminal - standard input, whether a person sits there, and how wide what is shown is. */
+/* terminal - standard input and output, whether a person sits there, and how wide what is shown is.
+ */
 #ifndef ST_OS_TERMINAL_H
 #define ST_OS_TERMINAL_H
 
@@ -13,6 +14,10 @@ bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error)
 /* Is standard input, or standard output, a terminal? */
 bool st_terminal_is_input(void);
 bool st_terminal_is_output(void);
+
+/* Before a change whose answer is printed once: can so many bytes be written to standard output? Of
+ * a file they are allocated; of a pipe or a device it is known only that it is open. */
+bool st_terminal_reserve_output(size_t len, char *error) __attribute__((warn_unused_result));
 
 /* How many columns standard output has; 0: it is no terminal, or that is not known. */
 size_t st_terminal_width(void);

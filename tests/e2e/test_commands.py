@@ -758,6 +758,25 @@ def output_that_cannot_be_written_exits_with_3():
     assert run("secret", "list", data=data)[0] == 0
 
 
+@test
+def a_key_that_cannot_be_printed_is_not_made():
+    """On a full disk: test_disk.py."""
+    data = data_dir()
+    key = make_key(data)
+    commands = ["create", "--name", "n", "--permissions", "a"], ["rotate", key["id"]]
+    for words in commands:
+        for more in ([], ["--json"]):
+            p = subprocess.run([PROGRAM, "key", *words, *more, "--data", data], stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+            assert p.returncode == 3 and b"standard output" in p.stderr and b"lost" not in p.stderr, (words, p)
+    assert len(run("key", "list", data=data)[1].splitlines()) == 1 and run("issue", data=data, stdin=key["key"])[0] == 0
+    # Of a device it is not known before: then the error says which key it is, and what to do.
+    for words, what in zip(commands, ("was made and is lost: delete it", "has a new secret, which is lost: rotate it again")):
+        with open("/dev/full", "wb") as full:
+            p = subprocess.run([PROGRAM, "key", *words, "--data", data], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert p.returncode == 3 and "standard output" in p.stderr and what in p.stderr, p
+        assert run("key", "delete", re.search("key: ([0-9A-F-]{36}) ", p.stderr)[1], data=data)[0] == 0
+
+
 # ---- issue, inspect ----
 
 @test

@@ -292,6 +292,24 @@ def revocations_reach_an_edge(disk):
 
 
 @test
+def no_key_is_made_for_a_file_on_a_full_disk():
+    data = data_dir()
+    key = make_key(data)
+    with small_disk("tmpfs") as disk:
+        if disk is None:
+            return "a small disk cannot be mounted here"
+        printed = open(os.path.join(disk, "printed"), "ab")
+        fill_disk(disk)
+        for words in (["create", "--name", "n", "--permissions", "a"], ["rotate", key["id"]], ["rotate", key["id"], "--json"]):
+            p = subprocess.run([PROGRAM, "key", *words, "--data", data], stdout=printed, stderr=subprocess.PIPE)
+            assert p.returncode == 3 and b"standard output: No space left" in p.stderr and b"lost" not in p.stderr, (words, p)
+        printed.close()
+        assert os.path.getsize(printed.name) == 0
+    assert len(objects(run("key", "list", "--json", data=data)[1])) == 1
+    assert run("issue", data=data, stdin=key["key"])[0] == 0
+
+
+@test
 def a_full_disk_keeps_no_revocation_from_an_edge():
     if os.geteuid() != 0:
         return "mounting a small disk needs root"

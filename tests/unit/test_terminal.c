@@ -193,6 +193,32 @@ static void characters_are_as_wide_as_they_are_shown(void **state) {
 
 #define AT_TERMINAL(name) cmocka_unit_test_setup_teardown(name, open_terminal, close_terminal)
 
+/* Of what takes its place meanwhile; the test's own is back afterwards. */
+static bool reserved_on(const char *name, int how) {
+  int own = dup(STDOUT_FILENO), fd = open(name, how | O_CLOEXEC, 0600);
+  assert_true(own >= 0 && fd >= 0);
+  assert_int_equal(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+  bool good = st_terminal_reserve_output(5000, error);
+  assert_int_equal(dup2(own, STDOUT_FILENO), STDOUT_FILENO);
+  close(own);
+  close(fd);
+  return good;
+}
+
+static void room_for_what_is_printed_once_is_taken_before(void **state) {
+  (void)state;
+  struct stat status;
+  for (int append = 0; append < 2; append++) {
+    assert_true(reserved_on(path, O_WRONLY | O_CREAT | (append ? O_APPEND : 0)));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_true(status.st_blocks * 512 >= 5000);
+  }
+  assert_true(reserved_on("/dev/full", O_WRONLY)); /* of a device that is not known */
+  assert_false(reserved_on(path, O_RDONLY));
+  assert_string_equal(error, "cannot write to standard output: Bad file descriptor");
+}
+
 int main(void) {
   /* Who starts this may ignore some, as a shell does for what runs in the background. */
   static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -203,6 +229,8 @@ int main(void) {
       AT_TERMINAL(a_signal_that_is_ignored_stays_so),
       AT_TERMINAL(a_terminal_that_fails_is_told),
       AT_TERMINAL(a_terminal_is_told_from_other_files),
+      cmocka_unit_test_setup_teardown(room_for_what_is_printed_once_is_taken_before, make_home,
+                                      remove_home),
       cmocka_unit_test(characters_are_as_wide_as_they_are_shown),
   };
   return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
