@@ -126,14 +126,12 @@ class Faults:
 
     def explain(self, program, most=12):
         """where(), with functions and lines, as text: for the message of a test that failed."""
-        out = []
-        for name, offset in self.where():
-            if name:
-                out.append("%s+0x%x" % (os.path.basename(name), offset))
-                continue
-            p = subprocess.run(["addr2line", "-Cfsp", "-e", program, hex(offset - 1)], capture_output=True, text=True)
-            out.append(p.stdout.strip())
-        return " < ".join(out[:most])
+        where = self.where()[:most]
+        own = [hex(offset - 1) for name, offset in where if not name]
+        p = subprocess.run(["addr2line", "-Cfsp", "-e", program, *own], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        lines = iter(p.stdout.splitlines())
+        return " < ".join("%s+0x%x" % (os.path.basename(name), offset) if name else next(lines, hex(offset))
+                          for name, offset in where)
 
     # ---- N from 1 ----
 
