@@ -110,11 +110,24 @@ static void ids_come_in_pages(void **state) {
   assert_int_equal(find("F9ACE0A0", after, 2), 0);
 }
 
+/* What does not fit otherwise is looked for among all, and counts once. */
+static void an_id_that_does_not_fit_is_looked_at_once(void **state) {
+  (void)state;
+  make_keys();
+  st_key_filter filter = {.search = ST_TEXT("F9ACE0A0"), .state = "disabled", .now = NOW};
+  page = (st_search_page){.limit = ROWS, .rows = 100};
+  ANSWER({.which = ST_SQL_KEY_SCAN, .kind = ANSWER_NOTHING});
+  assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+  assert_int_equal(page.count, 0);
+  assert_looked("a state", OTHERS + 5, 2);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(the_beginning_of_an_id_leads_to_it),
       TEST(what_is_no_id_is_looked_for_among_all),
       TEST(ids_come_in_pages),
+      TEST(an_id_that_does_not_fit_is_looked_at_once),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
