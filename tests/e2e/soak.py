@@ -156,8 +156,16 @@ class Site:
         self.full.clear()
 
     def history(self):
+        """What a failure has to be explained by."""
         now = time.monotonic()
-        return "full %s; filled %.1f s ago, freed %.1f s ago" % (self.full.is_set(), now - self.filled, now - self.freed) + self.server.log()[-1500:]
+        events = [line for line in self.server.log().splitlines() if '"event":"request"' not in line or "/v2/revocations" in line]
+        with open(self.pull_log.name, errors="replace") as f:
+            pulled = f.read()
+        files = ["%s %d in %d, of %.1f s" % (name, s.st_size, 512 * s.st_blocks, time.time() - s.st_mtime)
+                 for folder in (self.data, os.path.dirname(self.nginx.feed.path)) for name in sorted(os.listdir(folder))
+                 for s in [os.lstat(os.path.join(folder, name))]]
+        return "full %s; filled %.1f s ago, freed %.1f s ago\n%s\nserver:\n%s\npull:\n%s" % (
+            self.full.is_set(), now - self.filled, now - self.freed, "\n".join(files), "\n".join(events)[-4000:], pulled[-4000:])
 
     def ready(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
