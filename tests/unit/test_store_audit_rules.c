@@ -236,6 +236,24 @@ static void a_search_reads_the_best_index(void **state) {
   }
 }
 
+/* More at a time where there is little to find, up to a bound. */
+static void a_search_asks_for_more_and_more(void **state) {
+  (void)state;
+  static const size_t steps[] = {64, 128, 256, 500, 500};
+  st_audit_line found[2];
+  st_search_page page = {.limit = 1, .rows = 10000};
+  const st_audit_filter filter = {.action = "x."};
+  for (size_t i = 0; i < COUNT(steps); i++) {
+    assert_ok(st_store_audit_search(store, &filter, 0, found, &page, error));
+    assert_int_equal(page.step, steps[i]);
+  }
+  add(NOW, "ann", "x.a", "t");
+  add(NOW, "ann", "x.a", "t");
+  page.step = 128;
+  assert_ok(st_store_audit_search(store, &filter, 0, found, &page, error));
+  assert_true(page.more && page.step == 128); /* enough was found */
+}
+
 static size_t search(const st_audit_filter *filter, size_t limit, st_search_page *page) {
   static st_audit_line found[8];
   *page = (st_search_page){.limit = limit, .rows = 100};
@@ -271,11 +289,12 @@ static void what_is_looked_for_is_found_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(lines_are_written_in_order),       TEST(short_texts_are_in_the_line),
-      TEST(bytes_that_are_no_text_are_cut),   TEST(a_mark_is_set_every_hour),
-      TEST(a_cut_that_fails_has_cut_nothing), TEST(a_cut_goes_on_where_it_stopped),
-      TEST(a_line_is_written_whole),          TEST(what_is_settled_stays_so),
-      TEST(a_search_reads_the_best_index),    TEST(what_is_looked_for_is_found_alone),
+      TEST(lines_are_written_in_order),        TEST(short_texts_are_in_the_line),
+      TEST(bytes_that_are_no_text_are_cut),    TEST(a_mark_is_set_every_hour),
+      TEST(a_cut_that_fails_has_cut_nothing),  TEST(a_cut_goes_on_where_it_stopped),
+      TEST(a_line_is_written_whole),           TEST(what_is_settled_stays_so),
+      TEST(a_search_reads_the_best_index),     TEST(a_search_asks_for_more_and_more),
+      TEST(what_is_looked_for_is_found_alone),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

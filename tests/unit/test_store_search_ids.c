@@ -122,12 +122,30 @@ static void an_id_that_does_not_fit_is_looked_at_once(void **state) {
   assert_looked("a state", OTHERS + 5, 2);
 }
 
+/* More rows at a time where there is little to find, up to a bound. */
+static void a_search_asks_for_more_and_more(void **state) {
+  (void)state;
+  static const size_t steps[] = {128, 256, 500, 500};
+  st_key_filter filter = {.search = ST_TEXT("key"), .owner = "nobody", .now = NOW};
+  page = (st_search_page){.limit = 1, .rows = 10000};
+  for (size_t i = 0; i < 4; i++) {
+    assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+    assert_int_equal(page.step, steps[i]);
+  }
+  make_keys();
+  page.step = 128;
+  filter.owner = NULL;
+  assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+  assert_true(page.more && page.step == 128); /* enough was found */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(the_beginning_of_an_id_leads_to_it),
       TEST(what_is_no_id_is_looked_for_among_all),
       TEST(ids_come_in_pages),
       TEST(an_id_that_does_not_fit_is_looked_at_once),
+      TEST(a_search_asks_for_more_and_more),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
