@@ -550,6 +550,7 @@ static void repeated_entries_are_left_to_the_other_reader(void **state) {
       {FRONT "\"a\",\"a\"]}", false, SUBTOKEN_CLAIMS},
       {FRONT "\"a\",\"b\",\"a\"]}", false, SUBTOKEN_CLAIMS},
       {FRONT "\"a\",\"aa\",\"A\"]}", true, SUBTOKEN_OK},
+      {FRONT "\"aa\",\"a\"]}", true, SUBTOKEN_OK},
       {FRONT "\"a\",\"\\u0061\"]}", false, SUBTOKEN_CLAIMS},
       {FRONT "\"\\u0061\"]}", false, SUBTOKEN_OK},
       {FRONT "],\"urls\":[\"/a\",\"/a\"]}", true, SUBTOKEN_OK}, /* no harm in it */
