@@ -71,7 +71,7 @@ class Expressions:
             line = line[:160] + "..."
         shown = lambda t: " ".join(t.split()) if len(t) <= 100 else " ".join(t[:100].split()) + "..."
         mutant = {"function": self.function, "line": node.extent.start.line, "code": line,
-                  "change": f"{shown(before)} -> {after}"}
+                  "change": f"{shown(before)} -> {' '.join(after.split())}"}
         self.mutants.append(mutant)
         return len(self.mutants)
 
