@@ -27,8 +27,18 @@ static inline int remove_one(const char *name, const struct stat *status, int ty
   return remove(name);
 }
 
+/* The lowest number that no descriptor has. */
+static inline int free_descriptor(void) {
+  int descriptor = open("/", O_PATH | O_CLOEXEC);
+  if (descriptor < 0 || close(descriptor) != 0) abort();
+  return descriptor;
+}
+
+static int free_before;
+
 static inline int make_home(void **state) {
   (void)state;
+  free_before = free_descriptor();
   const char *base = getenv("TMPDIR");
   snprintf(home, sizeof home, "%s/subtoken-feed-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
@@ -39,9 +49,11 @@ static inline int make_home(void **state) {
   return subtoken_feed_file_start(&file, path, &settings) == SUBTOKEN_FEED_OK ? 0 : -1;
 }
 
+/* A feed that has ended has left nothing open. */
 static inline int remove_home(void **state) {
   (void)state;
   subtoken_feed_file_stop(&file);
+  if (free_descriptor() != free_before) return -1;
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
