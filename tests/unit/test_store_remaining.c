@@ -43,12 +43,14 @@ static void a_step_reaches_so_many_rows(void **state) {
            {.which = ST_SQL_REMAINING_MOVE, .kind = ANSWER_NOTHING},
            {.which = ST_SQL_REMAINING_KEYS, .kind = ANSWER_NOTHING},
            {.which = ST_SQL_SET_SUSPEND, .kind = ANSWER_NOTHING},
-           {.which = ST_SQL_SET_REVOKE, .kind = ANSWER_NOTHING});
+           {.which = ST_SQL_SET_REVOKE, .kind = ANSWER_NOTHING},
+           {.which = ST_SQL_SEQUENCE_RECORD, .kind = ANSWER_NOTHING});
     assert_true(step()); /* the last one takes its own row away, which the next one finds */
     assert_int_equal(answers[0].runs, steps[i].rows);
     assert_int_equal(answers[1].runs, steps[i].moves);
     if (steps[i].moves > 0) assert_int_equal(answers[1].values[1], steps[i].keys_reached);
     assert_int_equal(answers[2].runs, i > 0);
+    assert_int_equal(answers[5].runs, 0);
     assert_true(answers[3].runs == (i > 0) && answers[4].runs == (i == 0));
     if (i > 0) assert_true(answers[3].values[0] == 1 && answers[3].values[1] == NOW);
     if (steps[i].after != NULL && steps[i].after[0] != '\0') {

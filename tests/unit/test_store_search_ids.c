@@ -139,6 +139,23 @@ static void a_search_asks_for_more_and_more(void **state) {
   assert_true(page.more && page.step == 128); /* enough was found */
 }
 
+static void what_has_expired_or_failed_is_not_found(void **state) {
+  (void)state;
+  st_key key = row_of(1, "ann", "a");
+  key.expires_at = NOW;
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(1), error));
+  make_key(2, "ann", "a");
+  st_key_filter filter = {.owner = "ann", .expires_until = NOW + 10, .now = NOW};
+  page = (st_search_page){.limit = ROWS, .rows = 100};
+  assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+  assert_int_equal(page.count, 0);
+  filter.expires_until = 0;
+  ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_FAILURE});
+  page = (st_search_page){.limit = ROWS, .rows = 100, .step = 64};
+  assert_int_equal(st_store_key_search(store, &filter, "", keys, &page, error), ST_STORE_FAILED);
+  assert_true(page.rows == 100 && page.step == 64); /* nothing was looked at */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(the_beginning_of_an_id_leads_to_it),
@@ -146,6 +163,7 @@ int main(void) {
       TEST(ids_come_in_pages),
       TEST(an_id_that_does_not_fit_is_looked_at_once),
       TEST(a_search_asks_for_more_and_more),
+      TEST(what_has_expired_or_failed_is_not_found),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }
