@@ -209,7 +209,7 @@ static const edge_row rows[] = {
     {"POST", "/rpc", B("$K"), CALL("history"), 200, "ok", NULL, 0},
     {"POST", "/rpc", B("$K"), CALL("network"), 403, "perm", SCOPE("network_api"), 0},
     {"POST", "/rpc", B("$H") "Content-Encoding: gzip\n", CALL("history"), 415, "bad_request",
-     "the body must be sent as it is, in UTF-8", 200},
+     "the body must be sent as it is, in UTF-8", 403},
     {"POST", "/rpc", B("$H") "Content-Encoding: identity\n", CALL("history"), 200, "ok", NULL, 0},
     {"POST", "/rpc", B("$H") "Content-Length: 262145\n", CALL("history"), 413, "limit",
      "the body is longer than 262144 bytes", 200},
