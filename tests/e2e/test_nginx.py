@@ -228,7 +228,9 @@ def random_queries_and_headers_are_read_as_by_the_library():
                  "access+token", "access_token%00", "xaccess_token"]
         values = [good, good.replace(".", "%2E"), good.replace(".", "%2e", 1), "junk", "%4", "", "a=b", "+", "x;y", good + "%"]
         seen = {200: 0, 400: 0, 401: 0}
-        for _ in range(150 if SANITIZER else 600):
+        for turn in range(150 if SANITIZER else 600):
+            if turn % 50 == 0:
+                n.feed.beat()
             pieces = []
             for _ in range(rng.randrange(4)):
                 name = rng.choice(names)
