@@ -389,11 +389,11 @@ static bool vouched_sign_snapshot(const vouched_paths *files, const st_snapshot_
   bool ok = hashes != NULL && out != NULL &&
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
                                        NULL) == SUBTOKEN_FEED_OK;
-  if (ok) {
-    ok = vouched_replace(&files->snapshot, out, copy->len, error);
-    vouched_remove_changes(files);
-  } else {
+  if (!ok) {
     snprintf(error, ST_ERROR_MAX, "cannot sign %.400s again", files->snapshot.path);
+  } else {
+    ok = vouched_replace(&files->snapshot, out, copy->len, error);
+    if (ok) vouched_remove_changes(files);
   }
   free(hashes);
   free(out);

@@ -4,6 +4,9 @@
 #include "failing.h"
 #include "vouched_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #define SOME 9000 /* enough of them that changes are written */
 
 /* Those with a number, but for each 3000th, and for one more behind it. */
@@ -153,6 +156,28 @@ static void changes_are_signed_again_or_it_says_no(void **state) {
   sign_again_while_calls_fail(SOME, failing_step(5));
 }
 
+/* Neither the spare nor a new file has room for the snapshot: the one that is there needs its
+ * changes. */
+static void changes_stay_when_no_snapshot_can_be_signed_again(void **state) {
+  (void)state;
+  subtoken_ring after, before = ring;
+  struct rlimit was, small;
+  ring_with(&after, "two", "another secret, also of 32 bytes or more");
+  before.secrets[before.count++] = after.secrets[0];
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, SOME);
+  kept(SEQUENCE + 1, SOME - 1);
+  assert_true(there("snapshot.changes"));
+  (void)signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+  small = (struct rlimit){4096, was.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  bool ok = st_vouched_files_sign_again(home, &before, &after, error);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+  assert_false(ok);
+  finds(SEQUENCE + 1, SOME - 1);
+}
+
 /* The server starts all the same, vouches for nothing, and goes on when the store can again. */
 static void a_store_that_cannot_be_brought_ahead_is_tried_again(void **state) {
   (void)state;
@@ -190,6 +215,7 @@ int main(void) {
       TEST(changes_are_kept_or_it_says_no),
       TEST(all_is_signed_again_or_it_says_no),
       TEST(changes_are_signed_again_or_it_says_no),
+      TEST(changes_stay_when_no_snapshot_can_be_signed_again),
       TEST(a_store_that_cannot_be_brought_ahead_is_tried_again),
   };
   return cmocka_run_group_tests_name("vouched failing", tests, NULL, NULL);
