@@ -5,15 +5,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "os/error.h"
 #include "os/file.h"
 #include "os/owner.h"
 
-/* The file that is named, or the one in DATA when there is one; NULL: none. The one in DATA must be
- * ours: the group of DATA may write there, and must not decide where the log goes, which store is
- * opened, or that it is trusted itself.
- */
+/* The file that is named, or the one in DATA when there is one; NULL: none. */
 static bool config_file_find(const char *given, const char *beside, const char **path,
                              char *error) {
   *path = given;
@@ -23,17 +21,35 @@ static bool config_file_find(const char *given, const char *beside, const char *
     return none || st_error_set(error, "cannot read %s: %m", st_error_path(beside));
   }
   *path = beside;
-  return st_owner_is_ours(beside) ||
+  return true;
+}
+
+/* The one in DATA must be ours: the group of DATA may write there, and must not decide where the
+ * log goes, which store is opened, or that it is trusted itself.
+ */
+static bool config_file_check(int fd, const char *path, char *error) {
+  return st_owner_is_ours(fd, path) ||
          st_error_set(error,
                       "%s must be a file of root or of the user that this runs as, and only its "
                       "owner may write it: chown it, and chmod 640",
-                      st_error_path(beside));
+                      st_error_path(path));
 }
 
-static bool config_file_take(const char *path, char *text, st_settings *settings, char *error) {
+/* ours: it must be. */
+static bool config_file_load(const char *path, bool ours, char *text, size_t *len, char *error) {
+  int fd = st_file_open_regular(path, error);
+  if (fd < 0) return false;
+  bool ok = (!ours || config_file_check(fd, path, error)) &&
+            st_file_read_whole(fd, path, text, ST_CONFIG_MAX, len, error);
+  (void)close(fd);
+  return ok;
+}
+
+static bool config_file_take(const char *path, bool ours, char *text, st_settings *settings,
+                             char *error) {
   char problem[ST_CONFIG_ERROR_MAX];
   size_t len = 0;
-  if (!st_file_read(path, text, ST_CONFIG_MAX, &len, error)) return false;
+  if (!config_file_load(path, ours, text, &len, error)) return false;
   return st_config_read((subtoken_text){text, len}, settings, problem) ||
          st_error_set(error, "%s: %s", st_error_path(path), problem);
 }
@@ -46,7 +62,7 @@ bool st_config_file_read(const char *given, const char *beside, st_settings *set
   if (path == NULL) return true;
   char *text = malloc(ST_CONFIG_MAX);
   bool taken = text != NULL
-                   ? config_file_take(path, text, settings, error)
+                   ? config_file_take(path, given == NULL, text, settings, error)
                    : st_error_set(error, "cannot read %s: out of memory", st_error_path(path));
   free(text);
   return taken;

@@ -19,10 +19,13 @@ bool st_owner_is_foreign(const struct stat *status) {
   return status->st_uid != geteuid() && status->st_uid != 0;
 }
 
-/* A link belongs to whoever made it, and its mode says nothing. */
-bool st_owner_is_ours(const char *path) {
-  struct stat named, meant;
-  if (lstat(path, &named) != 0 || stat(path, &meant) != 0) return false;
-  return !st_owner_is_foreign(&named) && !st_owner_is_foreign(&meant) && S_ISREG(meant.st_mode) &&
-         (meant.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+/* A link belongs to whoever made it, and its mode says nothing. What is open is judged, and the
+ * name must lead to just that: between two looks by name somebody could have exchanged it.
+ */
+bool st_owner_is_ours(int fd, const char *path) {
+  struct stat opened, named, meant;
+  if (fstat(fd, &opened) != 0 || lstat(path, &named) != 0 || stat(path, &meant) != 0) return false;
+  return !st_owner_is_foreign(&named) && !st_owner_is_foreign(&opened) && S_ISREG(opened.st_mode) &&
+         (opened.st_mode & (S_IWGRP | S_IWOTH)) == 0 && meant.st_dev == opened.st_dev &&
+         meant.st_ino == opened.st_ino;
 }

@@ -14,7 +14,8 @@ bool st_owner_group_is_trusted(void);
 /* Does it belong to somebody other than root and the user of this process? */
 bool st_owner_is_foreign(const struct stat *status);
 
-/* Can nobody but root and our own user have put this file there, or written it? */
-bool st_owner_is_ours(const char *path);
+/* Can nobody but root and our own user have put the file there that was opened by this path, or
+ * written it? */
+bool st_owner_is_ours(int fd, const char *path);
 
 #endif

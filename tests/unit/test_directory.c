@@ -80,37 +80,62 @@ static void a_group_is_trusted_when_that_is_set(void **state) {
 }
 
 /* What a configuration in DATA has to be. */
+static bool is_ours(const char *name) {
+  int fd = open(name, O_PATH | O_CLOEXEC); /* whatever its mode */
+  bool ours = st_owner_is_ours(fd, name);
+  if (fd >= 0) close(fd);
+  return ours;
+}
+
 static void a_file_is_ours_when_nobody_else_can_write_it(void **state) {
   (void)state;
-  assert_false(st_owner_is_ours(in_home("nothing")));
-  assert_false(st_owner_is_ours(home));
+  assert_false(is_ours(in_home("nothing")));
+  assert_false(is_ours(home));
   spill(path, "x");
   for (mode_t mode = 0; mode <= 0777; mode++) {
     assert_int_equal(chmod(path, mode), 0);
-    assert_int_equal(st_owner_is_ours(path), (mode & 022) == 0);
+    assert_int_equal(is_ours(path), (mode & 022) == 0);
   }
   assert_int_equal(chmod(path, 0600), 0);
   assert_int_equal(symlink(path, in_home("link")), 0);
-  assert_true(st_owner_is_ours(in_home("link")));
+  assert_true(is_ours(in_home("link")));
   assert_int_equal(symlink("missing", in_home("dangling")), 0);
-  assert_false(st_owner_is_ours(in_home("dangling")));
+  assert_false(is_ours(in_home("dangling")));
   if (geteuid() == 0) {
     assert_int_equal(chown(path, 12345, getegid()), 0);
-    assert_false(st_owner_is_ours(in_home("link"))); /* ours, to a file that is not */
+    assert_false(is_ours(in_home("link"))); /* ours, to a file that is not */
     assert_int_equal(chown(path, 0, getegid()), 0);
     pid_t child = fork();
     if (child == 0) { /* what is root's is as good as ours */
       REQUIRE(chmod(home, 0755) == 0 && seteuid(54321) == 0);
-      REQUIRE(st_owner_is_ours(path));
+      REQUIRE(is_ours(path));
       _exit(0);
     }
     assert_child(child);
     assert_int_equal(lchown(in_home("link"), 12345, getegid()), 0);
-    assert_false(st_owner_is_ours(in_home("link"))); /* whoever made the link chose the file */
+    assert_false(is_ours(in_home("link"))); /* whoever made the link chose the file */
     assert_int_equal(chown(path, 12345, getegid()), 0);
-    assert_false(st_owner_is_ours(path));
+    assert_false(is_ours(path));
     assert_int_equal(chown(path, 0, getegid()), 0);
   }
+}
+
+/* Whoever may rename it shows one file to a look at the name, and another one to the open. */
+static void a_file_is_not_ours_by_the_name_of_another(void **state) {
+  (void)state;
+  spill(path, "x");
+  assert_int_equal(symlink(path, in_home("link")), 0);
+  int opened = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(st_owner_is_ours(opened, path));
+  assert_true(st_owner_is_ours(opened, in_home("link")));
+  assert_int_equal(rename(path, in_home("before")), 0);
+  spill(path, "x");
+  assert_false(st_owner_is_ours(opened, path));
+  assert_false(st_owner_is_ours(opened, in_home("link")));
+  assert_true(st_owner_is_ours(opened, in_home("before")));
+  assert_int_equal(chmod(in_home("before"), 0620), 0);
+  assert_false(st_owner_is_ours(opened, in_home("before")));
+  close(opened);
 }
 
 static void a_lock_needs_no_file(void **state) {
@@ -244,6 +269,7 @@ int main(void) {
       TEST(an_open_directory_is_refused),
       TEST(a_group_is_trusted_when_that_is_set),
       TEST(a_file_is_ours_when_nobody_else_can_write_it),
+      TEST(a_file_is_not_ours_by_the_name_of_another),
       TEST(the_room_of_a_disk_is_told),
       TEST(the_room_of_a_strange_disk_is_bounded),
       TEST(a_directory_is_named_by_what_is_in_it),
