@@ -206,6 +206,8 @@ def logrotate_takes_the_log_away_and_lines_go_on():
     m.run("systemctl", "reload", "subtoken")
     wait(lambda: m.get("/healthz") and os.path.exists(m.root + "/var/log/subtoken/subtoken.log"), "there is a log")
     m.run("logrotate", "-f", "/etc/logrotate.d/subtoken")
+    user = m.run("id", "-u", "subtoken").strip()  # never as root in a directory that is the user's
+    assert "switching euid from 0 to %s " % user in m.sh("logrotate -d /etc/logrotate.d/subtoken 2>&1")
 
     def goes_on():
         m.get("/v2/nowhere")
