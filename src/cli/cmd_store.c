@@ -159,14 +159,20 @@ typedef struct copy_options {
   bool force, json;
 } copy_options;
 
+/* Is it meant for libpq, be it misspelt? Errors name a file, and this may hold a password. */
+static bool store_is_no_file(const char *location) {
+  static const char sqlite[] = "sqlite:";
+  if (strncmp(location, sqlite, sizeof sqlite - 1) == 0) location += sizeof sqlite - 1;
+  return strstr(location, "://") != NULL || strcasestr(location, "password=") != NULL ||
+         (strncmp(location, "postgres", strlen("postgres")) == 0 && strchr(location, ':') != NULL);
+}
+
 /* NULL, or what is wrong with a location. Nothing of it is repeated. */
 static const char *store_check_location(const char *location) {
   subtoken_text text = st_text(location);
   if (text.len == 0 || text.len >= ST_PATH_TEXT_MAX)
     return "must not be empty, nor longer than 1023 bytes";
-  return strncmp(location, "postgres", strlen("postgres")) == 0 && strchr(location, ':') != NULL
-             ? st_store_location_check(text)
-             : NULL;
+  return store_is_no_file(location) ? st_store_location_check(text) : NULL;
 }
 
 /* A directory is DATA: the database in it is meant. */

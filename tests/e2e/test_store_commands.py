@@ -72,6 +72,12 @@ def a_password_is_refused_and_never_repeated():
         for words in (["--from", uri, "--to", "x.db"], ["--from", data, "--to", uri]):
             code, out, err = run("store", "copy", *words, data=data)
             assert code == 2 and "must not hold a password" in err and "hush" not in err + out, err
+    # What is misspelt is no name of a file, which an error would repeat.
+    for uri in ("Postgresql://u:hush@h/s", " postgresql://u:hush@h/s", "pgsql://u:hush@h/s", "postgres:u:hush@h/s",
+                "sqlite:postgresql://u:hush@h/s", "host=h password=hush", "host=h Password=hush"):
+        for words in (["--from", uri, "--to", "x.db"], ["--from", data, "--to", uri]):
+            code, out, err = run("store", "copy", *words, data=data)
+            assert code == 2 and "must be a URI of libpq" in err and "hush" not in err + out, (uri, code, err)
 
 
 @test
