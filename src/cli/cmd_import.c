@@ -77,7 +77,8 @@ static bool import_fail(import_job *job, const char *text) {
 static st_user_import *import_add_user(import_job *job) {
   if (job->count == job->room) {
     size_t room = job->room * 2 + 16;
-    st_user_import *users = realloc(job->users, room * sizeof *users);
+    size_t used = job->count * sizeof *job->users;
+    st_user_import *users = st_input_grow(job->users, used, room * sizeof *users);
     if (users == NULL) return NULL;
     job->users = users;
     job->room = room;

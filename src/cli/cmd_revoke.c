@@ -187,20 +187,20 @@ static int revoke_line(const revoke_command *s, subtoken_text token, size_t line
 }
 
 static int revoke_lines(revoke_command *s) {
-  char *line = NULL;
-  size_t size = 0, number = 0, tokens = 0;
-  ssize_t len;
-  while ((len = getline(&line, &size, stdin)) >= 0) {
-    subtoken_text token = st_input_trim((subtoken_text){line, (size_t)len});
+  char error[ST_ERROR_MAX];
+  st_input_lines lines = {0};
+  size_t number = 0, tokens = 0;
+  subtoken_text line;
+  while (st_input_next_line(&lines, &line)) {
+    subtoken_text token = st_input_trim(line);
     number++;
     if (token.len == 0) continue;
     tokens++;
     s->code = revoke_worse(s->code, revoke_line(s, token, number));
   }
-  bool broken = ferror(stdin) != 0;
-  if (line != NULL) subtoken_wipe(line, size);
-  free(line);
-  if (broken) return st_print_error(ST_EXIT_FAILED, "revoke: cannot read standard input");
+  if (!st_input_end_lines(&lines, error)) {
+    return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
+  }
   if (tokens == 0) return st_print_error(ST_EXIT_FAILED, "revoke: standard input is empty");
   return st_print_flush(s->code);
 }

@@ -170,23 +170,23 @@ static bool verify_read_line(char *line, size_t len, verify_question *asked) {
 static int verify_lines(const subtoken_verifier *verifier, const verify_question *given) {
   static subtoken_claims claims;
   static verify_question asked;
-  char *line = NULL;
-  size_t size = 0;
-  ssize_t len;
-  while ((len = getline(&line, &size, stdin)) >= 0) {
+  char error[ST_ERROR_MAX];
+  st_input_lines lines = {0};
+  subtoken_text line;
+  while (st_input_next_line(&lines, &line)) {
     asked = *given;
     if (!given->at_given) asked.now = st_clock_now();
-    if (len > 0 && line[len - 1] == '\n') len--;
-    if (verify_read_line(line, (size_t)len, &asked)) {
+    if (line.data[line.len - 1] == '\n') line.len--;
+    if (verify_read_line(lines.text, line.len, &asked)) {
       verify_print_json(&asked, verify_decide(verifier, &asked, &claims));
     } else {
       puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
     }
     if (fflush(stdout) != 0) break; /* the caller may wait for each result */
   }
-  bool broken = ferror(stdin) != 0;
-  free(line);
-  if (broken) return st_print_error(ST_EXIT_FAILED, "verify: cannot read standard input");
+  if (!st_input_end_lines(&lines, error)) {
+    return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
+  }
   return st_print_flush(ST_EXIT_DONE);
 }
 

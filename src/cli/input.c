@@ -1,10 +1,11 @@
-/* Reads what users give: spans and sizes as options, credentials and passwords from standard input,
- * a key from its file.
+/* Reads what users give: spans and sizes as options, credentials, passwords and lines from standard
+ * input, a key from its file.
  */
 #include "cli/input.h"
 
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,6 +78,55 @@ bool st_input_credential(char *out, size_t size, subtoken_text *credential, char
   *credential = st_input_trim((subtoken_text){out, len});
   if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "standard input is empty");
   return credential->len > 0;
+}
+
+void *st_input_grow(void *old, size_t used, size_t size) {
+  void *grown = malloc(size); /* realloc would leave a copy behind */
+  if (grown == NULL || old == NULL) return grown;
+  memcpy(grown, old, used);
+  subtoken_wipe(old, used);
+  free(old);
+  return grown;
+}
+
+#define LINE_ROOM 4096
+
+static char input_room[LINE_ROOM]; /* what stdio reads ahead */
+
+static bool input_add_to_line(st_input_lines *lines, size_t len, int c) {
+  if (len == lines->size) {
+    size_t size = lines->size * 2 + LINE_ROOM;
+    char *text = st_input_grow(lines->text, len, size);
+    lines->no_memory = text == NULL;
+    if (text == NULL) return false;
+    lines->text = text;
+    lines->size = size;
+  }
+  lines->text[len] = (char)c;
+  return true;
+}
+
+bool st_input_next_line(st_input_lines *lines, subtoken_text *line) {
+  size_t len = 0;
+  int c = 0;
+  if (lines->text == NULL) (void)setvbuf(stdin, input_room, _IOFBF, sizeof input_room);
+  while (c != '\n' && (c = getc_unlocked(stdin)) != EOF) {
+    if (!input_add_to_line(lines, len, c)) return false;
+    len++;
+  }
+  *line = (subtoken_text){lines->text, len};
+  return len > 0;
+}
+
+bool st_input_end_lines(st_input_lines *lines, char *error) {
+  bool broken = ferror(stdin) != 0, no_memory = lines->no_memory;
+  if (lines->text != NULL) subtoken_wipe(lines->text, lines->size);
+  free(lines->text);
+  subtoken_wipe(input_room, sizeof input_room);
+  memset(lines, 0, sizeof *lines);
+  if (!broken && !no_memory) return true;
+  snprintf(error, ST_ERROR_MAX, "%s", no_memory ? "out of memory" : "cannot read standard input");
+  return false;
 }
 
 bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *credential,

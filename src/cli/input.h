@@ -28,6 +28,22 @@ bool st_input_credential(char *out, size_t size, subtoken_text *credential, char
 bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *credential,
                        char *error);
 
+/* More memory in place of old, of which used bytes are kept and all is wiped; NULL: none, and old
+ * is as it was. To be freed. */
+void *st_input_grow(void *old, size_t used, size_t size);
+
+/* Standard input line by line, each with its end, where it has one; all of it may be secret. begin
+ * with zeros. False: there is no more, or it failed; the end says which, and wipes what was read.
+ */
+typedef struct st_input_lines {
+  char *text;
+  size_t size;
+  bool no_memory;
+} st_input_lines;
+
+bool st_input_next_line(st_input_lines *lines, subtoken_text *line);
+bool st_input_end_lines(st_input_lines *lines, char *error) __attribute__((warn_unused_result));
+
 /* Without white space around it: spaces, tabs, ends of lines. */
 subtoken_text st_input_trim(subtoken_text text);
 

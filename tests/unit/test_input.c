@@ -51,6 +51,57 @@ static const char *read_password(const char *text, size_t len) {
   return read_from(text, len, ST_PASSWORD_MAX + 2, st_input_password);
 }
 
+/* ---- lines ---- */
+
+#define MARK "a token that is wiped, all of it"
+
+/* Anywhere on the heap, also where it is free. */
+static bool is_on_the_heap(const char *text, size_t len) {
+  char map[512];
+  unsigned long start = 0, end = 0;
+  FILE *maps = fopen("/proc/self/maps", "re");
+  assert_non_null(maps);
+  while (fgets(map, sizeof map, maps) != NULL) {
+    if (strstr(map, "[heap]") != NULL) (void)sscanf(map, "%lx-%lx", &start, &end);
+  }
+  fclose(maps);
+  return start > 0 && memmem((const void *)start, end - start, text, len) != NULL;
+}
+
+/* Longer and longer ones, so that there is never room. */
+static void lines_are_read_whole_and_wiped(void **state) {
+  (void)state;
+  static char written[60000]; /* less than a pipe holds */
+  static const size_t lens[] = {0, 31, 5000, 15000, 36000};
+  int ends[2], in = dup(STDIN_FILENO);
+  size_t all = 0;
+  for (size_t i = 0; i < COUNT(lens); i++) {
+    for (size_t at = 0; at < lens[i]; at++) written[all++] = MARK[at % (sizeof MARK - 1)];
+    written[all++] = '\n';
+  }
+  all--; /* the last one has no end */
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(write(ends[1], written, all), all);
+  close(ends[1]);
+  dup2(ends[0], STDIN_FILENO);
+  close(ends[0]);
+  st_input_lines lines = {0};
+  subtoken_text line;
+  const char *at = written;
+  for (size_t i = 0; i < COUNT(lens); i++) {
+    assert_true(st_input_next_line(&lines, &line));
+    assert_int_equal(line.len, lens[i] + (i + 1 < COUNT(lens)));
+    assert_memory_equal(line.data, at, line.len);
+    at += line.len;
+  }
+  assert_false(st_input_next_line(&lines, &line));
+  assert_true(st_input_end_lines(&lines, error));
+  dup2(in, STDIN_FILENO);
+  close(in);
+  clearerr(stdin);
+  assert_false(is_on_the_heap(MARK, 31));
+}
+
 /* White space is part of a password, but one end of line is not. */
 static void a_password_is_one_line(void **state) {
   (void)state;
@@ -168,6 +219,7 @@ static void the_audit_log_names_the_user_of_the_system(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(white_space_around_a_credential_is_dropped),
+      cmocka_unit_test(lines_are_read_whole_and_wiped),
       cmocka_unit_test(a_password_is_one_line),
       cmocka_unit_test(a_key_file_holds_one_key),
       cmocka_unit_test(a_size_has_a_unit_or_is_bytes),
