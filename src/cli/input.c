@@ -94,7 +94,7 @@ void *st_input_grow(void *old, size_t used, size_t size) {
 static char input_room[LINE_ROOM]; /* what stdio reads ahead */
 
 static bool input_add_to_line(st_input_lines *lines, size_t len, int c) {
-  if (len == lines->size) {
+  if (lines->text == NULL || len == lines->size) {
     size_t size = lines->size * 2 + LINE_ROOM;
     char *text = st_input_grow(lines->text, len, size);
     lines->no_memory = text == NULL;
