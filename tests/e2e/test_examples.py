@@ -652,6 +652,8 @@ def what_traefik_would_ask_by_its_example_is_decided():
     routers = conf["routers"]
     asked = {n for n, r in routers.items() if "subtoken" in r.get("middlewares", [])}
     assert asked == {n for n, r in routers.items() if r["service"] == "api"}, "nothing else reaches the API"
+    assert all("upgrade" in routers[n]["middlewares"] for n in asked), "the API reads no h2c behind the decision"
+    assert conf["middlewares"]["upgrade"]["headers"]["customRequestHeaders"] == {"Upgrade": ""}
     path = "/" + auth_of["address"].split("/", 3)[3]
 
     assert "forwardBody" not in auth_of and "preserveRequestMethod" not in auth_of
@@ -668,6 +670,8 @@ ASKED_WITH = {"authorization", "x-api-key", "origin", "access-control-request-me
 @test
 def what_ingress_nginx_would_ask_by_its_example_is_decided():
     api, told, own, settings = example("ingress-nginx.yaml")
+    only = re.fullmatch(r'if \(\$http_upgrade ~\* "(.*)"\) \{ return 400; \}', settings["data"]["server-snippet"])[1]
+    assert [re.search(only, u) is not None for u in ("h2c", "websocket,h2c", "HTTP/2.0", "websocket")] == [True] * 3 + [False]
     prefix = "nginx.ingress.kubernetes.io/"
     notes = {k[len(prefix):]: v for k, v in api["metadata"]["annotations"].items()}
     assert set(notes) == {"auth-url", "auth-response-headers", "auth-proxy-set-headers"}, "the form that is recorded hangs on no other"
