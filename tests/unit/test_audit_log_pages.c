@@ -163,7 +163,7 @@ static void a_time_is_one(void **state) {
   assert_int_equal(get(AUDIT "?since=a&since=b", AS_KEY), 400);
   check_body("{\"text\":\"since: given more than once\"}");
   assert_int_equal(get(AUDIT "?since=%", AS_KEY), 400);
-  check_body("{\"text\":\"since: cannot be read\"}");
+  check_body("{\"text\":\"since: has a bad percent-encoding, or a NUL\"}");
   assert_false(says("entries"));
 }
 
