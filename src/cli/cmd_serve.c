@@ -290,8 +290,8 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
 int st_cmd_serve(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken serve [--listen HOST:PORT] [--config FILE] [--data DIR] [--demo]\n"
-      "Runs the server until SIGTERM or SIGQUIT. SIGHUP reads the configuration again and\n"
-      "reopens the log, SIGUSR1 reopens the log. Makes the DATA directory if there is none.\n"
+      "Runs the server until SIGTERM, SIGINT or SIGQUIT. SIGHUP reads the configuration again\n"
+      "and reopens the log, SIGUSR1 reopens the log. Makes the DATA directory if there is none.\n"
       "--demo makes a key to try it with if there is none, and prints commands to paste.";
   serve_options given = {0};
   const st_option options[] = {ST_DATA_OPTIONS(given.data),

@@ -93,6 +93,9 @@ def literal_text_is_rendered_as_it_is():
         for block in literals(text):
             for line in block.splitlines():
                 assert " ".join(line.split()) in shown, (page, line)
+        # Words such as An are macros there, and vanish: \\&An is the word.
+        for heading in re.findall(r"^\.S[sh] (.*)$", text, re.M):
+            assert " ".join(plain(heading).split()) in shown, (page, heading)
 
 
 # ---- the library ----

@@ -162,6 +162,20 @@ def values_are_those_of_the_program():
             assert "line 1, column" in str(refused), refused
 
 
+def what_a_running_server_takes_is_that_of_the_program():
+    """The settings that need a restart, and the signals that end it, on the pages and in its help."""
+    named = re.search(r"^A new value of\n(.*?)^needs a restart", PAGES["subtoken.conf.5"], re.M | re.S).group(1)
+    fixed = re.search(r"\bserve_needs_restart\(.*?^}", CODE, re.M | re.S).group(0)
+    known = set(", ".join(re.findall(r'"([a-z_, ]+)"', fixed)).split(", "))
+    assert set(re.findall(r"^\.Ic (\w+)", named, re.M)) == known and len(known) > 5, known
+    ends = set(re.findall(r"case (SIG\w+):", re.search(r"((?:\s*case SIG\w+:)+) return;", CODE).group(1)))
+    serve = re.search(r"^\.It Cm serve\n(.*?)\.\n", PAGES["subtoken.1"], re.M | re.S).group(1)
+    stopping = re.search(r"^\.It (Dv SIGTERM.*)$", PAGES["subtoken_admin.7"], re.M).group(1)
+    help = subprocess.run([PROGRAM, "serve", "--help"], capture_output=True, text=True).stdout
+    for text in (serve, stopping, re.search("until (.*?)\\.", help).group(1)):
+        assert set(re.findall(r"SIG\w+", text)) == ends and len(ends) == 3, (text, ends)
+
+
 def the_configuration_that_is_shown_is_taken():
     (text,) = literals(section("subtoken.conf.5", "EXAMPLES"))
     value = json.loads(text)
@@ -392,6 +406,7 @@ def the_plain_build_covers_it():
 for f in ((the_plain_build_covers_it,) if SANITIZER else
           (commands_and_options_are_those_of_the_program, settings_are_those_of_the_program,
            defaults_are_those_of_the_program, ranges_are_those_of_the_program, values_are_those_of_the_program,
+           what_a_running_server_takes_is_that_of_the_program,
            the_configuration_that_is_shown_is_taken, calls_are_those_of_the_program, reasons_are_those_of_the_program,
            events_are_those_of_the_program, directives_and_variables_are_those_of_the_module,
            transcripts_do_what_they_show, units_of_systemd_start_what_they_say,
