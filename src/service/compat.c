@@ -54,20 +54,20 @@ const st_problem *st_compat_exchange(st_context *c) {
 /* Why it cannot be registered. */
 static const char *compat_string_error(subtoken_text string) {
   if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) {
-    return "the string must be 16 to 255 characters";
+    return "must be 16 to 255 characters";
   }
   for (size_t i = 0; i < string.len; i++) {
     if (string.data[i] < 0x21 || string.data[i] > 0x7E) {
-      return "the string must have visible ASCII characters only";
+      return "must have visible ASCII characters only";
     }
   }
-  return "the string must not look like a key or a token";
+  return "must not look like a key or a token";
 }
 
-static const st_problem *compat_reply_hash(st_context *c, subtoken_text string) {
+static const st_problem *compat_reply_hash(st_context *c, const st_field *given) {
   uint8_t digest[32];
-  if (!st_key_string_hash(string, digest)) {
-    return st_problem_make(&c->problem, 400, "bad_request", compat_string_error(string));
+  if (!st_key_string_hash(given->text, digest)) {
+    return st_problem_parameter(&c->problem, given->name, compat_string_error(given->text));
   }
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"hash\":\"");
@@ -93,7 +93,7 @@ const st_problem *st_compat_hash(st_context *c) {
     given += fields[i].given;
   }
   if (problem == NULL) {
-    problem = given == 1 ? compat_reply_hash(c, fields[which].text)
+    problem = given == 1 ? compat_reply_hash(c, &fields[which])
                          : st_problem_parameter(&c->problem, "text", "must be given exactly once");
   }
   subtoken_wipe(scratch, sizeof scratch);

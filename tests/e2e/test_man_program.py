@@ -220,6 +220,12 @@ def calls_are_those_of_the_program():
                                    % sorted(covered ^ set(shown)))
 
 
+def statuses_are_those_of_the_program():
+    known = re.search(r"^static const char \*reason_phrase\(.*?^}", CODE, re.M | re.S).group(0)
+    shown = " ".join(re.findall(r"^\.It (\d[\d, ]*)$", section("subtoken_http.7", "ANSWERS"), re.M))
+    assert sorted(re.findall(r"\d+", shown)) == re.findall(r"case ([45]\d\d):", known), shown
+
+
 # ---- the log ----
 
 def words(page, heading):
@@ -407,7 +413,8 @@ for f in ((the_plain_build_covers_it,) if SANITIZER else
           (commands_and_options_are_those_of_the_program, settings_are_those_of_the_program,
            defaults_are_those_of_the_program, ranges_are_those_of_the_program, values_are_those_of_the_program,
            what_a_running_server_takes_is_that_of_the_program,
-           the_configuration_that_is_shown_is_taken, calls_are_those_of_the_program, reasons_are_those_of_the_program,
+           the_configuration_that_is_shown_is_taken, calls_are_those_of_the_program,
+           statuses_are_those_of_the_program, reasons_are_those_of_the_program,
            events_are_those_of_the_program, directives_and_variables_are_those_of_the_module,
            transcripts_do_what_they_show, units_of_systemd_start_what_they_say,
            lines_of_nginx_are_those_of_the_whole_configuration, the_program_for_edges_decides,

@@ -59,15 +59,15 @@ static void a_string_that_is_no_key_says_why(void **state) {
   static const struct {
     const char *string, *error;
   } rows[] = {
-      {"0123456789abcde", "the string must be 16 to 255 characters"},
-      {"", "the string must be 16 to 255 characters"},
-      {" 123456789abcdef", "the string must have visible ASCII characters only"},
-      {"0123456789 bcdef", "the string must have visible ASCII characters only"},
-      {"0123456789abcde\x7F", "the string must have visible ASCII characters only"},
-      {"0123456789abcd\xC3\xA4", "the string must have visible ASCII characters only"},
-      {KEY, "the string must not look like a key or a token"},
-      {"!123456789.bcdef.~", "the string must not look like a key or a token"},
-      {"~123456789.bcdef.!", "the string must not look like a key or a token"},
+      {"0123456789abcde", "text: must be 16 to 255 characters"},
+      {"", "text: must be 16 to 255 characters"},
+      {" 123456789abcdef", "text: must have visible ASCII characters only"},
+      {"0123456789 bcdef", "text: must have visible ASCII characters only"},
+      {"0123456789abcde\x7F", "text: must have visible ASCII characters only"},
+      {"0123456789abcd\xC3\xA4", "text: must have visible ASCII characters only"},
+      {KEY, "text: must not look like a key or a token"},
+      {"!123456789.bcdef.~", "text: must not look like a key or a token"},
+      {"~123456789.bcdef.!", "text: must not look like a key or a token"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char text[128];
@@ -81,11 +81,11 @@ static void a_string_that_is_no_key_says_why(void **state) {
   most[ST_API_STRING_MAX] = '\0';
   most[0] = ' ';
   assert_int_equal(hash("value", most), 400);
-  check_body("{\"text\":\"the string must have visible ASCII characters only\"}");
+  check_body("{\"text\":\"value: must have visible ASCII characters only\"}");
   memset(most, 'a', sizeof most);
   most[ST_API_STRING_MAX + 1] = '\0';
   assert_int_equal(hash("value", most), 400);
-  check_body("{\"text\":\"the string must be 16 to 255 characters\"}");
+  check_body("{\"text\":\"value: must be 16 to 255 characters\"}");
   assert_int_equal(post(HASH, AS_KEY AS_JSON, "{\"text\":\"0123456789abcdef\",\"value\":null}"),
                    200);
   assert_int_equal(post(HASH, AS_KEY AS_JSON, "{\"text\":\"a\",\"value\":\"b\"}"), 400);

@@ -449,9 +449,9 @@ static void a_string_is_hashed(void **state) {
 
 static void a_string_that_looks_like_a_key_is_refused(void **state) {
   (void)state;
-  static const char shape[] = "the string must not look like a key or a token";
-  static const char length[] = "the string must be 16 to 255 characters";
-  static const char ascii[] = "the string must have visible ASCII characters only";
+  static const char shape[] = "text: must not look like a key or a token";
+  static const char length[] = "text: must be 16 to 255 characters";
+  static const char ascii[] = "text: must have visible ASCII characters only";
   static const char once[] = "text: must be given exactly once";
   static const struct {
     const char *headers, *body;
