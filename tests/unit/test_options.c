@@ -103,6 +103,8 @@ static void options_and_words_come_in_any_order(void **state) {
   assert_string_equal(words[0], "one");
   assert_string_equal(words[1], "two");
   assert_string_equal(value, "x");
+  assert_true(READ("--json", "--json")); /* says nothing new */
+  assert_true(flag);
   assert_true(READ("--name="));
   assert_string_equal(value, "");
   assert_true(READ("--name", "--json")); /* a value may look like an option */
