@@ -84,6 +84,7 @@ export const adminTexts = {
     'audit.token.': 'Tokens',
     'audit.sub.': 'Subs',
     'audit.revocations.': 'Revocation data',
+    'audit.secret.': 'Signing secrets',
     'audit.none': 'No entry matches.',
     'audit.none_yet': 'No entry matches so far. The next page searches on.',
 
@@ -205,6 +206,7 @@ export const adminTexts = {
     'audit.token.': 'Токены',
     'audit.sub.': 'Значения sub',
     'audit.revocations.': 'Данные об отзыве',
+    'audit.secret.': 'Секреты подписи',
     'audit.none': 'Подходящих записей нет.',
     'audit.none_yet': 'Пока ничего не найдено. Поиск продолжится на следующей странице.',
 

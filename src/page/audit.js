@@ -13,6 +13,7 @@ const ACTIONS = {
   'token.': ['token.revoke'],
   'sub.': ['sub.revoke'],
   'revocations.': ['revocations.restore'],
+  'secret.': ['secret.add', 'secret.promote', 'secret.retire', 'secret.rotate'],
   'audit.': ['audit.cut'],
 };
 

@@ -1,6 +1,6 @@
 """The page without a browser: what is served, with which headers; its modules in node; its texts; and that each
 sentence of the server which it translates is one that the server says. In Chromium: tests/page."""
-import functools, re
+import functools, glob, re
 
 from support import *
 
@@ -170,6 +170,19 @@ def what_is_translated_is_what_the_server_says():
                 assert piece.removeprefix(" is revoked: ").encode() in program, english
         assert re.search("[\u0430-\u044f]", russian), russian
         assert sorted(re.findall(r"\{\w+\}", russian)) in (sorted(re.findall(r"\{\w+\}", english)), [], ["{x}"]), russian
+
+
+@test
+def every_action_of_the_audit_log_can_be_chosen():
+    """An action is two words with a dot between; so are names of files, and columns."""
+    said, others = set(), {"civetweb.h", "civetweb_net.h", "index.html", "openapi.json", "keys.sub", "m.permissions", "snapshot.changes"}
+    for folder in ("store", "cli", "operations", "service", "server"):
+        for file in glob.glob(os.path.join(os.path.dirname(PAGE), folder, "**", "*.[ch]"), recursive=True):
+            with open(file, encoding="utf-8") as f:
+                said.update(re.findall(r'"([a-z_]+\.[a-z_]+)"', f.read()))
+    assert said >= others, others - said
+    offered = set(re.findall(r"'([a-z_]+\.[a-z_]+)'", source("audit.js").partition("const ACTIONS")[2].partition("};")[0]))
+    assert offered == said - others, offered ^ (said - others)
 
 
 # The service's files whose routes the page calls.
