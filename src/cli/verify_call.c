@@ -20,7 +20,7 @@ bool st_verify_call_load(const char *path, st_verify_call *call, char *error) {
     snprintf(error, ST_ERROR_MAX, "out of memory");
     return false;
   }
-  if (!st_file_read(path, call->memory, most, &len, error)) return false;
+  if (!st_file_read_start(path, call->memory, most, &len, error)) return false;
   call->body = (subtoken_text){call->memory, len};
   call->given = true;
   return true;

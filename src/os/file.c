@@ -124,6 +124,16 @@ int st_file_open_regular(const char *path, char *error) {
   return -1;
 }
 
+bool st_file_read_start(const char *path, void *out, size_t size, size_t *len, char *error) {
+  *len = 0;
+  int fd = st_file_open_regular(path, error);
+  if (fd < 0) return false;
+  bool ok = file_read_up_to(fd, out, size, len) ||
+            st_error_set(error, "cannot read %s: %m", st_error_path(path));
+  (void)close(fd);
+  return ok;
+}
+
 bool st_file_read(const char *path, void *out, size_t size, size_t *len, char *error) {
   *len = 0;
   int fd = st_file_open_regular(path, error);

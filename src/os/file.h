@@ -31,6 +31,10 @@ bool st_file_is_link(const char *path) __attribute__((warn_unused_result));
 bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));
 
+/* Read up to size bytes from the beginning of a regular file. */
+bool st_file_read_start(const char *path, void *out, size_t size, size_t *len, char *error)
+    __attribute__((warn_unused_result));
+
 /* Read a whole regular file of at most size bytes. */
 bool st_file_read(const char *path, void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));

@@ -280,6 +280,14 @@ def the_store_caps_what_the_call_of_a_body_may_need():
 
 
 @test
+def a_body_that_is_too_long_is_413_however_long_it_is():
+    policy = private_file(json.dumps({"default": "deny", "routes": [{"path": "/rpc", "json_rpc": True}]}), "policy.json")
+    at = ["--at", str(NOW), "--policy", policy, "--method", "POST", "--url", "/rpc", "--body"]
+    for more, wanted in ((0, (400, "bad_request")), (1, (413, "limit")), (2, (413, "limit")), (1 << 20, (413, "limit"))):
+        is_(verdict(sign(K0, claims()), *at, private_file(" " * (262144 + more), "body")), *wanted)
+
+
+@test
 def the_store_refuses_what_a_bound_key_has_not_made():
     """As the server: under the sub of a key that is bound to an audience, only what it made is good."""
     data = data_dir()
