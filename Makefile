@@ -312,7 +312,7 @@ TEST_LINKER := $(if $(SAN),$(shell command -v ld.gold >/dev/null && echo -fuse-l
 $(UNIT_BIN): $(B)/tests/%: tests/unit/%.c | deps-cmocka
 	@mkdir -p $(@D)
 	@printf '  TEST    %s\n' $@
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(TEST_FLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(TEST_LINKER) $(filter %.o %.a,$^) -lcmocka $(TEST_LIBS)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(TEST_FLAGS) $(TESTED) -MMD -MP -o $@ $< $(LDFLAGS) $(TEST_LINKER) $(filter %.o %.a,$^) -lcmocka $(TEST_LIBS)
 
 $(filter-out $(NO_HASH_TESTS),$(LIB_TESTS)): $(B)/src/base/hmac.o $(TP_MBEDTLS)
 $(LIB_TESTS): $(B)/tests/library.a
@@ -320,6 +320,8 @@ $(PROGRAM_TESTS): $(ALL_OBJ) $(TP_LIBS)
 $(PROGRAM_TESTS): TEST_LIBS = $(LDLIBS)
 # What they test is optimised, they are not: that takes a fifth of the time to compile.
 $(PROGRAM_TESTS): TEST_FLAGS = -O0 -g1 -U_FORTIFY_SOURCE
+# Of what they test, where no sanitizer keeps copies: __OPTIMIZE__ tells of the test alone.
+TESTED := $(if $(SAN)$(filter -O0,$(OPT)),,-DTESTED_IS_OPTIMISED)
 
 # Files of src/edge that a test includes, and calls as Lua or httpd would.
 $(filter $(B)/tests/test_haproxy%,$(UNIT_BIN)): CPPFLAGS += $(HAPROXY_INCLUDES)
@@ -367,7 +369,7 @@ quick: all $(UNIT_BIN) | deps-quick
 
 # Unit tests that are run as the compiler optimises them for users, too: the library's own, and those that say
 # what is wiped. The rest of the program is asked as users have it by the end-to-end files.
-OPTIMISED := $(LIB_TESTS) $(addprefix $(B)/tests/test_,key_cache policy revocations revocations_feed token_cache vectors wiped)
+OPTIMISED := $(LIB_TESTS) $(addprefix $(B)/tests/test_,draw key_cache policy revocations revocations_feed service_wiped token_cache vectors wiped)
 
 test-programs: all $(if $(SAN),$(UNIT_BIN),$(OPTIMISED)) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so $(B)/faults/ngx_http_subtoken_module.so
 

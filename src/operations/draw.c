@@ -17,6 +17,7 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   st_writer writer = st_writer_on(sub, ST_SUB_LEN + 1);
   st_base64url_write(&writer, random, sizeof random);
   if (st_impossible(!st_writer_end(&writer), "random bytes as text fit")) abort();
+  subtoken_wipe(random, sizeof random); /* it may be a refresh token, or a password */
 }
 
 /* A digit of upper-case hex, without a table in which a secret would be looked up. */
