@@ -73,6 +73,27 @@ def throttled(make):
         assert answer.header("Access-Control-Allow-Origin") == "*"
 
 
+def asks_for_a_password(make):
+    """With the setting basic_challenge a 401 has two challenges, for clients that send a password only when asked."""
+    case = Case()
+    case.server.write_config({"policy": case.policy, "basic_challenge": True})
+    with case as c, make(c) as p:
+        answer = p.ask("/v2/account")
+        challenges = [value for name, value in answer.headers if name.lower() == "www-authenticate"]
+        assert answer.status == 401, answer.status
+        assert challenges == ["Bearer", 'Basic realm="subtoken", charset="UTF-8"'], challenges
+
+
+@test
+def haproxy_asks_for_a_password():
+    asks_for_a_password(HaproxyProxy)
+
+
+@test
+def caddy_asks_for_a_password():
+    asks_for_a_password(CaddyProxy)
+
+
 @test
 def wrong_passwords_are_429_through_nginx():  # D6
     throttled(NginxProxy)

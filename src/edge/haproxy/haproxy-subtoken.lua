@@ -101,8 +101,10 @@ local function deny(txn, status, headers, body)
 	local reply = txn:reply({ status = status, body = body })
 	reply:add_header("content-type", "application/json; charset=utf-8")
 	reply:add_header("cache-control", "no-store")
-	for name, value in pairs(headers) do
-		reply:add_header(name, value)
+	for name, each in pairs(headers) do
+		for _, value in ipairs(type(each) == "table" and each or { each }) do
+			reply:add_header(name, value)
+		end
 	end
 	txn:done(reply)
 end
@@ -201,7 +203,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	elseif DENIALS[status] and from_server(headers) then
 		local back = {}
 		for _, name in ipairs(RETURNED) do
-			if headers[name] then back[name] = headers[name][0] end
+			if headers[name] then back[name] = values(headers[name]) end
 		end
 		deny(txn, status, back, answer.body)
 	else -- no connection, no answer in time (a 503 of HAProxy's own), or not the server's
