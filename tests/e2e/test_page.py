@@ -206,11 +206,14 @@ def what_the_server_may_say_to_the_page_is_translated():
         globalThis.document = {}; globalThis.localStorage = {getItem: () => 'ru', setItem() {}, removeItem() {}};
         const {said} = await import('i18n.js');
         console.log(JSON.stringify(JSON.parse(process.argv[1]).all.map((one) => said(one))));""",
-                all=sorted(found) + ["login: must be 8 to 1024 bytes", "an owner may have at most 5 keys, and this one has: delete one that is "
+                all=sorted(found) + ["limit: must be a number from 1 to 100", "search: must have at most 256 bytes",
+                                     "login: must be 8 to 1024 bytes", "an owner may have at most 5 keys, and this one has: delete one that is "
                                      "not used any more, or ask the operator to raise keys_per_owner", "url GET /a is not in [/b]"])
     # What is about JSON itself is for whoever writes programs.
     english = [text for text, russian in zip(sorted(found), told) if text == russian and "JSON" not in text]
     assert english == [], english
+    for text, n in ((told[-5], "100"), (told[-4], "256")):
+        assert n in text and not re.search("[a-z]", text), text
     assert told[-3].startswith("\u0418\u043c\u044f: ") and " 5 " in told[-2] and "GET /a" in told[-1] and "[/b]" in told[-1], told[-3:]
 
 
