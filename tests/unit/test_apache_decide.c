@@ -134,10 +134,13 @@ static int tear_down(void **state) {
   return 0;
 }
 
-static int decide(const char *audience) {
+static int decide_with(const char *revocations, const char *audience) {
   mod_subtoken_secrets secrets = {.ring = &ring};
-  mod_subtoken_server_conf server = {
-      .secrets = &secrets, .audience = audience, .leeway = -1, .max_life = -1};
+  mod_subtoken_server_conf server = {.secrets = &secrets,
+                                     .revocations = revocations,
+                                     .audience = audience,
+                                     .leeway = -1,
+                                     .max_life = -1};
   mod_subtoken_dir_conf conf = {.fallback = "/ask"};
   mod_subtoken_ctx ctx = {.target = "/v2/account"};
   struct ap_logconf log = {.level = APLOG_INFO};
@@ -150,6 +153,19 @@ static int decide(const char *audience) {
   const char *sub = apr_table_get(r.headers_in, "X-Subtoken-Sub");
   assert_true(status == OK ? sub != NULL && strcmp(sub, SUB) == 0 : sub == NULL);
   return status;
+}
+
+static int decide(const char *audience) {
+  return decide_with("", audience);
+}
+
+/* Only off says that it need not be known what is revoked. */
+static void without_revocation_data_nobody_passes(void **state) {
+  (void)state;
+  key = "0123456789ABCDEF";
+  ring_with(&kept, "two", TEST_SECRET);
+  assert_int_equal(decide_with(NULL, NULL), HTTP_SERVICE_UNAVAILABLE);
+  assert_int_equal(decide_with("", NULL), OK);
 }
 
 /* Another thread may put another ring in its place at any moment. */
@@ -191,6 +207,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(the_ring_is_read_under_the_lock_alone, set_up, tear_down),
       cmocka_unit_test_setup_teardown(without_a_ring_nobody_is_asked, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(without_revocation_data_nobody_passes, set_up, tear_down),
   };
   return cmocka_run_group_tests_name("apache_decide", tests, begin, end);
 }

@@ -82,7 +82,7 @@ static void decide_prepare(decide_call *call, subtoken_cache *cache) {
   if (server->audience != NULL) call->verifier.aud = mod_subtoken_text(server->audience);
   call->request.now = now;
   if (feed == NULL) {
-    call->verifier.without_revocations = true;
+    call->verifier.without_revocations = server->revocations != NULL; /* off */
   } else {
     call->clock = (subtoken_feed_clock){&feed->file.feed, now, mod_subtoken_files_monotonic()};
     call->verifier.revoked = subtoken_feed_revoked;

@@ -84,7 +84,7 @@ static const char *subtoken_set_revocations(cmd_parms *cmd, void *dir, const cha
   (void)dir;
   const char *full = ap_server_root_relative(cmd->pool, path);
   if (full == NULL) return "SubtokenRevocations: the path cannot be used";
-  subtoken_server_conf(cmd->server)->revocations = full;
+  subtoken_server_conf(cmd->server)->revocations = strcmp(path, "off") == 0 ? "" : full;
   return NULL;
 }
 
@@ -234,7 +234,7 @@ static const command_rec subtoken_directives[] = {
     AP_INIT_TAKE12("SubtokenSecrets", subtoken_set_secrets, NULL, RSRC_CONF,
                    "the file of the ring; trust_group behind it: its group may write it"),
     AP_INIT_TAKE1("SubtokenRevocations", subtoken_set_revocations, NULL, RSRC_CONF,
-                  "the file of the revocation data, as `subtoken pull` writes it"),
+                  "the file of the revocation data, as `subtoken pull` writes it, or off"),
     AP_INIT_TAKE1("SubtokenPolicy", subtoken_set_policy, NULL, RSRC_CONF | ACCESS_CONF,
                   "the file of the route policy, or off"),
     AP_INIT_ITERATE("SubtokenRequire", subtoken_add_need, NULL, RSRC_CONF | ACCESS_CONF,
@@ -270,7 +270,12 @@ static int subtoken_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
 
 static int subtoken_add_feed(apr_pool_t *pconf, mod_subtoken_server_conf *conf,
                              server_rec *server) {
-  if (conf->revocations == NULL || conf->feed != NULL) return OK;
+  if (conf->revocations == NULL && conf->secrets != NULL) {
+    ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, server,
+                 "SubtokenSecrets needs SubtokenRevocations: with off, revoked tokens pass");
+    return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  if (conf->revocations == NULL || conf->revocations[0] == '\0' || conf->feed != NULL) return OK;
   if (conf->secrets == NULL) {
     ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, server,
                  "SubtokenRevocations needs SubtokenSecrets");

@@ -99,7 +99,7 @@ void mod_subtoken_caches_give(subtoken_cache *cache);
 typedef struct mod_subtoken_server_conf {
   mod_subtoken_secrets *secrets;
   mod_subtoken_feed *feed; /* made when all directives are known */
-  const char *revocations;
+  const char *revocations; /* empty: off */
   const char *audience, *issuer;
   int64_t leeway, max_age, max_life; /* -1: not set */
   int stale;                         /* -1, else whether old data may decide */
