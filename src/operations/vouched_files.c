@@ -32,7 +32,7 @@
 #define NAME_ROOM 1100
 #define WHOLE_MAX ((size_t)65536) /* a snapshot of up to this is always written whole */
 #define CHANGED_MAX 16            /* so is one of which more than a 16th has changed */
-#define GROWS 65536               /* bytes that a snapshot may grow by while the disk is full */
+#define GROWS 65536 /* bytes that a snapshot may grow by besides, while the disk is full */
 
 /* A file, and what it is written to while the disk is full. */
 typedef struct vouched_file {
@@ -72,12 +72,16 @@ static void vouched_name_files(const char *dir, vouched_paths *files) {
   vouched_name_file(dir, "snapshot.changes", GROWS, &files->changes);
 }
 
-static st_spare vouched_spare(const vouched_file *file) {
-  return (st_spare){.path = file->spare, .extra = file->grows};
+/* Behind one of len bytes; the record does not grow. A large snapshot is written whole when more of
+ * it has changed than the changes may hold.
+ */
+static st_spare vouched_spare(const vouched_file *file, size_t len) {
+  size_t extra = file->grows > 0 ? file->grows + len / CHANGED_MAX : 0;
+  return (st_spare){.path = file->spare, .extra = extra};
 }
 
 static bool vouched_replace(const vouched_file *file, const void *data, size_t len, char *error) {
-  st_spare spare = vouched_spare(file);
+  st_spare spare = vouched_spare(file, len);
   bool ok = st_replace_with_spare(file->path, &spare, data, len, error);
   st_spare_make(&spare, len); /* else, too: another user's is of no use, but its room is */
   return ok;
@@ -86,13 +90,14 @@ static bool vouched_replace(const vouched_file *file, const void *data, size_t l
 /* Where a version before this one has left none. */
 static void vouched_make_spare(const vouched_file *file) {
   st_file_stamp stamp;
-  st_spare spare = vouched_spare(file);
-  if (st_file_stamp_of(file->path, &stamp)) st_spare_make(&spare, (size_t)stamp.size);
+  if (!st_file_stamp_of(file->path, &stamp)) return;
+  st_spare spare = vouched_spare(file, (size_t)stamp.size);
+  st_spare_make(&spare, (size_t)stamp.size);
 }
 
 /* They lead on from a snapshot that is not there any more. */
 static void vouched_remove_changes(const vouched_paths *files) {
-  st_spare spare = vouched_spare(&files->changes);
+  st_spare spare = vouched_spare(&files->changes, 0);
   st_spare_take(&spare, files->changes.path);
 }
 

@@ -85,6 +85,23 @@ static void keeps_what_was_vouched_for(void **state) {
   finds(SEQUENCE + 9, MANY / 2);
 }
 
+static void spare_has_room_behind(uint32_t count) {
+  struct stat status;
+  size_t len = subtoken_revocations_size(count);
+  assert_int_equal(stat(file("snapshot.spare"), &status), 0);
+  assert_true((size_t)status.st_blocks * 512 >= len + len / 16 + 65536);
+}
+
+/* It is written whole when more than a 16th of it has changed, while the disk is full, too. */
+static void the_next_whole_snapshot_has_room(void **state) {
+  (void)state;
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  kept(SEQUENCE, MANY / 2);
+  spare_has_room_behind(MANY / 2);
+  kept(SEQUENCE + 1, MANY);
+  spare_has_room_behind(MANY);
+}
+
 /* Killed between two files: what leads elsewhere is passed over, and the record is never ahead. */
 static void files_of_two_moments(void **state) {
   (void)state;
@@ -239,6 +256,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(records_that_are_refused),
       TEST(keeps_what_was_vouched_for),
+      TEST(the_next_whole_snapshot_has_room),
       TEST(files_of_two_moments),
       TEST(a_store_that_is_behind),
       TEST(a_snapshot_that_is_missing),
