@@ -434,7 +434,7 @@ coverage-report:
 # the ordinary build.
 HELD = base core feed domain
 HELD_TESTS := $(filter $(filter-out vouched wasm,$(notdir $(basename $(wildcard $(HELD:%=src/%/*.c))))) vector edge_mcp \
-	edge_arguments claims_build config_bad feed_file_bad jws_header $(addsuffix _bounds,cache core domain key mcp policy resource revocations ring) feed_faults \
+	edge_arguments cache_sets claims_build config_bad feed_file_bad jws_header $(addsuffix _bounds,cache core domain key mcp policy resource revocations ring) feed_faults \
 	json_calls lineage,$(UNIT_SRC:tests/unit/test_%.c=%))
 HELD_TESTS := $(shell cd tests/unit && grep -LE 'pthread_create|"failing\.h"' $(HELD_TESTS:%=test_%.c) | sed 's/^test_//; s/\.c$$//')
 HELD_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard $(HELD:%=src/%/*.c)))

@@ -213,6 +213,23 @@ static void what_a_key_grants_is_what_its_row_has(void **state) {
   assert_false(st_key_grant(&key, &grant));
 }
 
+static void a_token_is_worth_what_its_key_has(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  st_key key = key_of();
+  claims = grant_of("other,account", NULL);
+  claims.exp = NOW + 59;
+  assert_true(st_key_limit(&key, &claims));
+  assert_int_equal(claims.permission_count, 1);
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.permissions[0]), "account"));
+  assert_int_equal(claims.exp, NOW + 59);
+  claims.exp = NOW + 61;
+  assert_true(st_key_limit(&key, &claims));
+  assert_int_equal(claims.exp, NOW + 60);
+  snprintf(key.audience, sizeof key.audience, "w.b"); /* a row that nobody wrote */
+  assert_false(st_key_limit(&key, &claims));
+}
+
 static void a_token_is_of_the_session_that_it_names(void **state) {
   (void)state;
   static subtoken_claims claims;
@@ -271,6 +288,7 @@ int main(void) {
       cmocka_unit_test(a_whole_key_has_two_ids),
       cmocka_unit_test(a_string_of_an_api_is_visible_and_no_key),
       cmocka_unit_test(what_a_key_grants_is_what_its_row_has),
+      cmocka_unit_test(a_token_is_worth_what_its_key_has),
       cmocka_unit_test(a_token_is_of_the_session_that_it_names),
       cmocka_unit_test(a_token_is_listed_by_its_names),
   };
