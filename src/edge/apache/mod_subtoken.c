@@ -61,10 +61,16 @@ static mod_subtoken_server_conf *subtoken_server_conf(const server_rec *server) 
 
 /* ---- directives ---- */
 
+/* For what may stand in any section: in <Limit> it would hold for all methods, and `off` would open
+ * them all.
+ */
+static const char *subtoken_check_section(cmd_parms *cmd) {
+  return ap_check_cmd_context(cmd, NOT_IN_LIMIT);
+}
+
 static const char *subtoken_set_on(cmd_parms *cmd, void *dir, int on) {
-  (void)cmd;
   ((mod_subtoken_dir_conf *)dir)->on = on;
-  return NULL;
+  return subtoken_check_section(cmd);
 }
 
 static const char *subtoken_set_secrets(cmd_parms *cmd, void *dir, const char *path,
@@ -91,21 +97,20 @@ static const char *subtoken_set_revocations(cmd_parms *cmd, void *dir, const cha
 static const char *subtoken_set_policy(cmd_parms *cmd, void *dir, const char *path) {
   mod_subtoken_dir_conf *conf = dir;
   conf->policy_set = true;
-  if (strcmp(path, "off") == 0) return NULL;
+  if (strcmp(path, "off") == 0) return subtoken_check_section(cmd);
   const char *full = ap_server_root_relative(cmd->pool, path);
   if (full == NULL) return "SubtokenPolicy: the path cannot be used";
   conf->policy = mod_subtoken_files_add_policy(cmd->pool, full);
-  return NULL;
+  return subtoken_check_section(cmd);
 }
 
 static const char *subtoken_set_fallback(cmd_parms *cmd, void *dir, const char *location) {
   mod_subtoken_dir_conf *conf = dir;
-  (void)cmd;
   conf->fallback_set = true;
-  if (strcmp(location, "off") == 0) return NULL;
+  if (strcmp(location, "off") == 0) return subtoken_check_section(cmd);
   if (location[0] != '/') return "SubtokenFallback: must be a location, which begins with a /";
   conf->fallback = location;
-  return NULL;
+  return subtoken_check_section(cmd);
 }
 
 static const char *subtoken_add_need(cmd_parms *cmd, void *dir, const char *permission) {
@@ -116,7 +121,7 @@ static const char *subtoken_add_need(cmd_parms *cmd, void *dir, const char *perm
   }
   if (conf->needs == NULL) conf->needs = apr_array_make(cmd->pool, 4, sizeof(subtoken_text));
   APR_ARRAY_PUSH(conf->needs, subtoken_text) = need;
-  return NULL;
+  return subtoken_check_section(cmd);
 }
 
 static const char *subtoken_add_form(cmd_parms *cmd, void *dir, const char *name) {
@@ -130,7 +135,7 @@ static const char *subtoken_add_form(cmd_parms *cmd, void *dir, const char *name
   for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
     if (strcmp(name, forms[i].name) != 0) continue;
     ((mod_subtoken_dir_conf *)dir)->forms |= forms[i].form;
-    return NULL;
+    return subtoken_check_section(cmd);
   }
   return apr_pstrcat(cmd->pool, "SubtokenCredentials: \"", name,
                      "\" is none of bearer, x-api-key, query, basic", NULL);
@@ -290,10 +295,14 @@ static int subtoken_add_feed(apr_pool_t *pconf, mod_subtoken_server_conf *conf,
   return OK;
 }
 
-static int subtoken_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                                server_rec *server) {
+/* Also of `httpd -t`, which `apachectl graceful` asks first: httpd ends when it is told to read a
+ * configuration that is wrong. What -S and its like show needs no files.
+ */
+static int subtoken_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                 server_rec *server) {
   (void)plog;
   (void)ptemp;
+  if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_DUMP) return OK;
   for (server_rec *each = server; each != NULL; each = each->next) {
     int status = subtoken_add_feed(pconf, subtoken_server_conf(each), each);
     if (status != OK) return status;
@@ -359,7 +368,7 @@ static void subtoken_register_hooks(apr_pool_t *pool) {
   (void)pool;
   mod_subtoken_fallback_register();
   ap_hook_pre_config(subtoken_pre_config, NULL, NULL, APR_HOOK_REALLY_FIRST);
-  ap_hook_post_config(subtoken_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+  ap_hook_check_config(subtoken_check_config, NULL, NULL, APR_HOOK_MIDDLE);
   ap_hook_child_init(subtoken_child_init, NULL, NULL, APR_HOOK_MIDDLE);
   ap_hook_post_read_request(subtoken_post_read, NULL, NULL, APR_HOOK_REALLY_FIRST);
   ap_hook_access_checker(subtoken_check_access, NULL, NULL, APR_HOOK_LAST);
