@@ -11,11 +11,12 @@ static ngx_int_t ngx_http_subtoken_access_reject(ngx_http_request_t *r,
   return ngx_http_subtoken_reply_send(r, rejection);
 }
 
+/* Where subtoken is off, what the server's own `if` and `set` found sets nothing. */
 static ngx_int_t ngx_http_subtoken_access_set_identity(ngx_http_request_t *r,
                                                        const ngx_http_subtoken_loc_conf_t *conf,
                                                        const ngx_http_subtoken_ctx_t *ctx) {
   if (!conf->identity) return NGX_OK;
-  bool granted = ctx != NULL && ctx->granted;
+  bool granted = ctx != NULL && ctx->granted && !ctx->outcome.early;
   bool came = ctx != NULL && r == r->main && ngx_http_subtoken_headers_hold(&ctx->headers, r)
                   ? ctx->headers.identity
                   : ngx_http_subtoken_headers_have_identity(&r->headers_in.headers);
