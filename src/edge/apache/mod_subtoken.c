@@ -32,6 +32,11 @@ static void *subtoken_merge_server(apr_pool_t *pool, void *base, void *add) {
   if (inner->max_age >= 0) conf->max_age = inner->max_age;
   if (inner->max_life >= 0) conf->max_life = inner->max_life;
   if (inner->stale >= 0) conf->stale = inner->stale;
+  if (outer->fallbacks == NULL) {
+    conf->fallbacks = inner->fallbacks;
+  } else if (inner->fallbacks != NULL) {
+    conf->fallbacks = apr_array_append(pool, outer->fallbacks, inner->fallbacks);
+  }
   return conf;
 }
 
@@ -110,6 +115,11 @@ static const char *subtoken_set_fallback(cmd_parms *cmd, void *dir, const char *
   if (strcmp(location, "off") == 0) return subtoken_check_section(cmd);
   if (location[0] != '/') return "SubtokenFallback: must be a location, which begins with a /";
   conf->fallback = location;
+  mod_subtoken_server_conf *server = subtoken_server_conf(cmd->server);
+  if (server->fallbacks == NULL) {
+    server->fallbacks = apr_array_make(cmd->pool, 2, sizeof(const char *));
+  }
+  APR_ARRAY_PUSH(server->fallbacks, const char *) = location;
   return subtoken_check_section(cmd);
 }
 
@@ -324,8 +334,18 @@ static int subtoken_post_read(request_rec *r) {
   return DECLINED;
 }
 
-static bool subtoken_is_fallback(const request_rec *r, const mod_subtoken_dir_conf *conf) {
-  return conf->fallback != NULL && r->uri != NULL && strcmp(r->uri, conf->fallback) == 0;
+/* Wherever in the host SubtokenFallback stands: its section need not be around its location. Below
+ * it lies what ProxyPass hands on as well.
+ */
+static bool subtoken_is_fallback(const request_rec *r) {
+  const apr_array_header_t *fallbacks = subtoken_server_conf(r->server)->fallbacks;
+  for (int i = 0; fallbacks != NULL && r->uri != NULL && i < fallbacks->nelts; i++) {
+    const char *location = APR_ARRAY_IDX(fallbacks, i, const char *);
+    size_t len = strlen(location);
+    if (strncmp(r->uri, location, len) != 0) continue;
+    if (r->uri[len] == '\0' || r->uri[len] == '/' || location[len - 1] == '/') return true;
+  }
+  return false;
 }
 
 static bool subtoken_reads_query(const mod_subtoken_dir_conf *conf) {
@@ -339,7 +359,7 @@ static int subtoken_check_access(request_rec *r) {
   const mod_subtoken_dir_conf *conf = ap_get_module_config(r->per_dir_config, &subtoken_module);
   mod_subtoken_ctx *ctx = mod_subtoken_request_ctx(r);
   if (ctx != NULL && ctx->asking && r->main != NULL) return OK;
-  if (subtoken_is_fallback(r, conf)) return HTTP_NOT_FOUND;
+  if (subtoken_is_fallback(r)) return HTTP_NOT_FOUND;
   if (conf->on != 1) return DECLINED;
   if (ctx == NULL) return HTTP_INTERNAL_SERVER_ERROR;
   int status = mod_subtoken_decide(r, ctx, subtoken_server_conf(r->server), conf);

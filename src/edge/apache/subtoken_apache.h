@@ -104,6 +104,7 @@ typedef struct mod_subtoken_server_conf {
   int64_t leeway, max_age, max_life; /* -1: not set */
   int stale;                         /* -1, else whether old data may decide */
   apr_off_t cache_size;              /* -1: not set */
+  apr_array_header_t *fallbacks; /* of const char *: the locations of SubtokenFallback; or NULL */
 } mod_subtoken_server_conf;
 
 typedef struct mod_subtoken_dir_conf {
