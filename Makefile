@@ -216,13 +216,14 @@ WASM_PACKAGE := $(WASM_OUT)/package
 WASM_FLAGS = --target=wasm32-wasi -std=gnu11 -O3 -msimd128 -mexec-model=reactor -nostartfiles $(WARN) -Wno-missing-prototypes \
 	-fvisibility=hidden -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
 WASM_LINK = -Wl,--no-entry,--strip-all,--stack-first,-z,stack-size=262144,--export=__stack_pointer
+WASM_PACKAGES = cmd:clang-14=clang-14 cmd:wasm-ld-14=lld-14 wasi-libc libclang-rt-14-dev-wasm32
 .PHONY: wasm deps-wasm
 wasm: $(WASM_PACKAGE)/package.json
 	@printf 'subtoken.wasm: %d bytes, %d as gzip; the package: %s\n' $$(wc -c <$(WASM_OUT)/subtoken.wasm) \
 		$$(gzip -9c $(WASM_OUT)/subtoken.wasm | wc -c) $(WASM_PACKAGE)
 
 deps-wasm:
-	@sh third_party/apt.sh cmd:clang-14=clang-14 cmd:wasm-ld-14=lld-14 wasi-libc libclang-rt-14-dev-wasm32
+	@sh third_party/apt.sh $(WASM_PACKAGES)
 	@sh third_party/node.sh $(NODE)
 
 # mbedTLS's own warnings are not ours to mend.
@@ -241,9 +242,10 @@ $(WASM_PACKAGE)/package.json: $(WASM_OUT)/subtoken.wasm $(WASM_FILES) src/edge/w
 	@sed 's|"0.0.0"|"$(VERSION)"|' src/edge/wasm/package.json >$@
 
 # The middleware with the real frameworks, in workerd and in Chromium: tests/wasm/NAME.mjs.
+CHROMIUM_PACKAGES = cmd:chromium-headless-shell=chromium-headless-shell
 .PHONY: deps-chromium
 deps-chromium:
-	@sh third_party/apt.sh cmd:chromium-headless-shell=chromium-headless-shell
+	@sh third_party/apt.sh $(CHROMIUM_PACKAGES)
 wasm-%: all wasm | deps-chromium
 	@node tests/wasm/$*.mjs $(B)/subtoken
 
@@ -373,11 +375,25 @@ OPTIMISED := $(LIB_TESTS) $(addprefix $(B)/tests/test_,draw key_cache policy rev
 
 test-programs: all $(if $(SAN),$(UNIT_BIN),$(OPTIMISED)) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so $(B)/faults/ngx_http_subtoken_module.so
 
-test: deps-test deps-chromium deps-aarch64
+# What the tests need, in one go: what is then missing to each of these are things that no package has.
+TEST_NEEDS = deps-test deps-chromium deps-aarch64 deps-haproxy deps-apache deps-wasm
+.PHONY: test-needs test-objects
+test-needs: deps
+	@sh third_party/apt.sh $(TEST_PACKAGES) $(DEB_PACKAGES) $(CHROMIUM_PACKAGES) $(AARCH64_PACKAGES) $(WASM_PACKAGES) \
+		nginx-dev liblua5.3-dev cmd:node=nodejs cmd:npm=npm
+	@for need in $(TEST_NEEDS); do $(MAKE) --no-print-directory $$need || exit 1; done
+
+# Meanwhile, what needs none of that.
+test-objects: deps $(TP_STAMP)
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ASAN) all
+	@$(MAKE) --no-print-directory $(TSAN) all
+
+test: deps $(TP_STAMP)
 	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
+	@$(MAKE) --no-print-directory test-needs test-objects
 	@$(MAKE) --no-print-directory test-programs wasm
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
-	@$(MAKE) --no-print-directory $(TSAN) all
 	@$(MAKE) --no-print-directory $(AARCH64) aarch64-programs
 	@$(MAKE) --no-print-directory $(SECRETS) build/constant_time/constant_time/secrets
 	@$(WITH_POSTGRES) bash tests/run.sh all $(sort $(OPTIMISED))
@@ -465,9 +481,10 @@ coverage-held: deps-cmocka build/tests/held_rest.a build/third_party/libmbedcryp
 ARM64 = build/arm64
 AARCH64 = B=build/aarch64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy \
 	OPT='-O2 -g -isystem $(CURDIR)/$(ARM64)/usr/include -L$(CURDIR)/$(ARM64)/usr/lib/aarch64-linux-gnu'
+AARCH64_PACKAGES = cmd:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmd:qemu-aarch64=qemu-user
 .PHONY: deps-aarch64 aarch64-programs test-aarch64
 deps-aarch64:
-	@sh third_party/apt.sh cmd:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmd:qemu-aarch64=qemu-user
+	@sh third_party/apt.sh $(AARCH64_PACKAGES)
 	@sh third_party/arm64.sh $(ARM64) libcmocka-dev libcmocka0
 
 # All that the vectors ask, without the store and its packages.
@@ -610,7 +627,7 @@ lint: deps-lint deps-haproxy $(TP_STAMP) $(NGINX_CONF)
 	@$(call tidy,$(HAPROXY_SRC),$(CPPFLAGS) $(HAPROXY_INCLUDES))
 	@$(call tidy,$(APACHE_SRC),$(CPPFLAGS) $(APACHE_INCLUDES))
 	@echo 'cppcheck'
-	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+	@cppcheck --quiet -j 2 --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
 		$(TIDY_SRC)
 
@@ -713,8 +730,8 @@ bench-policy: bench-programs
 	@$(B)/bench/policy $(if $(BRIEF),brief,$(ROUNDS))
 
 bench-smoke:
-	@$(MAKE) --no-print-directory bench BRIEF=1
-	@$(MAKE) --no-print-directory bench-against BRIEF=1 REV=HEAD
+	@$(MAKE) --no-print-directory bench-programs
+	@$(MAKE) --no-print-directory --output-sync=target BRIEF=1 REV=HEAD $(BENCH_PARTS:%=bench-%) bench-against
 
 # Ratios to another revision: make bench-against REV=66f4f9f, or the revision as the next word.
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)

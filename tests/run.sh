@@ -11,8 +11,9 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP
-# A view of what a function had on its stack reads well until something else lies there.
-export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
+# A view of what a function had on its stack reads well until something else lies there. Of what was freed
+# 16 MB are kept apart: with 256, as by default, SQLite's pages alone make a test take twice the time.
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1:quarantine_size_mb=16
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
 jobs=${JOBS:-$(($(nproc) + 2))}
