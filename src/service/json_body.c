@@ -143,6 +143,18 @@ static bool json_body_is_empty(subtoken_text body) {
   return count == sizeof brackets && memcmp(brackets, "{}", sizeof brackets) == 0;
 }
 
+/* A browser that knows a password sends it along for a page of any origin, with a form that has no
+ * fields, too. It names the origin whenever it sends a POST (Fetch standard, Origin header).
+ */
+static bool json_body_may_be_forged(const st_context *c) {
+  const st_request *request = c->request;
+  if ((c->credential.forms & ST_FORM_BASIC) == 0 || request->body.len > 0) return false;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (st_text_is_nocase(request->headers[i].name, "Origin")) return true;
+  }
+  return false;
+}
+
 const st_problem *st_json_body_none(st_context *c) {
   subtoken_text body = c->request->body;
   bool empty = json_body_is_empty(body) && st_request_body_kind(c->request) == ST_BODY_JSON;
@@ -152,6 +164,11 @@ const st_problem *st_json_body_none(st_context *c) {
   }
   if (c->credential.forms == ST_FORM_QUERY) {
     return st_problem_parameter(&c->problem, "access_token", "must be in a header for this call");
+  }
+  if (json_body_may_be_forged(c)) {
+    return st_problem_parameter(
+        &c->problem, "body",
+        "must be {} with Content-Type: application/json where a web page sends HTTP Basic");
   }
   return NULL;
 }

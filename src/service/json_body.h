@@ -25,7 +25,8 @@ const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t coun
     __attribute__((warn_unused_result));
 
 /* A call that takes no body: there is none, or {} in JSON, which some clients always send; and the
- * credential is in a header.
+ * credential is in a header. With HTTP Basic a web page has to send the latter, which a browser
+ * does not do for a page of another origin.
  */
 const st_problem *st_json_body_none(st_context *c) __attribute__((warn_unused_result));
 

@@ -388,6 +388,37 @@ static void an_empty_body_is_told(void **state) {
   check_refused("access_token: must be in a header for this call\"}");
 }
 
+/* What a browser knows it sends along, whichever page sends a form without fields. */
+static void a_page_cannot_ride_on_a_password(void **state) {
+  (void)state;
+  static st_context context;
+  static const st_header form[] = {
+      {SUBTOKEN_TEXT("Content-Type"), SUBTOKEN_TEXT("application/x-www-form-urlencoded")},
+      {SUBTOKEN_TEXT("origin"), SUBTOKEN_TEXT("null")}};
+  static const st_header script[] = {
+      {SUBTOKEN_TEXT("Origin"), SUBTOKEN_TEXT("https://example.com")},
+      {SUBTOKEN_TEXT("Content-Type"), SUBTOKEN_TEXT("application/json")}};
+  st_request request = {.method = ST_TEXT("POST"), .headers = form, .header_count = 2};
+  context.request = &request;
+  context.reply = &reply;
+  memset(&reply, 0, sizeof reply);
+  for (int both = 0; both < 2; both++) {
+    context.credential.forms = ST_FORM_BASIC | (both != 0 ? ST_FORM_QUERY : 0);
+    assert_false(takes_no_body(&context));
+    check_refused("body: must be {} with Content-Type: application/json");
+  }
+  context.credential.forms = ST_FORM_BEARER;
+  assert_true(takes_no_body(&context));
+  context.credential.forms = ST_FORM_BASIC;
+  request.header_count = 1; /* a program */
+  assert_true(takes_no_body(&context));
+  request.headers = script;
+  request.header_count = 2;
+  assert_false(takes_no_body(&context));
+  request.body = ST_TEXT("{}"); /* for which it asks first, and is not told that it may */
+  assert_true(takes_no_body(&context));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -404,6 +435,7 @@ int main(void) {
       TEST(a_body_has_8192_bytes_at_most),
       TEST(only_json_is_taken),
       TEST(an_empty_body_is_told),
+      TEST(a_page_cannot_ride_on_a_password),
   };
   return cmocka_run_group_tests_name("body", tests, NULL, NULL);
 }

@@ -187,6 +187,8 @@ static void a_rotation_gives_nobody_more(void **state) {
   (void)state;
   fixture_row *alices = fixture_row_of(ALICES), *key = fixture_row_of(KEY_ID);
   assert_int_equal(rotate(AS_ALICE, ALICES, ""), 200); /* a user's own */
+  assert_int_equal(post(ROTATE(ALICES), with(AS_ALICE, "Origin: https://example.com\n"), ""), 400);
+  check_body_starts("{\"text\":\"body: must be {} ");
   assert_int_equal(rotate(AS_ALICE, POOR_ID, ""), 404);
   assert_int_equal(rotate(AS_POOR, POOR_ID, ""), 403); /* without the permission keys */
   assert_int_equal(rotate(AS_KEY, KEY_ID, "{\"overlap\":\"1h\"}"), 200); /* itself */
