@@ -145,7 +145,9 @@ static st_auth_result basic_check(const basic_attempt *a) {
   }
   st_store_status found = basic_find_user(a, &user);
   st_auth_result result = basic_check_password(a, found, &user);
-  if (result.status != ST_AUTH_STATUS_REJECTED) {
+  if (result.status == ST_AUTH_STATUS_OK) {
+    st_throttle_pass(throttle, a->username, request->remote);
+  } else if (result.status != ST_AUTH_STATUS_REJECTED) {
     st_throttle_give_back(throttle, a->username, request->remote);
   }
   subtoken_wipe(&user, sizeof user);

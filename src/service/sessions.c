@@ -127,7 +127,9 @@ static const st_problem *sessions_try_password(st_context *c, subtoken_text logi
   if (problem != NULL) return problem;
   st_password_status status = sessions_check(c, login, password, &user);
   /* Only a password that was wrong counts. */
-  if (status != ST_PASSWORD_WRONG) {
+  if (status == ST_PASSWORD_OK) {
+    st_throttle_pass(c->service->throttle, login, c->request->remote);
+  } else if (status != ST_PASSWORD_WRONG) {
     st_throttle_give_back(c->service->throttle, login, c->request->remote);
   }
   problem = sessions_verdict(c, status, &user);

@@ -253,6 +253,19 @@ static void failed_passwords_are_limited(void **state) {
   assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 200);
 }
 
+/* Nor is the owner kept out once the pair is no longer remembered. */
+static void guesses_elsewhere_do_not_keep_the_owner_out(void **state) {
+  (void)state;
+  assert_int_equal(ask(ALICE), 200);
+  fixture_remote = "198.51.100.1";
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
+    assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE), 401);
+  }
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE), 429);
+  fixture_remote = REMOTE;
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE), 200);
+}
+
 /* What is not the caller's fault costs none of the attempts. */
 static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
@@ -404,6 +417,7 @@ int main(void) {
       cmocka_unit_test_setup(another_sub_forgets_the_pair, fixture_set_up),
       cmocka_unit_test_setup(the_store_is_asked_each_time, fixture_set_up),
       cmocka_unit_test_setup(failed_passwords_are_limited, fixture_set_up),
+      cmocka_unit_test_setup(guesses_elsewhere_do_not_keep_the_owner_out, fixture_set_up),
       cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, fixture_set_up),
       cmocka_unit_test_setup(no_password_fits_an_unknown_user, fixture_set_up),
       cmocka_unit_test_setup(a_password_is_computed_once_for_all, fixture_set_up),

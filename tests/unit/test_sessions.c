@@ -403,6 +403,18 @@ static void failed_log_ins_are_limited(void **state) {
                    200);
 }
 
+static void guesses_elsewhere_do_not_keep_the_owner_out(void **state) {
+  (void)state;
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
+  fixture_remote = "198.51.100.1";
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
+    assert_int_equal(post(LOGIN, AS_JSON, WRONG), 401);
+  }
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 429);
+  fixture_remote = REMOTE;
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
+}
+
 /* Passwords that nobody could check are no guesses. */
 static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
@@ -731,6 +743,7 @@ int main(void) {
       cmocka_unit_test_setup(wrong_credentials_look_alike, fixture_set_up),
       cmocka_unit_test_setup(a_log_in_is_read_strictly, fixture_set_up),
       cmocka_unit_test_setup(failed_log_ins_are_limited, fixture_set_up),
+      cmocka_unit_test_setup(guesses_elsewhere_do_not_keep_the_owner_out, fixture_set_up),
       cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, fixture_set_up),
       cmocka_unit_test_setup(a_session_that_is_not_stored_is_told, fixture_set_up),
       cmocka_unit_test_setup(a_session_without_a_token_does_not_remain, fixture_set_up),

@@ -96,6 +96,40 @@ static void a_good_login_costs_nothing(void **state) {
   assert_int_equal(drain_address(HERE, START), 50);
 }
 
+/* Whoever knows a username keeps its bucket empty: not for who came from here before. */
+static void strangers_do_not_hold_up_the_owner(void **state) {
+  (void)state;
+  assert_int_equal(take("anna", "2001:db8::1", START), 0);
+  st_throttle_pass(&throttle, ST_TEXT("anna"), ST_TEXT("2001:db8::1"));
+  assert_int_equal(drain_login("anna", START), 10);
+  assert_int_equal(take("anna", "192.0.2.2", START), 10);
+  assert_int_equal(take("anna", "2001:db8:0:1::1", START), 10);
+  for (int i = 0; i < 10; i++) assert_int_equal(take("anna", "2001:db8::2", START), 0);
+  assert_int_equal(take("anna", "2001:db8::1", START), 10); /* guesses from there count, too */
+  assert_int_equal(take("anna", "2001:db8::1", START + 10 * SECOND), 0);
+  give_back("anna", "2001:db8::1");
+  assert_int_equal(take("anna", "2001:db8::1", START + 10 * SECOND), 0);
+  assert_int_equal(take("anna", "2001:db8::1", START + 10 * SECOND), 10);
+  /* It is that of the two together, and leaves the limit of the address as it is. */
+  assert_int_equal(drain_login("bert", START), 10);
+  assert_int_equal(take("bert", "2001:db8::1", START), 10);
+  assert_int_equal(drain_address("2001:db8::1", START + 10 * SECOND), 50 - 1);
+}
+
+/* The right password from a new place brings no more guesses with it than were left. */
+static void a_new_place_begins_with_what_is_left(void **state) {
+  (void)state;
+  for (int i = 0; i < 8; i++) assert_int_equal(take("anna", "192.0.2.2", START), 0);
+  for (int i = 0; i < 20; i++) {
+    assert_int_equal(take("anna", HERE, START), 0);
+    st_throttle_pass(&throttle, ST_TEXT("anna"), ST_TEXT(HERE));
+  }
+  assert_int_equal(take("anna", HERE, START), 0);
+  assert_int_equal(take("anna", HERE, START), 0);
+  assert_int_equal(take("anna", HERE, START), 10);
+  assert_int_equal(take("anna", "192.0.2.3", START), 0);
+}
+
 /* What is given back late makes a bucket no more than full. */
 static void a_bucket_is_never_more_than_full(void **state) {
   (void)state;
@@ -243,6 +277,8 @@ int main(void) {
       cmocka_unit_test_setup(attempts_of_an_address_are_limited, set_up),
       cmocka_unit_test_setup(the_longer_wait_is_told, set_up),
       cmocka_unit_test_setup(a_good_login_costs_nothing, set_up),
+      cmocka_unit_test_setup(strangers_do_not_hold_up_the_owner, set_up),
+      cmocka_unit_test_setup(a_new_place_begins_with_what_is_left, set_up),
       cmocka_unit_test_setup(a_bucket_is_never_more_than_full, set_up),
       cmocka_unit_test_setup(spellings_of_an_address_are_one, set_up),
       cmocka_unit_test_setup(usernames_are_told_apart, set_up),
