@@ -18,7 +18,7 @@
 
 enum {
   SLOTS = 64,
-  BUCKETS = 1024,    /* a key falls on one by its id, as in service/rate_limit.c */
+  BUCKETS = 1024,    /* a key falls on one by its id */
   BYTES_A_US = 32,   /* that a key may have hashed for audiences without a slot */
   BURST_US = 8000000 /* what it may have hashed at once, as time */
 };

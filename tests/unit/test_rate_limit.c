@@ -1,6 +1,7 @@
 /* rate: a token bucket a key, with the clock as an argument. */
 #include "support.h"
 
+#include "domain/key.h"
 #include "service/rate_limit.h"
 
 #define SECOND INT64_C(1000000)
@@ -80,11 +81,56 @@ static void extreme_rates_hold(void **state) {
     if (take(B, SECOND) != 0) fail_msg("refused at %d", i);
   }
   assert_true(take(B, SECOND) == 1);
-  /* A reload that slows things down: the answer is the whole wait, and it ends. */
+}
+
+/* Whoever used up a long burst does not wait for that by other settings. */
+static void after_a_reload_a_bucket_is_empty_at_most(void **state) {
+  (void)state;
+  limit(1, 3600);
+  for (int i = 0; i < 3600; i++) assert_true(take(A, SECOND) == 0);
+  assert_true(take(A, SECOND) == 1);
+  limit(100, 50);
+  assert_true(take(A, SECOND) == 1);
+  assert_true(take(A, SECOND + SECOND / 100) == 0);
+  assert_true(take(A, SECOND + SECOND / 100) == 1);
   limit(1, 1);
-  int64_t wait = take(B, SECOND);
-  assert_true(wait == 1000000);
-  assert_true(take(B, SECOND + wait * SECOND) == 0);
+  assert_true(take(A, SECOND + SECOND / 100) == 1);
+  assert_true(take(A, 2 * SECOND + SECOND / 100) == 0);
+  /* Nor is one any fuller for it. */
+  limit(1, 10);
+  for (int i = 0; i < 9; i++) assert_true(take(A, 3 * SECOND) == 0);
+  assert_true(take(A, 3 * SECOND) == 1);
+  limit(0, 0);
+  assert_true(take(A, 3 * SECOND) == 0);
+  limit(1, 10);
+  assert_true(take(A, 3 * SECOND) == 1);
+}
+
+static size_t taken_by_each(int count, int64_t now_us) {
+  size_t taken = 0;
+  for (int i = 0; i < count; i++) {
+    char id[ST_KEY_ID_LEN + 1];
+    snprintf(id, sizeof id, "%08X-0000-0000-0000-%012X", i, i);
+    taken += take(id, now_us) == 0;
+  }
+  return taken;
+}
+
+static void what_one_key_takes_no_other_lacks(void **state) {
+  (void)state;
+  limit(1, 1);
+  assert_int_equal(taken_by_each(1000, SECOND), 1000);
+  assert_int_equal(taken_by_each(1000, SECOND), 0);
+  assert_int_equal(taken_by_each(1000, 2 * SECOND), 1000);
+}
+
+/* More keys at a time than there are buckets share them: none has what another has taken. */
+static void a_full_table_gives_what_it_holds(void **state) {
+  (void)state;
+  limit(1, 1);
+  for (int64_t at = SECOND; at < 4 * SECOND; at += SECOND) {
+    assert_int_equal(taken_by_each(131072, at), ST_RATE_SETS * ST_RATE_WAYS);
+  }
 }
 
 /* Many threads draw from one bucket: it gives what it holds, not one more. */
@@ -119,6 +165,9 @@ int main(void) {
       cmocka_unit_test_setup(a_steady_rate_is_kept, set_up),
       cmocka_unit_test_setup(keys_have_buckets_of_their_own, set_up),
       cmocka_unit_test_setup(extreme_rates_hold, set_up),
+      cmocka_unit_test_setup(after_a_reload_a_bucket_is_empty_at_most, set_up),
+      cmocka_unit_test_setup(what_one_key_takes_no_other_lacks, set_up),
+      cmocka_unit_test_setup(a_full_table_gives_what_it_holds, set_up),
       cmocka_unit_test_setup(threads_share_the_limit, set_up),
   };
   return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
