@@ -41,9 +41,11 @@ static int64_t *rate_limit_find(st_rate_limit *rate, uint64_t key, int64_t now_u
 static void rate_limit_change(st_rate_limit *rate, const st_settings *settings, int64_t each,
                               int64_t now_us) {
   int64_t most_us = now_us + each * settings->rate_burst;
-  for (size_t i = 0; i < ST_RATE_SETS * ST_RATE_WAYS; i++) {
-    st_rate_bucket *bucket = &rate->buckets[i / ST_RATE_WAYS][i % ST_RATE_WAYS];
-    if (bucket->full_at_us > most_us) bucket->full_at_us = most_us;
+  for (size_t i = 0; i < ST_RATE_SETS; i++) {
+    for (size_t j = 0; j < ST_RATE_WAYS; j++) {
+      st_rate_bucket *bucket = &rate->buckets[i][j];
+      if (bucket->full_at_us > most_us) bucket->full_at_us = most_us;
+    }
   }
   rate->per_second = settings->rate_per_second;
   rate->burst = settings->rate_burst;
