@@ -358,6 +358,9 @@ TraceEnable off"""
                 found = p.ask("/v2/account").status, p.ask("/v2/account", auth(token)).status
                 assert found == statuses, (require, satisfy, found)
                 assert all(len(p.upstream.seen) == n for n in [sum(s == 200 for s in statuses)]), p.upstream.seen
+                # Nor does the API get a credential that the module has refused.
+                assert p.ask("/v2/account?access_token=%sx&a=1" % token).status == statuses[0]
+                assert not any("access_token" in a["target"] for a in p.upstream.seen), p.upstream.seen
 
 
 @test

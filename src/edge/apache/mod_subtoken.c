@@ -363,9 +363,9 @@ static int subtoken_check_access(request_rec *r) {
   if (conf->on != 1) return DECLINED;
   if (ctx == NULL) return HTTP_INTERNAL_SERVER_ERROR;
   int status = mod_subtoken_decide(r, ctx, subtoken_server_conf(r->server), conf);
-  if (status != OK) return status;
-  if (subtoken_reads_query(conf)) mod_subtoken_request_remove_token(r);
-  return OK;
+  /* `Satisfy Any` may let in what is refused. */
+  if (status != DONE && subtoken_reads_query(conf)) mod_subtoken_request_remove_token(r);
+  return status;
 }
 
 /* Before any log. A request that httpd itself refused has seen no other hook; mod_status shows it
