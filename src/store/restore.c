@@ -12,6 +12,8 @@
 
 /* ---- a snapshot ---- */
 
+#define HASH_US 300 /* that a hash may take: many times what it does take */
+
 typedef struct restoring {
   const st_revocation_snapshot *snapshot;
   st_restore_report *report;
@@ -131,6 +133,7 @@ st_store_status st_store_restore_revocations(st_store *store, const st_audit_con
   bool left = false;
   st_store_status status = st_store_continue(store, INT64_MAX, &left, error);
   if (status != ST_STORE_OK) return status;
+  st_transaction_allow(&change, snapshot->count, HASH_US);
   status = st_remaining_run(store, make_restored, &change, error);
   if (status == ST_STORE_OK) *report = made;
   if (status == ST_STORE_DENIED) {

@@ -21,6 +21,12 @@ st_change st_transaction_change(const st_audit_context *context, const char *id,
                      .sequence = sequence};
 }
 
+void st_transaction_allow(st_change *change, size_t count, int64_t each_us) {
+  if (change->until_us != 0) return;
+  change->until_us =
+      st_clock_monotonic_us() + ST_DB_WAIT_MS * INT64_C(1000) + (int64_t)count * each_us;
+}
+
 /* ---- the transaction ---- */
 
 /* Up to the commit. */

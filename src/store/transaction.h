@@ -39,6 +39,11 @@ typedef struct st_change {
 /* *sequence (may be NULL) is 0 from now on. */
 st_change st_transaction_change(const st_audit_context *context, const char *id, int64_t *sequence);
 
+/* A change of so many items may take that much longer in all, unless its caller has said until
+ * when: a database at the other end of a network is given so long to answer.
+ */
+void st_transaction_allow(st_change *change, size_t count, int64_t each_us);
+
 /* What a change does, within its transaction. Unless it answers ST_STORE_OK nothing has happened.
  * It may be called again from the beginning, when what it did is undone: it must not rely on what
  * it left in the change the time before.

@@ -40,6 +40,8 @@ bool st_store_user_fingerprint(const st_user *user, uint8_t fingerprint[ST_HASH_
 
 /* ---- the change ---- */
 
+#define USER_US 20000 /* that a user may take: many times what one does take */
+
 typedef struct batch {
   const st_user_import *users;
   size_t count;
@@ -124,6 +126,7 @@ st_store_status st_store_user_import(st_store *store, const st_audit_context *co
   batch all = {.users = users, .count = count};
   st_change change = st_transaction_change(context, NULL, sequence);
   change.data = &all;
+  st_transaction_allow(&change, count, USER_US);
   st_store_status status = st_remaining_run(store, make_imported, &change, error);
   if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s: the user %s %s; nothing was changed", st_db_name(store),

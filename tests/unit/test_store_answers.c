@@ -405,6 +405,39 @@ static void a_sub_is_listed_from_the_later_time_on(void **state) {
   assert_int_equal(revoke_sub(ST_TEXT("four"), NOW), ST_STORE_FAILED);
 }
 
+/* ---- how long ---- */
+
+/* A database that answers slowly is waited for as long as so many take, unless the caller says. */
+static void a_change_of_many_is_waited_for_longer(void **state) {
+  enum { USERS = 50, HASHES = 4000 };
+  static uint64_t hashes[HASHES];
+  static st_user_import users[USERS];
+  st_revocation_state current;
+  st_restore_report report;
+  (void)state;
+  for (unsigned i = 0; i < HASHES; i++) hashes[i] = i + 1;
+  for (unsigned n = 0; n < USERS; n++) {
+    char username[20];
+    snprintf(username, sizeof username, "user %u", n);
+    users[n] = (st_user_import){.user = user_of(n, username, "a"), .mode = ST_IMPORT_CREATE};
+    memcpy(users[n].digest, digest_of(n), sizeof users[n].digest);
+  }
+  NO_ANSWERS;
+  int64_t five_us = st_clock_monotonic_us() + 5 * US;
+  assert_ok(st_store_user_import(store, CONTEXT, users, USERS, NULL, error));
+  assert_true(answers_until_us >= five_us + USERS * INT64_C(20000));
+  assert_ok(st_store_revocation_state(store, &current, error));
+  st_revocation_snapshot from = {
+      .sequence = current.sequence + US, .hashes = hashes, .count = HASHES};
+  memcpy(from.hash_key, current.hash_key, sizeof from.hash_key);
+  assert_ok(st_store_restore_revocations(store, CONTEXT, &from, &report, error));
+  assert_true(answers_until_us >= five_us + HASHES * INT64_C(300));
+  st_audit_context context = *CONTEXT;
+  context.until_us = five_us + 60 * US;
+  assert_ok(st_store_restore_revocations(store, &context, &from, &report, error));
+  assert_int_equal(answers_until_us, context.until_us);
+}
+
 /* ---- what cannot be done before ---- */
 
 /* A change that can wait for nothing fails when something remains, and counts within its turn. */
@@ -442,6 +475,7 @@ int main(void) {
       TEST(what_is_cut_is_remembered),
       TEST(a_purge_sweeps_so_often),
       TEST(a_sub_is_listed_from_the_later_time_on),
+      TEST(a_change_of_many_is_waited_for_longer),
       TEST(a_change_without_needs_fails_or_counts),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
