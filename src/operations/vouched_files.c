@@ -434,3 +434,24 @@ bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
   return vouched_read_record(&files.vouched, after, &again, &exists, error) ||
          vouched_write_record(&files.vouched, after, &record, error);
 }
+
+static bool vouched_can_read(const subtoken_ring *ring) {
+  char unread[ST_ERROR_MAX];
+  st_vouched record;
+  bool exists;
+  return vouched_read_record(&vouched.files.vouched, ring, &record, &exists, unread);
+}
+
+bool st_vouched_files_follow(const subtoken_ring *before, const subtoken_ring *now, char *error) {
+  subtoken_ring signer = *now;
+  bool ok = true;
+  if (signer.count > 1) signer.count = 1;
+  if (vouched.store != NULL && !vouched_can_read(&signer)) {
+    int lock = st_lock_data_dir(vouched.dir, error);
+    const subtoken_ring *reader = vouched_can_read(now) ? now : before;
+    ok = lock >= 0 && st_vouched_files_sign_again(vouched.dir, reader, &signer, error);
+    st_lock_release(lock);
+  }
+  subtoken_wipe(&signer, sizeof signer);
+  return ok;
+}

@@ -40,4 +40,11 @@ bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
                                  const subtoken_ring *after, char *error)
     __attribute__((warn_unused_result));
 
+/* The ring of a running server may be another one now, copied from elsewhere perhaps: what lies in
+ * DATA under another secret than the one that signs now is signed again, while it can be read by
+ * this ring, or by the one before it. Takes the lock of DATA.
+ */
+bool st_vouched_files_follow(const subtoken_ring *before, const subtoken_ring *now, char *error)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -19,6 +19,7 @@
 #include "operations/ring_age.h"
 #include "operations/settings.h"
 #include "operations/uses.h"
+#include "operations/vouched_files.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/log.h"
@@ -35,7 +36,8 @@ static struct {
   st_store *store;
   pthread_t thread;
   bool running;
-  int end; /* an eventfd that ends the thread */
+  int end;                  /* an eventfd that ends the thread */
+  st_runtime_config *known; /* its ring can read what was vouched for */
 } upkeep;
 
 /* Other changes get their turn in between. What cannot be written is kept for the next time. */
@@ -125,14 +127,27 @@ static void note_secrets(void) {
   st_runtime_config_release(config);
 }
 
+/* A ring that was made on another machine may lack the secret under which this server has vouched.
+ */
+static void follow_ring(void) {
+  char error[ST_ERROR_MAX];
+  st_runtime_config *now = st_runtime_config_acquire();
+  bool followed = st_vouched_files_follow(&upkeep.known->ring, &now->ring, error);
+  if (!followed) st_log_event("store_error", error);
+  st_runtime_config_release(followed ? upkeep.known : now);
+  if (followed) upkeep.known = now;
+}
+
 static void *upkeep_run(void *unused) {
   (void)unused;
+  follow_ring();
   note_secrets();
   continue_changes();
   shorten_audit_log();
   st_expiring_keys_log(upkeep.store, st_clock_now());
   for (unsigned round = 1; wait_for(WRITE_EVERY_S * 1000); round++) {
     write_uses();
+    follow_ring();
     note_secrets();
     continue_changes();
     st_expiring_keys_log(upkeep.store, st_clock_now());
@@ -143,7 +158,13 @@ static void *upkeep_run(void *unused) {
   }
   char error[ST_ERROR_MAX];
   if (st_store_ready(upkeep.store, error)) write_uses(); /* else it would hold the end up */
+  follow_ring();
   return NULL;
+}
+
+static void upkeep_close(void) {
+  st_runtime_config_release(upkeep.known);
+  close(upkeep.end);
 }
 
 bool st_upkeep_start(st_store *store, char *error) {
@@ -152,8 +173,9 @@ bool st_upkeep_start(st_store *store, char *error) {
   upkeep.store = store;
   upkeep.end = eventfd(0, EFD_CLOEXEC);
   if (upkeep.end < 0) return st_error_set(error, "cannot make an eventfd: %m");
+  upkeep.known = st_runtime_config_acquire();
   upkeep.running = st_thread_start(&upkeep.thread, upkeep_run, NULL, "the upkeep", error);
-  if (!upkeep.running) close(upkeep.end);
+  if (!upkeep.running) upkeep_close();
   return upkeep.running;
 }
 
@@ -162,5 +184,5 @@ void st_upkeep_stop(void) {
   upkeep.running = false;
   (void)eventfd_write(upkeep.end, 1);
   pthread_join(upkeep.thread, NULL);
-  close(upkeep.end);
+  upkeep_close();
 }

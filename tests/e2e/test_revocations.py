@@ -378,6 +378,17 @@ def without_its_snapshot_a_server_vouches_for_nothing():
     with Server(data) as server:
         assert not rolled_back(server)
         assert os.path.exists(os.path.join(data, "snapshot"))
+    # The way on without: what was revoked since is forgotten.
+    stores.put_back(data, copy)
+    for name in ("vouched", "snapshot"):
+        os.unlink(os.path.join(data, name))
+    with Server(data) as server:
+        assert not rolled_back(server)
+        for suffix in ("", ".alive", ".seen"):
+            assert "409" in edge.pull(server, check=1)
+            os.unlink(edge.file + suffix)
+        edge.pull(server)
+        assert edge.reason(token) == "ok"
 
 
 @test
@@ -483,6 +494,21 @@ def a_kept_snapshot_without_a_good_mac_stops_the_start():
         code, _, err = run("serve", "--listen", "127.0.0.1:0", data=data)
         assert code == 3 and path in err, (bad, code, err)
     os.unlink(path)
+    with Server(data) as server:
+        edge.pull(server)
+
+
+@test
+def a_ring_that_was_changed_on_another_machine_reads_what_was_vouched_for():
+    """As at an issuer that no edge asks any more, and whose ring is copied from another one."""
+    data = data_dir()
+    edge = Edge(data)
+    path = os.path.join(data, "secrets")
+    with Server(data) as server:
+        edge.pull(server)
+        with open(path + ".copied", "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
+            f.write("b:%s\n" % b64(hashlib.sha256(b"b").digest()))
+        os.rename(path + ".copied", path)
     with Server(data) as server:
         edge.pull(server)
 

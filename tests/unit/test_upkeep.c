@@ -137,8 +137,8 @@ static void it_begins_or_says_why(void **state) {
   (void)state;
   bool begun = false;
   FAILING_EACH(FAIL_MEMORY | FAIL_FILES | FAIL_THREADS, 1, begun = st_upkeep_start(store, error), {
-    CHECK(begun != failed, "call %ld: %s", nth, error);
-    st_upkeep_stop(); /* of none, too */
+    CHECK(begun || failed, "call %ld: %s", nth, error); /* a look at the ring's file may fail */
+    st_upkeep_stop();                                   /* of none, too */
   });
 }
 

@@ -198,6 +198,44 @@ static void another_ring(void **state) {
   finds(SEQUENCE, 10);
 }
 
+static void follows(const subtoken_ring *before, const subtoken_ring *now) {
+  if (!st_vouched_files_follow(before, now, error)) fail_msg("%s", error);
+  ring = *now;
+}
+
+/* The secret that signed what lies there leaves the ring, by hand or by a copy from elsewhere. */
+static void a_ring_that_was_changed_elsewhere(void **state) {
+  (void)state;
+  static const char second[] = "a second secret, also of 32 bytes or more";
+  subtoken_ring first = ring, both, other, none = {.count = 0};
+  struct stat before, after;
+  ring_with(&other, "two", second);
+  ring_with(&both, "two", second);
+  assert_int_equal(subtoken_ring_add(&both, ST_TEXT("one"), TEST_SECRET, strlen(TEST_SECRET)),
+                   SUBTOKEN_OK);
+  follows(&first, &other); /* nothing is kept yet */
+  follows(&other, &first);
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  follows(&first, &first); /* nor was anything vouched for */
+  kept(SEQUENCE, MANY);
+  kept(SEQUENCE + 1, MANY - 1);
+  assert_int_equal(stat(file("vouched"), &before), 0);
+  follows(&first, &first);
+  assert_int_equal(stat(file("vouched"), &after), 0);
+  assert_int_equal(before.st_ino, after.st_ino);
+  follows(&both, &both); /* after a start the ring of before is not known */
+  ring = other;
+  finds(SEQUENCE + 1, MANY - 1);
+  kept(SEQUENCE + 2, MANY - 2);
+  finds(SEQUENCE + 2, MANY - 2);
+  follows(&other, &first); /* all of it at once */
+  finds(SEQUENCE + 2, MANY - 2);
+  assert_false(st_vouched_files_follow(&other, &other, error)); /* none that can read it */
+  assert_non_null(strstr(error, "vouched"));
+  assert_false(st_vouched_files_follow(&first, &none, error));
+  finds(SEQUENCE + 2, MANY - 2);
+}
+
 /* ---- another server ---- */
 
 static void record_of(int64_t sequence, int64_t life) {
@@ -261,6 +299,7 @@ int main(void) {
       TEST(a_store_that_is_behind),
       TEST(a_snapshot_that_is_missing),
       TEST(another_ring),
+      TEST(a_ring_that_was_changed_elsewhere),
       TEST(what_another_server_vouched_for_is_not_taken_back),
       TEST(a_snapshot_that_is_older_brings_nothing_ahead),
   };
