@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -31,16 +32,26 @@ bool st_terminal_is_output(void) {
   return isatty(STDOUT_FILENO) == 1;
 }
 
+/* Whoever was to read a pipe may have ended. */
+static bool terminal_has_reader(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  if (poll(&out, 1, 0) <= 0 || (out.revents & (POLLERR | POLLHUP)) == 0) return true;
+  errno = EPIPE;
+  return false;
+}
+
 bool st_terminal_reserve_output(size_t len, char *error) {
   struct stat status;
   int flags = fcntl(STDOUT_FILENO, F_GETFL);
   bool ready = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
-  if (!ready) errno = EBADF; /* closed: the program's start has put something there to read */
+  if (!ready) errno = EBADF; /* closed: process.c has put something there to read */
   if (ready && fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode)) {
     off_t at = (flags & O_APPEND) != 0 ? status.st_size : lseek(STDOUT_FILENO, 0, SEEK_CUR);
     ready = fallocate(STDOUT_FILENO, FALLOC_FL_KEEP_SIZE, at, (off_t)len) == 0 ||
             (errno != ENOSPC && errno != EDQUOT && errno != EFBIG); /* others know of no room */
   }
+  (void)signal(SIGPIPE, SIG_IGN);
+  ready = ready && terminal_has_reader();
   return ready || st_error_set(error, "cannot write to standard output: %m");
 }
 

@@ -16,7 +16,9 @@ bool st_terminal_is_input(void);
 bool st_terminal_is_output(void);
 
 /* Before a change whose answer is printed once: can so many bytes be written to standard output? Of
- * a file they are allocated; of a pipe or a device it is known only that it is open. */
+ * a file they are allocated; of a pipe it is known whether anybody reads it, of a device only that
+ * it is open. What becomes known when it is written is an error of that write from then on, and not
+ * the end of the process. */
 bool st_terminal_reserve_output(size_t len, char *error) __attribute__((warn_unused_result));
 
 /* How many columns standard output has; 0: it is no terminal, or that is not known. */

@@ -163,6 +163,21 @@ static void a_hardened_process_dumps_no_core(void **state) {
   assert_child(child);
 }
 
+static void nothing_takes_the_place_of_a_standard_descriptor(void **state) {
+  (void)state;
+  pid_t child = fork();
+  if (child == 0) {
+    char byte;
+    for (int fd = 0; fd < 3; fd++) (void)close(fd);
+    st_process_harden();
+    int fd = open("/", O_RDONLY);
+    bool fails = read(0, &byte, 1) < 0 && errno == EBADF && write(1, "x", 1) < 0 &&
+                 errno == EBADF && write(2, "x", 1) < 0 && errno == EBADF;
+    _exit(fd > 2 && fails ? 0 : 1);
+  }
+  assert_child(child);
+}
+
 static void standard_input_is_read_to_its_end(void **state) {
   (void)state;
   for (size_t size = 5; size <= 6; size++) {
@@ -201,6 +216,7 @@ int main(void) {
       TEST(processors_are_those_that_may_be_used),
       TEST(secret_memory_is_zeros_or_not_there),
       TEST(a_hardened_process_dumps_no_core),
+      TEST(nothing_takes_the_place_of_a_standard_descriptor),
       TEST(standard_input_is_read_to_its_end),
   };
   return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -217,6 +217,15 @@ static void room_for_what_is_printed_once_is_taken_before(void **state) {
   assert_true(reserved_on("/dev/full", O_WRONLY)); /* of a device that is not known */
   assert_false(reserved_on(path, O_RDONLY));
   assert_string_equal(error, "cannot write to standard output: Bad file descriptor");
+  int ends[2];
+  char name[40];
+  assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+  snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+  assert_true(reserved_on(name, O_WRONLY));
+  close(ends[0]);
+  assert_false(reserved_on(name, O_WRONLY));
+  assert_string_equal(error, "cannot write to standard output: Broken pipe");
+  close(ends[1]);
 }
 
 int main(void) {
