@@ -320,7 +320,7 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
   arguments->words = &given->kid;
   arguments->word_max = 1;
   if (!st_options_begin(arguments, argc, argv)) return false;
-  if (given->kid == NULL) {
+  if (given->kid == NULL || given->kid[0] == '\0') {
     arguments->code =
         st_options_usage(arguments, "KID is missing (- is the secret without a name)");
     return false;

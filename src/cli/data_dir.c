@@ -31,6 +31,10 @@ void st_data_dir_use_settings(const st_settings *settings, int64_t cache) {
 }
 
 int st_data_dir_find(const st_data_options *given, st_data_dir *data, char *error) {
+  if (given->data != NULL && given->data[0] == '\0') { /* of a script's variable that is not set */
+    snprintf(error, ST_ERROR_MAX, "the name of the data directory is empty");
+    return ST_EXIT_USAGE;
+  }
   const char *dir = given->data != NULL ? given->data : getenv("SUBTOKEN_DATA");
   if (dir == NULL || dir[0] == '\0') dir = "./var";
   if (strlen(dir) >= sizeof data->dir) {

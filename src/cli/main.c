@@ -18,17 +18,20 @@ static const st_command commands[] = {ST_COMMANDS(COMMAND_ROW){0}};
 /* Everybody on the machine can read an argument; a key or token that stands there is refused, so
  * that nobody gets used to it. Not repeated, not even in part.
  */
-static bool main_is_secret(const char *argument) {
-  subtoken_text text = st_text(argument);
+static bool main_is_secret(subtoken_text text) {
   bool token = st_key_token_shaped(text) && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
   return token || st_key_shaped(text);
 }
 
-/* As an argument, or behind the equals sign of one. */
+/* As an argument, or behind an equals sign of one: of an option, or of the query of a URL. */
 static bool main_has_secret(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
-    const char *value = strchr(argv[i], '=');
-    if (main_is_secret(argv[i]) || (value != NULL && main_is_secret(value + 1))) return true;
+    const char *at = argv[i];
+    while (at != NULL) {
+      if (main_is_secret((subtoken_text){at, strcspn(at, "&#")})) return true;
+      at = strchr(at, '=');
+      if (at != NULL) at++;
+    }
   }
   return false;
 }

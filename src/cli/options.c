@@ -177,13 +177,16 @@ static bool options_take(st_arguments *arguments, int argc, char **argv, int *at
 }
 
 bool st_options_read(st_arguments *arguments, int argc, char **argv) {
+  bool ended = false;
   for (int i = 0; i < argc; i++) {
-    if (strcmp(argv[i], "--help") == 0) {
+    bool option = !ended && argv[i][0] == '-' && argv[i][1] == '-';
+    if (option && argv[i][2] == '\0') {
+      ended = true; /* a username may begin with dashes */
+    } else if (option && strcmp(argv[i], "--help") == 0) {
       arguments->helped = true;
       puts(arguments->help);
       return true;
-    }
-    if (argv[i][0] == '-' && argv[i][1] == '-') {
+    } else if (option) {
       if (!options_take(arguments, argc, argv, &i)) return false;
     } else if (arguments->word_count < arguments->word_max) {
       arguments->words[arguments->word_count++] = argv[i];

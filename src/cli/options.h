@@ -26,7 +26,8 @@ typedef struct st_option {
   const char **value; /* NULL when it is a flag */
 } st_option;
 
-/* What a command takes: options, and up to word_max words that are none, in any order. */
+/* What a command takes: options, and up to word_max words that are none, in any order; behind `--`
+ * each is a word. */
 typedef struct st_arguments {
   const char *command; /* "key create", for messages */
   const char *help;    /* begins with its usage lines */

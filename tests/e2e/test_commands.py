@@ -77,6 +77,7 @@ USAGE = [  # arguments, what the message must name
     (["issue", "--urls", "/a/../b"], "--urls"), (["issue", "--colour"], "--colour"),
     (["inspect", "word"], "unexpected argument"), (["saltpass", "word"], "unexpected argument"), (["secret", "promote"], "KID is missing"),
     (["secret", "retire"], "KID is missing"), (["secret", "retire", "a", "b"], "unexpected argument"),
+    (["secret", "promote", ""], "KID is missing"), (["secret", "retire", "", "--force"], "KID is missing"),
     (["secret", "add", "--kid", "not a kid"], "--kid"), (["secret", "add", "--kid", ""], "--kid"),
     (["secret", "rotate", "--kid", "x" * 65], "--kid"), (["backup"], "FILE is missing"),
     (["backup", "a", "b"], "unexpected argument"), (["serve", "--listen", "nonsense"], "listen"),
@@ -88,7 +89,7 @@ USAGE = [  # arguments, what the message must name
     (["serve", "--listen", "127.0.0.1:"], "listen"), (["serve", "--listen", ":80"], "listen"),
     (["serve", "--listen", "example.com:80"], "listen"), (["serve", "word"], "unexpected argument"),
     (["serve", "--listen", "1" * 500], "listen"),
-    (["key", "list", "--data", "x" * 2000], "data directory"),
+    (["key", "list", "--data", "x" * 2000], "data directory"), (["key", "list", "--data="], "data directory is empty"),
     (["secret", "list", "--data", "x" * 2000], "data directory"),
     (["secret", "add", "--data", "x" * 2000], "data directory"),
     (["user"], "usage"), (["user", "frobnicate"], "frobnicate"), (["user", "list", "x"], "unexpected argument"),
@@ -369,6 +370,7 @@ def secrets_are_not_taken_from_arguments():
                       ["key", "show", secret, "--help"], ["secret", "promote", secret],
                       ["key", "create", "--name=" + secret, "--permissions", "a"],
                       ["verify", "--token=" + secret], ["verify", "--aud=" + secret],
+                      ["verify", "--url", "/a?b=c&access_token=" + secret + "&d=e"], ["verify", "--url==" + secret],
                       ["key", "show", "--key=" + secret], ["backup", "--data=" + secret]):
             code, out, err = run(*words, data=None if "--data=" in words[-1] else data)
             shown = any(secret[i:i + 12] in out + err for i in range(37, len(secret) - 12))
@@ -768,6 +770,11 @@ def a_key_that_cannot_be_printed_is_not_made():
         for more in ([], ["--json"]):
             p = subprocess.run([PROGRAM, "key", *words, *more, "--data", data], stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
             assert p.returncode == 3 and b"standard output" in p.stderr and b"lost" not in p.stderr, (words, p)
+            ends = os.pipe()  # nobody reads it
+            os.close(ends[0])
+            p = subprocess.run([PROGRAM, "key", *words, *more, "--data", data], stdout=ends[1], stderr=subprocess.PIPE)
+            os.close(ends[1])
+            assert p.returncode == 3 and b"standard output: Broken pipe" in p.stderr and b"lost" not in p.stderr, (words, p)
     assert len(run("key", "list", data=data)[1].splitlines()) == 1 and run("issue", data=data, stdin=key["key"])[0] == 0
     # Of a device it is not known before: then the error says which key it is, and what to do.
     for words, what in zip(commands, ("was made and is lost: delete it", "has a new secret, which is lost: rotate it again")):

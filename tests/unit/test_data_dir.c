@@ -35,6 +35,7 @@ static void data_is_that_of_the_option_the_environment_or_var(void **state) {
   found(NULL, &data);
   assert_string_equal(data.dir, "./var");
   unsetenv("SUBTOKEN_DATA");
+  assert_int_equal(st_data_dir_find(&(st_data_options){.data = ""}, &data, error), ST_EXIT_USAGE);
   char longest[ST_PATH_TEXT_MAX + 1];
   memset(longest, 'x', sizeof longest - 1);
   for (size_t i = 100; i < sizeof longest - 100; i += 100) longest[i] = '/';

@@ -112,6 +112,13 @@ static void options_and_words_come_in_any_order(void **state) {
   assert_false(flag);
   assert_true(READ("-"));
   assert_string_equal(words[0], "-");
+  assert_true(READ("--name=x", "--", "--json", "--help")); /* two usernames */
+  assert_string_equal(words[0], "--json");
+  assert_string_equal(words[1], "--help");
+  assert_false(flag || arguments.helped);
+  assert_true(READ("--name", "--", "one", "--"));
+  assert_string_equal(value, "--");
+  assert_int_equal(arguments.word_count, 1);
   assert_string_equal(printed, "");
 }
 
@@ -130,7 +137,7 @@ static void wrong_options_are_named_with_the_usage(void **state) {
   must_refuse(READ("--nam", "x"), "unknown option --nam");
   must_refuse(READ("--name-mor=x"), "unknown option --name-mor; did you mean --name-more?\n");
   must_refuse(READ("--Json"), "unknown option --Json");
-  must_refuse(READ("--"), "unknown option --");
+  must_refuse(READ("a", "--", "--json", "b"), "unexpected argument\n");
   must_refuse(READ("--json=yes"), "--json takes no value");
   must_refuse(READ("--name"), "--name needs a value");
   must_refuse(READ("--json", "--name"), "--name needs a value");
