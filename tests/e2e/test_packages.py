@@ -176,9 +176,13 @@ def copies_of_the_store_are_kept_as_many_as_asked_for():
     make_key(data)
     env = dict(os.environ, SUBTOKEN_DATA=data, PATH=BUILD + ":" + os.environ["PATH"])
     script = os.path.join(PACKAGING, "subtoken-backup")
-    for name in ("subtoken-20200101T000000Z.db", "subtoken-20210101T000000Z.db", "subtoken-mine.db", "other"):
+    killed = "subtoken-20210101T000000Z.db.subtoken-abcdef"  # what a run that was killed has left; the future: of a clock that was wrong
+    for name in ("subtoken-20200101T000000Z.db", "subtoken-20210101T000000Z.db", "subtoken-20990101T000000Z.db", "subtoken-mine.db",
+                 "other", killed, killed + "-journal"):
         with open(os.path.join(d, name), "w"):
             pass
+    for name in (killed, killed + "-journal"):
+        os.utime(os.path.join(d, name), (time.time() - 2 * 86400,) * 2)
     sh(script, d, "2", env=env)
     left = sorted(os.listdir(d))
     assert left[0] == "other" and left[1] == "subtoken-20210101T000000Z.db" and left[3:] == ["subtoken-mine.db"], left
