@@ -46,8 +46,11 @@ static bool directory_check_open(int fd, const char *path, char *error) {
   }
   bool shared = trusted && (status.st_mode & S_IRWXG) == S_IRWXG;
   if (st_owner_is_foreign(&status) && !shared) {
-    return st_error_set(error, "%s belongs to user %u, but this process runs as user %u: chown it",
-                        st_error_path(path), status.st_uid, geteuid());
+    return st_error_set(
+        error,
+        "%s belongs to user %u, but this process runs as user %u: run it as that user, or "
+        "chown it",
+        st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
     return st_error_set(

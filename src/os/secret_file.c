@@ -20,8 +20,11 @@ static bool secret_file_check(int fd, const char *path, char *error) {
   /* Whoever could open a file that only its owner and group may read is one of them. */
   bool shared = (status.st_mode & S_IRGRP) != 0;
   if (st_owner_is_foreign(&status) && !shared) {
-    return st_error_set(error, "%s belongs to user %u, but this process runs as user %u: chown it",
-                        st_error_path(path), status.st_uid, geteuid());
+    return st_error_set(
+        error,
+        "%s belongs to user %u, but this process runs as user %u: run it as that user, or "
+        "chown it",
+        st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (st_owner_group_is_trusted() ? S_IRWXO : S_IWGRP | S_IRWXO)) != 0) {
     return st_error_set(error,

@@ -30,7 +30,9 @@ st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_
   mode_t group = S_IRGRP | S_IWGRP;
   bool shared = trust_group && (status.st_mode & group) == group;
   if (status.st_uid != geteuid() && status.st_uid != 0 && !shared) {
-    return st_db_fail(error, "%s belongs to user %u, but this process runs as user %u: chown it",
+    return st_db_fail(error,
+                      "%s belongs to user %u, but this process runs as user %u: run it as that "
+                      "user, or chown it",
                       st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (trust_group ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
