@@ -45,9 +45,9 @@ static void key_states(uint8_t cpu, const uint8_t pads[2 * BLOCK], uint32_t stat
   st_hmac_blocks(cpu, states[2], pads, 2);
 }
 
-void st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
-  uint8_t padded[BLOCK] = {0}, pads[2 * BLOCK];
-  uint32_t plain[3][8], fast[3][8];
+/* Both pads of RFC 2104 over a key of any length. */
+static void key_pads(const void *key, size_t len, uint8_t pads[2 * BLOCK]) {
+  uint8_t padded[BLOCK] = {0};
   if (len > BLOCK) {
     st_sha256(key, len, padded);
   } else if (len > 0) {
@@ -57,6 +57,13 @@ void st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
     pads[i] = padded[i] ^ 0x36;
     pads[BLOCK + i] = padded[i] ^ 0x5C;
   }
+  subtoken_wipe(padded, sizeof padded);
+}
+
+void st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
+  uint8_t pads[2 * BLOCK];
+  uint32_t plain[3][8], fast[3][8];
+  key_pads(key, len, pads);
   secret->cpu = st_cpu_features();
   key_states(0, pads, plain);
   key_states(secret->cpu, pads, fast);
@@ -65,10 +72,20 @@ void st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
   if (st_impossible(differ, "a processor's SHA hashes as mbedTLS does")) secret->cpu = 0;
   memcpy(secret->inner, plain[0], sizeof secret->inner);
   memcpy(secret->outer, plain[1], sizeof secret->outer);
-  subtoken_wipe(padded, sizeof padded);
   subtoken_wipe(pads, sizeof pads);
   subtoken_wipe(plain, sizeof plain);
   subtoken_wipe(fast, sizeof fast);
+}
+
+void st_hmac_key_by(uint8_t cpu, subtoken_secret *secret, const void *key, size_t len) {
+  uint8_t pads[2 * BLOCK];
+  key_pads(key, len, pads);
+  secret->cpu = cpu;
+  memcpy(secret->inner, initial, sizeof initial);
+  memcpy(secret->outer, initial, sizeof initial);
+  st_hmac_blocks(cpu, secret->inner, pads, 1);
+  st_hmac_blocks(cpu, secret->outer, pads + BLOCK, 1);
+  subtoken_wipe(pads, sizeof pads);
 }
 
 /* ---- the MAC ---- */

@@ -21,6 +21,10 @@ void st_sha256_pieces(uint8_t cpu, const subtoken_text *pieces, size_t count,
 /* Fill secret->inner, ->outer and ->cpu from a key of any length. */
 void st_hmac_key(subtoken_secret *secret, const void *key, size_t len);
 
+/* The same without asking the processor, which takes as long as many MACs where a machine is
+ * virtual: cpu is that of a secret that st_hmac_key has filled. */
+void st_hmac_key_by(uint8_t cpu, subtoken_secret *secret, const void *key, size_t len);
+
 /* Hash whole blocks of 64 bytes into a state. */
 void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);
 

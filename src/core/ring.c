@@ -110,16 +110,21 @@ static void expand(const subtoken_secret *secret, subtoken_text audience,
   subtoken_mac_finish(&mac, out);
 }
 
+/* kid: a valid one, whose audience is given, too. */
+static void set_kid(subtoken_secret *secret, subtoken_text kid, subtoken_text audience) {
+  secret->kid_len = (uint8_t)kid.len;
+  secret->audience_len = (uint8_t)audience.len;
+  if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
+  set_header(secret);
+}
+
 void st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
   subtoken_text plain, audience;
   st_ring_split_kid(kid, &plain, &audience);
   memset(secret, 0, sizeof *secret);
   st_hmac_key(secret, key, len);
   if (audience.data == NULL) set_pseudorandom_key(secret, key, len);
-  secret->kid_len = (uint8_t)kid.len;
-  secret->audience_len = (uint8_t)audience.len;
-  if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
-  set_header(secret);
+  set_kid(secret, kid, audience);
 }
 
 bool st_ring_derive_secret(const subtoken_secret *secret, subtoken_text audience,
@@ -132,7 +137,9 @@ bool st_ring_derive_secret(const subtoken_secret *secret, subtoken_text audience
   st_write(&kid, audience.data, audience.len);
   if (kid.overflow) return false;
   expand(secret, audience, key);
-  st_ring_fill_secret(out, (subtoken_text){text, kid.len}, key, sizeof key);
+  memset(out, 0, sizeof *out);
+  st_hmac_key_by(secret->cpu, out, key, sizeof key);
+  set_kid(out, (subtoken_text){text, kid.len}, audience);
   subtoken_wipe(key, sizeof key);
   return true;
 }

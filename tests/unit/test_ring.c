@@ -386,6 +386,11 @@ static void a_secret_is_derived_by_hkdf(void **state) {
   assert_int_equal(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived), SUBTOKEN_OK);
   assert_int_equal(subtoken_secret_set(&of_ring, ST_TEXT("k.eu"), want, sizeof want), SUBTOKEN_OK);
   assert_memory_equal(&derived.secrets[0], &of_ring, sizeof of_ring);
+  /* With the instructions of what it is made of: who derives for each token does not ask for them.
+   */
+  ring.secrets[0].cpu = of_ring.cpu = 0;
+  assert_int_equal(subtoken_ring_derive(&ring, ST_TEXT("eu"), &derived), SUBTOKEN_OK);
+  assert_memory_equal(&derived.secrets[0], &of_ring, sizeof of_ring);
 }
 
 static void a_secret_is_derived_or_none_is_told(void **state) {
