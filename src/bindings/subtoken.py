@@ -8,8 +8,9 @@ the standard library.
 
     verdict = verifier.verify(token, method="GET", target="/v2/account?v=latest",
                               needs=["account"])
-    if not verdict:
-        return verdict.status, {"WWW-Authenticate": verdict.challenge}
+    if not verdict:  # 400 and 503 have no challenge
+        headers = {"WWW-Authenticate": verdict.challenge} if verdict.challenge else {}
+        return verdict.status, headers
     print(verdict.claims.sub)
 
 Mistakes deny. A verifier that was not told about revocations answers feed_stale to
@@ -28,6 +29,7 @@ Tokens and secrets are in no repr and in no log line.
 from __future__ import annotations
 
 import collections.abc
+import copyreg
 import ctypes
 import ctypes.util
 import errno
@@ -346,6 +348,11 @@ class Error(ValueError):
     def __init__(self, result: str, message: str) -> None:
         super().__init__(message)
         self.result = result
+
+    # Between processes and in copies: a new one is not made by __init__, which takes something else
+    # than the message.
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
 
 
 class RingError(Error):

@@ -256,6 +256,11 @@ def arguments():
     assert subtoken.mac_check(key, b"a\0b", tag) and not subtoken.mac_check(key, b"a\0c", tag)
     assert not subtoken.mac_check(key, b"a\0b", tag[:31])
     raises(subtoken.RingError, subtoken.mac, b"short", b"")
+    # An error comes from another process as it was.
+    for e in (raises(subtoken.UrlError, subtoken.target_path, "/a/../b"), raises(subtoken.Error, subtoken.inspect, "x"),
+              raises(subtoken.RingError, subtoken.Ring.from_text, "k:\n")):
+        for other in (copy.copy(e), *(pickle.loads(pickle.dumps(e, n)) for n in range(6))):
+            assert (type(other), str(other), vars(other)) == (type(e), str(e), vars(e)), e
 
 
 def threads():
