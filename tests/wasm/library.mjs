@@ -367,6 +367,13 @@ function found(data) {
   verifier.free();
   same([thrown(() => verifier.verify(one, request))?.code, thrown(() => verifier.decide({}))?.code, found(signature)],
     ['freed', 'freed', 0], 'a verifier that was freed leaves no token');
+  const used = Ring.parse(text);
+  const others = [0, 1].map(() => new Verifier({ ring: used, withoutRevocations: true }));
+  const before = others.map((each) => each.verify(one, request).ok);
+  used[Symbol.dispose]();
+  same([before, others.map((each) => each.verify(one, request).result)], [[true, true], ['kid', 'kid']], 'one that `using` has disposed of has no secret');
+  for (const each of others) each[Symbol.dispose]();
+  same([thrown(() => others[0].verify(one, request))?.code, found(signature)], ['freed', 0], 'and a verifier leaves no token');
 }
 
 // ---- revocation data ----
@@ -472,6 +479,8 @@ const settle = () => new Promise((done) => { setTimeout(done, 20); });
   same(passed, [], `${strings.length} strings are refused wherever they stand`);
   const others = [undefined, null, 7, {}, [], true, Symbol('x'), 1n, () => 1, new String(GOOD), Buffer.from(GOOD)];
   const [verifier] = verifiers;
+  const own = new Feed(Ring.parse(RING));
+  const fed = new Verifier({ ring: Ring.parse(RING), revocations: own });
   const odd = [];
   for (const value of others) {
     for (const f of [() => verifier.verify(value, request), () => verifier.verify(GOOD, { ...request, target: value }),
@@ -480,13 +489,17 @@ const settle = () => new Promise((done) => { setTimeout(done, 20); });
       () => verifier.decide({ method: 'GET', target: '/x', authorization: [value] }),
       () => verifier.decide({ method: 'GET', target: '/x', xApiKey: value }), () => S.inspect(value), () => Ring.parse(value),
       () => Policy.parse(value), () => S.targetPath(value), () => S.urlAllows(value, value, value), () => S.stripQuery(value),
-      () => new Verifier(value), () => new Verifier({ ring: value, withoutRevocations: true }), () => new Feed(value)]) {
+      () => new Verifier(value), () => new Verifier({ ring: value, withoutRevocations: true }), () => new Feed(value),
+      () => fed.verify(GOOD, { ...request, monotonic: value }), () => fed.explain(GOOD, { ...request, monotonic: value }),
+      () => fed.decide({ method: 'GET', target: '/x', monotonic: value }), () => own.take('x', null, false, value, 0),
+      () => own.take('x', null, false, 0, value), () => own.age(value, 0), () => own.check(0, value)]) {
       const error = thrown(f);
       if (error !== null && !(error instanceof TypeError) && !(error instanceof SubtokenError)) odd.push([String(value), String(error)]);
     }
     if (value !== undefined && value !== null && verifier.verify('x', request).ok) odd.push(value);
   }
   same(odd, [], 'what is no string is a TypeError');
+  same([verifier.verify(GOOD, request).ok, fed.verify(GOOD, request).result], [true, 'feed_stale'], 'after which all is as it was');
   same([-1, NaN, Infinity, -Infinity, 1e300, 2 ** 53].map((now) => verifier.verify(GOOD, { ...request, now }).ok),
     [false, false, false, false, false, false], 'a time that is none');
   same([thrown(() => new Verifier({ ring: Ring.parse(RING) })) instanceof TypeError,

@@ -24,6 +24,10 @@ try {
   if (error instanceof SubtokenError) console.log(error.code, error.line);
 }
 start(new WebAssembly.Module(new Uint8Array()));
+{
+  using kept = Ring.parse('');
+  console.log(kept.audience);
+}
 
 // @ts-expect-error: one of revocations and withoutRevocations
 new Verifier({ ring });

@@ -1,4 +1,5 @@
 // The types of core.js.
+/// <reference lib="esnext.disposable" />
 
 /** An error of this library: `code` is the name of a result (`malformed`, `weak_secret`), or
  * `stopped`, `freed`, `out_of_memory`. */
@@ -15,6 +16,8 @@ export class SubtokenError extends Error {
 export interface Disposable {
   /** Wipes and releases the memory. Calling it again does nothing. */
   free(): void;
+  /** The same, for `using`. */
+  [Symbol.dispose](): void;
 }
 
 /** The signing secrets. */
@@ -29,6 +32,7 @@ export class Ring implements Disposable {
   /** For tests: which faster loops verifying uses, 0 for plain C; with a mask only those of it. */
   instructions(mask?: number): number;
   free(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Which permissions a path needs. */
@@ -37,6 +41,7 @@ export class Policy implements Disposable {
   /** Of the text of a policy file. */
   static parse(text: string | Uint8Array): Policy;
   free(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface FeedOptions {
@@ -66,6 +71,7 @@ export class Feed implements Disposable {
   age(now: number, monotonic: number): number;
   check(now: number, monotonic: number): 'ok' | 'old_allowed' | 'old' | 'absent';
   free(): void;
+  [Symbol.dispose](): void;
 }
 
 export interface Claims {
@@ -212,6 +218,7 @@ export class Verifier implements Disposable {
   /** After `body`, at once. */
   decideBody(body: Uint8Array): Reply;
   free(): void;
+  [Symbol.dispose](): void;
 }
 
 export function explain(verifier: Verifier, token: string | null | undefined, request?: VerifyRequest): string;

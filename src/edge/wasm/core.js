@@ -283,6 +283,12 @@ function number(value, name, otherwise) {
   return value;
 }
 
+// A time. WebAssembly would call what a caller's object does to become a number, in the middle of a call.
+function seconds(value, name) {
+  if (typeof value !== 'number') throw wrongType(name, 'a number of seconds');
+  return value;
+}
+
 // ---- what lies in the memory ----
 
 const registry = typeof FinalizationRegistry === 'function'
@@ -333,7 +339,7 @@ class Owner {
   }
 }
 if (Symbol.dispose !== undefined) {
-  Owner.prototype[Symbol.dispose] = Owner.prototype.free;
+  Owner.prototype[Symbol.dispose] = function dispose() { this.free(); }; // that of its class
 }
 
 /** The signing secrets, from the text of a secrets file. */
@@ -381,7 +387,7 @@ export class Ring extends Owner {
    * it from now on.
    */
   instructions(mask = 255) {
-    return call('ring_instructions', Owner.block(this, Ring, 'this').address, mask);
+    return call('ring_instructions', Owner.block(this, Ring, 'this').address, number(mask, 'mask', 255));
   }
 
   free() {
@@ -459,8 +465,13 @@ export class Feed extends Owner {
     return FEED_RESULTS[call('feed_step', this.#address(), atMost)].name;
   }
 
-  #accept(heartbeat, now, monotonic) {
+  static #check(heartbeat, now, monotonic) {
     if (typeof heartbeat !== 'string') throw wrongType('heartbeat', 'a string');
+    seconds(now, 'now');
+    seconds(monotonic, 'monotonic');
+  }
+
+  #accept(heartbeat, now, monotonic) {
     const ring = Owner.block(this.#ring, Ring, 'ring').address;
     const length = put(tokenSlot, heartbeat, 1024);
     return FEED_RESULTS[call('feed_take', this.#address(), ring, length, now, monotonic)].name;
@@ -472,6 +483,7 @@ export class Feed extends Owner {
    * 'ok', or why nothing was changed.
    */
   take(heartbeat, body, changes, now, monotonic) {
+    Feed.#check(heartbeat, now, monotonic);
     if (body !== null && body !== undefined) {
       let result = this.#putBody(body, changes);
       while (result === 'more') result = this.#step(0);
@@ -482,6 +494,7 @@ export class Feed extends Owner {
 
   /** The same, but it lets the event loop run between pieces of a quarter of a MiB. One at a time. */
   async takeInSteps(heartbeat, body, changes, now, monotonic) {
+    Feed.#check(heartbeat, now, monotonic);
     let result = this.#putBody(body, changes);
     while (result === 'more') {
       result = this.#step(262144);
@@ -509,13 +522,13 @@ export class Feed extends Owner {
 
   /** Seconds; Infinity when nothing decides. */
   age(now, monotonic) {
-    call('feed_state', this.#address(), now, monotonic);
+    call('feed_state', this.#address(), seconds(now, 'now'), seconds(monotonic, 'monotonic'));
     return numbers[0];
   }
 
   /** May it decide? 'ok', 'old_allowed' (yes), 'old', 'absent'. */
   check(now, monotonic) {
-    return FEED_RESULTS[call('feed_state', this.#address(), now, monotonic)].name;
+    return FEED_RESULTS[call('feed_state', this.#address(), seconds(now, 'now'), seconds(monotonic, 'monotonic'))].name;
   }
 }
 
@@ -684,12 +697,16 @@ export class Verifier extends Owner {
     return result;
   }
 
+  #monotonic(request) {
+    return this.#feed === null ? 0 : seconds(request.monotonic ?? clock(), 'monotonic');
+  }
+
   /** Decides about a request: { method, target, needs, preflight, now }. It never throws for what a caller sent. */
   verify(token, request = {}) {
     const address = this.#address();
     const { method, target, needs, now = Date.now() / 1000, preflight } = request;
-    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
-    const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    seconds(now, 'now');
+    const monotonic = this.#monotonic(request);
     // Only strings are read from here on: nothing of the caller's runs and calls us again.
     const needsCount = putNeeds(needs);
     const tokenLength = token === null || token === undefined ? -1 : putToken(token);
@@ -711,9 +728,9 @@ export class Verifier extends Owner {
   /** A sentence, for the people who run an API, about the verdict of the same arguments. */
   explain(token, request = {}) {
     const now = request.now ?? Date.now() / 1000;
-    const { result } = this.verify(token, { ...request, now });
+    const monotonic = this.#monotonic(request);
+    const { result } = this.verify(token, { ...request, now, monotonic });
     const code = RESULTS.findIndex((known) => known.name === result);
-    const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
     // The arguments are where `verify` has put them.
     const [tokenLength, targetLength] = [token === null || token === undefined ? -1 : putToken(token),
       putTarget(request.target)];
@@ -740,11 +757,11 @@ export class Verifier extends Owner {
     const issuer = wellFormed(how.issuer, 'issuer');
     const authorization = valuesOf(request.authorization, 'authorization');
     const xApiKey = valuesOf(request.xApiKey, 'xApiKey');
-    const monotonic = this.#feed === null ? 0 : request.monotonic ?? clock();
+    const monotonic = this.#monotonic(request);
     const forms = formsOf(how.forms);
     const flags = (how.mayAsk === true ? 1 : 0) | (how.readsBodies === true ? 2 : 0) | (origin === true ? 4 : 0) |
       (requestMethod === true ? 8 : 0) | (bodyEncoded === true ? 16 : 0) | (hasBody === true ? 32 : 0);
-    if (typeof now !== 'number') throw wrongType('now', 'a number of seconds');
+    seconds(now, 'now');
     if (typeof contentLength !== 'number') throw wrongType('contentLength', 'a number');
     // Only strings are read from here on: nothing of the caller's runs and calls us again.
     const needsCount = putNeeds(how.needs);
