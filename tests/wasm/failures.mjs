@@ -141,6 +141,8 @@ async function inTheLibrary() {
   const rude = await listen(http.createServer(protect({ verifier, onDecision() { throw new Error('x'); } }, api)));
   same((await request(rude, { target: '/v2/account', headers: bearer(token) })).status, 200, 'what onDecision throws changes nothing');
   same((await request(rude, { target: '/v2/account' })).status, 401, 'in either way');
+  const later = await listen(http.createServer(protect({ verifier, async onDecision() { throw new Error('x'); } }, api)));
+  same((await request(later, { target: '/v2/account' })).status, 401, 'nor does what it throws later'); // it would end this process
 }
 
 async function withExpress() {
@@ -198,6 +200,35 @@ async function withFastify() {
     tap(error !== null && error.message.includes(Object.keys(option)[0]), `Fastify with ${Object.keys(option)} is refused`, String(error));
     await app.close();
   }
+  const app = fastify();
+  await app.register(forFastify, { verifier });
+  app.post('/rpc', (request_) => request_.body.method);
+  const call = { method: 'POST', url: '/rpc', headers: bearer(token), payload: { method: 'call', params: ['history', 'x', []] } };
+  const response = await Promise.race([app.inject(call), sleep(20)]);
+  same([response?.statusCode, response?.body], [200, 'call'], 'a body is read of a request that inject() makes');
+  await app.close();
+}
+
+// As functions in a cloud are called, by what hands their requests on to Express: nobody has read `rawHeaders`.
+async function withoutRawHeaders() {
+  class Called extends http.IncomingMessage {
+    constructor(url, headers) {
+      super(new net.Socket());
+      Object.assign(this, { complete: true, method: 'GET', url, headers });
+    }
+
+    _read() { this.push(null); }
+  }
+  const handle = protect({ verifier }, ({ headers, rawHeaders, subtoken }, response) => response.end(JSON.stringify([subtoken.sub, headers, rawHeaders])));
+  const ask_ = (url, headers) => new Promise((done) => {
+    const called = new Called(url, { host: 'h', 'x-subtoken-sub': 'root', x_subtoken_key: 'root', ...headers });
+    const response = new http.ServerResponse(called);
+    response.end = (body) => done([response.statusCode, body]);
+    handle(called, response);
+  });
+  const [[status, body], [other, text]] = [await ask_('/public/x', {}), await ask_('/v2/account', { authorization: `Bearer ${token}` })];
+  same([status, body.includes('root'), other, text.includes('root'), JSON.parse(text)[0].length], [200, false, 200, false, 43],
+    'headers that came in no other way are looked at, and taken off');
 }
 
 async function inWorkers() {
@@ -370,6 +401,7 @@ await theAnswers();
 await inTheLibrary();
 await withExpress();
 await withFastify();
+await withoutRawHeaders();
 await inWorkers();
 await namedByConnection();
 await upgrades();

@@ -248,7 +248,7 @@ async function forever() {
   const key = server.key('forever', 'account');
   const token = server.issue(key, '--permissions', 'account');
   const { revocations, verifier, asked } = made();
-  same(await revocations.start(), true, 'start() waits for the first round');
+  same(await Promise.all([revocations.start(), revocations.start()]), [true, true], 'start() waits for the first round, whoever calls it');
   await until(() => asked.length >= 2);
   same(asked[1].url.searchParams.get('wait'), '1', 'the next ones are held back by the server');
   server.delete(key);
@@ -324,7 +324,7 @@ function endsByItself() {
   const code = `
     import { Ring } from 'subtoken';
     import { Revocations } from 'subtoken/revocations';
-    const revocations = new Revocations({ ring: Ring.parse(process.env.RING), from: process.env.FROM, key: process.env.KEY, onEvent() {} });
+    const revocations = new Revocations({ ring: Ring.parse(process.env.RING), from: process.env.FROM, key: process.env.KEY, async onEvent() { throw new Error('x'); } });
     console.log(await revocations.start());`;
   const began = performance.now();
   const child = spawnSync(process.execPath, ['--input-type=module', '-e', code], { cwd: here, encoding: 'utf8', timeout: 60000,

@@ -13,7 +13,7 @@
 //     check(),                            or undefined: throws where nothing can be decided
 //   }
 import { isIdentityHeader, refuse, stripQuery } from './core.js';
-import { serverAddress } from './revocations.js';
+import { ignored, serverAddress } from './revocations.js';
 
 export { isIdentityHeader };
 
@@ -205,7 +205,7 @@ function failed(error) {
 
 function told(edge, decision) {
   try {
-    if (edge.onDecision !== undefined) edge.onDecision(decision);
+    if (edge.onDecision !== undefined) ignored(edge.onDecision(decision));
     else if (decision.error !== undefined) console.error('subtoken: 503:', decision.error);
   } catch {
     // Who listens changes nothing.
@@ -312,7 +312,7 @@ function fetchMessage(request, { address, waitUntil }) {
     method: request.method,
     target: fetchTarget(request.url),
     values: (name) => fetchValues(request.headers, name),
-    address,
+    address: typeof address === 'string' ? address : '',
     waitUntil,
     hasBody: request.body !== null,
     read: null, // the body, once it was read

@@ -3,7 +3,15 @@
 //   http.createServer(protect({ verifier }, (request, response) => { request.subtoken.sub … }))
 import { createEdge, decide, isIdentityHeader, namesIdentity, passedHeaders } from './edge.js';
 
-// Each value of a header, as it came: request.headers joins some, and drops others.
+// The headers as they came: request.headers joins some, and drops others. What hands on a request that no server of
+// Node's has read, as in a cloud's functions, may have `headers` alone.
+function rawOf(request) {
+  if (request.rawHeaders?.length > 0) return request.rawHeaders;
+  request.rawHeaders = Object.entries(request.headers ?? {})
+    .flatMap(([name, value]) => [value].flat().flatMap((each) => [name, String(each)]));
+  return request.rawHeaders;
+}
+
 function rawValues(raw, name) {
   const values = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -12,8 +20,10 @@ function rawValues(raw, name) {
   return values;
 }
 
-// Has all of the body come? HTTP/2 says so of the stream below.
-const isComplete = (request) => request.complete === true || request.stream?.readableEnded === true;
+// Has all of the body come? HTTP/2 says so of the stream below. What is no message of Node's, as that of Fastify's
+// inject(), says nothing: there its length does.
+const isComplete = (request, length) => request.complete === true || request.stream?.readableEnded === true
+  || (request.complete === undefined && length >= Number(request.headers['content-length']));
 
 // The body, which is put back: whoever reads the request next finds it whole. read() is not called
 // at its end, because that ends the stream, and `end` would come before the API listens to it. Who
@@ -41,7 +51,7 @@ function readBody(request, most) {
         pieces.push(piece);
         length += piece.length;
       }
-      if (length <= most && !isComplete(request)) return;
+      if (length <= most && !isComplete(request, length)) return;
       end(() => {
         const body = Buffer.concat(pieces);
         if (length > 0 && length <= most) request.unshift(body);
@@ -50,7 +60,7 @@ function readBody(request, most) {
     };
     process.nextTick(() => {
       if (request.destroyed) return close();
-      if (isComplete(request)) return collect();
+      if (isComplete(request, 0)) return collect();
       request.on('close', close);
       request.on('error', close);
       return request.on('readable', collect);
@@ -70,7 +80,7 @@ export function nodeMessage(request, target = request.url) {
   return {
     method: request.method,
     target,
-    values: (name) => rawValues(request.rawHeaders, name),
+    values: (name) => rawValues(rawOf(request), name),
     get address() { return (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, ''); },
     waitUntil: undefined,
     get hasBody() { return hasBody(request); },
@@ -106,7 +116,8 @@ const DISTINCT = {
 
 /** The request as the API is to see it, in its place. */
 export function passNode(edge, request, decision) {
-  const { headers, rawHeaders } = request;
+  const rawHeaders = rawOf(request);
+  const { headers } = request;
   if (isTouched(edge, rawHeaders)) removeHeaders(edge, request, decision.target);
   for (const [name, value] of decision.headers) {
     if (value === '') continue;
@@ -115,7 +126,7 @@ export function passNode(edge, request, decision) {
   }
   Object.defineProperty(request, 'headersDistinct', DISTINCT);
   if (mayHaveTrailers(request)) {
-    if (isComplete(request)) removeTrailers(request);
+    if (isComplete(request, 0)) removeTrailers(request);
     else request.prependOnceListener('end', () => removeTrailers(request));
   }
   request.subtoken = decision.subtoken;

@@ -38,6 +38,11 @@ function later(seconds, callback) {
   return timer;
 }
 
+// What a listener gives that is a promise: nobody waits for it, and where it fails no process ends.
+export function ignored(result) {
+  if (typeof result?.then === 'function') result.then(undefined, () => {});
+}
+
 export const isLoopback = (host) => host === 'localhost' || host === '[::1]'
   || /^127(\.\d{1,3}){3}$/.test(host);
 
@@ -157,6 +162,7 @@ export class Revocations {
   #last = { changed: false, wait: 0, took: 0 };
   // What runs.
   #running = null; // an AbortController while start() is in force
+  #first = null; // a promise of its first round
   #refreshing = null; // { promise, began } of a round that requests share
   #notBefore = -Infinity; // when a request may ask again after a failure
 
@@ -202,11 +208,14 @@ export class Revocations {
    * decide; it never rejects. Not for Workers: there ready() does it.
    */
   async start() {
-    if (this.#running !== null) return this.usable;
-    const running = new AbortController();
-    this.#running = running;
-    await this.#round(running.signal, true);
-    if (!running.signal.aborted) this.#next(running);
+    if (this.#running === null) {
+      const running = new AbortController();
+      this.#running = running;
+      this.#first = this.#round(running.signal, true).then(() => {
+        if (!running.signal.aborted) this.#next(running);
+      });
+    }
+    await this.#first;
     return this.usable;
   }
 
@@ -440,7 +449,7 @@ export class Revocations {
 
   #tell(event, text, at) {
     try {
-      this.#onEvent({ event, text, from: this.#servers[at].href });
+      ignored(this.#onEvent({ event, text, from: this.#servers[at].href }));
     } catch {
       // Who listens must not end the loop.
     }
