@@ -16,6 +16,7 @@ const handler = protect({ verifier, ask, forms: ['bearer'], needs: ['a'] }, (req
   const { sub, permissions, expires }: Identity = request.subtoken;
   response.end(`${sub} ${permissions.length} ${expires ?? 'never'}`);
 });
+export const subOf = (request: Express.Request): string => request.subtoken.sub;
 const express: Function = forExpress({ verifier, onDecision: ({ status, name, error }) => console.log(status, name, error) });
 const fastify: Promise<void> = forFastify({}, { verifier });
 const hono = forHono((c) => ({ verifier: c.env.verifier, address: () => '' }));

@@ -1,5 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Options } from './middleware.js';
+import type { Identity, Options } from './middleware.js';
+
+// Express's own types take this in.
+declare global {
+  namespace Express {
+    interface Request {
+      subtoken: Identity;
+    }
+  }
+}
 
 export type { Ask, Decision, Identity, Options } from './middleware.js';
 
