@@ -17,6 +17,7 @@ let key = null;
 let who = null;
 let options = null;
 let renewing = null;
+let forgotten = 0; // how many credentials were: what is answered to one of them concerns no other
 const listeners = new Set();
 
 export class Problem extends Error {
@@ -79,9 +80,11 @@ function hold(answer) {
 }
 
 function forget() {
+  forgotten += 1;
   session = null;
   key = null;
   who = null;
+  renewing = null;
   takeOfTab(STORED);
 }
 
@@ -98,8 +101,11 @@ export function onEnd(listener) {
 
 // One at a time: the same refresh token twice would end the login.
 function renew() {
-  renewing ??= (async () => {
+  if (renewing !== null) return renewing;
+  const of = forgotten;
+  const mine = (async () => {
     const answer = await send('POST', 'v1/auth/refresh', {body: {token: session.refresh}});
+    if (of !== forgotten) return false;
     if (answer.status === 200) {
       hold(answer.body);
       return true;
@@ -107,8 +113,9 @@ function renew() {
     if (answer.status === 400 || answer.status === 401) ended();
     else throw new Problem(answer.status, textOf(answer));
     return false;
-  })().finally(() => { renewing = null; });
-  return renewing;
+  })().finally(() => { if (renewing === mine) renewing = null; });
+  renewing = mine;
+  return mine;
 }
 
 async function credentialNow() {
@@ -122,12 +129,14 @@ async function credentialNow() {
 export async function call(method, path, given = {}) {
   const own = given.credential === undefined;
   const credential = own ? await credentialNow() : given.credential;
+  const of = forgotten;
   let answer = await send(method, path, {...given, credential});
-  if (answer.status === 401 && own && session !== null && session.access === credential && await renew()) {
+  // Another call may have been refused before, and have replaced it already.
+  if (answer.status === 401 && own && of === forgotten && session !== null && (session.access !== credential || await renew())) {
     answer = await send(method, path, {...given, credential: session.access});
   }
-  if (answer.status === 401 && own && who !== null) {
-    ended();
+  if (answer.status === 401 && own && (who !== null || of !== forgotten)) {
+    if (of === forgotten) ended();
     throw new Problem(401, t('problem.ended'));
   }
   if (answer.status >= 400) throw new Problem(answer.status, textOf(answer), answer);
@@ -164,8 +173,8 @@ export async function useKey(text) {
 }
 
 export async function logOut() {
-  const over = session;
-  if (over !== null) {
+  if (session !== null) {
+    await renewing?.catch(() => null); // what it brings is what is to end
     const credential = await credentialNow().catch(() => null);
     if (credential) await send('POST', 'v1/auth/logout', {credential}).catch(() => null);
   }
@@ -180,16 +189,25 @@ export async function restore() {
   try {
     if (await renew()) await introduce();
   } catch (problem) {
-    if (problem.status !== 0 && problem.status < 500) forget();
+    if (problem.status === 401) forget();
     throw problem;
   }
 }
 
+let left = false; // the refresh token, as the page was left
+
 addEventListener('pagehide', () => {
-  if (session?.refresh) leaveForTab(STORED, session.refresh);
+  left = Boolean(session?.refresh) && leaveForTab(STORED, session.refresh);
 });
+// Back to a page that the browser has kept as it was. Where another one in this tab has gone on with the login
+// meanwhile, or has ended it, what is held here is worth nothing any more: it begins anew.
 addEventListener('pageshow', (event) => {
-  if (event.persisted) takeOfTab(STORED);
+  if (!event.persisted) return;
+  const refresh = takeOfTab(STORED);
+  if (!left || refresh === session?.refresh) return;
+  session = null;
+  if (refresh !== null) leaveForTab(STORED, refresh);
+  location.reload();
 });
 
 export function me() {

@@ -1,7 +1,7 @@
 // Questions and secrets in a native <dialog>: the browser keeps the focus inside, closes it on
 // Escape, and gives the focus back to what opened it.
 import {button, el, fill, labelled, uniqueId} from './dom.js';
-import {problemText} from './frame.js';
+import {notice, problemText} from './frame.js';
 import {t} from './i18n.js';
 
 function open(title, parts, attributes = {}) {
@@ -34,32 +34,39 @@ function input(field) {
 // Resolves with the values of the fields, or null when it was cancelled. fields: {name, label, type,
 // value, hint, options, required, autocomplete}. check(values): the text of what is wrong, or
 // nothing. run(values): what the action does; while it fails the dialog stays and says why; what it
-// gives is `result` of the values.
+// gives is `result` of the values. It goes on though the dialog is closed meanwhile: what came of it is told.
 export function ask({title, text, action, dangerous = false, fields = [], check, run}) {
   return new Promise((resolve) => {
-    let given = null;
+    let given = null, running = null;
     const error = el('p', {class: 'problem', role: 'alert', hidden: true});
     const submit = el('button', {type: 'submit', class: dangerous ? 'danger' : 'main'}, action);
     const form = el('form', {novalidate: false}, text ? el('p', {}, text) : null,
       fields.map((field) => field.node ?? labelled(field.label, input(field), field.hint)), error,
       el('div', {class: 'actions'}, submit, button(t('dialog.cancel'), () => box.close())));
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      const values = Object.fromEntries(new FormData(form));
-      const wrong = check?.(values);
-      if (wrong) return say(error, wrong);
+    const act = async (values) => {
       submit.disabled = true;
       try {
         if (run) values.result = await run(values);
         given = values;
         box.close();
       } catch (problem) {
-        say(error, problemText(problem));
+        if (box.open) say(error, problemText(problem));
+        else notice(problemText(problem));
       }
       submit.disabled = false;
+    };
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(new FormData(form));
+      const wrong = check?.(values);
+      if (wrong) say(error, wrong);
+      else running = act(values);
     });
     const box = open(title, form, {class: dangerous ? 'dangerous' : ''});
-    closed(box, () => resolve(given));
+    closed(box, async () => {
+      await running;
+      resolve(given);
+    });
   });
 }
 

@@ -4,7 +4,7 @@ import {address, call, isLogin, may, me} from './api.js';
 import {ask, showSecret} from './dialog.js';
 import {button, el, fill, labelled} from './dom.js';
 import {expiringNote} from './expiring.js';
-import {alertOf, go, notice, view} from './frame.js';
+import {alertOf, go, notice, problemText, view} from './frame.js';
 import {handOver} from './handover.js';
 import {t, when, whenAndHowFar} from './i18n.js';
 import {permissionChoice} from './permissions.js';
@@ -19,9 +19,10 @@ export function stateBadge(key) {
 
 // ---- what is done to one ----
 
+// The change is made: where the key cannot be read again, that is said, too, beside what is still shown.
 async function afterwards(text, again) {
-  await again();
-  notice(text);
+  const problem = await again().then(() => null, (why) => why);
+  notice(problem === null ? text : `${text} ${problemText(problem)}`.trim());
 }
 
 async function rename(key, again) {
@@ -59,7 +60,7 @@ async function rotate(key, again) {
     run: async ({overlap}) => (await call('POST', `${path(key)}/rotate`, {body: {overlap}})).body});
   if (!values) return;
   await tellKey(values.result, t('mykey.rotated'));
-  await again();
+  await afterwards('', again);
 }
 
 // ---- one ----
@@ -118,9 +119,16 @@ async function showAll(node, query) {
   const list = el('ul', {class: 'cards'}), foot = el('div', {}), expiring = query.get('expiring');
   const step = async (after) => {
     const next = await more(list, after, expiring);
-    fill(foot, next ? button(t('mykeys.more'), () => step(next).catch((problem) => foot.append(alertOf(problem)))) : null,
-      list.children.length === 0 && !next ? el('p', {}, t('mykeys.none')) : null);
+    fill(foot, next ? goOn(next) : null, list.children.length === 0 && !next ? el('p', {}, t('mykeys.none')) : null);
   };
+  const goOn = (next) => button(t('mykeys.more'), async (event) => {
+    event.target.disabled = true; // asked twice, a page would be there twice
+    try {
+      await step(next);
+    } catch (problem) {
+      fill(foot, goOn(next), alertOf(problem));
+    }
+  });
   fill(node, el('h1', {tabindex: '-1'}, t('mykeys.title')), el('p', {}, t('mykeys.intro')),
     expiring ? el('p', {}, t('mykeys.expiring'), ' ', el('a', {href: '#/keys'}, t('mykeys.all'))) : await expiringNote({owner: owner(), list: 'keys'}),
     el('div', {class: 'actions'}, el('a', {class: 'button main', href: '#/keys/new'}, t('mykeys.make'))), list, foot);

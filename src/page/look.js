@@ -68,19 +68,20 @@ function explainForm(token, claims) {
   const form = el('form', {class: 'panel'}, el('h2', {}, t('look.explain')), el('p', {class: 'hint'}, t('look.explain.hint')),
     labelled(t('look.method'), method), labelled(t('look.path'), url, t('look.path.hint')),
     el('div', {class: 'actions'}, el('button', {type: 'submit', class: 'main'}, t('look.explain.action'))), answer);
+  let turn = 0;
+  // It was about what was asked, and about the token as it was; so is what is still to come.
+  const forget = () => {
+    turn += 1;
+    fill(answer);
+  };
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    fill(answer);
-    const body = {token}, asked = url.value.trim() !== '';
+    forget();
+    const mine = turn, body = {token}, asked = url.value.trim() !== '';
     if (asked) Object.assign(body, {method: method.value, url: url.value.trim()});
-    try {
-      fill(answer, verdict((await call('POST', 'v2/explain', {body})).body, asked, claims));
-    } catch (problem) {
-      fill(answer, alertOf(problem));
-    }
+    const found = await call('POST', 'v2/explain', {body}).then((given) => verdict(given.body, asked, claims)).catch(alertOf);
+    if (mine === turn) fill(answer, found);
   });
-  // It was about what was asked, and about the token as it was.
-  const forget = () => fill(answer);
   form.addEventListener('input', forget);
   return {form, forget};
 }

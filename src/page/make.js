@@ -180,9 +180,10 @@ async function parentOf(credential) {
   return readClaims(found.claims);
 }
 
-// count: of empty paths.
-async function begin(node, credential, count = 0) {
-  fill(node, el('p', {class: 'hint'}, t('frame.wait')));
+// count: of empty paths. In an element of its own: what comes late for another credential is not seen.
+async function begin(place, credential, count = 0) {
+  const node = el('div', {}, el('p', {class: 'hint'}, t('frame.wait')));
+  fill(place, node);
   try {
     await drawForm(node, await parentOf(credential), credential, count);
   } catch (problem) {

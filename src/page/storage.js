@@ -26,6 +26,10 @@ export function takeOfTab(name) {
   });
 }
 
+// Could it be written down?
 export function leaveForTab(name, value) {
-  tried(() => sessionStorage.setItem(name, value));
+  return tried(() => {
+    sessionStorage.setItem(name, value);
+    return true;
+  }) === true;
 }

@@ -2,7 +2,7 @@
 // the page shows, look into a token, have it explained, revoke it. What the page says is compared with what the
 // server does.
 import { spawnSync } from 'node:child_process';
-import { Server, check, gone, main, same, tab, test, until } from './fixture.mjs';
+import { Server, check, gone, main, quiet, same, tab, test, until } from './fixture.mjs';
 import { ALL, HOSTILE, HOSTILE_PERMISSION, PASSWORD, button, enter, go, link, sessionOf, settled, signIn, text, world } from './world.mjs';
 
 const { server, admin } = await world();
@@ -446,6 +446,144 @@ test('in Russian the server is understood', async () => {
   await button(page, text('look.explain.action', {}, 'ru')).click();
   const good = page.locator('.verdict .good + p');
   await inRussian(good);
+});
+
+// ---- what is asked twice, given up, or answered late ----
+
+// Requests of a page that are held until they are let go: {asked: a promise, go()}.
+async function held(page, url) {
+  let go, asked;
+  const seen = new Promise((done) => { asked = done; });
+  const gate = new Promise((done) => { go = done; });
+  await page.route(url, async (route) => {
+    asked();
+    await gate;
+    await route.continue();
+  });
+  return { asked: seen, go };
+}
+
+test('keys come once however often they are asked for, and what was begun is told', async () => {
+  const made = await server.make('/v2/keys', await sessionOf(server, HOSTILE), { name: 'first', permissions: ['docs'], expires: '90d' });
+  const page = await enter(server, { login: HOSTILE });
+  const dialog = dialogOf(page);
+  const listed = () => page.locator('main .cards h2 a').allTextContents();
+  let fails = true;
+  const { body: key } = await server.call('GET', `/v2/keys/${made.id}`, { key: admin });
+  await page.route(/\/v2\/keys\?/, (route) => {
+    const after = new URL(route.request().url()).searchParams.get('after');
+    if (after !== null && fails) return route.abort();
+    return route.fulfill({ json: after === null ? { keys: [{ ...key, name: 'one' }], next: 'x' } : { keys: [{ ...key, name: 'two' }] } });
+  });
+  await go(page, '#/keys');
+  for (let i = 0; i < 2; i += 1) {
+    await button(page, text('mykeys.more')).click();
+    await page.getByRole('alert').waitFor();
+  }
+  same(await page.getByRole('alert').count(), 1, 'what is wrong is said once');
+  fails = false;
+  await button(page, text('mykeys.more')).evaluate((one) => { one.click(); one.click(); });
+  await until(async () => (await listed()).length > 1, 'the second page');
+  await button(page, text('mykeys.more')).waitFor({ state: 'detached' });
+  same(await listed(), ['one', 'two'], 'each once');
+  await page.unroute(/\/v2\/keys\?/);
+
+  await go(page, `#/keys/${made.id}`);
+  const rotation = await held(page, '**/rotate');
+  await button(page, text('mykey.rotate')).click();
+  await button(dialog, text('mykey.rotate')).click();
+  await rotation.asked;
+  await page.keyboard.press('Escape');
+  await until(async () => await dialog.count() === 0, 'the question is gone');
+  rotation.go();
+  const secret = await dialog.locator('textarea[name=secret]').inputValue();
+  same((await server.call('GET', '/v2/tokeninfo', { key: secret })).status, 200, 'the secret of a key that was rotated all the same');
+  await button(dialog, text('secret.done')).click();
+  await gone(page);
+
+  await page.route(`**/v2/keys/${made.id}`, (route) => (route.request().method() === 'GET' ? route.abort() : route.continue()));
+  await button(page, text('mykey.disable')).click();
+  await button(dialog, text('mykey.disable')).click();
+  await page.locator('.notice').filter({ hasText: text('mykey.disabled') }).filter({ hasText: text('problem.unreachable') }).waitFor();
+});
+
+test('an answer that comes late is not taken for another', async () => {
+  const { body: { subtoken } } = await server.call('GET', '/v2/createsubtoken?permissions=docs', { key: admin });
+  const page = await enter(server, { key: admin });
+  await go(page, '#/look');
+  await page.locator('main textarea[name=token]').fill(subtoken);
+  const path = page.locator('main input[name=target]');
+  await path.fill('/a');
+  const explained = await held(page, '**/v2/explain');
+  await button(page, text('look.explain.action')).click();
+  await explained.asked;
+  await path.fill('/b');
+  const answered = page.waitForResponse('**/v2/explain');
+  explained.go();
+  await (await answered).finished();
+  await quiet(page);
+  same(await page.locator('.verdict').textContent(), '', 'about another path');
+
+  const parent = await held(page, '**/v2/whoami');
+  await page.evaluate(() => { location.hash = '#/make'; });
+  await parent.asked;
+  await page.locator('main input[name=with][value=other]').check();
+  const told = page.waitForResponse('**/v2/whoami');
+  parent.go();
+  await (await told).finished();
+  await quiet(page);
+  same(await page.locator('main input[name=permissions]').count(), 0, 'the form of a credential that is not chosen any more');
+});
+
+test('a login goes on where two calls are refused at a time, and where it cannot be looked at for now', async () => {
+  const page = await enter(server, { login: 'admin' });
+  const old = page.waitForRequest('**/v2/whoami');
+  await page.reload();
+  const { authorization } = await (await old).allHeaders();
+  await settled(page);
+  const renewed = page.waitForResponse('**/v1/auth/refresh');
+  let refused = 0;
+  await page.route(/\/v2\/keys\?/, async (route) => {
+    if ((await route.request().allHeaders()).authorization !== authorization) return route.continue();
+    refused += 1;
+    if (refused === 2) await (await renewed).finished();
+    return route.fulfill({ status: 401, json: { text: 'Invalid access token' } });
+  });
+  await go(page, '#/all-keys');
+  await page.locator('table.list').waitFor();
+  same([refused, await button(page, text('frame.logout')).count()], [2, 1], 'refused, and still logged in');
+
+  await page.route('**/v2/whoami', (route) => route.fulfill({ status: 429, json: { text: 'too many requests; try again later' } }));
+  await page.reload();
+  await page.locator('main input[name=login]').waitFor();
+  await page.unroute('**/v2/whoami');
+  await page.reload();
+  await button(page, text('frame.logout')).waitFor();
+});
+
+// What the browser does where it keeps a page as it was and shows it again; Playwright has that turned off.
+test('Back to a page that was kept goes on with the login as it is by now', async () => {
+  const page = await enter(server, { login: 'admin' });
+  const leave = () => page.evaluate(() => {
+    dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+    return sessionStorage.getItem('subtoken.refresh');
+  });
+  const comeBack = (token) => page.evaluate((left) => {
+    if (left === null) sessionStorage.removeItem('subtoken.refresh');
+    else sessionStorage.setItem('subtoken.refresh', left);
+    dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+    return sessionStorage.length;
+  }, token).catch(() => null); // it may be gone already
+  same(await comeBack(await leave()), 0, 'what is left of a token when nothing has happened');
+  const token = (await server.call('POST', '/v1/auth/refresh', { body: { token: await leave() } })).body.refresh_token;
+  const asked = page.waitForRequest('**/v1/auth/refresh');
+  await comeBack(token);
+  same((await asked).postDataJSON(), { token }, 'what another page of the tab has left');
+  await button(page, text('frame.logout')).waitFor();
+  await settled(page);
+  await leave();
+  await comeBack(null);
+  await page.locator('main input[name=login]').waitFor();
 });
 
 await main();
