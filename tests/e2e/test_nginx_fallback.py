@@ -370,6 +370,21 @@ def auth_basic_of_nginx_is_not_asked_about():  # E8
 
 
 @test
+def a_limit_that_the_question_inherits_is_that_of_the_request():
+    """The location of questions cannot switch off the limit_req of its server."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; limit_req zone=z burst=1 nodelay; limit_req_status 429;
+      location / { proxy_pass http://api; }
+      location /page { error_page 429 = /busy; proxy_pass http://api; }
+      location /busy { proxy_pass http://api; }""", http="limit_req_zone $host zone=z:1m rate=1r/m;")
+    end.say.update({"Bearer K%d" % i: (200, KEY) for i in range(5)})
+    with n:
+        assert [n.status("/a", token="K%d" % i) for i in range(4)] == [200, 200, 429, 429] and result(n) is None
+        assert len(end.asked) == 2 and "subtoken_fallback" not in n.errors(), "nobody was asked, and nothing is wrong"
+        # The page for it asks for itself.
+        assert echoed(n.ask("/page", token="K4"))["target"] == "/busy" and len(end.asked) == 3
+
+
+@test
 def a_silent_endpoint_is_503_for_keys_alone():  # E7
     with Silent() as silent:
         n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }

@@ -13,18 +13,39 @@
 
 /* ---- the result ---- */
 
+/* As nginx's own modules have them, without a public name. */
+#define NGX_HTTP_SUBTOKEN_FALLBACK_REQ_REJECTED 3
+#define NGX_HTTP_SUBTOKEN_FALLBACK_CONN_REJECTED 2
+
+/* A location of questions inherits limit_req and limit_conn. They count a request once, with its
+ * first subrequest, so that what they refuse is the request.
+ */
+static bool ngx_http_subtoken_fallback_is_limited(const ngx_http_request_t *sr,
+                                                  const ngx_http_subtoken_fallback_t *fallback,
+                                                  ngx_int_t rc) {
+  const ngx_http_request_t *main = sr->main;
+  bool req = main->limit_req_status == NGX_HTTP_SUBTOKEN_FALLBACK_REQ_REJECTED &&
+             fallback->req_status != NGX_HTTP_SUBTOKEN_FALLBACK_REQ_REJECTED;
+  bool conn = main->limit_conn_status == NGX_HTTP_SUBTOKEN_FALLBACK_CONN_REJECTED &&
+              fallback->conn_status != NGX_HTTP_SUBTOKEN_FALLBACK_CONN_REJECTED;
+  return rc >= NGX_HTTP_SPECIAL_RESPONSE && sr->upstream == NULL && (req || conn);
+}
+
 /* nginx calls this again when it makes a page of its own for an error. The first genuine response
  * counts: a second would keep an identity in the cache for longer.
  */
 static ngx_int_t ngx_http_subtoken_fallback_done(ngx_http_request_t *sr, void *data, ngx_int_t rc) {
   ngx_http_subtoken_fallback_t *fallback = data;
-  if (fallback->genuine) return rc;
+  if (fallback->genuine || fallback->limited) return rc;
   bool first = fallback->waiting;
   fallback->waiting = 0;
   fallback->status = rc >= NGX_HTTP_SPECIAL_RESPONSE ? (ngx_uint_t)rc : sr->headers_out.status;
   if (rc == NGX_ERROR) fallback->status = 0;
-  ngx_http_subtoken_response_read(sr, fallback);
-  if (first) ngx_http_subtoken_counters_question(fallback);
+  fallback->limited = ngx_http_subtoken_fallback_is_limited(sr, fallback, rc);
+  if (!fallback->limited) {
+    ngx_http_subtoken_response_read(sr, fallback);
+    if (first) ngx_http_subtoken_counters_question(fallback);
+  }
   /* nginx wakes the request that waits for a subrequest, but not for one in the background. */
   if (sr->background && ngx_http_post_request(fallback->request, NULL) != NGX_OK) return NGX_ERROR;
   return rc;
@@ -264,6 +285,8 @@ static ngx_int_t ngx_http_subtoken_fallback_start(ngx_http_request_t *r, ngx_str
   sr->headers_in.authorization = NULL;
   sr->request_body = &question->body;
   fallback->asked = ngx_current_msec;
+  fallback->req_status = r->main->limit_req_status;
+  fallback->conn_status = r->main->limit_conn_status;
   fallback->waiting = 1;
   return NGX_OK;
 }
@@ -298,6 +321,13 @@ static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_find(
     }
   }
   return NULL;
+}
+
+static void ngx_http_subtoken_fallback_remove(ngx_http_subtoken_ctx_t *ctx,
+                                              const ngx_http_subtoken_fallback_t *fallback) {
+  ngx_http_subtoken_fallback_t **each = &ctx->fallbacks;
+  while (*each != NULL && *each != fallback) each = &(*each)->next;
+  if (*each != NULL) *each = fallback->next;
 }
 
 static ngx_http_subtoken_fallback_t *ngx_http_subtoken_fallback_add(
@@ -364,6 +394,10 @@ ngx_int_t ngx_http_subtoken_fallback_ask(ngx_http_request_t *r, ngx_http_subtoke
     if (rc != NGX_OK) return ngx_http_subtoken_fallback_reject_undecided(rejection);
   }
   if (fallback->waiting) return NGX_AGAIN;
+  if (fallback->limited) { /* an error page may ask anew */
+    ngx_http_subtoken_fallback_remove(ctx, fallback);
+    return (ngx_int_t)fallback->status;
+  }
   *identity = fallback->identity;
   return ngx_http_subtoken_fallback_conclude(fallback, r->connection->log, rejection);
 }

@@ -132,6 +132,9 @@ struct ngx_http_subtoken_fallback_s {
   unsigned waiting : 1;   /* there is no response yet */
   unsigned genuine : 1;   /* the response has the nonce */
   unsigned logged : 1;
+  unsigned limited : 1;    /* limit_req or limit_conn refused it: .status is theirs */
+  unsigned req_status : 3; /* what these had said of the request before */
+  unsigned conn_status : 2;
 };
 
 /* One evaluation. It lies on the stack and does not survive a wait. The last members are long, and
