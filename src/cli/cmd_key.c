@@ -184,10 +184,11 @@ static int key_create(int argc, char **argv) {
 
 static int key_hash(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken key hash\n"
+      "usage: subtoken key hash [--json]   < STRING\n"
       "Reads a string of 16 to 255 visible ASCII characters from standard input and prints the\n"
       "hash by which `subtoken key create` registers it. The string should be random.";
-  const st_option options[] = {{0}};
+  bool json = false;
+  const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "key hash", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   char text[1024], error[ST_ERROR_MAX];
@@ -206,7 +207,9 @@ static int key_hash(int argc, char **argv) {
   char out[ST_BASE64URL_LEN(32) + 1];
   st_writer writer = st_writer_on(out, sizeof out);
   st_base64url_write(&writer, digest, sizeof digest);
-  if (!st_impossible(!st_writer_end(&writer), "a hash fits")) puts(out);
+  if (!st_impossible(!st_writer_end(&writer), "a hash fits")) {
+    printf(json ? "{\"hash\":\"%s\"}\n" : "%s\n", out);
+  }
   return st_print_flush(ST_EXIT_DONE);
 }
 

@@ -45,10 +45,11 @@ static int saltpass_print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SA
 
 int st_cmd_saltpass(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken saltpass   < PASSWORD\n"
+      "usage: subtoken saltpass [--json]   < PASSWORD\n"
       "Reads a password, on a terminal without echo, and prints its entry of an access file as\n"
-      "JSON: the hash, with a salt that is new each time.";
-  const st_option options[] = {{0}};
+      "JSON, with --json or without: the hash, with a salt that is new each time.";
+  bool json = false;
+  const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "saltpass", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   char text[ST_PASSWORD_MAX + 2], error[ST_ERROR_MAX];

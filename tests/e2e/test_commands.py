@@ -300,6 +300,9 @@ def every_command_that_prints_has_json():
     json.loads(run("key", "revoke-subtokens", k["id"], "--json", data=data)[1])
     now = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
     assert now["sub"] != k["sub"]
+    string = "a string of 16 to 255".replace(" ", "-")
+    assert json.loads(run("key", "hash", "--json", stdin=string)[1]) == {"hash": run("key", "hash", stdin=string)[1].strip()}
+    assert json.loads(run("saltpass", "--json", stdin="p")[1])["password_hash_b64"]
     token = json.loads(run("issue", "--json", data=data, stdin=k["key"])[1])["subtoken"]
     assert json.loads(run("verify", "--json", data=data, stdin=token)[1]) == {"ok": True}
     code, out, _ = run("verify", "--json", "--require", "c", data=data, stdin=token)
