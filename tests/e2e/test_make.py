@@ -126,6 +126,57 @@ def the_readme_of_the_benchmarks_names_each_part():
         assert code == 0 and "bench/" + part in said, said
 
 
+# In place of a fuzz target: writes down how it is called, finds an input that is as it is named, and with
+# sanitizers does not pass what is bad.
+TARGET = """#!/bin/sh
+name=${0##*/} folder=${0%/*}
+echo "$*" >>"$folder/$name.calls"
+for argument; do
+  case $argument in "$KEPT"/*) found=$argument ;; esac
+done
+case $folder in
+*/fast) echo "$name" >"$found/1" ;;
+*) ! grep -l bad "$found/1" || { echo "ERROR: Test unit written to $found/1"; exit 77; } ;;
+esac
+echo '#9 DONE   cov: 12 ft: 34 corp: 5/6b'
+echo 'stat::number_of_executed_units: 900'
+"""
+
+
+@test
+def what_is_found_without_sanitizers_has_to_pass_with_them():
+    """And FUZZ_RUNS counts the inputs of all runs that FUZZ_KEEP knows of."""
+    if SANITIZER: return "the same for each build"
+    root = scratch()
+    kept = os.path.join(root, "kept")
+    for form, names in (("fast", ("good", "bad", "alone")), ("sanitized", ("good", "bad"))):
+        os.makedirs(os.path.join(root, form))
+        for name in names:
+            with open(os.path.join(root, form, "fuzz_" + name), "w") as f:
+                f.write(TARGET)
+            os.chmod(f.name, 0o755)
+
+    def fuzz(only, *forms, **env):
+        p = subprocess.run(["sh", os.path.join(ROOT, "fuzz/run.sh")] + [os.path.join(root, form) for form in forms], text=True,
+                           capture_output=True, env=dict(os.environ, FUZZ_ONLY=only, FUZZ_KEEP=kept, KEPT=kept, **env))
+        calls = os.path.join(root, forms[0], "fuzz_%s.calls" % only)
+        return p.returncode, p.stdout, open(calls).read().splitlines()[-1] if os.path.exists(calls) else ""
+
+    code, said, call = fuzz("good", "fast", "sanitized", FUZZ_RUNS="1000", FUZZ_SECONDS="0")
+    assert (code, " -runs=1000 " in call, " -max_total_time=0 " in call) == (0, True, True), (said, call)
+    assert re.fullmatch(r"ok fuzz_good: 900 inputs, \d+ a second, \d+ seconds, 12 edges, 34 features; "
+                        r"the 900 kept pass under the sanitizers\n1 passed, 0 failed\n", said), said
+    assert " -runs=0 " in open(os.path.join(root, "sanitized/fuzz_good.calls")).read()
+    code, said, call = fuzz("good", "fast", "sanitized", FUZZ_RUNS="1000")
+    assert code == 0 and " -runs=100 " in call and ", 1800 in all runs\n" in said, (said, call)
+    code, said, call = fuzz("bad", "fast")
+    assert code == 0 and " -runs=-1 " in call and "sanitizers" not in said, (said, call)
+    for name in ("bad", "alone"):
+        code, said, _ = fuzz(name, "fast", "sanitized")
+        assert code == 1 and "not ok fuzz_%s, under the sanitizers" % name in said, said
+        assert said.endswith("\n0 passed, 1 failed\n"), said
+
+
 @test
 def an_editor_gets_the_flags_of_each_file():
     if SANITIZER: return "the same for each build"
