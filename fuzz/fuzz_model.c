@@ -429,7 +429,7 @@ static void tell_edges(void) {
 
 static void purge(void) {
   char error[ST_ERROR_MAX];
-  HOLD(st_store_purge(store, clock_us, clock_us, error) == ST_STORE_OK);
+  HOLD(st_store_purge(store, clock_us, clock_us, NULL, error) == ST_STORE_OK);
 }
 
 /* ---- an input ---- */

@@ -259,7 +259,7 @@ static void keep_up(unsigned what) {
   int64_t sequence;
   bool left;
   switch (what) {
-    case 0: (void)check(st_store_purge(store, clock_us, clock_us, error)); break;
+    case 0: (void)check(st_store_purge(store, clock_us, clock_us, NULL, error)); break;
     case 1: (void)check(st_store_continue(store, clock_us + 2000000, &left, error)); break;
     case 2: (void)check(st_store_key_mark_used(store, &use, 1, error)); break;
     default:

@@ -463,11 +463,12 @@ st_store_status st_store_continue(st_store *store, int64_t until_us, bool *left,
  * the uptime of servers, which is counted here: what monotonic_us, a clock that is never set, says
  * has passed since the last call with this handle. Also shortens the logs of changes and of
  * sequences, and removes sessions that ended that long ago and refresh tokens that have expired.
- * Takes a sequence only when something was taken off. Tokens are taken off when they could no
- * longer live, by a time that follows the clock back at once and forward only as servers run.
+ * Takes a sequence only when something was taken off. So many rows go in a call; *left (may be
+ * NULL): there are more, for the next one. Tokens are taken off when they could no longer live, by
+ * a time that follows the clock back at once and forward only as servers run.
  */
-st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error)
-    __attribute__((warn_unused_result));
+st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, bool *left,
+                               char *error) __attribute__((warn_unused_result));
 /* The counting alone: when a server ends. */
 st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, char *error)
     __attribute__((warn_unused_result));

@@ -459,7 +459,7 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   st_condition_init(&cache.answered);
   st_snapshot_source_start(store);
   st_audience_cache_start();
-  st_upkeep_purge(store);
+  (void)st_upkeep_purge(store);
   bool started = st_thread_start(&cache.thread, cache_run, NULL, "the revocation data", error);
   if (!started) st_secret_memory_free(cache.rings, sizeof *cache.rings);
   return started;

@@ -56,26 +56,27 @@ static void write_uses(void) {
   free(uses);
 }
 
-void st_upkeep_purge(st_store *store) {
+bool st_upkeep_purge(st_store *store) {
   char error[ST_ERROR_MAX];
-  if (st_store_purge(store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORE_OK) {
+  bool left = false;
+  if (st_store_purge(store, st_clock_now_us(), st_clock_monotonic_us(), &left, error) !=
+      ST_STORE_OK) {
     st_log_event("store_error", error);
   }
+  return left;
 }
 
 /* A standby that was promoted may lack the longest life that was set here last, and what is taken
  * off the list is reckoned by it.
  */
-static void purge_with_settings(void) {
+static bool purge_with_settings(void) {
   char error[ST_ERROR_MAX];
   st_runtime_config *config = st_runtime_config_acquire();
   bool set = st_settings_set_life(upkeep.store, &config->settings, error);
   st_runtime_config_release(config);
-  if (set) {
-    st_upkeep_purge(upkeep.store);
-  } else {
-    st_log_event("store_error", error);
-  }
+  if (set) return st_upkeep_purge(upkeep.store);
+  st_log_event("store_error", error);
+  return false;
 }
 
 /* False at the end, which st_upkeep_stop signals. */
@@ -140,7 +141,11 @@ static void follow_ring(void) {
 
 static void *upkeep_run(void *unused) {
   (void)unused;
+<<<<<<< HEAD
   follow_ring();
+=======
+  bool left = false; /* of what a purge removes: the next round goes on with it */
+>>>>>>> 1d2ea745 (store: take off in steps what no token needs any more)
   note_secrets();
   continue_changes();
   shorten_audit_log();
@@ -151,10 +156,8 @@ static void *upkeep_run(void *unused) {
     note_secrets();
     continue_changes();
     st_expiring_keys_log(upkeep.store, st_clock_now());
-    if (round % PURGE_EVERY == 0) {
-      purge_with_settings();
-      shorten_audit_log();
-    }
+    if (left || round % PURGE_EVERY == 0) left = purge_with_settings();
+    if (round % PURGE_EVERY == 0) shorten_audit_log();
   }
   char error[ST_ERROR_MAX];
   if (st_store_ready(upkeep.store, error)) write_uses(); /* else it would hold the end up */

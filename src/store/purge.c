@@ -2,6 +2,7 @@
  * wrong, and the uptime of servers, which is counted here and never runs ahead. Also takes a
  * sequence with nothing changed. The reasoning is in subtoken_revocation(7).
  */
+#include "os/clock.h"
 #include "store/audit.h"
 #include "store/row_set.h"
 #include "store/settings.h"
@@ -75,8 +76,11 @@ st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, cha
 /* What ended or expired before these times can go. */
 typedef struct horizons {
   int64_t monotonic_us; /* of the caller */
+  int64_t clock;        /* what was revoked, by the clock and by uptime */
+  int64_t uptime;
   int64_t sweep_time;
   int64_t tokens;  /* by the sweep time */
+  int64_t log;     /* of the log of changes: up to this sequence */
   int64_t removed; /* by the last sweep */
 } horizons;
 
@@ -94,53 +98,24 @@ static st_store_status set_sweep_time(st_db *db, int64_t now, int64_t passed, in
   return st_settings_write(db, ST_SETTING_SWEEP_TIME, *time);
 }
 
-/* Keep the newest `most` entries: find the newest that goes, cut up to it, and remember where the
- * rest begins.
+/* Keep the newest `most` entries: find the newest that goes, and remember that the rest begins
+ * behind it. *last: that one, or 0.
  */
-static st_store_status shorten(st_db *db, st_sql find, st_sql cut, st_sql remember, int64_t most) {
+static st_store_status shorten(st_db *db, st_sql find, st_sql remember, int64_t most,
+                               int64_t *last) {
+  *last = 0;
+  st_store_status found = st_db_query_number(db, find, ST_VALUES(st_db_number(most)), last);
+  if (found == ST_STORE_OK) return st_db_run(db, remember, ST_VALUES(st_db_number(*last)));
+  return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+static st_store_status shorten_sequences(st_db *db) {
   int64_t last = 0;
-  st_store_status found = st_db_query_number(db, find, ST_VALUES(st_db_number(most)), &last);
-  if (found != ST_STORE_OK) return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : ST_STORE_FAILED;
-  bool ok = st_db_run(db, cut, ST_VALUES(st_db_number(last))) == ST_STORE_OK &&
-            st_db_run(db, remember, ST_VALUES(st_db_number(last))) == ST_STORE_OK;
-  return ok ? ST_STORE_OK : ST_STORE_FAILED;
-}
-
-/* The sequence that the change would take is written before it is known whether anything goes; it
- * is taken only if something does.
- */
-static int64_t next_sequence(const st_db *db, const st_change *change, int64_t last) {
-  if (db->sequence != 0) return db->sequence;
-  return change->now_us > last + 1 ? change->now_us : last + 1;
-}
-
-/* Tokens that were revoked by themselves and could no longer live. */
-static st_store_status purge_tokens(st_db *db, const st_change *change, int64_t time) {
-  int64_t last = 0, purged = 0;
-  if (st_transaction_sequence(db, &last) != ST_STORE_OK) return ST_STORE_FAILED;
-  int64_t sequence = next_sequence(db, change, last);
-  st_value before = st_db_number(time);
-  if (st_db_run(db, ST_SQL_TOKEN_PURGE_LOG, ST_VALUES(before, st_db_number(sequence))) !=
-          ST_STORE_OK ||
-      st_db_run_counted(db, ST_SQL_TOKEN_PURGE, ST_VALUES(before), &purged) != ST_STORE_OK) {
-    return ST_STORE_FAILED;
-  }
-  return purged > 0 ? st_transaction_take_sequence(db, change, &sequence) : ST_STORE_OK;
-}
-
-static st_store_status purge_listed(st_db *db, const st_change *change, int64_t clock,
-                                    int64_t uptime) {
-  int64_t before = 0, purged = 0;
-  if (st_transaction_sequence(db, &before) != ST_STORE_OK) return ST_STORE_FAILED;
-  int64_t sequence = next_sequence(db, change, before);
-  st_value by_clock = st_db_number(clock), by_uptime = st_db_number(uptime);
-  if (st_db_run(db, ST_SQL_PURGE_LOG, ST_VALUES(by_clock, by_uptime, st_db_number(sequence))) !=
-          ST_STORE_OK ||
-      st_db_run_counted(db, ST_SQL_PURGE_LISTED, ST_VALUES(by_clock, by_uptime), &purged) !=
-          ST_STORE_OK) {
-    return ST_STORE_FAILED;
-  }
-  return purged > 0 ? st_transaction_take_sequence(db, change, &sequence) : ST_STORE_OK;
+  st_store_status status =
+      shorten(db, ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_FROM, SEQUENCES_MAX, &last);
+  return status == ST_STORE_OK && last > 0
+             ? st_db_run(db, ST_SQL_SEQUENCE_CUT, ST_VALUES(st_db_number(last)))
+             : status;
 }
 
 static st_store_status make_purged(st_db *db, const st_change *change) {
@@ -152,39 +127,77 @@ static st_store_status make_purged(st_db *db, const st_change *change) {
     return ST_STORE_FAILED;
   }
   int64_t wait = life + LEEWAYS;
+  h->clock = change->now - wait;
+  h->uptime = uptime - wait;
   h->tokens = h->sweep_time - wait;
-  bool ok =
-      purge_listed(db, change, change->now - wait, uptime - wait) == ST_STORE_OK &&
-      purge_tokens(db, change, h->sweep_time) == ST_STORE_OK &&
-      shorten(db, ST_SQL_LOG_LENGTH, ST_SQL_LOG_CUT, ST_SQL_LOG_FROM, LOG_MAX) == ST_STORE_OK &&
-      shorten(db, ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_CUT, ST_SQL_SEQUENCE_FROM,
-              SEQUENCES_MAX) == ST_STORE_OK;
+  bool ok = shorten(db, ST_SQL_LOG_LENGTH, ST_SQL_LOG_FROM, LOG_MAX, &h->log) == ST_STORE_OK &&
+            shorten_sequences(db) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+/* ---- a sweep ---- */
+
+/* Takes off what a statement finds, and tells edges of each. *removed grows by how many it were. */
+static st_store_status take_off(st_db *db, const st_change *change, st_sql which,
+                                const st_value *values, int64_t *removed) {
+  st_row row;
+  int64_t sequence = 0;
+  st_store_status status = st_db_query(db, which, values, &row);
+  if (status == ST_STORE_OK) status = st_transaction_take_sequence(db, change, &sequence);
+  while (status == ST_STORE_OK) {
+    st_value hash = st_db_number(st_row_number(&row, 0));
+    status = st_db_run(db, ST_SQL_PURGE_LOG, ST_VALUES(st_db_number(sequence), hash));
+    (*removed)++;
+    if (status == ST_STORE_OK) status = st_row_next(&row);
+  }
+  st_row_finish(&row);
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_OK : ST_STORE_FAILED;
+}
+
+/* Of the log, which is read behind this alone, and of refresh tokens. */
+static st_store_status remove_old(st_db *db, const horizons *h, int64_t *removed) {
+  int64_t changes = 0, tokens = 0;
+  st_value rows = st_db_number(SWEEP_ROWS);
+  st_store_status status = ST_STORE_OK;
+  if (h->log > 0) {
+    status = st_db_run_counted(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(h->log), rows), &changes);
+  }
+  if (status == ST_STORE_OK) {
+    status = st_db_run_counted(db, ST_SQL_PURGE_REFRESH,
+                               ST_VALUES(st_db_number(h->sweep_time), rows), &tokens);
+  }
+  *removed += changes + tokens;
+  return status;
 }
 
 static st_store_status make_swept(st_db *db, const st_change *change) {
   horizons *h = change->data;
-  int64_t expired = 0, sessions = 0;
-  if (st_db_run_counted(db, ST_SQL_PURGE_REFRESH,
-                        ST_VALUES(st_db_number(h->sweep_time), st_db_number(SWEEP_ROWS)),
-                        &expired) != ST_STORE_OK) {
-    return ST_STORE_FAILED;
-  }
-  st_store_status status = st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions);
-  h->removed = expired + sessions;
-  return status;
+  int64_t removed = 0, sessions = 0;
+  st_value rows = st_db_number(SWEEP_ROWS);
+  bool ok = take_off(db, change, ST_SQL_PURGE_LISTED,
+                     ST_VALUES(st_db_number(h->clock), st_db_number(h->uptime), rows),
+                     &removed) == ST_STORE_OK &&
+            take_off(db, change, ST_SQL_TOKEN_PURGE, ST_VALUES(st_db_number(h->sweep_time), rows),
+                     &removed) == ST_STORE_OK &&
+            remove_old(db, h, &removed) == ST_STORE_OK &&
+            st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions) == ST_STORE_OK;
+  h->removed = removed + sessions;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* Rows of sessions go in small transactions, so that nobody waits long for the lock. What one call
- * leaves, the next one removes.
+/* All of it goes in small transactions, so that nobody waits long for the lock: a year after a
+ * change of a user with many keys as many are taken off at once.
  */
-st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
-  horizons h = {.monotonic_us = monotonic_us};
+st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, bool *left,
+                               char *error) {
+  horizons h = {.monotonic_us = monotonic_us, .removed = 1};
   st_change change = {.now = now_us / 1000000, .now_us = now_us, .data = &h, .ordered = true};
   st_store_status status = st_transaction_run(store, make_purged, &change, error);
-  h.removed = 1;
   for (int i = 0; i < SWEEPS && status == ST_STORE_OK && h.removed > 0; i++) {
+    int64_t begun_us = st_clock_monotonic_us();
     status = st_transaction_run(store, make_swept, &change, error);
+    if (h.removed > 0) st_transaction_pause(st_clock_monotonic_us() - begun_us);
   }
+  if (left != NULL) *left = status == ST_STORE_OK && h.removed > 0;
   return status;
 }

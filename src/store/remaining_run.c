@@ -7,13 +7,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "os/clock.h"
 #include "store/query.h"
 
-#define PAUSE_MIN_US 12000 /* SQLite tries every 2 ms */
-#define PAUSE_MAX_US 100000
 #define PAGE 2000 /* rows that are counted at a time */
 #define COUNTS 3  /* then it is counted within the turn */
 
@@ -27,12 +24,6 @@ typedef struct step {
 static st_store_status make_step(st_db *db, const st_change *change) {
   step *s = change->data;
   return st_remaining_step(db, s->owner, &s->left);
-}
-
-static void pause_for(int64_t us) {
-  int64_t pause_us = us < PAUSE_MIN_US ? PAUSE_MIN_US : us > PAUSE_MAX_US ? PAUSE_MAX_US : us;
-  const struct timespec time = {.tv_nsec = pause_us * 1000};
-  (void)nanosleep(&time, NULL);
 }
 
 static int64_t earlier(int64_t a, int64_t b) {
@@ -53,7 +44,7 @@ static st_store_status run_steps(st_store *store, const char *owner, int64_t unt
     *left = s.left;
     int64_t done_us = st_clock_monotonic_us();
     if (!s.left || done_us >= until_us) return ST_STORE_OK;
-    pause_for(done_us - now_us);
+    st_transaction_pause(done_us - now_us);
   }
 }
 

@@ -42,7 +42,8 @@ static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *sn
   bool ok = st_settings_write(db, ST_SETTING_HASH_KEY_0, first) == ST_STORE_OK &&
             st_settings_write(db, ST_SETTING_HASH_KEY_1, second) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_LISTED_HASH_ANEW, ST_NO_VALUES) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORE_OK;
+            st_db_run(db, ST_SQL_LOG_CUT,
+                      ST_VALUES(st_db_number(INT64_MAX), st_db_number(INT64_MAX))) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 

@@ -155,10 +155,10 @@ typedef enum st_sql {
 
   /* The log of changes of the revocation data, and what is purged. */
   ST_SQL_LOG_LENGTH, /* as of sequences */
-  ST_SQL_LOG_CUT,
+  ST_SQL_LOG_CUT,    /* those up to it, at most so many */
   ST_SQL_LOG_FROM,
-  ST_SQL_PURGE_LOG,     /* what PURGE_LISTED takes off */
-  ST_SQL_PURGE_LISTED,  /* revoked before two times */
+  ST_SQL_PURGE_LOG,     /* one hash that was taken off */
+  ST_SQL_PURGE_LISTED,  /* revoked before two times, at most so many: the hash of each */
   ST_SQL_PURGE_REFRESH, /* expired before a time, at most so many */
 
   /* A snapshot of another history, and a sub that no row has. */
@@ -181,8 +181,7 @@ typedef enum st_sql {
   ST_SQL_TOKEN_LOG_MADE,
   ST_SQL_TOKEN_UNLIST_MADE,
   ST_SQL_TOKEN_LIST,
-  ST_SQL_TOKEN_PURGE_LOG, /* what TOKEN_PURGE takes off */
-  ST_SQL_TOKEN_PURGE,     /* those that are listed until before a time */
+  ST_SQL_TOKEN_PURGE, /* listed until before a time, at most so many: the hash of each */
 
   /* All that is kept, for another store (copy.c, which lists the columns). Each READ is a page: the
    * rows behind a place, at most so many, in their order. */

@@ -136,6 +136,15 @@ static bool pause_before(int tries, int64_t until_us) {
   return true;
 }
 
+#define PAUSE_MIN_US 12000 /* SQLite tries every 2 ms */
+#define PAUSE_MAX_US 100000
+
+void st_transaction_pause(int64_t us) {
+  int64_t pause_us = us < PAUSE_MIN_US ? PAUSE_MIN_US : us > PAUSE_MAX_US ? PAUSE_MAX_US : us;
+  const struct timespec time = {.tv_nsec = pause_us * 1000};
+  (void)nanosleep(&time, NULL);
+}
+
 st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
                                    char *error) {
   int64_t until_us = change->until_us;

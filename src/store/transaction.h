@@ -56,6 +56,10 @@ st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st
                                    char *error) __attribute__((warn_unused_result))
 __attribute__((warn_unused_result));
 
+/* Between two steps of what takes long: others have their turn, for as long as the last step took,
+ * and for longer than other processes wait between two tries. */
+void st_transaction_pause(int64_t us);
+
 /* Within a change: the sequence at which edges are told of it, one however much it ends. */
 st_store_status st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence)
     __attribute__((warn_unused_result));

@@ -76,7 +76,7 @@ static void old_sequences_are_forgotten(void **state) {
   sql("WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200005)"
       "INSERT INTO given SELECT i FROM n");
   assert_int_equal(st_store_issued_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_ok(st_store_issued_sequence(store, 5, error)); /* no longer kept */
   assert_ok(st_store_issued_sequence(store, issued, error));
   assert_int_equal(st_store_issued_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
@@ -130,7 +130,7 @@ static void what_is_denied_leaves_no_rows(void **state) {
 }
 
 static void purge_at(int64_t at) {
-  assert_ok(st_store_purge(store, at * US, at * US, error));
+  assert_ok(st_store_purge(store, at * US, at * US, NULL, error));
 }
 
 /* Lives of an hour, leeways of an hour: an ended session is remembered for 10800 s. */

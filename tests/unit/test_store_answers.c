@@ -350,12 +350,12 @@ static void what_is_cut_is_remembered(void **state) {
     for (size_t bad = 0; bad < 3; bad++) {
       ANSWER({.which = cuts[i][0], .kind = ANSWER_ROW, .numbers = {1}},
              {.which = cuts[i][bad], .kind = ANSWER_FAILURE});
-      assert_int_equal(st_store_purge(store, NOW * US, 0, error), ST_STORE_FAILED);
+      assert_int_equal(st_store_purge(store, NOW * US, 0, NULL, error), ST_STORE_FAILED);
     }
     ANSWER({.which = cuts[i][0], .kind = ANSWER_ROW, .numbers = {1}},
            {.which = cuts[i][1], .kind = ANSWER_NOTHING},
            {.which = cuts[i][2], .kind = ANSWER_NOTHING});
-    assert_ok(st_store_purge(store, NOW * US, 0, error));
+    assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
     assert_int_equal(answers[0].values[0], 200000);
     for (size_t at = 1; at < 3; at++) {
       assert_int_equal(answers[at].runs, 1);
@@ -368,14 +368,14 @@ static void what_is_cut_is_remembered(void **state) {
 static void a_purge_sweeps_so_often(void **state) {
   (void)state;
   ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 1});
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(answers[0].runs, 20);
   assert_int_equal(answers[0].values[1], 1000);
   ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 1, .to = 2});
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(answers[0].runs, 3);
   ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 0});
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(answers[0].runs, 1);
 }
 

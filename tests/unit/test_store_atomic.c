@@ -411,13 +411,13 @@ static void a_purge_takes_off_all_or_nothing(void **state) {
   uint64_t before = 0, now = 0;
   assert_ok(st_store_set_setting(store, "max_life", 400 * DAY, error));
   make_rows();
-  assert_ok(st_store_purge(store, NOW * US, 0, error)); /* begins to count */
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error)); /* begins to count */
   assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
   add_revocations(&before);
   while (status != ST_STORE_OK && statements < 1000) {
     fail_at(++statements);
     /* more than the life that is used where none is set, and less than the one that is */
-    status = st_store_purge(store, (NOW + 390 * DAY) * US, 390 * DAY * US, error);
+    status = st_store_purge(store, (NOW + 390 * DAY) * US, 390 * DAY * US, NULL, error);
     now = 0;
     add_revocations(&now);
     assert_true(now == before);
@@ -428,7 +428,7 @@ static void a_purge_takes_off_all_or_nothing(void **state) {
   status = ST_STORE_FAILED;
   for (statements = 1; status != ST_STORE_OK && statements < 1000; statements++) {
     fail_at(statements);
-    status = st_store_purge(store, (NOW + 401 * DAY) * US, 401 * DAY * US, error);
+    status = st_store_purge(store, (NOW + 401 * DAY) * US, 401 * DAY * US, NULL, error);
     now = 0;
     add_revocations(&now);
     assert_true(now == before || !listed(2));

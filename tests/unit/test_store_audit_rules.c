@@ -34,7 +34,7 @@ static void lines_are_written_in_order(void **state) {
   assert_ok(st_store_count_uptime(store, 0, error));
   assert_true(answers[1].ordered);
   answers[1].ordered = false;
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_true(answers[1].ordered);
 }
 

@@ -168,7 +168,7 @@ static st_store_status suspend_many(unsigned n) {
 static st_store_status purge(unsigned n) {
   static int64_t at_us = NOW * US;
   (void)n;
-  return st_store_purge(store, at_us += DAY * US, st_clock_monotonic_us(), error);
+  return st_store_purge(store, at_us += DAY * US, st_clock_monotonic_us(), NULL, error);
 }
 
 static st_store_status copy(unsigned n) {

@@ -3,6 +3,8 @@
  */
 #include "store_answers.h"
 
+#include <sqlite3.h>
+
 #include "store/settings.h"
 
 static int64_t setting(const char *name) {
@@ -74,7 +76,7 @@ static int64_t swept_at(int64_t now, int64_t uptime) {
          {.which = ST_SQL_SET_ADD_ENDED, .kind = ANSWER_NOTHING},
          {.which = ST_SQL_PURGE_LISTED, .kind = ANSWER_NOTHING},
          {.which = ST_SQL_TOKEN_PURGE, .kind = ANSWER_NOTHING});
-  assert_ok(st_store_purge(store, now * US, uptime * US, error));
+  assert_ok(st_store_purge(store, now * US, uptime * US, NULL, error));
   return answers[0].values[0];
 }
 
@@ -85,7 +87,8 @@ static void the_sweep_follows_the_clock_as_servers_run(void **state) {
   assert_int_equal(answers[1].values[0], NOW - wait);
   assert_int_equal(answers[1].values[1], 1000); /* rows at a time */
   assert_true(answers[2].values[0] == NOW - wait && answers[2].values[1] == -wait);
-  assert_int_equal(answers[3].values[0], NOW);
+  assert_int_equal(answers[2].values[2], 1000);
+  assert_true(answers[3].values[0] == NOW && answers[3].values[1] == 1000);
   assert_int_equal(swept_at(NOW + 9 * DAY, 1060), NOW + 4 * 60); /* it catches up */
   assert_int_equal(answers[2].values[1], 60 - wait);
   assert_int_equal(swept_at(NOW + 300, 1120), NOW + 300);
@@ -102,11 +105,7 @@ static void a_purge_that_fails_says_so(void **state) {
       {.which = ST_SQL_SETTING_GET, .kind = ANSWER_FAILURE, .from = 2},
       {.which = ST_SQL_SETTING_GET, .kind = ANSWER_FAILURE, .from = 3},
       {.which = ST_SQL_SETTING_SET, .kind = ANSWER_FAILURE},
-      {.which = ST_SQL_SEQUENCE_GET, .kind = ANSWER_FAILURE, .from = 1},
-      {.which = ST_SQL_SEQUENCE_GET, .kind = ANSWER_FAILURE, .from = 2},
-      {.which = ST_SQL_PURGE_LOG, .kind = ANSWER_FAILURE},
       {.which = ST_SQL_PURGE_LISTED, .kind = ANSWER_FAILURE},
-      {.which = ST_SQL_TOKEN_PURGE_LOG, .kind = ANSWER_FAILURE},
       {.which = ST_SQL_TOKEN_PURGE, .kind = ANSWER_FAILURE},
       {.which = ST_SQL_LOG_LENGTH, .kind = ANSWER_FAILURE},
       {.which = ST_SQL_SEQUENCE_LENGTH, .kind = ANSWER_FAILURE},
@@ -119,50 +118,99 @@ static void a_purge_that_fails_says_so(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     answer_with(&bad[i], 1);
-    if (st_store_purge(store, NOW * US, 0, error) != ST_STORE_FAILED || answers[0].runs < 1) {
+    if (st_store_purge(store, NOW * US, 0, NULL, error) != ST_STORE_FAILED || answers[0].runs < 1) {
       fail_msg("case %zu: %d runs", i, answers[0].runs);
     }
   }
   static const st_sql parts[] = {ST_SQL_PURGE_LISTED, ST_SQL_TOKEN_PURGE};
-  for (size_t i = 0; i < 2; i++) {
-    ANSWER({.which = parts[i], .kind = ANSWER_CHANGED, .number = 1},
-           {.which = ST_SQL_SEQUENCE_NEXT, .kind = ANSWER_FAILURE});
-    assert_int_equal(st_store_purge(store, NOW * US, 0, error), ST_STORE_FAILED);
-    assert_true(answers[1].runs == 1);
+  static const st_sql then[] = {ST_SQL_SEQUENCE_NEXT, ST_SQL_PURGE_LOG};
+  for (size_t i = 0; i < 4; i++) {
+    bool left = true;
+    ANSWER({.which = parts[i % 2], .kind = ANSWER_ROW, .numbers = {5}},
+           {.which = then[i / 2], .kind = ANSWER_FAILURE});
+    assert_int_equal(st_store_purge(store, NOW * US, 0, &left, error), ST_STORE_FAILED);
+    assert_true(answers[1].runs == 1 && !left);
   }
   NO_ANSWERS;
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
 }
 
-/* A sequence is taken when something goes, by either part, and one for both. */
+/* A sequence is taken when something goes, by either part, and one for both, also when the clock is
+ * behind: what is told of stands at it.
+ */
 static void what_goes_has_a_sequence(void **state) {
   (void)state;
   int64_t before = sequence_now();
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(sequence_now(), before);
-  for (int parts = 1; parts <= 3; parts++) {
-    before = sequence_now();
-    ANSWER({.which = ST_SQL_PURGE_LISTED, .kind = ANSWER_CHANGED, .number = parts & 1},
-           {.which = ST_SQL_TOKEN_PURGE, .kind = ANSWER_CHANGED, .number = parts >> 1},
-           {.which = ST_SQL_SEQUENCE_NEXT, .kind = ANSWER_NOTHING},
-           {.which = ST_SQL_PURGE_LOG, .kind = ANSWER_NOTHING},
-           {.which = ST_SQL_TOKEN_PURGE_LOG, .kind = ANSWER_NOTHING});
-    assert_ok(st_store_purge(store, NOW * US, 0, error));
-    NO_ANSWERS;
-    assert_true(sequence_now() > before);
-  }
-  /* What is told of stands at the sequence that is taken, also when the clock is behind. */
-  before = sequence_now();
   for (int64_t now = 0; now <= NOW + DAY; now += NOW + DAY) {
-    int64_t wanted = now * US > before + 1 ? now * US : before + 1;
-    ANSWER({.which = ST_SQL_PURGE_LISTED, .kind = ANSWER_CHANGED, .number = 1},
-           {.which = ST_SQL_PURGE_LOG, .kind = ANSWER_NOTHING},
-           {.which = ST_SQL_TOKEN_PURGE_LOG, .kind = ANSWER_NOTHING});
-    assert_ok(st_store_purge(store, now * US, 0, error));
-    assert_true(answers[1].values[2] == wanted && answers[2].values[1] == wanted);
-    before = sequence_now();
-    assert_int_equal(before, wanted);
+    for (int parts = 1; parts <= 3; parts++) {
+      before = sequence_now();
+      int64_t wanted = now * US > before + 1 ? now * US : before + 1;
+      ANSWER({.which = ST_SQL_PURGE_LISTED,
+              .kind = (parts & 1) != 0 ? ANSWER_ROW : ANSWER_NO_ROW,
+              .to = 1,
+              .numbers = {5}},
+             {.which = ST_SQL_TOKEN_PURGE,
+              .kind = (parts & 2) != 0 ? ANSWER_ROW : ANSWER_NO_ROW,
+              .to = 1,
+              .numbers = {6}},
+             {.which = ST_SQL_SEQUENCE_NEXT, .kind = ANSWER_NOTHING},
+             {.which = ST_SQL_PURGE_LOG, .kind = ANSWER_NOTHING});
+      assert_ok(st_store_purge(store, now * US, 0, NULL, error));
+      assert_int_equal(answers[2].runs, 1);
+      assert_int_equal(answers[3].runs, parts == 3 ? 2 : 1);
+      assert_int_equal(answers[3].values[0], wanted);
+      assert_int_equal(answers[3].values[1], parts == 1 ? 5 : 6);
+      assert_int_equal(sequence_now(), wanted);
+    }
   }
+}
+
+/* ---- steps ---- */
+
+/* Rows that were revoked at a time go a thousand at a time, each once, and so does what the log
+ * has beyond its length; a purge ends, and says that there is more.
+ */
+static void much_goes_in_steps(void **state) {
+  enum { ROWS = 2500 };
+  uint32_t count = 0;
+  st_revocation_state current;
+  st_revocation_change *changes = NULL;
+  bool left = true;
+  (void)state;
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(location, &db), SQLITE_OK);
+  assert_int_equal(
+      sqlite3_exec(db,
+                   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
+                   "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+                   " SELECT printf('%043d', i), i, 1000, 0 FROM n",
+                   NULL, NULL, NULL),
+      SQLITE_OK);
+  (void)sqlite3_close(db);
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
+  int64_t before = sequence_now();
+  assert_true(lists_hash(1, &count) && count == ROWS);
+  ANSWER({.which = ST_SQL_PURGE_LISTED, .kind = ANSWER_NOTHING});
+  assert_ok(st_store_purge(store, NOW * US, 400 * DAY * US, &left, error));
+  assert_true(!left && answers[0].runs == 4);
+  assert_true(!lists_hash(1, &count) && count == 0);
+  assert_ok(st_store_revocation_changes(store, before, &current, &changes, &count, error));
+  assert_true(count == ROWS && current.sequence == NOW * US + 2);
+  free(changes);
+  ANSWER({.which = ST_SQL_LOG_LENGTH, .kind = ANSWER_ROW, .numbers = {NOW * US}},
+         {.which = ST_SQL_LOG_CUT, .kind = ANSWER_NOTHING});
+  assert_ok(st_store_purge(store, NOW * US, 400 * DAY * US, &left, error));
+  assert_true(!left && answers[1].runs == 2 && answers[1].values[1] == 1000);
+  assert_int_equal(st_store_revocation_changes(store, before, &current, &changes, &count, error),
+                   ST_STORE_NOT_FOUND);
+  assert_ok(st_store_revocation_changes(store, NOW * US, &current, &changes, &count, error));
+  assert_int_equal(count, ROWS - 1000);
+  free(changes);
+  ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 1});
+  assert_ok(st_store_purge(store, NOW * US, 400 * DAY * US, &left, error));
+  assert_true(left && answers[0].runs == 20);
 }
 
 int main(void) {
@@ -173,6 +221,7 @@ int main(void) {
       TEST(the_sweep_follows_the_clock_as_servers_run),
       TEST(a_purge_that_fails_says_so),
       TEST(what_goes_has_a_sequence),
+      TEST(much_goes_in_steps),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

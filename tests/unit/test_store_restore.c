@@ -111,13 +111,13 @@ static void what_was_taken_over_goes_in_time(void **state) {
   (void)state;
   static const unsigned rows[] = {7};
   st_restore_report report;
-  assert_ok(st_store_purge(store, NOW * US, US, error));
+  assert_ok(st_store_purge(store, NOW * US, US, NULL, error));
   assert_ok(take_over(rows, 1, LATER, listing_now().hash_key, &report));
   assert_int_equal(report.listed, 2);
   int64_t wait = 400 * 86400 + 7200;
-  assert_ok(st_store_purge(store, (NOW + wait) * US, (1 + wait) * US, error));
+  assert_ok(st_store_purge(store, (NOW + wait) * US, (1 + wait) * US, NULL, error));
   assert_true(listed(7));
-  assert_ok(st_store_purge(store, (NOW + wait + 1) * US, (1 + wait + 1) * US, error));
+  assert_ok(st_store_purge(store, (NOW + wait + 1) * US, (1 + wait + 1) * US, NULL, error));
   assert_false(listed(7) || lists(4711));
 }
 

@@ -148,7 +148,7 @@ static void a_new_sequence_can_be_taken_alone(void **state) {
 
 /* By a clock and a monotonic one, in seconds. */
 static void purge_at(int64_t now, int64_t monotonic) {
-  assert_ok(st_store_purge(store, now * US, monotonic * US, error));
+  assert_ok(st_store_purge(store, now * US, monotonic * US, NULL, error));
 }
 
 /* C13: revoked at NOW with lives of an hour: listed for that and two leeways of an hour. */
@@ -206,19 +206,19 @@ static void an_hour_of_two_servers_is_an_hour(void **state) {
   st_store *other;
   int64_t lived = 0;
   assert_ok(st_store_open(location, false, &other, error));
-  assert_ok(st_store_purge(store, NOW * US, 500 * US, error));
-  assert_ok(st_store_purge(other, NOW * US, 900 * US, error)); /* of another machine */
+  assert_ok(st_store_purge(store, NOW * US, 500 * US, NULL, error));
+  assert_ok(st_store_purge(other, NOW * US, 900 * US, NULL, error)); /* of another machine */
   for (int64_t i = 1; i <= 24; i++) {
-    assert_ok(st_store_purge(store, NOW * US, (500 + 3600 * i) * US, error));
-    assert_ok(st_store_purge(other, NOW * US, (900 + 3600 * i) * US, error));
+    assert_ok(st_store_purge(store, NOW * US, (500 + 3600 * i) * US, NULL, error));
+    assert_ok(st_store_purge(other, NOW * US, (900 + 3600 * i) * US, NULL, error));
     assert_ok(st_store_get_setting(store, "lived", &lived, error));
     assert_int_equal(lived, 3600 * i);
   }
   st_store_close(other);
   /* Nor does a clock that goes back, or parts of seconds that nobody counts, add anything. */
-  assert_ok(st_store_purge(store, NOW * US, 1, error));
+  assert_ok(st_store_purge(store, NOW * US, 1, NULL, error));
   for (int64_t i = 1; i <= 10; i++) {
-    assert_ok(st_store_purge(store, NOW * US, (500 + 3600 * 24) * US + i * 100000, error));
+    assert_ok(st_store_purge(store, NOW * US, (500 + 3600 * 24) * US + i * 100000, NULL, error));
   }
   assert_ok(st_store_get_setting(store, "lived", &lived, error));
   assert_int_equal(lived, 3600 * 24 + 1);

@@ -362,7 +362,7 @@ static void sessions_of_services_end_with_their_key(void **state) {
 /* ---- what is left of them ---- */
 
 static void purge_at(int64_t at) {
-  assert_ok(st_store_purge(store, at * US, at * US, error));
+  assert_ok(st_store_purge(store, at * US, at * US, NULL, error));
 }
 
 /* C5: a clock that is years ahead takes no session, however often. */
@@ -373,7 +373,7 @@ static void a_clock_that_leaps_purges_little(void **state) {
   assert_ok(begin_session(3, grantor_of(1), NOW + 30 * DAY));
   purge_at(NOW);
   for (int i = 0; i < 400; i++) {
-    assert_ok(st_store_purge(store, (NOW + 4000 * DAY) * US, (NOW + i) * US, error));
+    assert_ok(st_store_purge(store, (NOW + 4000 * DAY) * US, (NOW + i) * US, NULL, error));
   }
   assert_ok(use(refresh_of(3), NOW + 100, next));
 }

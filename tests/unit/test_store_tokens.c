@@ -454,7 +454,7 @@ static void at_once_there_are_no_more(void **state) {
 }
 
 static void purge_at(int64_t now, int64_t uptime) {
-  assert_ok(st_store_purge(store, now * US, uptime * US, error));
+  assert_ok(st_store_purge(store, now * US, uptime * US, NULL, error));
 }
 
 static void is_listed_until_it_could_no_longer_live(void **state) {

@@ -5,6 +5,7 @@
 #include "feed_fixture.h"
 
 #include <semaphore.h>
+#include <sqlite3.h>
 
 #include "operations/keyring_file.h"
 #include "operations/uses.h"
@@ -215,6 +216,31 @@ static void each_hour_it_purges(void **state) {
   finish();
 }
 
+/* What a purge leaves, the next round goes on with. */
+static void what_a_purge_leaves_goes_on_soon(void **state) {
+  (void)state;
+  sqlite3 *file;
+  st_revocation_data listed[2];
+  begin();
+  good(st_store_set_setting(store, "lived", 400 * INT64_C(86400), error));
+  assert_int_equal(sqlite3_open(db, &file), SQLITE_OK);
+  assert_int_equal(
+      sqlite3_exec(file,
+                   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20001)"
+                   "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+                   " SELECT printf('%043d', i), i, 1000, 0 FROM n",
+                   NULL, NULL, NULL),
+      SQLITE_OK);
+  (void)sqlite3_close(file);
+  pass(ROUNDS_AN_HOUR);
+  good(st_store_revocation_data(store, &listed[0], error));
+  pass(1);
+  good(st_store_revocation_data(store, &listed[1], error));
+  assert_true(listed[0].count == 1 && listed[1].count == 0);
+  for (int i = 0; i < 2; i++) free(listed[i].hashes), free(listed[i].changes);
+  finish();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(keys_that_end_are_told_once, upkeep_setup, upkeep_teardown),
@@ -224,6 +250,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(it_ends_beside_a_store_that_fails, upkeep_setup,
                                       upkeep_teardown),
       cmocka_unit_test_setup_teardown(each_hour_it_purges, upkeep_setup, upkeep_teardown),
+      cmocka_unit_test_setup_teardown(what_a_purge_leaves_goes_on_soon, upkeep_setup,
+                                      upkeep_teardown),
   };
   return cmocka_run_group_tests_name("upkeep", tests, NULL, NULL);
 }

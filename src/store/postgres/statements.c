@@ -404,14 +404,16 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
 
     [ST_SQL_LOG_LENGTH] =
         SQL("SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET $1"),
-    [ST_SQL_LOG_CUT] = SQL("DELETE FROM changes WHERE sequence <= $1"),
+    [ST_SQL_LOG_CUT] = SQL("DELETE FROM changes WHERE ctid = ANY(ARRAY"
+                           "(SELECT ctid FROM changes WHERE sequence <= $1 LIMIT $2))"),
     [ST_SQL_LOG_FROM] =
         SQL("UPDATE settings SET value = greatest(value, $1) WHERE name = 'changes_from'"),
+    [ST_SQL_PURGE_LOG] = SQL_AND(
+        LATER, "INSERT INTO changes (sequence, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING"),
     /* $1: by the clock that revoked them; $2: by uptime. */
-    [ST_SQL_PURGE_LOG] =
-        SQL("INSERT INTO changes (sequence, hash) SELECT $3::bigint, hash FROM listed"
-            " WHERE revoked_at < $1 AND lived_at < $2 ON CONFLICT DO NOTHING"),
-    [ST_SQL_PURGE_LISTED] = SQL("DELETE FROM listed WHERE revoked_at < $1 AND lived_at < $2"),
+    [ST_SQL_PURGE_LISTED] =
+        SQL("DELETE FROM listed WHERE ctid = ANY(ARRAY(SELECT ctid FROM listed"
+            " WHERE revoked_at < $1 AND lived_at < $2 LIMIT $3)) RETURNING hash"),
     [ST_SQL_PURGE_REFRESH] =
         SQL("DELETE FROM refresh_tokens WHERE hash = ANY(ARRAY"
             "(SELECT hash FROM refresh_tokens WHERE expires_at < $1 LIMIT $2))"),
@@ -459,10 +461,8 @@ const st_postgres_statement st_postgres_rules_sql[ST_SQL_COUNT] = {
                                   " FROM listed WHERE " MADE_FROM_TOKEN " ON CONFLICT DO NOTHING"),
     [ST_SQL_TOKEN_UNLIST_MADE] = SQL("DELETE FROM listed WHERE " MADE_FROM_TOKEN),
     [ST_SQL_TOKEN_LIST] = SQL_HASHED(1, 0, "INSERT INTO listed (" COPIED_OF_LISTED ") " TOKEN_ROW),
-    [ST_SQL_TOKEN_PURGE_LOG] =
-        SQL("INSERT INTO changes (sequence, hash) SELECT $2::bigint, hash FROM listed"
-            " WHERE until IS NOT NULL AND until < $1 ON CONFLICT DO NOTHING"),
-    [ST_SQL_TOKEN_PURGE] = SQL("DELETE FROM listed WHERE until IS NOT NULL AND until < $1"),
+    [ST_SQL_TOKEN_PURGE] = SQL("DELETE FROM listed WHERE ctid = ANY(ARRAY(SELECT ctid FROM listed"
+                               " WHERE until IS NOT NULL AND until < $1 LIMIT $2)) RETURNING hash"),
 
     COPY_STATEMENTS,
 };

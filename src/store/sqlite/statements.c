@@ -327,14 +327,16 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                              " WHERE name = 'given_from'",
 
     [ST_SQL_LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
-    [ST_SQL_LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
+    [ST_SQL_LOG_CUT] =
+        "DELETE FROM changes WHERE (sequence, hash) IN"
+        " (SELECT sequence, hash FROM changes WHERE sequence <= ?1 LIMIT ?2)",
     [ST_SQL_LOG_FROM] = "UPDATE facts SET value = max(value, ?1)"
                         " WHERE name = 'changes_from'",
+    [ST_SQL_PURGE_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash) VALUES (?1, ?2)",
     /* ?1: by the clock that revoked them; ?2: by uptime. */
-    [ST_SQL_PURGE_LOG] =
-        "INSERT OR IGNORE INTO changes (sequence, hash)"
-        " SELECT ?3, hash FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
-    [ST_SQL_PURGE_LISTED] = "DELETE FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
+    [ST_SQL_PURGE_LISTED] =
+        "DELETE FROM listed WHERE sub IN (SELECT sub FROM listed INDEXED BY listed_at"
+        " WHERE revoked_at < ?1 AND lived_at < ?2 LIMIT ?3) RETURNING hash",
     [ST_SQL_PURGE_REFRESH] =
         "DELETE FROM refresh WHERE hash IN"
         " (SELECT hash FROM refresh WHERE expires_at < ?1 LIMIT ?2)",
@@ -373,9 +375,9 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "INSERT INTO listed (sub, hash, revoked_at, lived_at, token_of, until, token_root,"
         " token_derived, token_via) VALUES"
         " (" TOKEN_NAME("?1") ", " HASH_OF("?1") ", NULL, " FACT("lived") ", ?2, ?3, ?4, ?5, ?6)",
-    [ST_SQL_TOKEN_PURGE_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
-                               " SELECT ?2, hash FROM listed WHERE until < ?1",
-    [ST_SQL_TOKEN_PURGE] = "DELETE FROM listed WHERE until < ?1",
+    [ST_SQL_TOKEN_PURGE] =
+        "DELETE FROM listed WHERE sub IN (SELECT sub FROM listed INDEXED BY listed_until"
+        " WHERE until < ?1 LIMIT ?2) RETURNING hash",
 
     [ST_SQL_COPY_BEGIN] = "BEGIN",
     [ST_SQL_COPY_END] = "COMMIT",
