@@ -149,6 +149,15 @@ static void arguments_are_looked_at(void **state) {
   }
   assert_int_equal(memory[size - 1], '}');
   assert_int_equal(memory[size], 0x5A);
+  /* The longest text has a size, which this memory has not. */
+  subtoken_text zeros = {calloc(1, SUBTOKEN_POLICY_TEXT_MAX), SUBTOKEN_POLICY_TEXT_MAX};
+  assert_non_null(zeros.data);
+  assert_int_equal(subtoken_policy_read(memory, sizeof memory, zeros, &policy, &error),
+                   SUBTOKEN_BUFFER_TOO_SMALL);
+  zeros.len++;
+  assert_int_equal(subtoken_policy_read(memory, sizeof memory, zeros, &policy, &error),
+                   SUBTOKEN_TOO_LARGE);
+  free((void *)(uintptr_t)zeros.data);
 }
 
 /* ---- look-ups ---- */
@@ -336,7 +345,7 @@ static void so_many_needs_and_resources_are_read(void **state) {
     CHECK(strcmp(error, count == 64 ? "" : want) == 0, "%s", error);
   }
   for (int count = 256; count <= 257; count++) {
-    int len = snprintf(many, sizeof many, DENY);
+    int len = snprintf(many, sizeof many, DENY "{\"path\":\"/none\"},");
     for (int i = 0; i < count; i++) {
       len += snprintf(many + len, sizeof many - (size_t)len,
                       "%s\n{\"path\":\"/%d\",\"resource\":\"https://h/%d\"}", i ? "," : "", i, i);
@@ -346,7 +355,7 @@ static void so_many_needs_and_resources_are_read(void **state) {
                     ",\n{\"path\":\"/x\",\"resource\":\"https://h/0\"}]}");
     const char *error = error_of(many, (size_t)len);
     CHECK(strcmp(error, count == 256 ? ""
-                                     : "258:9 routes[256].resource: too many different resources "
+                                     : "258:9 routes[257].resource: too many different resources "
                                        "(maximum 256)") == 0,
           "%s", error);
   }

@@ -18,6 +18,7 @@ static void errors_name_line_and_column(void **state) {
       {"nothing", 1, 1, "must be an object"}, /* starts as null does */
       {"[]", 1, 1, "must be an object"},
       {"\n \"deny\"", 2, 2, "must be an object"},
+      {"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"", 1, 1, "must be an object"},
       {"\xEF\xBB\xBF{}", 1, 1, "starts with a byte-order mark: save the file without one"},
       {"\xFF\xFE{", 1, 1,
        "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8"},
@@ -92,6 +93,10 @@ static void errors_name_line_and_column(void **state) {
        "routes[0].mcp: \"a\" is a duplicate"},
       {ONE("\"path\":\"/a\",\"mcp\":{\"tools/call a\":[\"b\"],\n\"tools/call a\":[\"c\"]}"), 2, 1,
        "routes[0].mcp: \"tools/call a\" is a duplicate"},
+      {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"mcp\":{\"a\":[\"b\"],\"a\"", 1, 59,
+       "routes[0].mcp: \"a\" is a duplicate"}, /* the text ends there */
+      {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/a\",\"mcp\":{\"a\":[\"b\"],\"a", 1, 61,
+       "routes[0].mcp: " SHORT},
       {ONE("\"path\":\"/a\",\"mcp\":{\"\":[\"b\"]}"), 1, 49,
        "routes[0].mcp: \"\" must start with a method: visible ASCII"},
       {ONE("\"path\":\"/a\",\"mcp\":{\" a\":[\"b\"]}"), 1, 49,
