@@ -21,6 +21,7 @@ typedef enum {
   ANSWER_BREAK,    /* behind the first of the rows found it fails */
   ANSWER_REPEAT,   /* the first of the rows found comes so many times */
   ANSWER_CHANGED,  /* a statement without rows has changed so many */
+  ANSWER_DISABLED, /* the row found is disabled (1), suspended (2) or both */
 } answer_kind;
 
 typedef struct answer {
@@ -152,8 +153,13 @@ static inline bool answers_text(void *rows, int column, char *out, size_t size) 
 }
 
 static inline bool answers_key(void *rows, st_key *key) {
-  bool bad = answer_of(answers_statement(rows), ANSWER_BAD_TEXT, ST_COL_ID) != NULL;
-  return !bad && answers_working->key(rows, key);
+  st_sql which = answers_statement(rows);
+  bool bad = answer_of(which, ANSWER_BAD_TEXT, ST_COL_ID) != NULL;
+  const answer *a = answer_of(which, ANSWER_DISABLED, 0);
+  if (bad || !answers_working->key(rows, key)) return false;
+  if (a != NULL && (a->number & 1) != 0) key->disabled = true;
+  if (a != NULL && (a->number & 2) != 0) key->suspended = true;
+  return true;
 }
 
 static int64_t answers_until_us; /* how long the last change would have waited for its turn */

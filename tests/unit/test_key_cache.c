@@ -183,7 +183,8 @@ static void what_was_read_before_it_was_forgotten_is_not_kept(void **state) {
 static void keys_are_forgotten_by_the_first_eight_bytes(void **state) {
   (void)state;
   st_key_cache *cache = new_cache(1 << 20);
-  static const uint8_t first[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  static const uint8_t first[8] = {1, 2, 3, 4, 5, 6, 7, 8}, zeros[8] = {0};
+  assert_true(st_key_cache_digest8(zeros) == 0);
   assert_true(st_key_cache_digest8(first) == UINT64_C(0x0102030405060708));
   uint8_t digest[32];
   uint64_t changed[3] = {digest8_of(5), digest8_of(77), digest8_of(9)};
@@ -195,6 +196,60 @@ static void keys_are_forgotten_by_the_first_eight_bytes(void **state) {
   st_key_cache_forget(cache, changed, 3);
   assert_false(st_key_cache_find(cache, false, digest, &got));
   for (uint64_t n = 0; n < 20; n++) assert_int_equal(holds(cache, n), n != 5 && n != 9);
+  st_key_cache_free(cache);
+}
+
+/* What is forgotten may have the place of another key, and the bits by which that is known there.
+ */
+static void no_other_key_is_forgotten(void **state) {
+  (void)state;
+  st_key_cache *cache = new_cache(ST_KEY_CACHE_MIN);
+  for (uint64_t n = 0; n < 3000; n++) put(cache, n);
+  size_t count = st_key_cache_count(cache);
+  assert_true(count > 500);
+  for (uint64_t n = 3000; n < 9000; n++) {
+    uint64_t changed = digest8_of(n);
+    st_key_cache_forget(cache, &changed, 1);
+  }
+  assert_int_equal(st_key_cache_count(cache), count);
+  st_key_cache_free(cache);
+}
+
+/* So many are moved to make room for one: then one goes though it was found. */
+static void so_many_keys_are_moved_for_one(void **state) {
+  enum { KEPT = 32 };
+  (void)state;
+  st_key_cache *cache = new_cache(ST_KEY_CACHE_MIN); /* one ring */
+  st_key key;
+  uint8_t digest[32];
+  uint64_t last = 0;
+  size_t there = 0;
+  while (st_key_cache_count(cache) == last) { /* as long as none goes */
+    key = key_of(last, 1);
+    memset(key.name, 'n', 200); /* few, so that slots are free */
+    digest_of(last++, digest);
+    st_key_cache_put(cache, digest, &key, st_key_cache_moment(cache));
+  }
+  uint64_t gone = last - st_key_cache_count(cache); /* the first of them */
+  for (uint64_t n = 0; n < last; n++) {
+    digest_of(n, digest);
+    assert_int_equal(st_key_cache_find(cache, false, digest, &key), n >= gone);
+  }
+  size_t count = st_key_cache_count(cache);
+  for (uint64_t more = 0; st_key_cache_count(cache) >= count + more; more++) {
+    key = key_of(last + more, 1);
+    memset(key.name, 'n', 200);
+    digest_of(last + more, digest);
+    st_key_cache_put(cache, digest, &key, st_key_cache_moment(cache));
+    if (st_key_cache_count(cache) < count + more + 1) break;
+  }
+  for (uint64_t n = gone; n < gone + KEPT; n++) {
+    digest_of(n, digest);
+    there += st_key_cache_find(cache, false, digest, &key);
+  }
+  digest_of(gone + KEPT, digest);
+  assert_false(st_key_cache_find(cache, false, digest, &key));
+  assert_int_equal(there, KEPT);
   st_key_cache_free(cache);
 }
 
@@ -479,6 +534,8 @@ int main(void) {
       cmocka_unit_test(a_sub_that_changed_is_found_no_more),
       cmocka_unit_test(what_was_read_before_it_was_forgotten_is_not_kept),
       cmocka_unit_test(keys_are_forgotten_by_the_first_eight_bytes),
+      cmocka_unit_test(no_other_key_is_forgotten),
+      cmocka_unit_test(so_many_keys_are_moved_for_one),
       cmocka_unit_test(it_answers_as_a_plain_table_does),
       cmocka_unit_test(a_cache_of_no_size_is_a_small_one),
       cmocka_unit_test(it_stays_within_its_bytes),

@@ -155,6 +155,12 @@ static void every_member_is_kept(void **state) {
                                      : INT64_C(1830000000) + bits;
     (void)assert_kept(&key);
   }
+  static const int64_t times[] = {0, 1, SUBTOKEN_TIME_MAX};
+  for (size_t i = 0; i < COUNT(times); i++) {
+    st_key key = usual_key();
+    key.created_at = key.expires_at = times[i];
+    (void)assert_kept(&key);
+  }
 }
 
 static void another_spelling_is_kept(void **state) {
@@ -256,13 +262,57 @@ static void the_longest_key_is_kept(void **state) {
 static void an_owner_of_one_key_gets_no_number(void **state) {
   (void)state;
   st_key key = usual_key();
+  size_t first = assert_kept(&key); /* nor the first of all */
+  assert_int_equal(assert_kept(&key), first - strlen(key.owner));
   for (unsigned n = 0; n < 20000; n++) {
     snprintf(key.owner, sizeof key.owner, "user %u", n);
     (void)assert_kept(&key);
   }
   key = usual_key();
+  strcpy(key.owner, "another");
   size_t before = assert_kept(&key);
   assert_int_equal(assert_kept(&key), before - strlen(key.owner));
+}
+
+/* Nor do users, whose owner is their name, however often they come. */
+static void a_user_gets_no_number(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  for (unsigned n = 0; n < 2 * 2600; n++) {
+    snprintf(key.name, sizeof key.name, "user %u", n / 2);
+    memcpy(key.owner, key.name, sizeof key.owner);
+    (void)assert_kept(&key);
+  }
+  key = usual_key();
+  size_t before = assert_kept(&key);
+  assert_int_equal(assert_kept(&key), before - strlen(key.owner));
+}
+
+/* Wherever a permission stands in a list it is the same one: 1,300 take half of the numbers. */
+static void a_permission_has_one_number(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  strcpy(key.permissions, "p");
+  size_t one = assert_kept(&key);
+  for (unsigned n = 0; n < 1300; n++) {
+    snprintf(key.permissions, sizeof key.permissions, "p%u", n);
+    (void)assert_kept(&key);
+    snprintf(key.permissions, sizeof key.permissions, "p%u,p", n);
+    size_t two = assert_kept(&key);
+    CHECK(two <= one + 2, "%u: %zu bytes", n, two);
+  }
+}
+
+static void what_is_no_sub_is_of_no_key(void **state) {
+  (void)state;
+  static const char none[] = "!AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  uint8_t packed[ST_KEY_PACK_MAX];
+  st_key key = usual_key();
+  memset(key.sub, 'A', ST_SUB_LEN); /* all its bytes are 0 */
+  assert_true(st_key_pack(names, &key, packed) > 0);
+  st_key_sub sub = st_key_sub_of(names, key.sub), other = st_key_sub_of(names, none);
+  assert_true(st_key_pack_has_sub(packed, &sub));
+  assert_false(st_key_pack_has_sub(packed, &other));
 }
 
 static void as_many_permissions_as_there_may_be_are_numbered(void **state) {
@@ -321,6 +371,9 @@ int main(void) {
       TEST(what_few_keys_have_is_kept),
       TEST(the_longest_key_is_kept),
       TEST(an_owner_of_one_key_gets_no_number),
+      TEST(a_user_gets_no_number),
+      TEST(a_permission_has_one_number),
+      TEST(what_is_no_sub_is_of_no_key),
       TEST(as_many_permissions_as_there_may_be_are_numbered),
       TEST(what_is_no_key_is_not_packed),
   };

@@ -169,6 +169,14 @@ static void a_refresh_token_is_looked_at_again(void **state) {
   assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
   ANSWER({.which = ST_SQL_ROW_FIND, .kind = ANSWER_NO_ROW, .from = 2}); /* its user */
   assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
+  for (int of = 1; of <= 2; of++) { /* its session, its user: ended meanwhile */
+    for (int64_t how = 1; how <= 2; how++) {
+      ANSWER(
+          {.which = ST_SQL_ROW_FIND, .kind = ANSWER_DISABLED, .number = how, .from = of, .to = of});
+      assert_int_equal(refresh(), ST_STORE_NOT_FOUND);
+      assert_int_equal(answers[0].runs, of);
+    }
+  }
   ANSWER({.which = ST_SQL_SESSION_SEED, .kind = ANSWER_NO_ROW});
   assert_int_equal(refresh(), ST_STORE_FAILED);
   ANSWER({.which = ST_SQL_REFRESH_FIND,
@@ -176,6 +184,48 @@ static void a_refresh_token_is_looked_at_again(void **state) {
           .column = ST_COL_REFRESH_EXPIRES_AT,
           .number = NOW + 1});
   assert_ok(refresh());
+}
+
+/* The same again is a retry while its successor is there and unused: of one that is not there the
+ * session ends. */
+static void a_retry_needs_its_successor(void **state) {
+  (void)state;
+  st_key session;
+  char successor[ST_REFRESH_LEN + 1];
+  make_user(1, "ann", "a");
+  for (unsigned n = 2; n <= 4; n++) {
+    const subtoken_text token = {refresh_of(n), ST_REFRESH_LEN};
+    assert_ok(begin_session(n, grantor_of(1), NOW + 100));
+    NO_ANSWERS;
+    assert_ok(st_store_session_refresh(store, CONTEXT, token, NOW + 1000, 30, &session, successor,
+                                       error));
+    ANSWER({.which = ST_SQL_REFRESH_FIND,
+            .kind = n == 2   ? ANSWER_FAILURE
+                    : n == 3 ? ANSWER_NO_ROW
+                             : ANSWER_NOTHING,
+            .from = 2});
+    st_store_status status =
+        st_store_session_refresh(store, CONTEXT, token, NOW + 1000, 30, &session, successor, error);
+    assert_int_equal(status, n == 2 ? ST_STORE_FAILED : n == 3 ? ST_STORE_DENIED : ST_STORE_OK);
+    assert_int_equal(alive(n), n != 3);
+  }
+}
+
+/* As long as was asked for, if that is the start of all times. */
+static void a_session_may_have_ended_long_ago(void **state) {
+  (void)state;
+  st_key session = row_of(2, "", "");
+  uint8_t seed[32] = {2};
+  char successor[ST_REFRESH_LEN + 1];
+  make_user(1, "ann", "a");
+  session.expires_at = 0;
+  assert_ok(st_store_session_begin(store, CONTEXT, grantor_of(1), 100, &session, digest_of(2), seed,
+                                   refresh_of(2), error));
+  assert_int_equal(session.expires_at, 0);
+  assert_ok(begin_session(3, grantor_of(1), NOW + 100));
+  assert_ok(st_store_session_refresh(store, CONTEXT, st_text(refresh_of(3)), 0, 0, &session,
+                                     successor, error));
+  assert_int_equal(session.expires_at, 0);
 }
 
 /* ---- counted page by page ---- */
@@ -454,7 +504,68 @@ static void a_change_without_needs_fails_or_counts(void **state) {
   assert_true(ended.keys == 3 && ended.sessions == 1 && ended.rows == 4);
   ANSWER({.which = ST_SQL_REMAINING_FIND, .kind = ANSWER_ROW});
   assert_int_equal(st_remaining_check(db, &change, "ann"), ST_STORE_FAILED);
+  ANSWER({.which = ST_SQL_OWNED_HOLDING, .kind = ANSWER_FAILURE});
+  assert_int_equal(st_remaining_count(db, &change, "ann", NULL, &ended), ST_STORE_FAILED);
   db->ops->rollback(db);
+}
+
+/* What was counted holds for one user and what is taken from that one. */
+static void what_was_counted_is_of_one_user(void **state) {
+  static const struct {
+    const char *owner, *permissions;
+    int counts;
+    st_store_status status;
+    int64_t keys;
+  } cases[] = {{"ann", "a", 1, ST_STORE_OK, 7},    {"bob", "a", 1, ST_STORE_BUSY, 0},
+               {"ann", "b", 1, ST_STORE_BUSY, 0},  {"ann", NULL, 1, ST_STORE_BUSY, 0},
+               {"ann", "a", 0, ST_STORE_BUSY, 0},  {"ann", "a", 3, ST_STORE_OK, 7},
+               {"ann", NULL, 2, ST_STORE_BUSY, 0}, {"ann", NULL, 3, ST_STORE_OK, 3}};
+  (void)state;
+  make_large_user();
+  NO_ANSWERS;
+  st_db *db = store->driver->change_db(store);
+  assert_int_equal(db->ops->begin(db, st_clock_monotonic_us() + 60 * US), ST_STORE_OK);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    st_change_need need = {.owner = "ann",
+                           .permissions = "a",
+                           .keys = 7,
+                           .sessions = 2,
+                           .last_line = INT64_MAX,
+                           .counts = cases[i].counts};
+    st_change change = {.need = &need};
+    st_ended ended = {0};
+    st_store_status status =
+        st_remaining_count(db, &change, cases[i].owner, cases[i].permissions, &ended);
+    if (status != cases[i].status || ended.keys != cases[i].keys) {
+      fail_msg("case %zu: %d, %d keys", i, (int)status, (int)ended.keys);
+    }
+    if (status == ST_STORE_OK) assert_int_equal(ended.rows, ended.keys + ended.sessions);
+    if (status != ST_STORE_BUSY) continue;
+    assert_int_equal(need.what, ST_NEED_COUNT);
+    assert_string_equal(need.owner, cases[i].owner);
+    assert_string_equal(need.permissions, cases[i].permissions != NULL ? cases[i].permissions : "");
+  }
+  db->ops->rollback(db);
+}
+
+/* A large change that begins when a snapshot is about to be taken over is gone on with first. */
+static void a_snapshot_waits_for_what_is_left(void **state) {
+  (void)state;
+  st_restore_report report;
+  st_revocation_state now;
+  uint64_t hash = 7;
+  make_large_user();
+  assert_ok(st_store_user_delete(store, CONTEXT, "ann", NULL, error));
+  assert_ok(st_store_revocation_state(store, &now, error));
+  st_revocation_snapshot snapshot = {
+      .sequence = now.sequence + 5, .hashes = &hash, .count = 1, .life = 3600};
+  memcpy(snapshot.hash_key, now.hash_key, sizeof snapshot.hash_key);
+  ANSWER({.which = ST_SQL_REMAINING_NEXT, .kind = ANSWER_NO_ROW, .to = 1},
+         {.which = ST_SQL_REMAINING_DELETE, .kind = ANSWER_NOTHING});
+  st_audit_context soon = *CONTEXT;
+  soon.until_us = st_clock_monotonic_us() + 20 * US;
+  assert_ok(st_store_restore_revocations(store, &soon, &snapshot, &report, error));
+  assert_int_equal(answers[1].runs, 1);
 }
 
 int main(void) {
@@ -477,6 +588,10 @@ int main(void) {
       TEST(a_sub_is_listed_from_the_later_time_on),
       TEST(a_change_of_many_is_waited_for_longer),
       TEST(a_change_without_needs_fails_or_counts),
+      TEST(a_retry_needs_its_successor),
+      TEST(a_session_may_have_ended_long_ago),
+      TEST(what_was_counted_is_of_one_user),
+      TEST(a_snapshot_waits_for_what_is_left),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

@@ -107,6 +107,12 @@ static void a_cut_that_fails_has_cut_nothing(void **state) {
          {.which = ST_SQL_SETTING_SET, .kind = ANSWER_FAILURE});
   assert_int_equal(cut_lines(&cut), ST_STORE_FAILED);
   assert_true(cut.removed == 0 && !cut.more && lines() == 3);
+  /* Nor is the last step, when it cannot be forgotten what was cut before. */
+  NO_ANSWERS;
+  assert_ok(st_store_set_setting(store, "audit_cut", 1, error));
+  ANSWER({.which = ST_SQL_SETTING_SET, .kind = ANSWER_FAILURE});
+  assert_int_equal(cut_lines(&cut), ST_STORE_FAILED);
+  assert_true(cut.removed == 0 && !cut.more && lines() == 3);
 }
 
 static int64_t cut_so_far(void) {
@@ -247,6 +253,9 @@ static void a_search_asks_for_more_and_more(void **state) {
     assert_ok(st_store_audit_search(store, &filter, 0, found, &page, error));
     assert_int_equal(page.step, steps[i]);
   }
+  page.step = 200;
+  assert_ok(st_store_audit_search(store, &filter, 0, found, &page, error));
+  assert_int_equal(page.step, 400);
   add(NOW, "ann", "x.a", "t");
   add(NOW, "ann", "x.a", "t");
   page.step = 128;
@@ -259,6 +268,60 @@ static size_t search(const st_audit_filter *filter, size_t limit, st_search_page
   *page = (st_search_page){.limit = limit, .rows = 100};
   assert_ok(st_store_audit_search(store, filter, 0, found, page, error));
   return page->count;
+}
+
+/* A page goes on before a line, and is of a time: whichever of them ends first. */
+static void a_page_is_before_a_line_and_a_time(void **state) {
+  static const struct {
+    size_t before; /* the line that was added so many first */
+    int64_t until;
+    size_t count;
+  } cases[] = {{2, NOW, 0}, {2, NOW + 1, 1}, {3, NOW, 0},     {3, NOW + 10, 2}, {3, NOW + 5, 2},
+               {3, 0, 2},   {1, NOW + 5, 0}, {2, NOW - 1, 0}, {3, 1, 0}};
+  (void)state;
+  static st_audit_line found[8];
+  int64_t ids[4] = {0};
+  for (size_t i = 1; i <= 3; i++) {
+    add(i == 3 ? NOW + 10 : NOW, "ann", "a", "t");
+    ids[i] = last_line().id;
+  }
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    st_search_page page = {.limit = 8, .rows = 100};
+    const st_audit_filter filter = {.until = cases[i].until};
+    assert_ok(st_store_audit_search(store, &filter, ids[cases[i].before], found, &page, error));
+    if (page.count != cases[i].count) fail_msg("case %zu: %zu lines", i, page.count);
+    for (size_t n = 0; n < page.count; n++) assert_int_equal(found[n].id, ids[page.count - n]);
+  }
+  add(0, "ann", "a", "t"); /* before all lines there is nothing, whatever their times are */
+  ANSWER({.which = ST_SQL_AUDIT_PLACE, .kind = ANSWER_NO_ROW});
+  st_search_page page = {.limit = 8, .rows = 100, .count = 7, .more = true, .last_line = 9};
+  assert_ok(st_store_audit_search(store, &(st_audit_filter){0}, 77, found, &page, error));
+  assert_true(page.count == 0 && !page.more && page.last_line == 77);
+  page = (st_search_page){.limit = 8, .rows = 100};
+  ANSWER({.which = ST_SQL_AUDIT_SCAN, .kind = ANSWER_BREAK});
+  assert_int_equal(st_store_audit_search(store, &(st_audit_filter){0}, 0, found, &page, error),
+                   ST_STORE_FAILED);
+  assert_true(page.count == 0 && page.rows == 100);
+}
+
+/* No more than are left of those that may be looked at. */
+static void a_search_asks_for_no_more_rows_than_are_left(void **state) {
+  static const struct {
+    const char *action;
+    size_t rows;
+    int64_t asked;
+  } cases[] = {{"a.", 5, 5}, {"a.", 32, 32}, {"a.", 33, 32}, {"a", 1, 1},
+               {"a", 2, 2},  {"a", 3, 3},    {"a", 4, 3}};
+  (void)state;
+  static st_audit_line found[2];
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    st_search_page page = {.limit = 2, .rows = cases[i].rows};
+    const st_audit_filter filter = {.action = cases[i].action};
+    ANSWER({.which = cases[i].action[1] == '.' ? ST_SQL_AUDIT_SCAN : ST_SQL_AUDIT_SCAN_ACTION,
+            .kind = ANSWER_NOTHING});
+    assert_ok(st_store_audit_search(store, &filter, 0, found, &page, error));
+    assert_int_equal(answers[0].values[3], cases[i].asked);
+  }
 }
 
 static void what_is_looked_for_is_found_alone(void **state) {
@@ -289,11 +352,18 @@ static void what_is_looked_for_is_found_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(lines_are_written_in_order),        TEST(short_texts_are_in_the_line),
-      TEST(bytes_that_are_no_text_are_cut),    TEST(a_mark_is_set_every_hour),
-      TEST(a_cut_that_fails_has_cut_nothing),  TEST(a_cut_goes_on_where_it_stopped),
-      TEST(a_line_is_written_whole),           TEST(what_is_settled_stays_so),
-      TEST(a_search_reads_the_best_index),     TEST(a_search_asks_for_more_and_more),
+      TEST(lines_are_written_in_order),
+      TEST(short_texts_are_in_the_line),
+      TEST(bytes_that_are_no_text_are_cut),
+      TEST(a_mark_is_set_every_hour),
+      TEST(a_cut_that_fails_has_cut_nothing),
+      TEST(a_cut_goes_on_where_it_stopped),
+      TEST(a_line_is_written_whole),
+      TEST(what_is_settled_stays_so),
+      TEST(a_search_reads_the_best_index),
+      TEST(a_search_asks_for_more_and_more),
+      TEST(a_page_is_before_a_line_and_a_time),
+      TEST(a_search_asks_for_no_more_rows_than_are_left),
       TEST(what_is_looked_for_is_found_alone),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */

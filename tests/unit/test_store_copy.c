@@ -3,6 +3,8 @@
 
 #include "store_contract.h"
 
+#include "store/db.h"
+
 static st_store *other;
 static char beside[sizeof location];
 
@@ -300,6 +302,38 @@ static void a_backup_can_be_opened(void **state) {
   assert_non_null(strstr(error, "already exists"));
 }
 
+/* Where a database makes no backup of itself all of it is copied into a new file. */
+static void a_backup_may_be_a_copy(void **state) {
+  (void)state;
+  char path[400];
+  st_driver own = *store->driver;
+  const st_driver *driver = store->driver;
+  fill();
+  own.backup = NULL;
+  store->driver = &own;
+  snprintf(path, sizeof path, "%s/backup.db", folder);
+  st_store_status first = st_store_backup(store, path, NULL, error);
+  st_store_status second = st_store_backup(store, path, NULL, error);
+  store->driver = driver;
+  assert_ok(first);
+  assert_int_equal(second, ST_STORE_FAILED);
+  assert_non_null(strstr(error, "backup.db already exists"));
+  assert_ok(st_store_open(path, false, &other, error));
+  assert_same();
+  close_other();
+}
+
+/* A store of another kind is opened first, and may not be there. */
+static void what_cannot_be_opened_is_not_copied_into(void **state) {
+  (void)state;
+  st_copy_report report;
+  error[0] = '\0';
+  assert_int_equal(
+      st_store_copy(store, "postgresql://127.0.0.1:1/none?connect_timeout=2", NULL, &report, error),
+      ST_STORE_FAILED);
+  assert_string_not_equal(error, "");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(all_is_in_the_copy),
@@ -310,6 +344,8 @@ int main(void) {
       TEST(many_rows_are_copied),
       TEST(a_large_change_goes_on_in_the_copy),
       TEST(a_backup_can_be_opened),
+      TEST(a_backup_may_be_a_copy),
+      TEST(what_cannot_be_opened_is_not_copied_into),
   };
   return RUN_ON_EVERY_STORE(tests);
 }

@@ -194,6 +194,36 @@ static void a_statement_that_fails_ends_the_copy(void **state) {
   store = from;
 }
 
+static bool again_once(st_db *db) {
+  static bool was;
+  (void)db;
+  return was = !was;
+}
+
+/* Made again from its beginning, as where others disturbed it: what is told is of the last time. */
+static void a_copy_that_is_made_again_is_told_once(void **state) {
+  (void)state;
+  st_copy_report report, first;
+  st_store *from = store;
+  fill();
+  store = target;
+  ANSWER({.which = ST_SQL_COPY_FINISH, .kind = ANSWER_FAILURE, .to = 1});
+  st_db *db = answers_wrap(target->driver->change_db(target));
+  answers_ops.again = again_once;
+  db->ops->rollback(db); /* gives it back */
+  st_store_status status = st_copy_all(from, target, NULL, &report, error);
+  store = from;
+  assert_ok(status);
+  assert_int_equal(answers[0].runs, 2);
+  first = report;
+  st_store_close(target);
+  target = NULL;
+  kind->locate(2, beside);
+  assert_ok(st_store_open(beside, true, &target, error));
+  assert_ok(copy(&report));
+  assert_memory_equal(&report, &first, sizeof report);
+}
+
 static st_db *no_connection(st_store *of, char *problem) {
   (void)of;
   (void)st_db_fail(problem, "no connection is left");
@@ -227,6 +257,7 @@ int main(void) {
       TEST(a_row_that_just_fits_is_copied),
       TEST(a_page_goes_on_behind_any_name_that_fits),
       TEST(a_statement_that_fails_ends_the_copy),
+      TEST(a_copy_that_is_made_again_is_told_once),
       TEST(a_source_that_cannot_be_read_is_not_copied),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 
 #include "failing.h"
+#include "store/copy.h"
 #include "store_failing.h"
 
 static int count_files(void) {
@@ -155,6 +156,21 @@ static void a_copy_is_whole_or_not_there(void **state) {
   assert_whole_or_nothing("copy", failing_step(61), kind->make == make_folder ? 28 : 0, copy);
 }
 
+static void without_memory_nothing_is_copied(void **state) {
+  (void)state;
+  char beside[sizeof location];
+  st_store *other = NULL;
+  st_copy_report report;
+  kind->locate(1, beside);
+  assert_ok(st_store_open(beside, true, &other, error));
+  failing_begin(FAIL_MEMORY, 1);
+  st_store_status status = st_copy_all(store, other, NULL, &report, error);
+  assert_true(failing_end());
+  st_store_close(other);
+  assert_int_equal(status, ST_STORE_FAILED);
+  assert_non_null(strstr(error, ": out of memory"));
+}
+
 static void a_backup_is_whole_or_not_there(void **state) {
   (void)state;
   bool in_file = kind->make == make_folder;
@@ -163,9 +179,8 @@ static void a_backup_is_whole_or_not_there(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_store_is_opened_or_not),
-      TEST(a_store_is_made_or_not),
-      TEST(a_copy_is_whole_or_not_there),
+      TEST(a_store_is_opened_or_not),       TEST(a_store_is_made_or_not),
+      TEST(a_copy_is_whole_or_not_there),   TEST(without_memory_nothing_is_copied),
       TEST(a_backup_is_whole_or_not_there),
   };
   return RUN_ON_EVERY_STORE(tests);

@@ -200,6 +200,13 @@ static void a_snapshot_that_cannot_be(void **state) {
     assert_non_null(strstr(error, "sequence"));
   }
   assert_int_equal(sequence_now(), before);
+  st_revocation_snapshot last = {
+      .sequence = ST_RESTORE_SEQUENCE_MAX + 1, .hashes = &hash, .count = 1, .life = 3600};
+  assert_int_equal(st_store_restore_revocations(store, CONTEXT, &last, &report, error),
+                   ST_STORE_FAILED);
+  last.sequence--;
+  assert_ok(st_store_restore_revocations(store, CONTEXT, &last, &report, error));
+  assert_int_equal(sequence_now(), ST_RESTORE_SEQUENCE_MAX + 1);
 }
 
 static void a_sub_that_can_be_of_no_token(void **state) {
@@ -215,6 +222,12 @@ static void a_sub_that_can_be_of_no_token(void **state) {
     assert_string_not_equal(error, "");
   }
   assert_int_equal(sequence_now(), before);
+  const subtoken_text subs[] = {{longest, SUBTOKEN_SUB_MAX + 1}, {longest, SUBTOKEN_SUB_MAX}};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(st_store_revoke_sub(store, CONTEXT, subs[i], NOW, 3600, id, NULL, error),
+                     i == 0 ? ST_STORE_FAILED : ST_STORE_OK);
+  }
+  assert_int_equal(strlen(last_line().target), SUBTOKEN_SUB_MAX);
 }
 
 /* ---- texts that no database holds ---- */

@@ -149,11 +149,40 @@ static void what_has_expired_or_failed_is_not_found(void **state) {
   page = (st_search_page){.limit = ROWS, .rows = 100};
   assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
   assert_int_equal(page.count, 0);
+  /* In the order of expiry what has expired is behind already. */
+  filter.owner = NULL;
+  for (int64_t after = NOW - 1; after <= NOW + 1; after++) {
+    filter.after_expires = after;
+    ANSWER({.which = ST_SQL_KEY_SCAN_EXPIRING, .kind = ANSWER_NOTHING});
+    assert_ok(st_store_key_search(store, &filter, id_of(1), keys, &page, error));
+    assert_true(answers[0].runs == 1 && answers[0].values[2] == NOW + 1);
+    assert_string_equal(answers[0].first, after > NOW ? id_of(1) : "");
+  }
+  filter.owner = "ann";
   filter.expires_until = 0;
   ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_FAILURE});
   page = (st_search_page){.limit = ROWS, .rows = 100, .step = 64};
   assert_int_equal(st_store_key_search(store, &filter, "", keys, &page, error), ST_STORE_FAILED);
   assert_true(page.rows == 100 && page.step == 64); /* nothing was looked at */
+}
+
+/* The longest name is looked for; what is longer is found nowhere, and no row is looked at. */
+static void what_is_longer_than_a_name_is_not_found(void **state) {
+  (void)state;
+  static char text[ST_NAME_MAX + 1];
+  static st_user users[2];
+  memset(text, 'n', sizeof text);
+  make_key(1, "ann", "a");
+  make_user(2, "ann", "a");
+  for (size_t len = ST_NAME_MAX; len <= ST_NAME_MAX + 1; len++) {
+    st_key_filter filter = {.search = {text, len}, .now = NOW};
+    page = (st_search_page){.limit = 2, .rows = 100, .count = 7, .more = true};
+    assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
+    assert_true(page.count == 0 && !page.more && page.rows == (len > ST_NAME_MAX ? 100 : 99));
+    page = (st_search_page){.limit = 2, .rows = 100, .count = 7, .more = true};
+    assert_ok(st_store_user_search(store, filter.search, "", users, &page, error));
+    assert_true(page.count == 0 && !page.more && page.rows == (len > ST_NAME_MAX ? 100 : 99));
+  }
 }
 
 int main(void) {
@@ -164,6 +193,7 @@ int main(void) {
       TEST(an_id_that_does_not_fit_is_looked_at_once),
       TEST(a_search_asks_for_more_and_more),
       TEST(what_has_expired_or_failed_is_not_found),
+      TEST(what_is_longer_than_a_name_is_not_found),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

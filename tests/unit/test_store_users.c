@@ -490,10 +490,12 @@ static void imports_again(void **state) {
 
   carl = user_of(0, "carl", "a");
   carl.password[0] = '\0';
+  snprintf(carl.imported, sizeof carl.imported, "other");
   assert_ok(import(&carl, 1, 24)); /* a permission less */
   assert_true(!alive(23) && !alive(2) && alive(24));
   assert_ok(find("carl", &got));
   assert_string_equal(got.password, "$own");
+  assert_string_equal(got.imported, "new"); /* which goes with the password */
   assert_string_equal(got.key.permissions, "a");
 }
 
