@@ -204,12 +204,34 @@ static void a_page_that_breaks_off_is_none(void **state) {
   assert_int_equal(count, 0);
 }
 
+/* Also what lies behind the ends of its texts. */
+static void a_user_is_written_whole(void **state) {
+  (void)state;
+  static st_user read[2];
+  make_user(1, "ann", "a");
+  memset(&read[1], 0x5a, sizeof read[1]);
+  for (size_t i = 0; i < 2; i++) {
+    assert_ok(st_store_user_find(store, ST_TEXT("ann"), &read[i], error));
+  }
+  assert_memory_equal(&read[0], &read[1], sizeof read[0]);
+  assert_int_equal(read[0].password[sizeof read[0].password - 1], 0);
+}
+
+static void a_setting_that_is_not_raised_is_told(void **state) {
+  (void)state;
+  ANSWER({.which = ST_SQL_SETTING_RAISE, .kind = ANSWER_FAILURE});
+  assert_int_equal(st_store_raise_setting(store, "max_life", 7, error), ST_STORE_FAILED);
+  assert_string_not_equal(error, "");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(no_question_is_answered_by_what_makes_no_sense),
       TEST(a_page_has_a_bound),
       TEST(no_more_is_read_than_asked_for),
       TEST(a_page_that_breaks_off_is_none),
+      TEST(a_user_is_written_whole),
+      TEST(a_setting_that_is_not_raised_is_told),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

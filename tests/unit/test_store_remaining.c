@@ -139,11 +139,40 @@ static void a_row_that_is_changed_is_reached_before(void **state) {
   assert_true(listed(20) && !listed(19));
 }
 
+/* What edges are told of a row that was reached in a change is at the sequence of the large change;
+ * of what the change itself ends, at its own. */
+static void a_change_of_a_row_has_its_own_sequence(void **state) {
+  (void)state;
+  make_rows();
+  disable_ann(true);
+  int64_t large = sequence_now();
+  assert_ok(
+      st_store_key_replace_sub(store, CONTEXT_AT(NOW + 7), id_of(20), sub_of(40), NULL, error));
+  int64_t own = sequence_now();
+  assert_true(own > large);
+  assert_ok(st_store_key_delete(store, CONTEXT_AT(NOW + 9), id_of(19), NULL, error));
+  assert_true(sequence_now() > own);
+  ASSERT_CHANGED(own, true, 19);
+}
+
+/* Where several changes run at a time the steps of a large one come one after the other. */
+static void steps_come_in_order(void **state) {
+  (void)state;
+  make_rows();
+  disable_ann(true);
+  store->concurrent = true;
+  ANSWER({.which = ST_SQL_SET_SUSPEND, .kind = ANSWER_NOTHING});
+  while (step()) continue;
+  assert_true(answers[0].runs > 0 && answers[0].ordered);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_step_reaches_so_many_rows),
       TEST(a_step_that_fails_is_made_again),
       TEST(a_row_that_is_changed_is_reached_before),
+      TEST(a_change_of_a_row_has_its_own_sequence),
+      TEST(steps_come_in_order),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

@@ -122,6 +122,19 @@ static void an_id_that_does_not_fit_is_looked_at_once(void **state) {
   assert_looked("a state", OTHERS + 5, 2);
 }
 
+/* Behind a page that is full is another one when one more fits, whatever lies between. */
+static void another_page_is_told_of_when_one_more_fits(void **state) {
+  (void)state;
+  static const char *const owners[] = {"ann", "bob", "bob", "bob"};
+  for (unsigned n = 1; n <= 4; n++) make_key(n, owners[n - 1], "a");
+  assert_int_equal(find("ann", "", 1), 1);
+  assert_true(!page.more && page.rows == 96);
+  make_key(5, "ann", "a");
+  assert_int_equal(find("ann", "", 1), 1);
+  assert_true(page.more && page.rows == 96);
+  assert_string_equal(page.last, id_of(4));
+}
+
 /* More rows at a time where there is little to find, up to a bound. */
 static void a_search_asks_for_more_and_more(void **state) {
   (void)state;
@@ -191,6 +204,7 @@ int main(void) {
       TEST(what_is_no_id_is_looked_for_among_all),
       TEST(ids_come_in_pages),
       TEST(an_id_that_does_not_fit_is_looked_at_once),
+      TEST(another_page_is_told_of_when_one_more_fits),
       TEST(a_search_asks_for_more_and_more),
       TEST(what_has_expired_or_failed_is_not_found),
       TEST(what_is_longer_than_a_name_is_not_found),

@@ -31,6 +31,7 @@ static void a_username_that_owns_keys_is_given_by_who_manages_them(void **state)
   assert_int_equal(make(4, "ops", 1, false), ST_STORE_EXISTS);
   assert_says(": already exists");
   assert_ok(make(5, "free", 1, false)); /* one that nobody has */
+  assert_line("user.create", "free", "permissions a; expires never; source test");
   assert_ok(make(6, "eve", 0, true));
   assert_ok(make(4, "ops", 2, false));
   assert_line("user.create", "ops", "keys owned: 1; permissions a; expires never; source test");
