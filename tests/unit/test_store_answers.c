@@ -257,6 +257,89 @@ static void so_many_rows_are_a_large_change(void **state) {
   }
 }
 
+/* A large change is one that takes something away; of its keys those are counted that hold it. What
+ * its sessions may do stays until they are reached. */
+static void what_is_lost_makes_a_change_large(void **state) {
+  static const struct {
+    const char *permissions, *detail; /* NULL: another password */
+    int begun, granted;
+  } cases[] = {{NULL, "sessions ended: 1; another password", 0, 0},
+               {"a,b,c", "permissions a,b,c; before a,b", 0, 1},
+               {"b,c", "keys ended: 3; sessions ended: 1; permissions b,c; before a,b,c", 1, 0}};
+  (void)state;
+  make_user(1, "ann", "a,b");
+  for (unsigned n = 2; n < 5; n++) make_key(n, "ann", "a");
+  for (unsigned n = 6; n < 9; n++) make_key(n, "ann", "b");
+  store->large_change = 2;
+  for (unsigned i = 0; i < 3; i++) {
+    const st_grantor ann = {id_of(1), sub_of(i < 1 ? 1 : 20)};
+    assert_ok(begin_session(30 + i, &ann, NOW + 100));
+    if (i == 1) {
+      assert_ok(st_store_session_end(store, CONTEXT, id_of(30 + i), NULL, error));
+      assert_ok(begin_session(40, &ann, NOW + 100));
+    }
+    if (i == 2) assert_ok(st_store_session_end(store, CONTEXT, id_of(40), NULL, error));
+    ANSWER({.which = ST_SQL_REMAINING_INSERT, .kind = ANSWER_NOTHING},
+           {.which = ST_SQL_SESSION_GRANT, .kind = ANSWER_NOTHING});
+    assert_ok(cases[i].permissions == NULL
+                  ? st_store_user_set_password(store, CONTEXT, "ann", "$other", sub_of(20 + i),
+                                               NULL, error)
+                  : st_store_user_set_permissions(store, CONTEXT, "ann", cases[i].permissions,
+                                                  sub_of(20 + i), NULL, error));
+    assert_string_equal(last_line().detail, cases[i].detail);
+    assert_true(answers[0].runs == cases[i].begun && answers[1].runs == cases[i].granted);
+  }
+}
+
+/* Each of these statements belongs to the change. */
+static void a_statement_that_fails_ends_the_change(void **state) {
+  static const struct {
+    st_sql which;
+    int what; /* 0: a permission more, 1: a token, 2: users imported anew, 3: known ones */
+  } cases[] = {{ST_SQL_ROW_GRANT, 0},    {ST_SQL_SESSION_GRANT, 0}, {ST_SQL_AUDIT_INSERT, 0},
+               {ST_SQL_TOKEN_LIST, 1},   {ST_SQL_SUB_LOG, 1},       {ST_SQL_ROW_HAS_TOKEN, 1},
+               {ST_SQL_AUDIT_INSERT, 1}, {ST_SQL_KEY_INSERT, 2},    {ST_SQL_USER_INSERT, 2},
+               {ST_SQL_AUDIT_INSERT, 2}, {ST_SQL_USER_UPDATE, 3}};
+  (void)state;
+  st_user_import update = {.mode = ST_IMPORT_CREATE};
+  update.user = user_of(3, "cat", "a");
+  memcpy(update.digest, digest_of(3), 32);
+  make_user(1, "ann", "a");
+  assert_ok(st_store_user_import(store, CONTEXT, &update, 1, NULL, error));
+  assert_ok(st_store_user_find(store, ST_TEXT("cat"), &update.user, error));
+  assert_true(st_store_user_fingerprint(&update.user, update.seen));
+  /* What was seen is no reason to make it again. */
+  assert_int_equal(st_store_user_import(store, CONTEXT, &update, 1, NULL, error), ST_STORE_DENIED);
+  assert_non_null(strstr(error, "has changed meanwhile; nothing was changed"));
+  update.mode = ST_IMPORT_UPDATE;
+  memcpy(update.user.key.sub, sub_of(21), sizeof update.user.key.sub);
+  memset(update.user.password, 0, sizeof update.user.password);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    st_user_import new = {.user = user_of(9, "dan", "a"), .mode = ST_IMPORT_CREATE};
+    st_key_token token = {
+        .sub = st_text(sub_of(1)), .tid = ST_TEXT("a-tid-0123456789"), .exp = NOW + 1000};
+    int64_t before = lines();
+    memcpy(new.digest, digest_of(9), 32);
+    ANSWER({.which = cases[i].which, .kind = ANSWER_FAILURE});
+    st_store_status status =
+        cases[i].what == 0
+            ? st_store_user_set_permissions(store, CONTEXT, "ann", "a,b", sub_of(20), NULL, error)
+        : cases[i].what == 1
+            ? st_store_token_revoke(store, CONTEXT, &token, 100, NULL, error)
+            : st_store_user_import(store, CONTEXT, cases[i].what == 2 ? &new : &update, 1, NULL,
+                                   error);
+    if (status != ST_STORE_FAILED || answers[0].runs != 1 || lines() != before ||
+        strstr(error, "nothing was changed") != NULL) {
+      fail_msg("case %zu: %d: %s", i, (int)status, error);
+    }
+  }
+  bool deleted = true;
+  ANSWER({.which = ST_SQL_USER_WAS_DELETED, .kind = ANSWER_FAILURE});
+  assert_int_equal(st_store_user_was_deleted(store, ST_TEXT("eve"), &deleted, error),
+                   ST_STORE_FAILED);
+  assert_true(deleted); /* which is not written then */
+}
+
 static void rows_are_counted_in_pages(void **state) {
   (void)state;
   make_large_user();
@@ -427,6 +510,10 @@ static void a_purge_sweeps_so_often(void **state) {
   ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 0});
   assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(answers[0].runs, 1);
+  ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 0},
+         {.which = ST_SQL_SET_REMOVE_ROWS, .kind = ANSWER_CHANGED, .number = 1, .to = 3});
+  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_int_equal(answers[0].runs, 4); /* sessions alone, too */
 }
 
 /* ---- subs of others ---- */
@@ -576,6 +663,8 @@ int main(void) {
       TEST(a_session_rests_on_what_it_was_begun_with),
       TEST(a_refresh_token_is_looked_at_again),
       TEST(so_many_rows_are_a_large_change),
+      TEST(what_is_lost_makes_a_change_large),
+      TEST(a_statement_that_fails_ends_the_change),
       TEST(rows_are_counted_in_pages),
       TEST(a_page_that_cannot_be_counted_fails),
       TEST(who_goes_on_changing_is_counted_within_the_turn),

@@ -87,6 +87,7 @@ static void a_user_that_is_not_whole(void **state) {
     assert_refused("a user",
                    st_store_user_create(store, CONTEXT, NULL, false, &user, digest_of(1), error));
     assert_refused("an import", st_store_user_import(store, CONTEXT, all, 2, NULL, error));
+    assert_refused("the first", st_store_user_import(store, CONTEXT, all + 1, 1, NULL, error));
     assert_int_equal(st_store_user_find(store, ST_TEXT("ann"), &found, error), ST_STORE_NOT_FOUND);
     assert_int_equal(st_store_user_find(store, ST_TEXT("bob"), &found, error), ST_STORE_NOT_FOUND);
   }

@@ -133,6 +133,13 @@ static void another_page_is_told_of_when_one_more_fits(void **state) {
   assert_int_equal(find("ann", "", 1), 1);
   assert_true(page.more && page.rows == 96);
   assert_string_equal(page.last, id_of(4));
+  static st_user users[2]; /* the last name, and nothing of a longer one before */
+  make_user(6, "annabel", "a");
+  make_user(7, "bob", "a");
+  page = (st_search_page){.limit = 2, .rows = 100};
+  assert_ok(st_store_user_search(store, ST_TEXT("anna"), "", users, &page, error));
+  assert_true(page.count == 1 && !page.more);
+  assert_string_equal(page.last, "bob");
 }
 
 /* More rows at a time where there is little to find, up to a bound. */

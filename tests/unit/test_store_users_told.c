@@ -35,6 +35,18 @@ static void a_username_that_owns_keys_is_given_by_who_manages_them(void **state)
   assert_ok(make(6, "eve", 0, true));
   assert_ok(make(4, "ops", 2, false));
   assert_line("user.create", "ops", "keys owned: 1; permissions a; expires never; source test");
+  st_user bare = user_of(11, "bare", "a");
+  snprintf(bare.source, sizeof bare.source, "s");
+  assert_ok(st_store_user_create(store, CONTEXT, NULL, false, &bare, digest_of(11), error));
+  assert_line("user.create", "bare", "permissions a; expires never; source s");
+  bare = user_of(12, "none", "");
+  memset(bare.source, 0, sizeof bare.source);
+  assert_ok(st_store_user_create(store, CONTEXT, NULL, false, &bare, digest_of(12), error));
+  assert_line("user.create", "none", "no permissions; expires never");
+  assert_ok(st_store_user_set_permissions(store, CONTEXT, "none", "a", sub_of(13), NULL, error));
+  assert_line("user.permissions", "none", "permissions a; before none");
+  assert_ok(st_store_user_set_permissions(store, CONTEXT, "none", "a,b", sub_of(14), NULL, error));
+  assert_line("user.permissions", "none", "permissions a,b; before a");
   assert_int_equal(make(7, "ops", 2, false), ST_STORE_EXISTS); /* a user has it */
   assert_int_equal(make(7, "ops", 0, false), ST_STORE_EXISTS);
   make_key(8, "ops2", "a");
