@@ -141,11 +141,8 @@ static void follow_ring(void) {
 
 static void *upkeep_run(void *unused) {
   (void)unused;
-<<<<<<< HEAD
-  follow_ring();
-=======
   bool left = false; /* of what a purge removes: the next round goes on with it */
->>>>>>> 1d2ea745 (store: take off in steps what no token needs any more)
+  follow_ring();
   note_secrets();
   continue_changes();
   shorten_audit_log();
