@@ -378,11 +378,12 @@ OPTIMISED := $(LIB_TESTS) $(addprefix $(B)/tests/test_,draw key_cache policy rev
 test-programs: all $(if $(SAN),$(UNIT_BIN),$(OPTIMISED)) $(B)/bench/verify nginx-module haproxy-module apache-module build/faults/shim.so $(B)/faults/ngx_http_subtoken_module.so
 
 # What the tests need, in one go: what is then missing to each of these are things that no package has.
+TEST_INSTALLED = $(TEST_PACKAGES) $(DEB_PACKAGES) $(CHROMIUM_PACKAGES) $(AARCH64_PACKAGES) $(WASM_PACKAGES) \
+	nginx-dev liblua5.3-dev cmd:node=nodejs cmd:npm=npm
 TEST_NEEDS = deps-test deps-chromium deps-aarch64 deps-haproxy deps-apache deps-wasm
 .PHONY: test-needs test-objects
 test-needs: deps
-	@sh third_party/apt.sh $(TEST_PACKAGES) $(DEB_PACKAGES) $(CHROMIUM_PACKAGES) $(AARCH64_PACKAGES) $(WASM_PACKAGES) \
-		nginx-dev liblua5.3-dev cmd:node=nodejs cmd:npm=npm
+	@sh third_party/apt.sh $(TEST_INSTALLED)
 	@for need in $(TEST_NEEDS); do $(MAKE) --no-print-directory $$need || exit 1; done
 
 # Meanwhile, what needs none of that.
@@ -392,6 +393,7 @@ test-objects: deps $(TP_STAMP)
 	@$(MAKE) --no-print-directory $(TSAN) all
 
 test: deps $(TP_STAMP)
+	@sh third_party/apt.sh --ready $(TEST_INSTALLED)
 	@echo 'Building the program and its tests: plain, under the sanitizers, the library for AArch64'
 	@$(MAKE) --no-print-directory test-needs test-objects
 	@$(MAKE) --no-print-directory test-programs wasm

@@ -2,10 +2,13 @@
 # apt.sh PACKAGE... installs the Debian packages that are missing: as root, else
 # through sudo, else it prints the line to type. Silent when none is missing.
 # cmd:NAME=PACKAGE is satisfied by a command NAME from anywhere, not only by PACKAGE, and
-# header:NAME=PACKAGE by a header that the compiler finds.
+# header:NAME=PACKAGE by a header that the compiler finds. With --ready in front none is installed:
+# that they can be is seen, and sudo asks for the password, before anything runs beside it.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # where some of the commands are, not in a user's PATH
 
+ready=
+[ "${1-}" != --ready ] || { ready=1 && shift; }
 missing=
 for want in "$@"; do
 	case $want in
@@ -36,6 +39,7 @@ if [ "$(id -u)" -ne 0 ]; then
 		exit 1
 	fi
 fi
+[ -z "$ready" ] || exec $root true
 
 update() {
 	$root apt-get -qq update || true # the install says what is wrong

@@ -76,6 +76,23 @@ def the_unit_tests_need_cmocka_postgresql_and_headers():
 
 
 @test
+def a_user_who_lacks_packages_is_told_before_anything_is_built():
+    """What the tests need is installed while objects are compiled: a message of that would be far above the end."""
+    if SANITIZER: return "the same for each build"
+    copy, env = sources(), without_apt()
+    fake = env["PATH"].split(":")[0]
+    for name, does in (("id", "echo 1000"), ("dpkg-query", 'case "$*" in *libcmocka-dev) ;; *) echo installed ;; esac')):
+        with open(os.path.join(fake, name), "w") as f:
+            f.write("#!/bin/sh\n%s\n" % does)
+        os.chmod(f.name, 0o755)
+    with open(os.path.join(copy, "third_party", "fetch.sh"), "w") as f:
+        f.write("mkdir -p third_party/src && touch third_party/src/stamp\n")
+    code, said = make(copy, "-j2", "test", env=env)
+    assert code != 0 and "As root, type:" in said and " libcmocka-dev" in said, said
+    assert "CC " not in said and not os.path.exists(os.path.join(copy, "build")), said
+
+
+@test
 def help_names_targets_that_there_are():
     if SANITIZER: return "the same for each build"
     code, said = make(ROOT, "help")
