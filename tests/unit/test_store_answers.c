@@ -219,9 +219,18 @@ static void a_session_may_have_ended_long_ago(void **state) {
   char successor[ST_REFRESH_LEN + 1];
   make_user(1, "ann", "a");
   session.expires_at = 0;
+  /* What it is called and may do is its grantor's, whatever stands there. */
+  memset(session.name, 'x', sizeof session.name);
+  memset(session.owner, 'x', sizeof session.owner);
+  memset(session.permissions, 'x', sizeof session.permissions);
+  session.used_at = 5;
+  session.disabled = session.suspended = true;
   assert_ok(st_store_session_begin(store, CONTEXT, grantor_of(1), 100, &session, digest_of(2), seed,
                                    refresh_of(2), error));
   assert_int_equal(session.expires_at, 0);
+  assert_true(session.used_at == 0 && !session.disabled && !session.suspended);
+  assert_string_equal(session.permissions, "a");
+  assert_string_equal(session.owner, "ann");
   assert_ok(begin_session(3, grantor_of(1), NOW + 100));
   assert_ok(st_store_session_refresh(store, CONTEXT, st_text(refresh_of(3)), 0, 0, &session,
                                      successor, error));
@@ -446,6 +455,7 @@ static void a_key_that_ended_meanwhile_is_passed_over(void **state) {
   (void)state;
   for (unsigned n = 1; n <= 3; n++) make_key(n, "ann", "a");
   ANSWER({.which = ST_SQL_KEY_FOUND, .kind = ANSWER_SKIP});
+  memset(found_keys, 0x5a, sizeof found_keys);
   assert_ok(search_keys("ann", 40));
   assert_int_equal(page.count, 2);
   assert_string_equal(found_keys[0].id, id_of(2));
@@ -512,8 +522,26 @@ static void a_purge_sweeps_so_often(void **state) {
   assert_int_equal(answers[0].runs, 1);
   ANSWER({.which = ST_SQL_PURGE_REFRESH, .kind = ANSWER_CHANGED, .number = 0},
          {.which = ST_SQL_SET_REMOVE_ROWS, .kind = ANSWER_CHANGED, .number = 1, .to = 3});
-  assert_ok(st_store_purge(store, NOW * US, 0, error));
+  assert_ok(st_store_purge(store, NOW * US, 0, NULL, error));
   assert_int_equal(answers[0].runs, 4); /* sessions alone, too */
+}
+
+/* The sequence is above that of the snapshot, and not before its time. */
+static void a_snapshot_is_taken_over_above_its_sequence(void **state) {
+  (void)state;
+  uint64_t hash = 7;
+  st_restore_report report;
+  st_revocation_state now;
+  const int64_t sequences[] = {5, NOW * US, NOW * US + 50};
+  const int64_t wanted[] = {NOW * US, NOW * US + 1, NOW * US + 51};
+  for (size_t i = 0; i < 3; i++) {
+    assert_ok(st_store_revocation_state(store, &now, error));
+    st_revocation_snapshot snapshot = {
+        .sequence = sequences[i], .hashes = &hash, .count = 1, .life = 3600};
+    memcpy(snapshot.hash_key, now.hash_key, sizeof snapshot.hash_key);
+    assert_ok(st_store_restore_revocations(store, CONTEXT, &snapshot, &report, error));
+    assert_int_equal(report.sequence, wanted[i]);
+  }
 }
 
 /* ---- subs of others ---- */
@@ -681,6 +709,7 @@ int main(void) {
       TEST(a_session_may_have_ended_long_ago),
       TEST(what_was_counted_is_of_one_user),
       TEST(a_snapshot_waits_for_what_is_left),
+      TEST(a_snapshot_is_taken_over_above_its_sequence),
   };
   return RUN_ON_SQLITE(tests); /* it is the rules that are asked, which all kinds have */
 }

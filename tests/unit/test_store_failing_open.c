@@ -7,6 +7,7 @@
 
 #include "failing.h"
 #include "store/copy.h"
+#include "store/key_cache.h"
 #include "store_failing.h"
 
 static int count_files(void) {
@@ -156,6 +157,19 @@ static void a_copy_is_whole_or_not_there(void **state) {
   assert_whole_or_nothing("copy", failing_step(61), kind->make == make_folder ? 28 : 0, copy);
 }
 
+static void a_cache_is_made_or_not(void **state) {
+  (void)state;
+  st_key_cache *cache = NULL;
+  for (long nth = 1; cache == NULL; nth++) {
+    assert_true(nth < 20);
+    failing_begin(FAIL_MEMORY, nth);
+    cache = st_key_cache_new(ST_KEY_CACHE_MIN);
+    assert_int_equal(failing_end(), cache == NULL);
+  }
+  assert_int_equal(st_key_cache_count(cache), 0);
+  st_key_cache_free(cache);
+}
+
 static void without_memory_nothing_is_copied(void **state) {
   (void)state;
   char beside[sizeof location];
@@ -179,9 +193,9 @@ static void a_backup_is_whole_or_not_there(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_store_is_opened_or_not),       TEST(a_store_is_made_or_not),
-      TEST(a_copy_is_whole_or_not_there),   TEST(without_memory_nothing_is_copied),
-      TEST(a_backup_is_whole_or_not_there),
+      TEST(a_store_is_opened_or_not),         TEST(a_store_is_made_or_not),
+      TEST(a_copy_is_whole_or_not_there),     TEST(a_cache_is_made_or_not),
+      TEST(without_memory_nothing_is_copied), TEST(a_backup_is_whole_or_not_there),
   };
   return RUN_ON_EVERY_STORE(tests);
 }

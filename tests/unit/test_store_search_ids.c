@@ -196,6 +196,12 @@ static void what_is_longer_than_a_name_is_not_found(void **state) {
   make_user(2, "ann", "a");
   for (size_t len = ST_NAME_MAX; len <= ST_NAME_MAX + 1; len++) {
     st_key_filter filter = {.search = {text, len}, .now = NOW};
+    page = (st_search_page){
+        .limit = 2, .rows = 100, .count = 7, .more = true, .last = "zz", .last_expires_at = 9};
+    assert_ok(st_store_key_search(store, &filter, id_of(9), keys, &page, error));
+    assert_string_equal(page.last, id_of(9)); /* behind it there is none */
+    assert_int_equal(page.last_expires_at, 0);
+    assert_int_equal(page.rows, 100);
     page = (st_search_page){.limit = 2, .rows = 100, .count = 7, .more = true};
     assert_ok(st_store_key_search(store, &filter, "", keys, &page, error));
     assert_true(page.count == 0 && !page.more && page.rows == (len > ST_NAME_MAX ? 100 : 99));
