@@ -334,16 +334,27 @@ static int subtoken_post_read(request_rec *r) {
   return DECLINED;
 }
 
+/* At a location or below it, as ProxyPass sees that: with `MergeSlashes off` it takes any number of
+ * slashes for one.
+ */
+static bool subtoken_is_within(const char *uri, const char *location) {
+  bool ends = false;
+  while (*location != '\0') {
+    ends = *location == '/';
+    if (*uri++ != *location++) return false;
+    while (ends && *location == '/') location++;
+    while (ends && *uri == '/') uri++;
+  }
+  return ends || *uri == '\0' || *uri == '/';
+}
+
 /* Wherever in the host SubtokenFallback stands: its section need not be around its location. Below
  * it lies what ProxyPass hands on as well.
  */
 static bool subtoken_is_fallback(const request_rec *r) {
   const apr_array_header_t *fallbacks = subtoken_server_conf(r->server)->fallbacks;
   for (int i = 0; fallbacks != NULL && r->uri != NULL && i < fallbacks->nelts; i++) {
-    const char *location = APR_ARRAY_IDX(fallbacks, i, const char *);
-    size_t len = strlen(location);
-    if (strncmp(r->uri, location, len) != 0) continue;
-    if (r->uri[len] == '\0' || r->uri[len] == '/' || location[len - 1] == '/') return true;
+    if (subtoken_is_within(r->uri, APR_ARRAY_IDX(fallbacks, i, const char *))) return true;
   }
   return false;
 }
