@@ -327,7 +327,7 @@ def units_of_systemd_start_what_they_say():
         os.chmod(f.name, 0o600)
         command = pull["ExecStart"].replace("\\\n", " ").replace("/usr/bin/subtoken", PROGRAM)
         command = command.replace("https://keys.example", "http://127.0.0.1:" + port)
-        command = command.replace("/var/lib/subtoken", d).replace("/etc/subtoken/edge.key", f.name)
+        command = command.replace("/var/lib/subtoken-pull", d).replace("/etc/subtoken/edge.key", f.name)
         subprocess.run(command.split() + ["--once"], check=True, stderr=subprocess.DEVNULL)
         assert os.path.getsize(os.path.join(d, "revocations.alive")) == 160
     finally:
