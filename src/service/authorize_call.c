@@ -6,17 +6,11 @@
 #include "base/impossible.h"
 #include "core/claims.h"
 #include "service/reply.h"
+#include "service/request.h"
 
 #define AUTHORIZE_HEADER_VALUES 2 /* a header of MCP that came twice is refused */
 
 /* ---- what came ---- */
-
-static bool authorize_call_has_header(const st_request *request, const char *name) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (st_text_is_nocase(request->headers[i].name, name)) return true;
-  }
-  return false;
-}
 
 /* Some servers decode a body by the charset that its Content-Type names. In another than UTF-8 it
  * is another body, and none that can be decided by.
@@ -61,8 +55,8 @@ static bool authorize_call_has_body(const st_request *request, const st_original
 unsigned st_authorize_call_flags(const st_context *c, const st_original_headers *sent) {
   unsigned flags = SUBTOKEN_POLICY_MCP;
   if (authorize_call_has_body(c->request, sent)) flags |= SUBTOKEN_POLICY_BODY;
-  if (authorize_call_has_header(c->request, "Origin") &&
-      authorize_call_has_header(c->request, "Access-Control-Request-Method")) {
+  if (st_request_has_header(c->request, "Origin") &&
+      st_request_has_header(c->request, "Access-Control-Request-Method")) {
     flags |= SUBTOKEN_POLICY_PREFLIGHT;
   }
   return flags;

@@ -24,13 +24,6 @@ static bool entity_tag_next(subtoken_text *list, subtoken_text *tag) {
   return true;
 }
 
-bool st_entity_tag_came(const st_request *request) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (st_text_is_nocase(request->headers[i].name, "If-None-Match")) return true;
-  }
-  return false;
-}
-
 bool st_entity_tag_is_known(const st_request *request, const char *tag) {
   for (size_t i = 0; i < request->header_count; i++) {
     if (!st_text_is_nocase(request->headers[i].name, "If-None-Match")) continue;

@@ -4,8 +4,6 @@
 
 #include "service/service.h"
 
-/* Did any come? */
-bool st_entity_tag_came(const st_request *request);
 /* Is it one of those that came, or came `*`? tag is without quotes. */
 bool st_entity_tag_is_known(const st_request *request, const char *tag);
 

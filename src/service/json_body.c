@@ -148,11 +148,8 @@ static bool json_body_is_empty(subtoken_text body) {
  */
 static bool json_body_may_be_forged(const st_context *c) {
   const st_request *request = c->request;
-  if ((c->credential.forms & ST_FORM_BASIC) == 0 || request->body.len > 0) return false;
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (st_text_is_nocase(request->headers[i].name, "Origin")) return true;
-  }
-  return false;
+  bool basic = (c->credential.forms & ST_FORM_BASIC) != 0;
+  return basic && request->body.len == 0 && st_request_has_header(request, "Origin");
 }
 
 const st_problem *st_json_body_none(st_context *c) {

@@ -1,6 +1,6 @@
-/* What endpoints read out of a request by name: single parameters of the query, and by Content-Type
- * what a body is. Reading head and body off a connection is not done here (request_head.c,
- * chunked.c).
+/* What endpoints read out of a request by name: single parameters of the query, whether a header
+ * came, and by Content-Type what a body is. Reading head and body off a connection is not done here
+ * (request_head.c, chunked.c).
  */
 #include "service/request.h"
 #include "base/impossible.h"
@@ -53,6 +53,13 @@ const st_problem *st_request_query_number(st_context *c, const char *name, int64
     return request_out_of_bounds(c, name, "must be a number from 1 to ", most, "");
   *value = number;
   return NULL;
+}
+
+bool st_request_has_header(const st_request *request, const char *name) {
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (st_text_is_nocase(request->headers[i].name, name)) return true;
+  }
+  return false;
 }
 
 st_body_kind st_request_body_kind(const st_request *request) {

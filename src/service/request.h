@@ -1,5 +1,5 @@
-/* request - parameters of a query, one at a time, and the kind of a body. The parameters of
- * createsubtoken are params.h's.
+/* request - parameters of a query, one at a time, whether a header came, and the kind of a body.
+ * The parameters of createsubtoken are params.h's.
  */
 #ifndef ST_SERVICE_REQUEST_H
 #define ST_SERVICE_REQUEST_H
@@ -12,6 +12,9 @@ const st_problem *st_request_query_number(st_context *c, const char *name, int64
 /* A text of a query, into out; empty when it is not given. */
 const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size)
     __attribute__((warn_unused_result));
+
+/* Did a header of this name come, with any value? */
+bool st_request_has_header(const st_request *request, const char *name);
 
 /* By its one Content-Type, without parameters (RFC 9110 section 8.3.1); ST_BODY_NONE for
  * another type, for two, and for none.

@@ -8,6 +8,7 @@
 #include "service/entity_tag.h"
 #include "service/form.h"
 #include "service/reply.h"
+#include "service/request.h"
 
 #define SNAPSHOT_TYPE "application/octet-stream"
 #define CHANGES_TYPE "application/vnd.subtoken.changes"
@@ -137,7 +138,7 @@ static void revocations_release(const st_payload *payload) {
 static bool revocations_hold(st_context *c, const st_identity *identity,
                              const st_snapshot_version *version,
                              const revocations_request *wanted) {
-  bool tagged = st_entity_tag_came(c->request);
+  bool tagged = st_request_has_header(c->request, "If-None-Match");
   if (wanted->wait == 0 || c->request->held || (wanted->whole && !tagged)) return false;
   bool known = tagged ? st_entity_tag_is_known(c->request, version->etag)
                       : wanted->since != 0 && wanted->since >= version->sequence;

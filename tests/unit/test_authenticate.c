@@ -598,6 +598,19 @@ static void header_values_are_escaped(void **state) {
   release(much);
 }
 
+static void a_header_is_there_or_not(void **state) {
+  (void)state;
+  st_header came[] = {{ST_TEXT("If-None-Match"), ST_TEXT("")}, {ST_TEXT("Host"), ST_TEXT("a")}};
+  request = (st_request){.headers = came, .header_count = 2};
+  assert_true(st_request_has_header(&request, "If-None-Match"));
+  assert_true(st_request_has_header(&request, "host"));
+  assert_false(st_request_has_header(&request, "Origin"));
+  request.header_count = 1;
+  assert_false(st_request_has_header(&request, "Host"));
+  request.header_count = 0;
+  assert_false(st_request_has_header(&request, "If-None-Match"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(basic_is_a_credential, fixture_set_up),
@@ -617,6 +630,7 @@ int main(void) {
       cmocka_unit_test_setup(numbers_of_a_query_have_bounds, fixture_set_up),
       cmocka_unit_test_setup(texts_of_a_query_are_decoded, fixture_set_up),
       cmocka_unit_test_setup(header_values_are_escaped, fixture_set_up),
+      cmocka_unit_test_setup(a_header_is_there_or_not, fixture_set_up),
   };
   return cmocka_run_group_tests_name("authenticate", tests, NULL, NULL);
 }

@@ -58,23 +58,9 @@ static void a_tag_is_known_when_it_is_listed(void **state) {
   }
 }
 
-static void a_header_is_there_or_not(void **state) {
-  (void)state;
-  st_header headers[] = {{ST_TEXT("If-None-Match"), ST_TEXT("")}, {ST_TEXT("Host"), ST_TEXT("a")}};
-  st_request request = {.headers = headers, .header_count = 2};
-  assert_true(st_entity_tag_came(&request));
-  assert_false(st_entity_tag_is_known(&request, ""));
-  request.headers++;
-  request.header_count--;
-  assert_false(st_entity_tag_came(&request));
-  request.header_count = 0;
-  assert_false(st_entity_tag_came(&request));
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_tag_is_known_when_it_is_listed),
-      cmocka_unit_test(a_header_is_there_or_not),
   };
   return cmocka_run_group_tests_name("entity_tag", tests, NULL, NULL);
 }
