@@ -30,7 +30,6 @@
 #include "server/snapshot_changes.h"
 #include "server/snapshot_source.h"
 #include "server/snapshot_version.h"
-#include "server/upkeep.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was
  * years ahead would have edges refuse every heartbeat until a restart.
@@ -459,7 +458,6 @@ bool st_snapshot_cache_start(st_store *store, char *error) {
   st_condition_init(&cache.answered);
   st_snapshot_source_start(store);
   st_audience_cache_start();
-  (void)st_upkeep_purge(store);
   bool started = st_thread_start(&cache.thread, cache_run, NULL, "the revocation data", error);
   if (!started) st_secret_memory_free(cache.rings, sizeof *cache.rings);
   return started;

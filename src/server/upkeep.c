@@ -56,27 +56,21 @@ static void write_uses(void) {
   free(uses);
 }
 
-bool st_upkeep_purge(st_store *store) {
+/* Drops what has ended long ago. Not at all, or later, is no harm: a hash that stays listed refuses
+ * what has expired. A standby that was promoted may lack the longest life that was set here last,
+ * and what is taken off the list is reckoned by it. True: there is more.
+ */
+static bool purge(void) {
   char error[ST_ERROR_MAX];
   bool left = false;
-  if (st_store_purge(store, st_clock_now_us(), st_clock_monotonic_us(), &left, error) !=
-      ST_STORE_OK) {
-    st_log_event("store_error", error);
-  }
-  return left;
-}
-
-/* A standby that was promoted may lack the longest life that was set here last, and what is taken
- * off the list is reckoned by it.
- */
-static bool purge_with_settings(void) {
-  char error[ST_ERROR_MAX];
   st_runtime_config *config = st_runtime_config_acquire();
   bool set = st_settings_set_life(upkeep.store, &config->settings, error);
   st_runtime_config_release(config);
-  if (set) return st_upkeep_purge(upkeep.store);
-  st_log_event("store_error", error);
-  return false;
+  if (!set || st_store_purge(upkeep.store, st_clock_now_us(), st_clock_monotonic_us(), &left,
+                             error) != ST_STORE_OK) {
+    st_log_event("store_error", error);
+  }
+  return left;
 }
 
 /* False at the end, which st_upkeep_stop signals. */
@@ -141,10 +135,10 @@ static void follow_ring(void) {
 
 static void *upkeep_run(void *unused) {
   (void)unused;
-  bool left = false; /* of what a purge removes: the next round goes on with it */
   follow_ring();
   note_secrets();
   continue_changes();
+  bool left = purge(); /* then the next round goes on with it */
   shorten_audit_log();
   st_expiring_keys_log(upkeep.store, st_clock_now());
   for (unsigned round = 1; wait_for(WRITE_EVERY_S * 1000); round++) {
@@ -153,7 +147,7 @@ static void *upkeep_run(void *unused) {
     note_secrets();
     continue_changes();
     st_expiring_keys_log(upkeep.store, st_clock_now());
-    if (left || round % PURGE_EVERY == 0) left = purge_with_settings();
+    if (left || round % PURGE_EVERY == 0) left = purge();
     if (round % PURGE_EVERY == 0) shorten_audit_log();
   }
   char error[ST_ERROR_MAX];

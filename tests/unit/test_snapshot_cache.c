@@ -276,31 +276,6 @@ static void an_audience_must_fit_the_kid(void **state) {
   give(&version.snapshot);
 }
 
-/* What was revoked so long ago that no token needs it is not given out any more: by the clock, and
- * by what servers have lived through (C5).
- */
-static void each_start_purges(void **state) {
-  (void)state;
-  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
-  subtoken_revocations view;
-  make_keys(0, 2);
-  name_key(0, id, sub);
-  good(st_store_key_delete(store, AT(NOW * US), id, NULL, error)); /* years ago */
-  delete_key(1);
-  st_snapshot_version version = ask_at(&ring, NOW, &view);
-  assert_true(lists(&view, 0) && lists(&view, 1));
-  give(&version.snapshot);
-  for (int i = 0; i < 5; i++) restart(); /* as often as you like */
-  version = ask_at(&ring, NOW, &view);
-  assert_true(lists(&view, 0) && lists(&view, 1));
-  give(&version.snapshot);
-  good(st_store_set_setting(store, "lived", 366 * 86400, error));
-  restart();
-  version = ask_at(&ring, NOW, &view);
-  assert_true(!lists(&view, 0) && lists(&view, 1));
-  give(&version.snapshot);
-}
-
 static void each_start_goes_on(void **state) {
   (void)state;
   kept before = keep();
@@ -501,7 +476,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(changes_lead_to_an_audiences_snapshot, setup, teardown),
       cmocka_unit_test_setup_teardown(many_audiences_are_bounded, setup, teardown),
       cmocka_unit_test_setup_teardown(an_audience_must_fit_the_kid, setup, teardown),
-      cmocka_unit_test_setup_teardown(each_start_purges, setup, teardown),
       cmocka_unit_test_setup_teardown(each_start_goes_on, setup, teardown),
       cmocka_unit_test_setup_teardown(time_never_goes_back, setup, teardown),
       cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read, setup, teardown),
