@@ -134,17 +134,17 @@ static void a_statement_that_is_refused_fails_alone(void **state) {
   st_store *store = open_without_memory(pg_location);
   make_keys();
   pg_do(pg_admin, "ALTER TABLE revoked RENAME TO away");
-  asker refused[4];
+  asker refused[2];
   start_askers(store, 100);
-  for (int i = 0; i < 4; i++) {
-    refused[i] = (asker){.store = store, .rounds = 20};
+  for (int i = 0; i < 2; i++) {
+    refused[i] = (asker){.store = store, .rounds = 5};
     assert_int_equal(pthread_create(&refused[i].thread, NULL, ask_what_is_refused, &refused[i]), 0);
   }
   asker sum = join_askers();
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 2; i++) {
     pthread_join(refused[i].thread, NULL);
     assert_int_equal(refused[i].wrong, 0);
-    assert_int_equal(refused[i].failed, 20);
+    assert_int_equal(refused[i].failed, 5);
     assert_non_null(strstr(refused[i].error, "revoked"));
   }
   if (sum.wrong != 0 || sum.failed != 0) fail_msg("%u %u %s", sum.wrong, sum.failed, sum.error);

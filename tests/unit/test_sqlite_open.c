@@ -23,14 +23,14 @@ static void makes_a_private_file(void **state) {
 
 static void a_killed_creation_is_completed(void **state) {
   (void)state;
-  for (int round = 0; round < 60; round++) {
+  for (int round = 0; round < 30; round++) {
     pid_t child = fork();
     if (child == 0) {
       st_store *store = NULL;
       (void)!st_store_open(db, true, &store, error);
       _exit(0);
     }
-    struct timespec pause = {0, round * 100000L};
+    struct timespec pause = {0, round * 200000L};
     nanosleep(&pause, NULL);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);

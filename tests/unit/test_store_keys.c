@@ -576,7 +576,7 @@ static void create_from_process(int gate, unsigned id) {
 
 static void many_may_create_at_once(void **state) {
   (void)state;
-  for (int round = 0; round < 15; round++) {
+  for (int round = 0; round < 4; round++) {
     int gate[2];
     pid_t children[3];
     assert_int_equal(pipe(gate), 0);
@@ -604,7 +604,7 @@ static void an_acknowledged_key_survives_a_kill(void **state) {
   (void)state;
   make_db(0);
   unsigned first = 0;
-  for (int round = 0; round < 25; round++) {
+  for (int round = 0; round < 8; round++) {
     int acknowledged[2];
     unsigned last = first, n;
     assert_int_equal(pipe(acknowledged), 0);
@@ -621,7 +621,7 @@ static void an_acknowledged_key_survives_a_kill(void **state) {
     }
     close(acknowledged[1]);
     assert_int_equal(read(acknowledged[0], &n, sizeof n), sizeof n);
-    struct timespec pause = {0, round * 200000L};
+    struct timespec pause = {0, round * 600000L};
     nanosleep(&pause, NULL);
     kill(child, SIGKILL);
     while (read(acknowledged[0], &n, sizeof n) == sizeof n) {
