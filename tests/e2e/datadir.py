@@ -28,7 +28,7 @@ class Client:
     """One keep-alive connection."""
 
     def __init__(self, server):
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
 
     def ask(self, path, credential=None, headers=None):
         headers = dict(headers or {})
@@ -75,7 +75,7 @@ def starts(data, *args):
             p.kill()
             err += p.stderr.read()
             break
-    code = p.wait(timeout=30)
+    code = p.wait(timeout=120)
     p.stdout.close()
     p.stderr.close()
     text = err.decode("utf-8", "replace")

@@ -441,7 +441,7 @@ class Lines:
 
     def stop(self):
         self.process.stdin.close()
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.wait(timeout=120) == 0
         self.process.stdout.close()
 
 

@@ -138,7 +138,7 @@ class Edge:
     def stop(self):
         if self.pull and self.pull.poll() is None:
             self.pull.terminate()
-            assert self.pull.wait(timeout=30) == 0, self.log()[-2000:]
+            assert self.pull.wait(timeout=120) == 0, self.log()[-2000:]
 
     def log(self):
         with open(self.log_path, errors="replace") as f:

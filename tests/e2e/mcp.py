@@ -50,4 +50,4 @@ def stop():
         _, process = _running.popitem()
         process.stdin.close()
         process.stdout.close()
-        process.wait(timeout=30)
+        process.wait(timeout=120)

@@ -90,7 +90,7 @@ class Nginx(Program):
     def __exit__(self, kind, value, trace):
         self.process.send_signal(signal.SIGQUIT)
         try:
-            code = self.process.wait(timeout=30)
+            code = self.process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("nginx did not stop: %s" % self.errors()[-3000:])

@@ -106,7 +106,7 @@ class Cluster:
             self.process.send_signal(number)
             self.process.send_signal(signal.SIGCONT)
             try:
-                self.process.wait(timeout=30)
+                self.process.wait(timeout=120)
             except subprocess.TimeoutExpired:
                 self.kill()
 

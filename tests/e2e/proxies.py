@@ -112,7 +112,7 @@ class Proxy(Program):
 
     def __exit__(self, *error):
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=120)
         self.stop_upstream()
 
     def written(self):
@@ -192,7 +192,7 @@ def end_haproxy(process):
         except subprocess.TimeoutExpired:
             pass  # a client holds a connection
     process.terminate()
-    return process.wait(timeout=30)
+    return process.wait(timeout=120)
 
 
 def haproxy_passes_trailers():

@@ -759,7 +759,7 @@ http {
                              stderr=subprocess.PIPE, text=True)
     url = "http://127.0.0.1:%d" % port
     try:
-        deadline = time.time() + 20
+        deadline = time.time() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
@@ -837,6 +837,6 @@ http {
         assert "[error]" not in errors and "[alert]" not in errors, errors[-2000:]
     finally:
         nginx.terminate()
-        nginx.wait(timeout=20)
+        nginx.wait(timeout=120)
 
 main()

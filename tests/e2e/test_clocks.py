@@ -15,7 +15,7 @@ def shifted(data, seconds):
 
 def ask(server, path, credential):
     """(status, body, the server's Date as seconds)"""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     connection.request("GET", path, headers={"Authorization": "Bearer " + credential})
     answer = connection.getresponse()
     body = json.loads(answer.read())
@@ -193,7 +193,7 @@ def a_server_that_was_ahead_leaves_nothing_behind():
         run("key", "delete", key["id"], data=data)
         until(lambda: reason() == "revoked")
         pull.terminate()
-        assert pull.wait(timeout=20) == 0
+        assert pull.wait(timeout=120) == 0
     assert "feed_rollback" not in events(), events()
 
 

@@ -230,7 +230,7 @@ def a_failure_always_has_its_reason():
                              stdout=full, stderr=subprocess.PIPE)
         said = p.stderr.readline()
         p.send_signal(signal.SIGTERM)
-        p.communicate(timeout=20)
+        p.communicate(timeout=120)
         assert re.fullmatch(b"subtoken serve: cannot write to standard output: .+\n", said), said
     full.close()
 

@@ -63,7 +63,7 @@ class Site:
 
     def stop_pull(self):
         self.puller.terminate()
-        assert self.puller.wait(timeout=20) == 0
+        assert self.puller.wait(timeout=120) == 0
 
     def made_with_curl(self, key, query):
         return curl(self.server.url + "/v2/createsubtoken?" + query, *bearer(key)).json()["subtoken"]

@@ -760,7 +760,7 @@ def partial_requests():
 
 def request_lines(s, count):
     """That many lines, one an answer; the log's thread may be a little behind."""
-    until = time.time() + 10
+    until = time.time() + 120
     while True:
         lines = [l for l in s.log_lines() if l["event"] == "request"]
         if len(lines) >= count or time.time() > until:

@@ -9,6 +9,7 @@ BOOK = "192.0.2.1"  # RFC 5737: no address of any machine
 
 class Listening(Server):
     """One that listens where its configuration says."""
+    threads = None  # some tests have hundreds of connections
 
     def __init__(self, listen, data=None, **config):
         super().__init__(data, {"listen": listen, **config})
@@ -20,7 +21,7 @@ class Listening(Server):
         self.stderr = open(self.log_path, "ab")
         before = self.log().count('"listening"')
         self.process = subprocess.Popen(self.cmd, stdout=subprocess.DEVNULL, stderr=self.stderr)
-        deadline = time.time() + 30
+        deadline = time.time() + 120
         while self.log().count('"listening"') < before + len(self.places):
             assert self.process.poll() is None and time.time() < deadline, self.log()
             time.sleep(0.02)
@@ -193,12 +194,12 @@ def two_that_start_at_once_do_not_share_a_socket():
         s.bind(path)  # left by somebody
     servers = [Listening("unix:" + path) for _ in range(4)]
     processes = [subprocess.Popen(s.cmd, stderr=open(s.log_path, "wb")) for s in servers]
-    deadline = time.time() + 30
+    deadline = time.time() + 120
     while sum(p.poll() is None for p in processes) > 1 and time.time() < deadline:
         time.sleep(0.02)
     living = [p for p in processes if p.poll() is None]
     assert len(living) == 1, [s.log() for s in servers]
-    deadline = time.time() + 30
+    deadline = time.time() + 120
     while True:
         try:
             assert unix(path) == 200
@@ -207,7 +208,7 @@ def two_that_start_at_once_do_not_share_a_socket():
             assert time.time() < deadline
             time.sleep(0.05)
     living[0].terminate()
-    assert living[0].wait(timeout=20) == 0 and not os.path.exists(path)
+    assert living[0].wait(timeout=120) == 0 and not os.path.exists(path)
     assert all(p.returncode == 3 for p in processes if p is not living[0])
 
 
@@ -229,7 +230,7 @@ def a_new_address_needs_a_restart():
             before = s.log().count('"%s"' % word)
             s.write_config({"listen": listen})
             s.process.send_signal(signal.SIGHUP)
-            deadline = time.time() + 20
+            deadline = time.time() + 120
             while s.log().count('"%s"' % word) == before:
                 assert time.time() < deadline, (listen, s.log())
                 time.sleep(0.02)
@@ -253,13 +254,13 @@ def the_demo_of_a_unix_socket_can_be_pasted():
     assert "subtoken" in outs[0] and '"type":"Subtoken"' in outs[1] and "text" in outs[2], outs
     assert "access_token" in outs[3], outs
     p.terminate()
-    assert p.wait(timeout=20) == 0
+    assert p.wait(timeout=120) == 0
 
 
 # ---- signals (F5) ----
 
 def wait_until(what, s):
-    deadline = time.time() + 20
+    deadline = time.time() + 120
     while not what():
         assert time.time() < deadline and s.process.poll() is None, s.log()
         time.sleep(0.02)

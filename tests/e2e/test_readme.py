@@ -142,7 +142,7 @@ def make_run_serves_and_its_lines_can_be_pasted():
         assert answers[2] == '{"text":"this subtoken does not list this url"}'
     finally:
         os.killpg(p.pid, signal.SIGTERM)
-        p.wait(timeout=20)
+        p.wait(timeout=120)
 
 
 main()

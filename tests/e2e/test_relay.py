@@ -43,7 +43,7 @@ class Edge:
 
     def __exit__(self, *error):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=20) == 0
+        assert self.process.wait(timeout=120) == 0
 
 
 @test

@@ -57,7 +57,7 @@ class Edge:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=20) == 0
+        assert self.process.wait(timeout=120) == 0
         with open(self.log, errors="replace") as f:
             text = f.read()
         assert "Sanitizer" not in text and "runtime error" not in text, text

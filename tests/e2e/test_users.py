@@ -283,9 +283,9 @@ def sessions_of_a_key_are_counted_and_bounded():
         # a session has no bucket of its own
         assert call(server, "GET", "/v2/createsubtoken", token).status == 200
         assert call(server, "POST", "/v1/auth/token", key).status == 200
-        slow = call(server, "POST", "/v1/auth/token", key)
-        assert slow.status == 429 and int(slow.header("Retry-After")) >= 1, slow.body
-        assert call(server, "GET", "/v2/createsubtoken", token).status == 429
+        slow = over_the_rate(lambda: call(server, "POST", "/v1/auth/token", key))
+        assert int(slow.header("Retry-After")) >= 1, slow.body
+        over_the_rate(lambda: call(server, "GET", "/v2/createsubtoken", token))
 
 
 # ---- HTTP Basic, registered strings ----
