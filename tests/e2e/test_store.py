@@ -107,7 +107,7 @@ def is_busy(reply):
 @test
 def reading_waits_for_no_writer():
     # C1: 12 refreshes with any 43 characters held everything up for a minute, 530 for ever.
-    config = {"threads": 64} if SANITIZER else {}
+    config = {"threads": 64 if SANITIZER else 512}
     with Server(config=config) as server:
         data = server.data
         make_user(data, permissions="account")
