@@ -17,6 +17,8 @@ import support
 from common import *
 from revision import COMPILER, NotBuilt, TOP, build, commit_of
 
+support.Server.threads = None  # as many as users have
+
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", brief("1", "8")))
 SECONDS = brief(1, 2)
 CONNECTIONS = 16

@@ -17,6 +17,8 @@ sys.argv[1] = os.path.join(BUILD, "subtoken")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import support
 
+support.Server.threads = None  # as many as users have
+
 PERMISSIONS = "account,inventories,progression"
 CHANGES = [("is disabled", ("disable", "ann")), ("loses a permission", ("permissions", "ann", "account,inventories")),
            ("is deleted", ("delete", "ann"))]

@@ -10,6 +10,8 @@ import load
 from common import BRIEF, brief, verdict
 import support
 
+support.Server.threads = None  # as many as users have
+
 ROUNDS = ROUNDS or brief(1, 25)
 load.SECONDS = 1  # short turns: what else the machine does is the same for both
 WANTED = 0.99

@@ -11,6 +11,8 @@ from load import CONNECTIONS, QUERY, SECONDS, measured
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(1, 7)
 import support
 
+support.Server.threads = None  # as many as users have
+
 
 def free_port():
     with socket.socket() as s:

@@ -6,6 +6,8 @@ sys.path.insert(0, HERE)
 from common import BRIEF, brief, verdict
 import key_rows, postgres, support
 
+support.Server.threads = None  # as many as users have
+
 SECONDS = brief(1, 2)
 CONNECTIONS = 64
 PATHS = {"tokeninfo": "/v2/tokeninfo", "createsubtoken": "/v2/createsubtoken?permissions=account%2Cprogression"}
