@@ -143,7 +143,7 @@ quick='audit authorize clients commands config exchanges keys listen process use
 
 # Files that say what a stranger's requests can make of the server run under the address sanitizer, as all unit
 # tests do. Every other file runs as users have it: starting a server takes four times as long under it.
-sanitized='authorize clients exchanges http property ring'
+sanitized='authorize clients exchanges http property'
 
 # The library's own tests, on the other kind of machine: all, or those that take seconds there.
 aarch64='bytes claims claims_build cpu decide hmac issue json jws jws_header narrow property ring sized url vector verify'
