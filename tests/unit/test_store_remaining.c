@@ -139,6 +139,43 @@ static void a_row_that_is_changed_is_reached_before(void **state) {
   assert_true(listed(20) && !listed(19));
 }
 
+/* So is what somebody made, before it ends with him: of each user of whom something remains. */
+static void what_was_made_is_reached_before_it_ends(void **state) {
+  (void)state;
+  make_rows();
+  make_user(2, "root", "a");
+  make_user(3, "bob", "a");
+  for (unsigned n = 50; n < 54; n++) make_key(n, "bob", "a");
+  st_audit_context context = *CONTEXT;
+  context.row = id_of(2);
+  for (unsigned n = 22; n < 24; n++) {
+    st_key key = row_of(n, n == 22 ? "ann" : "bob", "a");
+    assert_ok(st_store_key_create(store, &context, NULL, &key, digest_of(n), error));
+  }
+  assert_ok(begin_session(32, grantor_of(22), NOW + DAY));
+  disable_ann(true);
+  assert_ok(st_store_user_set_disabled(store, CONTEXT, "bob", true, NULL, error));
+  int64_t large = sequence_now();
+
+  st_derived made = {.end = true};
+  context = *CONTEXT_AT(NOW + 9);
+  for (int from = 1; from <= 4; from++) {
+    context.made = &(st_derived){.end = true};
+    ANSWER({.which = ST_SQL_SET_ADD_DERIVED_NOT_REACHED, .kind = ANSWER_FAILURE, .from = from});
+    assert_int_equal(st_store_user_set_disabled(store, &context, "root", true, NULL, error),
+                     ST_STORE_FAILED);
+    assert_int_equal(answers[0].runs, from); /* sessions and keys of ann, then those of bob */
+  }
+  NO_ANSWERS;
+  context.made = &made;
+  assert_ok(st_store_user_set_disabled(store, &context, "root", true, NULL, error));
+  assert_int_equal(made.keys, 2);
+  ASSERT_CHANGED(large, true, 2, 22, 23); /* its session ended with the large change of ann */
+  assert_true(listed(32));
+  while (step()) continue;
+  assert_true(!alive(22) && !alive(23) && listed(21) && listed(53));
+}
+
 /* What edges are told of a row that was reached in a change is at the sequence of the large change;
  * of what the change itself ends, at its own. */
 static void a_change_of_a_row_has_its_own_sequence(void **state) {
@@ -171,6 +208,7 @@ int main(void) {
       TEST(a_step_reaches_so_many_rows),
       TEST(a_step_that_fails_is_made_again),
       TEST(a_row_that_is_changed_is_reached_before),
+      TEST(what_was_made_is_reached_before_it_ends),
       TEST(a_change_of_a_row_has_its_own_sequence),
       TEST(steps_come_in_order),
   };
