@@ -1,5 +1,5 @@
 /* C7, C8: what another history listed is listed here, too; and a sub that was never made here. */
-#include "store_contract.h"
+#include "store_answers.h"
 
 #define LATER (NOW * US + 5000)
 
@@ -153,6 +153,28 @@ static void a_sub_that_was_never_made(void **state) {
       ST_STORE_FAILED);
 }
 
+/* Whichever statement of it fails: it fails, and nothing of it is there. */
+static void what_fails_takes_nothing_over(void **state) {
+  static const unsigned rows[] = {1, 4};
+  static const st_sql statements[] = {
+      ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_SQL_SET_DISABLE,   ST_SQL_SNAPSHOT_DROP_KNOWN,
+      ST_SQL_SNAPSHOT_LOG,          ST_SQL_SNAPSHOT_LIST, ST_SQL_ANY_ROW_WRITTEN,
+      ST_SQL_SEQUENCE_FROM,         ST_SQL_LOG_FROM,      ST_SQL_SNAPSHOT_CLEAR};
+  (void)state;
+  st_restore_report report;
+  make_key(1, "ann", "a");
+  int64_t before = sequence_now();
+  for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+    ANSWER({.which = statements[i], .kind = ANSWER_FAILURE});
+    st_store_status status = take_over(rows, 2, LATER, listing_now().hash_key, &report);
+    if (status != ST_STORE_FAILED || answers[0].runs == 0) fail_msg("%zu: %d", i, (int)status);
+    NO_ANSWERS;
+    assert_true(!listed(1) && !lists(4711) && sequence_now() == before);
+  }
+  assert_ok(take_over(rows, 2, LATER, listing_now().hash_key, &report));
+  assert_true(listed(1) && lists(4711));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(what_is_in_force_here_and_was_not_there),
@@ -160,5 +182,6 @@ int main(void) {
       TEST(what_was_taken_over_goes_in_time),
       TEST(a_sub_that_was_never_made),
   };
-  return RUN_ON_EVERY_STORE(tests);
+  const struct CMUnitTest rules[] = {TEST(what_fails_takes_nothing_over)};
+  return RUN_ON_EVERY_STORE(tests) + RUN_ON_SQLITE(rules);
 }
