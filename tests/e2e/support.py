@@ -177,14 +177,14 @@ class Server:
 
     def write_config(self, config):
         if isinstance(config, dict):
-            store = store_of(self.data)
-            ours = dict({"threads": self.threads} if self.threads else {}, **({"store": store} if store else {}))
-            config = dict(config, **{name: value for name, value in ours.items() if name not in config})
+            for name, value in (("threads", self.threads), ("store", store_of(self.data))):
+                config = config if name in config or not value else {**config, name: value}
         with open(self.config_path, "w") as f:
             f.write(config if isinstance(config, str) else json.dumps(config))
 
     def start(self):
-        if self.threads and not self.preexec and "--config" not in self.cmd and not os.path.exists(os.path.join(self.data, "config.json")):
+        told = "--config" in self.cmd or os.path.exists(os.path.join(self.data, "config.json"))
+        if self.threads and not told and not self.preexec:  # another user could not read it
             self.config_path = os.path.join(self.dir, "config.json")
             self.write_config({})
             self.cmd += ["--config", self.config_path]

@@ -27,7 +27,7 @@ def pages(server, path, credential, name, by="after"):
 
 @test
 def users_are_managed_over_http():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key = admin(server)
         for name in ("alice", "Alicia", HOSTILE):
             body = {"login": name, "password": PASSWORD, "permissions": ["account", "users"]}
@@ -52,7 +52,7 @@ def users_are_managed_over_http():
 
 @test
 def a_grantor_gives_no_more_than_it_has_also_when_it_ends_meanwhile():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         short = make_key(server.data, "users,account", "--expires", "1h")
         make_user(server.data, "bob", "")
         refused(call(server, "PATCH", "/v1/user/bob", short["key"], {"permissions": ["account"]}), 403, "longer")
@@ -83,7 +83,7 @@ def who_enables_a_user_has_as_much():
 
 @test
 def keys_are_looked_for():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key = admin(server)
         made = [new_key(server, key, name="Deploy %d" % i, owner="Иван" if i % 2 else "bob",
                         expires="10d" if i == 3 else "60d" if i == 4 else "never").json() for i in range(6)]
@@ -102,7 +102,7 @@ def keys_are_looked_for():
 
 @test
 def a_search_tells_nobody_of_others_keys():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key, carol = admin(server), ("carol", PASSWORD)
         make_user(server.data, "carol", "account")
         others = [new_key(server, key, owner="" if i % 2 else "corp", expires="%dd" % (10 + i)).json()["id"] for i in range(6)]
@@ -126,7 +126,7 @@ def a_search_tells_nobody_of_others_keys():
 
 @test
 def the_audit_log_is_looked_through():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key = make_key(server.data, ALL)
         made = [new_key(server, key["key"], name="n%d" % i).json() for i in range(5)]
         call(server, "DELETE", "/v2/keys/" + made[1]["id"], key["key"])
@@ -146,7 +146,7 @@ def the_audit_log_is_looked_through():
 
 @test
 def pages_beside_writers_lose_nothing_and_tell_nothing_twice():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key = make_key(server.data, ALL)
         there = {new_key(server, key["key"], name="there %d" % i, expires="7d").json()["id"] for i in range(6)}
         over, made = threading.Event(), []
@@ -175,7 +175,7 @@ def pages_beside_writers_lose_nothing_and_tell_nothing_twice():
 
 @test
 def a_preview_tells_what_is_made():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key = make_key(server.data, "account,wallet", "--expires", "2h")["key"]
         asked = {"permissions": ["wallet", "root", "account"], "urls": ["/v2/a b", "/v2/ä/*"],
                  "expire": "2099-01-01T00:00:00Z"}
@@ -195,7 +195,7 @@ def a_preview_tells_what_is_made():
 
 @test
 def a_token_is_explained_to_who_may_know_it():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         owner, other, key = (make_key(server.data, p) for p in ("account,wallet", "account", ALL))
         token = call(server, "GET", "/v2/createsubtoken?permissions=wallet&urls=GET:/v2/w", owner["key"]).json()["subtoken"]
         def ask(who, **more):
@@ -235,7 +235,7 @@ def ask_for_data(server, key):
 
 @test
 def the_feed_and_the_ring_are_told_of():
-    with SmallServer(config={"threads": 16}) as server:
+    with SmallServer() as server:
         key, edge = make_key(server.data, ALL), make_key(server.data, "revocations")
         before = call(server, "GET", "/v2/feed", key["key"]).json()
         assert before["edges"] == [] and before["sequence"] > 0, before

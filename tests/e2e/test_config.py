@@ -238,7 +238,7 @@ def an_address_other_than_loopback_is_warned_about():
     for config, listen, warned in (({}, "0.0.0.0:0", True), ({"behind_tls": True}, "0.0.0.0:0", False),
                                    ({}, "127.0.0.1:0", False), ({}, "localhost:0", False),
                                    ({"behind_tls": False}, "[::]:0", True), ({}, "[::1]:0", False)):
-        server = SmallServer(config=dict(config, threads=16))
+        server = SmallServer(config=config)
         server.cmd[server.cmd.index("--listen") + 1] = listen
         try:
             server.start()

@@ -98,7 +98,7 @@ def the_audit_log_is_kept_as_long_as_told():
 
 @test
 def one_owns_so_many_keys():
-    with SmallServer(config={"keys_per_owner": 3, "threads": 16}) as server:
+    with SmallServer(config={"keys_per_owner": 3}) as server:
         make_user(server.data, "root", "keys,account")
         make_user(server.data, "ann", "account")
         ann, root = (log_in(server, name).json()["access_token"] for name in ("ann", "root"))

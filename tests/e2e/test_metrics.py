@@ -16,7 +16,7 @@ class Metered(SmallServer):
     """A server with metrics_listen; its port is metrics_port."""
 
     def __init__(self, data=None, config=None):
-        super().__init__(data, {"threads": 16, **(config or {}), "metrics_listen": "127.0.0.1:0"})
+        super().__init__(data, {**(config or {}), "metrics_listen": "127.0.0.1:0"})
 
     def start(self):
         super().start()
@@ -326,15 +326,15 @@ def it_answers_when_every_thread_is_taken():
 
 @test
 def they_can_be_turned_off():
-    with SmallServer(config={"threads": 16, "metrics": False}) as server:
+    with SmallServer(config={"metrics": False}) as server:
         key = make_key(server.data, "metrics")["key"]
         let_others_learn()
         answer = curl(server.url + "/metrics", *bearer(key))
         assert answer.status == 404 and "metrics" in answer.json()["text"]
-        server.write_config({"threads": 16, "metrics": True})
+        server.write_config({"metrics": True})
         server.process.send_signal(signal.SIGHUP)
         wait(lambda: curl(server.url + "/metrics", *bearer(key)).status == 200)
-        server.write_config({"threads": 16, "metrics_listen": "127.0.0.1:0"})
+        server.write_config({"metrics_listen": "127.0.0.1:0"})
         server.process.send_signal(signal.SIGHUP)
         wait(lambda: "metrics_listen: a new value needs a restart" in server.log())
         found = parse(curl(server.url + "/metrics", *bearer(key)).body)

@@ -84,7 +84,7 @@ def the_methods_are_those_that_the_server_takes():
 
 @test
 def the_credentials_are_those_that_the_server_asks_for():
-    with SmallServer(config={"issuer": "https://id.example", "threads": 16}) as s:
+    with SmallServer(config={"issuer": "https://id.example"}) as s:
         connection = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
         for path, method, operation in operations():
             security = operation.get("security", openapi.document()["security"])

@@ -96,7 +96,7 @@ class Edge:
     """A server, a pull from it, and nginx with the module, each with its metrics."""
 
     def __enter__(self):
-        self.server = SmallServer(config={"threads": 16, "metrics_listen": "127.0.0.1:0", "policy": self.policy({"default": "token"})}).start()
+        self.server = SmallServer(config={"metrics_listen": "127.0.0.1:0", "policy": self.policy({"default": "token"})}).start()
         port = free_port()
         self.nginx = Nginx("""listen 127.0.0.1:%d; subtoken on; subtoken_policy %%(dir)s/policy.json; subtoken_fallback /ask;
           location / { proxy_pass http://api; }

@@ -191,7 +191,7 @@ def a_change_that_waits_too_long_is_503():
 
 @test
 def a_waiting_change_is_made_when_the_lock_is_released():
-    with Server(config={"threads": 512}) as server:  # of which some may wait
+    with Server(config={"threads": 128}) as server:  # a quarter of them may wait
         key = make_key(server.data, "account,keys")["key"]
         with Held(server.data) as held:
             asked = [Asked(server, "POST", "/v2/keys", key,
