@@ -1,35 +1,7 @@
 /* C7, C8: what another history listed is listed here, too; and a sub that was never made here. */
-#include "store_answers.h"
-
-#define LATER (NOW * US + 5000)
+#include "restored.h"
 
 static const uint8_t other_key[SUBTOKEN_HASH_KEY_LEN] = {9, 8, 7};
-
-static st_revocation_state listing_now(void) {
-  st_revocation_state current;
-  assert_ok(st_store_revocation_state(store, &current, error));
-  return current;
-}
-
-/* A snapshot of these rows, and of one that nobody here has. */
-static st_store_status take_over(const unsigned *rows, size_t count, int64_t sequence,
-                                 const uint8_t key[SUBTOKEN_HASH_KEY_LEN],
-                                 st_restore_report *report) {
-  uint64_t hashes[8];
-  st_revocation_snapshot from = {.sequence = sequence, .hashes = hashes, .life = 400 * 86400};
-  memcpy(from.hash_key, key, sizeof from.hash_key);
-  for (size_t i = 0; i < count; i++) {
-    hashes[i] = subtoken_revocations_hash(key, (subtoken_text){sub_of(rows[i]), ST_SUB_LEN});
-  }
-  hashes[count] = 4711;
-  from.count = (uint32_t)subtoken_revocations_sort(hashes, (uint32_t)count + 1);
-  return st_store_restore_revocations(store, CONTEXT, &from, report, error);
-}
-
-static bool lists(uint64_t wanted) {
-  uint32_t count = 0;
-  return lists_hash(wanted, &count);
-}
 
 static void what_is_in_force_here_and_was_not_there(void **state) {
   (void)state;
@@ -153,28 +125,6 @@ static void a_sub_that_was_never_made(void **state) {
       ST_STORE_FAILED);
 }
 
-/* Whichever statement of it fails: it fails, and nothing of it is there. */
-static void what_fails_takes_nothing_over(void **state) {
-  static const unsigned rows[] = {1, 4};
-  static const st_sql statements[] = {
-      ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_SQL_SET_DISABLE,   ST_SQL_SNAPSHOT_DROP_KNOWN,
-      ST_SQL_SNAPSHOT_LOG,          ST_SQL_SNAPSHOT_LIST, ST_SQL_ANY_ROW_WRITTEN,
-      ST_SQL_SEQUENCE_FROM,         ST_SQL_LOG_FROM,      ST_SQL_SNAPSHOT_CLEAR};
-  (void)state;
-  st_restore_report report;
-  make_key(1, "ann", "a");
-  int64_t before = sequence_now();
-  for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
-    ANSWER({.which = statements[i], .kind = ANSWER_FAILURE});
-    st_store_status status = take_over(rows, 2, LATER, listing_now().hash_key, &report);
-    if (status != ST_STORE_FAILED || answers[0].runs == 0) fail_msg("%zu: %d", i, (int)status);
-    NO_ANSWERS;
-    assert_true(!listed(1) && !lists(4711) && sequence_now() == before);
-  }
-  assert_ok(take_over(rows, 2, LATER, listing_now().hash_key, &report));
-  assert_true(listed(1) && lists(4711));
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(what_is_in_force_here_and_was_not_there),
@@ -182,6 +132,5 @@ int main(void) {
       TEST(what_was_taken_over_goes_in_time),
       TEST(a_sub_that_was_never_made),
   };
-  const struct CMUnitTest rules[] = {TEST(what_fails_takes_nothing_over)};
-  return RUN_ON_EVERY_STORE(tests) + RUN_ON_SQLITE(rules);
+  return RUN_ON_EVERY_STORE(tests);
 }
