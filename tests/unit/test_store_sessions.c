@@ -32,6 +32,7 @@ static void assert_ends(const char *token, int64_t at, unsigned n) {
   int64_t before = sequence_now();
   assert_true(alive(n));
   assert_int_equal(use(token, at, next), ST_STORE_DENIED);
+  assert_non_null(strstr(error, "a refresh token was used before"));
   assert_string_equal(next, "");
   assert_true(!alive(n) && listed(n));
   ASSERT_CHANGED(before, true, n);
@@ -53,6 +54,7 @@ static void a_session_grants_what_its_grantor_does(void **state) {
   uint8_t seed[32] = {7};
   make_ann();
   made.expires_at = NOW + LIFE;
+  made.created_at = 5;
   made.disabled = made.suspended = true;
   assert_ok(st_store_session_begin(store, CONTEXT, grantor_of(1), 100, &made, digest_of(3), seed,
                                    refresh_of(3), error));
@@ -104,8 +106,10 @@ static void the_session_of_a_refresh_token_is_found(void **state) {
   static const char *const none[] = {"x", "", "0000000000000000000000000000000000000000000",
                                      "00000000000000000000000000000000000000000000"};
   for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+    error[0] = '\0';
     assert_int_equal(st_store_session_of_refresh(store, st_text(none[i]), NOW, &found, error),
                      ST_STORE_NOT_FOUND);
+    if (strlen(none[i]) != ST_REFRESH_LEN) assert_string_equal(error, "not a refresh token");
   }
   assert_int_equal(st_store_session_of_refresh(store, first, NOW + LIFE, &found, error),
                    ST_STORE_NOT_FOUND); /* it has expired, its successor has not */
@@ -299,9 +303,13 @@ static void what_was_never_given_is_unknown(void **state) {
   refresh_token next;
   make_ann();
   assert_ok(begin_session(3, grantor_of(1), NOW + 100));
-  assert_none("", NOW);
-  assert_none("R00000000000000000000000000000000000000000", NOW);
-  assert_none("R0000000000000000000000000000000000000000031", NOW);
+  static const char *const none[] = {"", "R00000000000000000000000000000000000000000",
+                                     "R0000000000000000000000000000000000000000031"};
+  for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+    error[0] = '\0';
+    assert_none(none[i], NOW);
+    assert_string_equal(error, "not a refresh token");
+  }
   assert_none(refresh_of(4), NOW);
   assert_int_equal(st_store_session_refresh(store, CONTEXT, (subtoken_text){NULL, 0}, NOW, 30,
                                             &session, next, error),
