@@ -1,12 +1,12 @@
 """What all end-to-end tests share: a real server on a real socket, the real commands, curl, tokens signed by hand, and
-TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM [NAME...]`. Beside it: as_curl.py, datadir.py (DATA and its files),
+TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM [NAME...]`. Beside it: as_curl.py (curl, and what is sent without it), datadir.py (DATA and its files),
 commands.py (what `verify` says), calls.py (the service's calls), feed.py (revocation data), machine.py (how busy it
 is), upstream.py (both sides of a proxy), nginx.py (nginx with the module), proxies.py (the examples), relay.py (one of
 them), installed.py (what `make install` leaves), transcripts.py (what documents show), manpages.py (the manual), grants.py (the model of test_property.py),
 lives.py (that of test_lives.py) and edge_site.py (a server and edges of each kind), postgres.py (clusters),
 openapi.py (every answer against the API's description), breaking_proxy.py, fleet.py and fleet_model.py (several issuers, and what fails), mcp.py (clients and servers of the
 Model Context Protocol), packages.py (of npm), mcp_front.py, mcp_refusals.py and mcp_example.py (for test_mcp.py)."""
-import atexit, base64, fnmatch, glob, hashlib, hmac, http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
+import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 import time, traceback
 import as_curl, openapi
 
@@ -290,21 +290,9 @@ class Answer:
 
 
 def curl(url, *args, stdin=None, timeout=120):
-    """What curl is answered with the arguments as they are (as_curl.py: most are sent without it)."""
-    try:
-        got = as_curl.ask(url, args, timeout) if stdin is None else None
-    except (OSError, http.client.HTTPException) as e:
-        raise AssertionError((repr(e), url)) from e
-    if got is None:
-        p = subprocess.run(["curl", "-s", "-S", "-i", "--max-time", str(timeout), *args, url],
-                           capture_output=True, input=stdin)
-        assert p.returncode == 0, (p.returncode, p.stderr, url)
-        head, _, body = p.stdout.partition(b"\r\n\r\n")
-        while re.match(rb"HTTP/1.1 1\d\d", head):
-            head, _, body = body.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        got = int(lines[0].split()[1]), [tuple(l.split(": ", 1)) for l in lines[1:]], body
-    answer = Answer(got[0], got[1], got[2].decode())
+    """What curl is answered with the arguments as they are."""
+    status, headers, body = as_curl.ask(url, args, stdin, timeout)
+    answer = Answer(status, headers, body.decode())
     openapi.curl_answered(url, args, answer)
     return answer
 

@@ -98,7 +98,7 @@ def an_answer_that_is_not_whole_is_none():
 def what_it_does_not_know_is_left_to_curl():
     for args in (("-H", "X-A:"), ("-H", "X-A;"), ("-H", "@file"), ("-d", "@file"), ("--data-urlencode", "a=b"), ("-o", "x"),
                  ("--path-as-is",), ("-X",), ("-H", "X-A: b\r\nX-C: d"), ("-X", "HEAD"), ("-d", "x" * (1 << 20)),
-                 ("-H", "Host: other"), ("--json", "{}", "-d", "a"), ("-I", "-d", "a"), ("-u", "alice")):
+                 ("-H", "Host: other"), ("--json", "{}", "-d", "a"), ("--json", "{}", "--json", "{}"), ("-I", "-d", "a"), ("-I", "-X", "GET"), ("-u", "alice")):
         assert as_curl.request_of("http://127.0.0.1:1/", args) is None, args
     for url in ("https://127.0.0.1:1/", "http://127.0.0.1/", "http://elsewhere:1/", "http://127.0.0.1:1/a#b", "http://127.0.0.1:1/{a,b}",
                 "http://127.0.0.1:1/a/../b", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/\u00e4", "http://[::1]:1/"):
