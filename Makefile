@@ -55,7 +55,9 @@ X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
 $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 $(B)/src/base/arm.o: CFLAGS += $(if $(filter aarch64%,$(MACHINE)),-march=armv8-a+crypto)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LDLIBS = -lsqlite3 -lpq -largon2 -lutf8proc -lpthread
+LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
+# What tests call of libpq besides; the program loads it (store/postgres/libpq.c).
+TEST_LIBPQ = -lpq
 
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
@@ -321,7 +323,7 @@ $(UNIT_BIN): $(B)/tests/%: tests/unit/%.c | deps-cmocka
 $(filter-out $(NO_HASH_TESTS),$(LIB_TESTS)): $(B)/src/base/hmac.o $(TP_MBEDTLS)
 $(LIB_TESTS): $(B)/tests/library.a
 $(PROGRAM_TESTS): $(ALL_OBJ) $(TP_LIBS)
-$(PROGRAM_TESTS): TEST_LIBS = $(LDLIBS)
+$(PROGRAM_TESTS): TEST_LIBS = $(LDLIBS) $(TEST_LIBPQ)
 # What they test is optimised, they are not: that takes a fifth of the time to compile.
 $(PROGRAM_TESTS): TEST_FLAGS = -O0 -g1 -U_FORTIFY_SOURCE
 # Of what they test, where no sanitizer keeps copies: __OPTIMIZE__ tells of the test alone.
@@ -662,6 +664,7 @@ $(B)/fuzz/%: fuzz/%.c $(B)/fuzz/all.a $(TP_LIBS)
 # What the system gives is the fuzzer's (fuzz/virtual_clock.h, fuzz/lying_server.h).
 FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
 $(B)/fuzz/fuzz_model: LDLIBS += $(FUZZ_CLOCK)
+$(B)/fuzz/fuzz_store_location: LDLIBS += $(TEST_LIBPQ)
 $(B)/fuzz/fuzz_postgres: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=nanosleep,--wrap=st_condition_wait
 
 $(B)/fuzz/fuzz_connection: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=recv,--wrap=send,--wrap=poll

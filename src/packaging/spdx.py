@@ -18,10 +18,10 @@ DYNAMIC = {
     "libc.so.6": ("GNU C Library", "libc6", "LGPL-2.1-or-later"),
     "libcurl.so.4": ("libcurl", "libcurl4", "curl"),
 }
-SERVER = ["libsqlite3.so.0", "libpq.so.5", "libargon2.so.1", "libutf8proc.so.2", "libc.so.6"]
+SERVER = ["libsqlite3.so.0", "libargon2.so.1", "libutf8proc.so.2", "libc.so.6"]
 # What is in each package, what it is linked to, and what it loads if it needs it.
 PACKAGES = {
-    "subtoken": (list(STATIC), SERVER, ["libcurl.so.4"]),
+    "subtoken": (list(STATIC), SERVER, ["libpq.so.5", "libcurl.so.4"]),
     "libsubtoken0": (["mbedtls"], ["libc.so.6"], []),
     "libsubtoken-dev": (["mbedtls"], [], []),
     "libnginx-mod-http-subtoken": (["mbedtls"], ["libc.so.6"], []),

@@ -81,6 +81,7 @@ def the_version_is_that_of_the_program_and_other_minors_do_not_fit():
         assert field(name, "Version") == VERSION, (name, field(name, "Version"))
     assert read(package("libsubtoken0"), "DEBIAN/shlibs").strip() == "libsubtoken %s %s" % (minor, strict)
     assert strict in field("python3-subtoken", "Depends"), field("python3-subtoken", "Depends")
+    assert "libpq5 (>= 14)" in field("subtoken", "Depends")  # it is loaded by name, where the linker sees nothing
     assert field("libsubtoken-dev", "Depends") == "libsubtoken0 (= %s)" % VERSION
     assert "nginx-abi-" in field("libnginx-mod-http-subtoken", "Depends")
     pc = read(package("libsubtoken-dev"), glob.glob(package("libsubtoken-dev") + "/usr/lib/*/pkgconfig/subtoken.pc")[0])
@@ -160,14 +161,15 @@ def the_document_says_what_is_inside():
         (tarball,) = glob.glob(os.path.join(source, "tarballs", each, "*.orig.tar.*"))
         assert p["checksums"][0]["checksumValue"] == hashlib.sha256(open(tarball, "rb").read()).hexdigest(), p
         assert ("subtoken", "CONTAINS", each) in links
-    # What a program loads is what it is linked to; libcurl comes when it is needed.
+    # What a program loads is what it is linked to; libpq and libcurl come when they are needed.
     for owner, pattern in (("subtoken", "usr/bin/subtoken"), ("libsubtoken0", "usr/lib/*/libsubtoken.so." + VERSION),
                            ("libnginx-mod-http-subtoken", "usr/lib/nginx/modules/*.so")):
         (path,) = glob.glob(os.path.join(package(owner), pattern))
         needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", sh("readelf", "-d", path))) - {"ld-linux-x86-64.so.2"}
         assert {o for one, kind, o in links if (one, kind) == (owner, "DYNAMIC_LINK")} == needed, (owner, needed)
-    assert ("libcurl.so.4", "OPTIONAL_DEPENDENCY_OF", "subtoken") in links
-    assert b"libcurl.so.4" in open(os.path.join(package("subtoken"), "usr/bin/subtoken"), "rb").read()
+    for optional in ("libpq.so.5", "libcurl.so.4"):
+        assert (optional, "OPTIONAL_DEPENDENCY_OF", "subtoken") in links
+        assert optional.encode() in open(os.path.join(package("subtoken"), "usr/bin/subtoken"), "rb").read()
 
 
 @test

@@ -81,6 +81,34 @@ def a_password_is_refused_and_never_repeated():
 
 
 @test
+def without_libpq_a_store_on_postgresql_alone_fails_and_says_why():
+    """A store in DATA needs none of it; what is missing is said, before anything is made."""
+    d, data = scratch(), data_dir()
+    write(os.path.join(d, "empty.c"), "int nothing;\n")
+    library = os.path.join(d, "libpq.so.5")
+    subprocess.run(["gcc", "-shared", "-o", library, os.path.join(d, "empty.c")], check=True)
+    env = dict(os.environ, LD_LIBRARY_PATH=d)
+    settings = config_file({"store": "postgresql://127.0.0.1:1/s"})
+    code, _, err = run("key", "create", "--name", "a", "--permissions", "", data=data, env=env)
+    assert code == 0, err
+
+    def on_postgresql(*words, code=3):
+        got, out, err = run(*words, "--config", settings, data=data, env=env)
+        assert got == code and out == "" and "libpq5" in err, (words, got, err)
+        return err
+    for words in (["key", "list"], ["store", "status"], ["serve", "--listen", "127.0.0.1:0"]):
+        assert "libpq.so.5 of PostgreSQL 14 or newer" in on_postgresql(*words)
+        assert "has no PQenterPipelineMode" in on_postgresql(*words)
+    write(library, "garbage")
+    for words in (["key", "list"], ["store", "status"], ["serve", "--listen", "127.0.0.1:0"]):
+        assert "needs libpq.so.5, which cannot be loaded" in on_postgresql(*words)
+    code, _, err = run("store", "copy", "--from", data, "--to", "postgresql://127.0.0.1:1/s", env=env)
+    assert code == 3 and "needs libpq.so.5" in err, err
+    maps = subprocess.run([PROGRAM, "version"], env=dict(env, LD_DEBUG="files"), capture_output=True, text=True).stderr
+    assert "libpq" not in maps
+
+
+@test
 def a_reload_says_that_the_store_needs_a_restart():
     with SmallServer(config={"threads": 8}) as server:
         for more, named in (({"store": "postgresql://127.0.0.1/s"}, "store, store_staleness, store_cache"),

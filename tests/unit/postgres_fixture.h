@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <glob.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "libpq_fixture.h"
 
 #include "domain/store.h"
 #include "os/clock.h"

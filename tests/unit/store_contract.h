@@ -15,12 +15,12 @@
 
 #include <ftw.h>
 #include <glob.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "libpq_fixture.h"
 
 #define NOW INT64_C(1700000000)
 #define US INT64_C(1000000)

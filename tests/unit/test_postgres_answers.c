@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "libpq_fixture.h"
 #include "os/clock.h"
 #include "store/postgres/postgres.h"
 #include "support.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "os/clock.h"
+#include "store/postgres/libpq.h"
 #include "store/postgres/postgres.h"
 
 #define OPEN_US INT64_C(30000000) /* tables of a large database may take a while */
@@ -67,6 +68,7 @@ static st_store_status open_parts(st_postgres *store, const char *uri, bool crea
 st_store_status st_postgres_open(const char *location, bool create, const st_store_options *options,
                                  st_store **store, char *error) {
   *store = NULL;
+  if (!st_postgres_load_library(error)) return ST_STORE_FAILED;
   st_postgres *made = make(options);
   if (made == NULL) return st_db_fail(error, "cannot open a store on PostgreSQL: no memory");
   st_store_status status = open_parts(made, location, create, error);
