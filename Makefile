@@ -56,7 +56,7 @@ $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 $(B)/src/base/arm.o: CFLAGS += $(if $(filter aarch64%,$(MACHINE)),-march=armv8-a+crypto)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
-# What tests call of libpq besides; the program loads it (store/postgres/libpq.c).
+# What tests call of libpq besides what the program loads (store/postgres/libpq.c).
 TEST_LIBPQ = -lpq
 
 # The pure part, and the one that reads files for an edge.
@@ -664,7 +664,6 @@ $(B)/fuzz/%: fuzz/%.c $(B)/fuzz/all.a $(TP_LIBS)
 # What the system gives is the fuzzer's (fuzz/virtual_clock.h, fuzz/lying_server.h).
 FUZZ_CLOCK = -Wl,--wrap=st_clock_now,--wrap=st_clock_now_us,--wrap=st_clock_monotonic_us,--wrap=st_random_fill
 $(B)/fuzz/fuzz_model: LDLIBS += $(FUZZ_CLOCK)
-$(B)/fuzz/fuzz_store_location: LDLIBS += $(TEST_LIBPQ)
 $(B)/fuzz/fuzz_postgres: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=nanosleep,--wrap=st_condition_wait
 
 $(B)/fuzz/fuzz_connection: LDLIBS += $(FUZZ_CLOCK) -Wl,--wrap=recv,--wrap=send,--wrap=poll

@@ -5,9 +5,12 @@
 
 #include "domain/store_location.h"
 #include "fuzz.h"
+#include "os/error.h"
+#include "store/postgres/libpq.h"
 
 static void check_taken(const char *uri) {
-  char *problem = NULL;
+  char *problem = NULL, why[ST_ERROR_MAX];
+  HOLD(st_postgres_load_library(why));
   PQconninfoOption *options = PQconninfoParse(uri, &problem);
   PQfreemem(problem);
   if (options == NULL) return; /* a parameter that this libpq does not know */
