@@ -4,9 +4,7 @@
  */
 #include "cli/demo.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/bytes.h"
 #include "cli/input.h"
@@ -18,12 +16,7 @@
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/semaphore.h"
-
-static bool demo_flush(char *error) {
-  if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
-  snprintf(error, ST_ERROR_MAX, "cannot write to standard output: %s", strerror(errno));
-  return false;
-}
+#include "os/terminal.h"
 
 #define DEMO_PERMISSIONS "account,characters,inventories,progression,unlocks,wallet"
 
@@ -76,7 +69,7 @@ bool st_demo_show(st_store *store, const char *dir, const st_demo_server *server
         "Serving on %s. The demo key was shown when it was made; another key:\n"
         "  build/subtoken key create --data %s --name mine --permissions account\n",
         base, dir);
-    return demo_flush(error);
+    return st_terminal_flush_output(error);
   }
   if (!demo_make(store, whole, password, error)) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
@@ -106,5 +99,5 @@ bool st_demo_show(st_store *store, const char *dir, const st_demo_server *server
       server->page ? "/\n\n" : "", via, base, password);
   subtoken_wipe(whole, sizeof whole);
   subtoken_wipe(password, sizeof password);
-  return demo_flush(error);
+  return st_terminal_flush_output(error);
 }

@@ -3,7 +3,6 @@
  */
 #include "cli/print.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "domain/key.h"
 #include "domain/key_json.h"
 #include "domain/permissions.h"
+#include "os/error.h"
 #include "os/terminal.h"
 #include "subtoken/policy.h"
 
@@ -114,8 +114,8 @@ void st_print_heading(const char *heading) {
 }
 
 int st_print_flush(int code) {
-  if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
-  return st_print_error(ST_EXIT_FAILED, "cannot write to standard output: %s", strerror(errno));
+  char error[ST_ERROR_MAX];
+  return st_terminal_flush_output(error) ? code : st_print_error(ST_EXIT_FAILED, "%s", error);
 }
 
 void st_print_policy_error(const char *path, const subtoken_policy_error *error) {

@@ -55,6 +55,15 @@ bool st_terminal_reserve_output(size_t len, char *error) {
   return ready || st_error_set(error, "cannot write to standard output: %m");
 }
 
+/* The reason for what was lost earlier is in no errno any more. */
+bool st_terminal_flush_output(char *error) {
+  errno = 0;
+  if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
+  if (errno == 0)
+    return st_error_set(error, "cannot write to standard output: a part of it is lost");
+  return st_error_set(error, "cannot write to standard output: %m");
+}
+
 size_t st_terminal_width(void) {
   struct winsize size = {0};
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;

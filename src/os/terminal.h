@@ -21,6 +21,10 @@ bool st_terminal_is_output(void);
  * the end of the process. */
 bool st_terminal_reserve_output(size_t len, char *error) __attribute__((warn_unused_result));
 
+/* Writes what stdio still holds of standard output. false, with the reason in error: some of what
+ * was printed since the program began is lost. */
+bool st_terminal_flush_output(char *error) __attribute__((warn_unused_result));
+
 /* How many columns standard output has; 0: it is no terminal, or that is not known. */
 size_t st_terminal_width(void);
 

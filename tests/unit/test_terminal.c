@@ -5,7 +5,9 @@
 
 #include "failing.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -228,6 +230,37 @@ static void room_for_what_is_printed_once_is_taken_before(void **state) {
   close(ends[1]);
 }
 
+/* Of what is printed to one and, when stdio's buffer was written, to the other. */
+static bool flushed_on(const char *first, const char *then) {
+  int own = dup(STDOUT_FILENO), begins = open(first, O_WRONLY | O_CLOEXEC),
+      ends = open(then, O_WRONLY | O_CLOEXEC);
+  assert_true(own >= 0 && begins >= 0 && ends >= 0);
+  fflush(stdout);
+  dup2(begins, STDOUT_FILENO);
+  for (int i = 0; i < 100000; i++) putchar('x');
+  dup2(ends, STDOUT_FILENO);
+  errno = 0;
+  bool good = st_terminal_flush_output(error);
+  __fpurge(stdout);
+  clearerr(stdout);
+  dup2(own, STDOUT_FILENO);
+  close(own);
+  close(begins);
+  close(ends);
+  return good;
+}
+
+static void what_was_printed_and_is_lost_has_a_reason(void **state) {
+  (void)state;
+  error[0] = '\0';
+  assert_true(flushed_on("/dev/null", "/dev/null"));
+  assert_string_equal(error, "");
+  assert_false(flushed_on("/dev/null", "/dev/full"));
+  assert_string_equal(error, "cannot write to standard output: No space left on device");
+  assert_false(flushed_on("/dev/full", "/dev/null"));
+  assert_string_equal(error, "cannot write to standard output: a part of it is lost");
+}
+
 int main(void) {
   /* Who starts this may ignore some, as a shell does for what runs in the background. */
   static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -240,6 +273,7 @@ int main(void) {
       AT_TERMINAL(a_terminal_is_told_from_other_files),
       cmocka_unit_test_setup_teardown(room_for_what_is_printed_once_is_taken_before, make_home,
                                       remove_home),
+      cmocka_unit_test(what_was_printed_and_is_lost_has_a_reason),
       cmocka_unit_test(characters_are_as_wide_as_they_are_shown),
   };
   return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
