@@ -106,13 +106,14 @@ st_store_status st_store_tokens_revoked(st_store *store, const subtoken_text *ti
  * digest is taken, or was. ST_STORE_DENIED: the grantor's row has gone, has another sub, is
  * disabled, suspended or expired, or lacks one of the permissions, or is bound to an audience that
  * the key is not bound to, or ends before the key does. A key for a user who is disabled
- * is made suspended. Whoever registers chooses the username: a key for the owner of that name is
- * ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the user is meant, or the user
- * makes it. context->row is kept as what made it. ST_STORE_FULL: context->most_keys keys live that
- * have this owner; or, of a key without an owner, that have none and were made with context->row.
+ * is made suspended, and *key says so. Whoever registers chooses the username: a key for the owner
+ * of that name is ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the user is meant,
+ * or the user makes it. context->row is kept as what made it. ST_STORE_FULL: context->most_keys
+ * keys live that have this owner; or, of a key without an owner, that have none and were made with
+ * context->row.
  */
 st_store_status st_store_key_create(st_store *store, const st_audit_context *context,
-                                    const st_grantor *grantor, const st_key *key,
+                                    const st_grantor *grantor, st_key *key,
                                     const uint8_t digest[32], char *error)
     __attribute__((warn_unused_result));
 /* *key is zeroed unless ST_STORE_OK. */

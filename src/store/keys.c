@@ -79,6 +79,7 @@ static st_store_status make_key(st_db *db, const st_change *change) {
   if (status == ST_STORE_OK) {
     status = st_key_row_insert(db, &key, change->digest, change->context->row);
   }
+  *(bool *)change->data = key.suspended;
   if (status == ST_STORE_OK && (key.disabled || key.suspended)) {
     status = st_row_set_of(db, key.id);
     if (status == ST_STORE_OK) status = st_row_set_relist(db, change);
@@ -88,8 +89,9 @@ static st_store_status make_key(st_db *db, const st_change *change) {
 }
 
 st_store_status st_store_key_create(st_store *store, const st_audit_context *context,
-                                    const st_grantor *grantor, const st_key *key,
+                                    const st_grantor *grantor, st_key *key,
                                     const uint8_t digest[32], char *error) {
+  bool suspended = false;
   if (!st_key_row_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
     return st_db_fail(error, "cannot write %s: incomplete key record", st_db_name(store));
   }
@@ -97,7 +99,9 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *con
   change.grantor = grantor;
   change.key = key;
   change.digest = digest;
+  change.data = &suspended;
   st_store_status status = st_remaining_run(store, make_key, &change, error);
+  if (status == ST_STORE_OK) key->suspended = suspended;
   if (status == ST_STORE_FULL) {
     (void)st_db_fail(error, "%s: the owner has as many keys as one may have", st_db_name(store));
   }

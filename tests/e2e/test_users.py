@@ -206,6 +206,13 @@ def what_a_user_loses_ends_at_once():
         assert "owner of its key is disabled" in run("verify", stdin=rests, data=server.data, check=1)[1]
         shown = json.loads(run("key", "show", account["id"], "--json", data=server.data, check=0)[1])
         assert (shown["state"], shown["disabled"]) == ("suspended", False)
+        # so is a key that is made for her meanwhile, and who makes it is told
+        made = make_key(server.data, "account", "--owner", "alice", name="late")
+        manager = make_key(server.data, "account,keys", "--owner", "ops")
+        posted = call(server, "POST", "/v2/keys", manager["key"],
+                      {"name": "later", "permissions": ["account"], "owner": "alice"})
+        assert posted.status == 201, posted.body
+        assert (made["state"], posted.json()["state"]) == ("suspended", "suspended"), (made, posted.body)
         user(server.data, "enable", "alice")
         assert [status(server, c) for c in (more["access_token"], account["key"],
                                             ("alice", PASSWORD))] == [401, 200, 200]

@@ -196,7 +196,9 @@ static void a_key_for_a_disabled_user_is_made_suspended(void **state) {
   st_key key;
   make_user(1, "ann", "a");
   assert_ok(set_disabled("ann", true, NULL));
-  make_key(2, "ann", "a");
+  key = row_of(2, "ann", "a");
+  assert_ok(st_store_key_create(store, CONTEXT, NULL, &key, digest_of(2), error));
+  assert_true(key.suspended && !key.disabled); /* whoever makes it is told */
   assert_int_equal(row_by_sub(2, &key), ST_STORE_OK);
   assert_true(key.suspended && !key.disabled && listed(2));
   assert_ok(set_disabled("ann", false, NULL));
