@@ -28,11 +28,13 @@ static bool demo_make(st_store *store, char whole[ST_KEY_LEN + 1], char password
                 .permissions = DEMO_PERMISSIONS,
                 .created_at = st_clock_now(),
                 .expires_at = ST_NEVER};
-  st_user admin = {.key = {.kind = ST_KIND_USER,
-                           .name = "admin",
-                           .owner = "admin",
-                           .permissions = "keys,users,audit,services,revocations," DEMO_PERMISSIONS,
-                           .expires_at = ST_NEVER}};
+  st_user admin = {
+      .key = {.kind = ST_KIND_USER,
+              .name = "admin",
+              .owner = "admin",
+              .permissions =
+                  "keys,users,audit,services,revocations,introspect,metrics," DEMO_PERMISSIONS,
+              .expires_at = ST_NEVER}};
   uint8_t digest[32];
   char who[ST_WHO_MAX];
   st_audit_context context = st_input_audit_context(who);

@@ -175,6 +175,22 @@ def open_registration_needs_no_credential():
 
 
 @test
+def the_administrator_of_a_demonstration_may_ask_everything():
+    """Each permission that the service itself asks for: what is made without one is refused by the calls that need it."""
+    source = "".join(open(f).read() for f in glob.glob(os.path.join(TESTS, "..", "src/service/*.c")))
+    asked = set(re.findall(r'(?:st_access_(?:requires|holds)|st_claims_has_permission)\([^;"]*"(\w+)"\)', source))
+    assert asked >= {"metrics", "introspect", "services", "revocations"}, asked
+    with Server(args=["--demo"]) as server:
+        password = re.search(r"The administrator is admin.*:\n\n  (\S+)\n", open(server.stdout_path).read()).group(1)
+        token = log_in(server, "admin", password).json()["access_token"]
+        held = call(server, "GET", "/v2/tokeninfo", token).json()["permissions"]
+        assert asked <= set(held), asked - set(held)
+        for path in ("/metrics", "/v2/keys", "/v1/user", "/v2/audit", "/v2/feed", "/v2/ring"):
+            assert status(server, token, path) == 200, path
+        assert curl(server.url + "/oauth/introspect", *bearer(token), "-d", "token=" + token).json()["active"]
+
+
+@test
 def what_a_user_loses_ends_at_once():
     with Server() as server:
         make_user(server.data, permissions="account,wallet,keys")
