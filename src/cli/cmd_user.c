@@ -13,11 +13,13 @@
 #include "cli/print.h"
 #include "cli/table.h"
 #include "domain/key.h"
+#include "domain/key_json.h"
 #include "domain/names.h"
 #include "domain/password.h"
 #include "domain/permissions.h"
 #include "domain/store.h"
 #include "domain/user.h"
+#include "domain/user_json.h"
 #include "operations/draw.h"
 #include "operations/password.h"
 #include "os/clock.h"
@@ -30,20 +32,14 @@
 #define LOGIN_WIDTH 24
 
 static void user_print_json(const st_user *user) {
-  const st_key *key = &user->key;
-  fputs("{\"login\":", stdout);
-  st_print_json(stdout, st_text(key->owner));
-  fputs(",\"permissions\":", stdout);
-  st_print_list_json(stdout, key->permissions);
-  fputs(",\"locale\":", stdout);
-  st_print_json(stdout, st_text(user->locale));
-  fputs(",\"source\":", stdout);
-  st_print_json(stdout, st_text(user->source));
-  fputs(",\"created_at\":\"", stdout);
-  st_print_time(stdout, key->created_at);
-  printf("\",\"imported\":%s,\"registered\":%s,\"disabled\":%s}",
-         user->imported[0] != '\0' ? "true" : "false", user->registered ? "true" : "false",
-         key->disabled ? "true" : "false");
+  char text[ST_USER_JSON_MAX];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_user_json_write(&writer, user, st_clock_now());
+  fwrite(text, 1, writer.len, stdout);
+}
+
+static const char *user_state(const st_user *user) {
+  return st_key_json_state(&user->key, st_clock_now());
 }
 
 static const char *user_permissions_text(const st_user *user) {
@@ -55,12 +51,16 @@ static void user_print(const st_user *user) {
   st_print_text(stdout, st_text(user->key.owner));
   printf("\npermissions: %s\ncreated:     ", user_permissions_text(user));
   st_print_time(stdout, user->key.created_at);
+  if (user->key.expires_at != ST_NEVER) {
+    fputs("\nexpires:     ", stdout);
+    st_print_time(stdout, user->key.expires_at);
+  }
   fputs("\nlocale:      ", stdout);
   st_print_text(stdout, st_text(user->locale));
   fputs("\nsource:      ", stdout);
   st_print_text(stdout, st_text(user->source));
   if (user->registered) fputs("\nmade by:     registration", stdout);
-  printf("\nstate:       %s\n", user->key.disabled ? "disabled" : "active");
+  printf("\nstate:       %s\n", user_state(user));
 }
 
 /* What the commands share. */
@@ -241,7 +241,7 @@ static const st_table_column user_columns[COLUMNS] = {
 };
 
 static st_table_row user_row(const st_user *user) {
-  return (st_table_row){.cells = {[STATE] = user->key.disabled ? "disabled" : "active",
+  return (st_table_row){.cells = {[STATE] = user_state(user),
                                   [LOGIN] = user->key.owner,
                                   [PERMISSIONS] = user_permissions_text(user)}};
 }

@@ -191,6 +191,32 @@ def the_administrator_of_a_demonstration_may_ask_everything():
 
 
 @test
+def commands_say_of_a_user_what_the_service_says():
+    """A user who was made with a credential that ends, ends with it, in each answer."""
+    with Server() as server:
+        ends = make_key(server.data, "account,users", "--expires", "8s")
+        admin = make_key(server.data, "account,users")["key"]
+        for login, by in (("soon", ends["key"]), ("stays", admin)):
+            body = {"login": login, "password": PASSWORD, "permissions": ["account"]}
+            assert call(server, "POST", "/v1/user", by, body).status == 201
+
+        def told(login):
+            served = call(server, "GET", "/v1/user/" + login, admin).json()
+            shown = json.loads(user(server.data, "show", login, "--json")[1])
+            listed = [u for u in map(json.loads, user(server.data, "list", "--json")[1].splitlines()) if u["login"] == login]
+            assert [shown] == listed == [served], (shown, listed, served)
+            text = user(server.data, "show", login)[1]
+            (line,) = [l for l in user(server.data, "list")[1].splitlines() if login in l]
+            assert "state:       %s\n" % served["state"] in text and line.split()[0] == served["state"], (text, line)
+            assert ("expires:     %s\n" % served["expires_at"] in text) == (served["expires_at"] is not None), text
+            return served
+        assert told("stays")["state"] == "active"
+        wait(lambda: call(server, "GET", "/v1/user/soon", admin).json()["state"] == "expired")
+        said = told("soon")
+        assert (said["state"], said["expires_at"]) == ("expired", ends["expires_at"]), said
+
+
+@test
 def what_a_user_loses_ends_at_once():
     with Server() as server:
         make_user(server.data, permissions="account,wallet,keys")
