@@ -125,23 +125,26 @@ static const st_problem *audit_reply(st_context *c, const audit_wanted *wanted) 
   return NULL;
 }
 
-/* A date or time, or so long ago: 24h. */
-static const st_problem *audit_read_time(st_context *c, const char *name, int64_t *at) {
+/* A date or time, or so long ago: 24h. What was before 1970 is earlier than any line: it becomes
+ * earliest. */
+static const st_problem *audit_read_time(st_context *c, const char *name, int64_t earliest,
+                                         int64_t *at) {
   char text[48];
   int64_t span = 0;
   const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
   size_t len = problem == NULL ? strlen(text) : 0;
   if (len == 0) return problem;
   bool unit = strchr("smhd", text[len - 1]) != NULL;
-  if (unit && st_date_read_duration(st_text(text), &span) && span < c->request->now) {
+  if (unit && st_date_read_duration(st_text(text), &span)) {
     *at = c->request->now - span;
-    return NULL;
+  } else if (!st_date_read_day(st_text(text), at)) {
+    return st_problem_parameter(
+        &c->problem, name,
+        "must be a date, a date and time such as 2027-11-22T00:41:48Z, or a span until now such "
+        "as 24h");
   }
-  if (st_date_read_day(st_text(text), at) && *at > 0) return NULL;
-  return st_problem_parameter(
-      &c->problem, name,
-      "must be a date, a date and time such as 2027-11-22T00:41:48Z, or a span until now such as "
-      "24h");
+  if (*at < earliest) *at = earliest;
+  return NULL;
 }
 
 static const st_problem *audit_read_wanted(st_context *c, audit_wanted *w) {
@@ -156,8 +159,8 @@ static const st_problem *audit_read_wanted(st_context *c, audit_wanted *w) {
   if (problem == NULL) problem = st_request_query_text(c, "who", w->who, sizeof w->who);
   if (problem == NULL) problem = st_request_query_text(c, "action", w->action, sizeof w->action);
   if (problem == NULL) problem = st_request_query_text(c, "target", w->target, sizeof w->target);
-  if (problem == NULL) problem = audit_read_time(c, "since", &filter->since);
-  if (problem == NULL) problem = audit_read_time(c, "until", &filter->until);
+  if (problem == NULL) problem = audit_read_time(c, "since", 0, &filter->since); /* any */
+  if (problem == NULL) problem = audit_read_time(c, "until", 1, &filter->until); /* none */
   if (problem != NULL) return problem;
   if (w->who[0] != '\0') filter->who = w->who;
   if (w->action[0] != '\0') filter->action = w->action;

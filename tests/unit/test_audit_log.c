@@ -112,6 +112,11 @@ static void each_filter_is_passed_on(void **state) {
       {"?since=2h", false, false, false, NOW - 7200, 0},
       {"?until=1d", false, false, false, 0, NOW - DAY},
       {"?until=1970-01-01T00:00:01Z", false, false, false, 0, 1},
+      {"?since=1970-01-01", false, false, false, -1, -1}, /* all there is */
+      {"?since=0001-01-01T00:00:00Z&until=1s", false, false, false, 0, NOW - 1},
+      {"?since=99999d&until=60000d", false, false, false, 0, 1},
+      {"?until=1970-01-01", false, false, false, 0, 1},
+      {"?until=0001-01-01", false, false, false, 0, 1},
       {"?since=2023-11-14", false, false, false, NOW - (NOW % DAY), 0},
       {"?who=a&action=b&target=c&since=1m&until=1s", true, true, true, NOW - 60, NOW - 1},
   };
@@ -128,9 +133,9 @@ static void each_filter_is_passed_on(void **state) {
           "%s", rows[i].query);
     CHECK(asked->since == rows[i].since && asked->until == rows[i].until, "%s", rows[i].query);
   }
-  static const char *const bad[] = {"?since=1", "?since=1w",         "?since=x",
-                                    "?since=s", "?since=1970-01-01", "?until=60000d",
-                                    "?until=%", "?since=1s&since=1s"};
+  static const char *const bad[] = {
+      "?since=1",   "?since=1w", "?since=x",          "?since=s", "?since=99999999999999d",
+      "?until=-1d", "?until=%",  "?since=1s&since=1s"};
   for (size_t i = 0; i < COUNT(bad); i++) {
     char target[200];
     snprintf(target, sizeof target, AUDIT "%s", bad[i]);
