@@ -174,6 +174,29 @@ static void refuses_what_belongs_to_others(void **state) {
   assert_refused(db, true, "belongs to user 12345");
 }
 
+/* Nothing is left beside it that could not be written either. */
+static void refuses_what_it_cannot_write(void **state) {
+  (void)state;
+  if (geteuid() != 0) {
+    print_message("skipped: only root can become another user\n");
+    skip();
+  }
+  make_db(1);
+  assert_int_equal(chown(home, 1234, 4321), 0);
+  assert_int_equal(chown(db, 1234, 4321), 0);
+  assert_int_equal(chmod(db, 0400), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    st_store *store = NULL;
+    REQUIRE(setgid(4321) == 0 && setuid(1234) == 0);
+    REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_FAILED);
+    REQUIRE(strstr(error, "cannot read and write") != NULL && strstr(error, "denied") != NULL);
+    _exit(0);
+  }
+  assert_child(child);
+  assert_int_equal(count_files(), 1);
+}
+
 static void refuses_what_is_no_file(void **state) {
   (void)state;
   assert_refused(home, true, "not a regular file");
@@ -279,6 +302,7 @@ int main(void) {
       TEST(refuses_what_is_open_to_others),
       TEST(trusts_a_group_when_it_is_told_to),
       TEST(refuses_what_belongs_to_others),
+      TEST(refuses_what_it_cannot_write),
       TEST(refuses_what_is_no_file),
       TEST(leaves_foreign_files_untouched),
       TEST(refuses_a_newer_schema),

@@ -5,8 +5,10 @@
 #include "store/sqlite/open.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/sqlite/sqlite.h"
 
@@ -62,6 +64,12 @@ static st_store_status find_file(const char *path, bool create, char **found, ch
   *found = realpath(path, NULL);
   return *found != NULL ? ST_STORE_OK
                         : st_db_fail(error, "cannot open %s: %m", st_error_path(path));
+}
+
+/* Before SQLite opens it: beside a file that it cannot write it leaves others of that kind. */
+static st_store_status check_access(const char *path, char *error) {
+  if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0) return ST_STORE_OK;
+  return st_db_fail(error, "cannot read and write %s: %m", st_error_path(path));
 }
 
 /* The file that SQLite has open is the one at the path that was checked. */
@@ -185,6 +193,7 @@ static st_store_status open_parts(st_sqlite *store, const char *path, bool creat
   if (find_file(path, create, &store->base.name, error) != ST_STORE_OK) return ST_STORE_FAILED;
   const char *name = store->base.name;
   if (st_sqlite_check_file(name, store->trust_group, &size, error) != ST_STORE_OK ||
+      check_access(name, error) != ST_STORE_OK ||
       st_sqlite_connect(name, db, error) != ST_STORE_OK ||
       check_same(store, *db, error) != ST_STORE_OK ||
       st_sqlite_update_schema(name, *db, error) != ST_STORE_OK ||
