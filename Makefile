@@ -559,7 +559,7 @@ $(MUTATION)/program-%: $(MUTATION_OBJ) $(MUTATION)/runtime.o $(MUTATION_REST) $(
 		echo '{0}};') >$@.c
 	@$(CC) $(CFLAGS) -w -c -o $@.o $@.c
 	@$(CC) $(LDFLAGS) $(MUTATION_WRAP:%=-Wl,--wrap=%) -o $@ $@.o \
-		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(MUTATION_REST) $(TP_LIBS) -lcmocka $(LDLIBS)
+		$(MUTATION)/runtime.o $(MUTATION_OBJ) $(MUTATION_REST) $(TP_LIBS) -lcmocka $(LDLIBS) $(TEST_LIBPQ)
 	@rm -f $@.c $@.o
 
 -include $(wildcard $(MUTATION)/src/*/*.d $(MUTATION)/tests/*.d)

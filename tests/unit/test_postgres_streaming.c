@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libpq_fixture.h"
 #include "os/clock.h"
 #include "store/postgres/postgres.h"
 #include "support.h"
