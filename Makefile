@@ -37,7 +37,7 @@ FORTIFY = $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 CHECKED = $(if $(SAN),-DST_CHECKED) $(if $(findstring --coverage,$(SAN)),-DST_COUNTED)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
 # The same bits, wherever the tree lies.
-HARDEN += -ffile-prefix-map=$(CURDIR)=.
+HARDEN += -ffile-prefix-map='$(CURDIR)=.'
 
 include third_party/third_party.mk
 

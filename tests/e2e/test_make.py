@@ -9,8 +9,8 @@ LAYERS = os.path.join(TESTS, "layers.py")
 
 
 def sources():
-    """A copy of the tree as it is cloned: nothing built, nothing fetched."""
-    copy = os.path.join(scratch(), "subtoken")
+    """A copy of the tree as it is cloned, where a name has a space: nothing built, nothing fetched."""
+    copy = os.path.join(scratch(), "sub token")
     shutil.copytree(ROOT, copy, symlinks=True, ignore=lambda d, names: [
         name for name in names if name in (".git", "build", "var", "node_modules", "__pycache__")
         or os.path.join(d, name) == os.path.join(ROOT, "third_party", "src")])
