@@ -23,7 +23,9 @@ int st_cmd_backup(int argc, char **argv) {
   st_arguments arguments = {
       .command = "backup", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
+  if (path == NULL || path[0] == '\0') {
+    return st_options_usage(&arguments, path == NULL ? "FILE is missing" : "FILE is empty");
+  }
   char error[ST_ERROR_MAX];
   st_data_dir data;
   st_store *store;

@@ -153,6 +153,8 @@ int st_cmd_pull(int argc, char **argv) {
   if (given.from[0] == NULL || given.to == NULL || given.key_file == NULL) {
     return st_options_usage(&arguments, "--from, --to and --key-file are required");
   }
+  if (given.key_file[0] == '\0') return st_options_usage(&arguments, "--key-file is empty");
+  if (given.ca != NULL && given.ca[0] == '\0') return st_options_usage(&arguments, "--ca is empty");
   if (!pull_read_values(&arguments, &given, &every, &timeout, &p)) return ST_EXIT_USAGE;
   p.audience = given.audience;
   if (given.audience != NULL && !subtoken_audience_valid(st_text(given.audience))) {

@@ -9,6 +9,7 @@
 
 const char *st_error_path(const char *path) {
   size_t len = strlen(path);
+  if (len == 0) return "'' (an empty name)";
   return len <= PATH_SHOWN ? path : path + len - PATH_SHOWN;
 }
 

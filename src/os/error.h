@@ -6,7 +6,7 @@
 
 #define ST_ERROR_MAX 512 /* bytes that every error text has room for */
 
-/* A path as errors name it: of a long one the end. */
+/* A path as errors name it: of a long one the end; of an empty one that it is. */
 const char *st_error_path(const char *path);
 
 /* Writes the text; always false, for `return st_error_set(...)`. %m is errno, so call it before

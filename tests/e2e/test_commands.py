@@ -236,6 +236,25 @@ def a_failure_always_has_its_reason():
 
 
 @test
+def an_empty_name_is_told_from_one_that_is_not_there():
+    """As of a variable of a script that was never set: the error does not say that something, nothing named, is missing."""
+    data = data_dir()
+    key = make_key(data)["key"]
+    secrets = os.path.join(data, "secrets")
+    for words, wanted in (
+            (["key", "list", "--data", ""], 2), (["key", "list", "--data", data, "--config", ""], 3),
+            (["verify", "--data", data, "--policy", "", "--url", "/"], 3), (["verify", "--secrets", "", "--url", "/"], 3),
+            (["verify", "--secrets", secrets, "--revocations", "", "--url", "/"], 2), (["policy", "check", ""], 3),
+            (["backup", "", "--data", data], 2), (["import", "", "--data", data], 3), (["feed", "status", ""], 2),
+            (["feed", "restore", "", "--data", data], 3), (["store", "copy", "--from", "", "--to", "x"], 2),
+            (["pull", "--from", "http://localhost/", "--to", "", "--key-file", secrets], 2),
+            (["pull", "--from", "http://localhost/", "--to", "x", "--key-file", ""], 2),
+            (["pull", "--from", "http://localhost/", "--to", "x", "--key-file", secrets, "--ca", "", "--once"], 2)):
+        code, out, err = run(*words, stdin=key)
+        assert code == wanted and out == "" and "empty" in err, (words, code, err)
+
+
+@test
 def a_failure_leaves_no_data_behind():
     data = data_dir()
 
