@@ -200,9 +200,30 @@ static void remove_path(const listener *l) {
 
 /* ---- all of them ---- */
 
+/* Does what listens at one keep the other from it? Any address has all of them. */
+static bool is_same_place(const st_listen *a, const st_listen *b) {
+  static const uint8_t any[sizeof a->address];
+  if (a->kind != b->kind) return false;
+  if (a->kind == ST_LISTEN_UNIX) return strcmp(a->text, b->text) == 0;
+  return a->port == b->port &&
+         (memcmp(a->address, b->address, sizeof any) == 0 ||
+          memcmp(a->address, any, sizeof any) == 0 || memcmp(b->address, any, sizeof any) == 0);
+}
+
+static bool is_open_already(const listener *l) {
+  bool found = l != &metrics && metrics.fd >= 0 && is_same_place(&metrics.listen, &l->listen);
+  for (size_t i = 0; !found && i < opened.count && l != &opened.each[i]; i++) {
+    found = is_same_place(&opened.each[i].listen, &l->listen);
+  }
+  return found;
+}
+
 /* settings: the other places, or NULL. */
 static bool open_listener(const st_settings *settings, listener *l, char *error) {
-  return l->listen.kind == ST_LISTEN_UNIX ? open_path(l, error) : open_address(settings, l, error);
+  bool open =
+      l->listen.kind == ST_LISTEN_UNIX ? open_path(l, error) : open_address(settings, l, error);
+  if (open || !is_open_already(l)) return open;
+  return listener_fail(&l->listen, "the settings name this place twice", error);
 }
 
 static void close_listener(listener *l) {

@@ -68,8 +68,9 @@ def unix(path, target="/healthz", **headers):
 def refused(listen, *texts, **config):
     s = Listening(listen, **config)
     p = subprocess.run(s.cmd, capture_output=True, timeout=60)
-    err = p.stderr.decode()
-    assert p.returncode == 3 and err.startswith("subtoken serve: ") and err.count("\n") == 1, p
+    *logged, err = p.stderr.decode().splitlines(True)
+    assert p.returncode == 3 and err.startswith("subtoken serve: "), p
+    assert not logged or "metrics_listen" in config and '"metrics_listening"' in logged.pop() and not logged, p
     for text in texts:
         assert text in err, (text, err)
     return err
@@ -136,7 +137,13 @@ def each_failure_says_what_and_where():
     refused("unix:/nowhere/at/all", "cannot listen on unix:/nowhere/at/all", "No such file or directory")
     with Listening(["127.0.0.1:0"]) as s:  # the same one twice
         port = s.names[0].rsplit(":", 1)[1]
-    refused(["127.0.0.1:" + port] * 2, "another program listens there")
+    twice = "the settings name this place twice"
+    refused(["127.0.0.1:" + port] * 2, "cannot listen on 127.0.0.1:" + port, twice)
+    refused(["0.0.0.0:" + port, "127.0.0.1:" + port], "cannot listen on 127.0.0.1:" + port, twice)
+    refused(["unix:" + path] * 2, "cannot listen on unix:" + path, twice)
+    refused("127.0.0.1:" + port, "cannot listen on 127.0.0.1:" + port, twice, metrics_listen="127.0.0.1:" + port)
+    refused("unix:" + path, "cannot listen on unix:" + path, twice, metrics_listen="unix:" + path)
+    assert not os.path.exists(path)
     for bad in ([], "nonsense", ["127.0.0.1:0", 5], ["127.0.0.1:0", "unix:relative"], ["127.0.0.1:0"] * 17):
         assert "line 1, column 2" in refused(bad, '"listen" must be ADDRESS:PORT'), bad
     if os.geteuid() == 0 and int(open("/proc/sys/net/ipv4/ip_unprivileged_port_start").read()) > 100:
