@@ -219,6 +219,7 @@ static void the_target_of_http_2_is_its_path(void **state) {
 
 /* ---- what an edge holds ---- */
 
+#define ANOTHER_LINE "three:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMiE\n"
 #define RING_LINE "two:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE\n"
 
 static st_haproxy_edge held;
@@ -379,6 +380,29 @@ static void changes_are_taken_up_or_told_once(void **state) {
   st_haproxy_edge_close(&held);
 }
 
+/* What was missing may be there at the next poll, while the file stays as it is. */
+static void what_fails_when_a_file_has_changed_is_tried_again(void **state) {
+  (void)state;
+  st_haproxy_settings s = settings_of_home();
+  s.revocations = NULL;
+  assert_true(st_haproxy_edge_open(&held, &s, why, warned));
+  assert_false(st_haproxy_edge_poll(&held, &log_lines)); /* that which looks for the root */
+  bool failed = true;
+  for (long nth = 1; failed; nth++) {
+    const subtoken_policy *before = held.edge.policy;
+    bool two = held.ring->count == 1;
+    put_in_home("secrets", two ? RING_LINE ANOTHER_LINE : RING_LINE, 0600);
+    put_in_home("policy", "{\"default\":\"deny\"}", 0644);
+    failing_begin(FAIL_MEMORY | FAIL_FILES, nth);
+    assert_false(st_haproxy_edge_poll(&held, &log_lines));
+    failed = failing_end();
+    assert_true(failed || nth > 4);
+    assert_false(st_haproxy_edge_poll(&held, &log_lines));
+    CHECK(held.edge.policy != before && (held.ring->count == 2) == two, "call %ld", nth);
+  }
+  st_haproxy_edge_close(&held);
+}
+
 static void what_is_outside_of_the_chroot_stays(void **state) {
   (void)state;
   st_haproxy_settings s = settings_of_home();
@@ -413,6 +437,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(files_are_checked, set_up, remove_home),
       cmocka_unit_test_setup_teardown(nothing_is_lost_when_a_call_fails, set_up, remove_home),
       cmocka_unit_test_setup_teardown(changes_are_taken_up_or_told_once, set_up, remove_home),
+      cmocka_unit_test_setup_teardown(what_fails_when_a_file_has_changed_is_tried_again, set_up,
+                                      remove_home),
       cmocka_unit_test_setup_teardown(what_is_outside_of_the_chroot_stays, set_up, remove_home),
   };
   return cmocka_run_group_tests_name("haproxy", tests, NULL, NULL);

@@ -120,6 +120,7 @@ func readPrivate(path string) ([]byte, error) {
 // Audience is what the secrets are derived for, "" for a plain ring. An edge with such a ring takes
 // the tokens for that audience, and no others.
 func (r *Ring) Audience() string {
+	defer runtime.KeepAlive(r) // its finalizer frees what is read here
 	audience := C.subtoken_ring_audience(r.raw)
 	if audience.data == nil {
 		return ""
@@ -149,6 +150,9 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	var memory unsafe.Pointer
 	var fault C.subtoken_policy_error
 	result := C.st_go_policy_read((*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)), &memory, &fault)
+	if result == C.SUBTOKEN_BUFFER_TOO_SMALL {
+		return nil, errNoMemory
+	}
 	if Result(result) != OK {
 		where := ""
 		if fault.line > 0 {

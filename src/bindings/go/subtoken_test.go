@@ -695,6 +695,71 @@ func TestFilesAreReadAgain(t *testing.T) {
 	until(401, "the ring: what the cache has is good no more")
 }
 
+// What keeps a file from being read may pass while the file stays as it is.
+func TestAFileIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	secrets, policy := filepath.Join(dir, "secrets"), filepath.Join(dir, "policy.json")
+	other := sha256.Sum256([]byte("another"))
+	told := make(chan string, 100)
+	logger := log.New(writer(func(p []byte) (int, error) { told <- string(p); return len(p), nil }), "", 0)
+	for path, texts := range map[string][2][]byte{
+		secrets: {ringText("", secret[:]), ringText("", other[:])},
+		policy:  {[]byte(policyText), []byte(`{"default":"deny"}`)},
+	} {
+		for i, name := range []string{path, path + ".new"} {
+			if err := os.WriteFile(name, texts[i], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	v, err := New(Options{Secrets: secrets, Policy: policy, WithoutRevocations: true, ErrorLog: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	h := v.Handler(http.HandlerFunc(api))
+	status := func() int {
+		w, _ := ask(t, h, "GET", "/v2/account", "", "Authorization: Bearer "+token(t, []string{"account"}))
+		return w.Code
+	}
+	until := func(wanted int) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); status() != wanted; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(status())
+			}
+		}
+	}
+	until(200)
+	for _, c := range []struct {
+		path   string
+		wanted int
+	}{{policy, 403}, {secrets, 401}} {
+		path, wanted := c.path, c.wanted
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		// No file can be opened; what is open works.
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+			t.Fatal(err)
+		}
+		os.Rename(path+".new", path)
+		line := <-told
+		before := status()
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(line, "too many open files; what is loaded stays in use") || before == wanted {
+			t.Fatal(line, before)
+		}
+		until(wanted)
+		if len(told) > 0 {
+			t.Fatal(<-told) // once is enough
+		}
+	}
+}
+
 type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
@@ -770,10 +835,10 @@ func TestBehindIsAReverseProxy(t *testing.T) {
 
 // A trailer that a caller makes up is no identity either: proxies pass trailers on, and some APIs read them as headers.
 func TestTrailersNameNobody(t *testing.T) {
-	var got http.Header
+	seen := make(chan http.Header, 1)
 	front := httptest.NewServer(newVerifier(t, withPolicy).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		got = r.Trailer
+		seen <- r.Trailer
 	})))
 	defer front.Close()
 	for _, c := range []struct{ declared, sent string }{
@@ -790,12 +855,12 @@ func TestTrailersNameNobody(t *testing.T) {
 			body := `{"method":"account.get","params":[]}`
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\nTrailer: %s\r\n\r\n%x\r\n%s\r\n0\r\n%s: root\r\nGrpc-Status: 7\r\n\r\n",
 				call, token(t, []string{"account", "account_api"}), c.declared, len(body), body, c.sent)
-			got = nil
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || answer.StatusCode != 200 {
 				t.Fatal(answer, err)
 			}
 			conn.Close()
+			got := <-seen
 			for name := range got {
 				if IsIdentityHeader(name) {
 					t.Errorf("%s %+v: the API sees the trailers %v", call, c, got)

@@ -75,11 +75,11 @@ type Verifier struct {
 	policy   *Policy
 	texts    []func() // free what the settings point to
 
-	secretsAt, policyAt stamp
-	feedTold            Result
-	ended               chan struct{}
-	polling             sync.WaitGroup
-	closing             sync.Once
+	secretsFile, policyFile watched
+	feedTold                Result
+	ended                   chan struct{}
+	polling                 sync.WaitGroup
+	closing                 sync.Once
 }
 
 func seconds(d, otherwise time.Duration) C.int64_t {
@@ -161,13 +161,13 @@ func (o *Options) check() error {
 func (v *Verifier) readFiles() (err error) {
 	v.ring, v.policy = v.options.Ring, v.options.PolicyText
 	if v.options.Secrets != "" {
-		v.secretsAt = stampOf(v.options.Secrets)
+		v.secretsFile.at = stampOf(v.options.Secrets)
 		if v.ring, err = ReadRing(v.options.Secrets); err != nil {
 			return err
 		}
 	}
 	if v.options.Policy != "" {
-		v.policyAt = stampOf(v.options.Policy)
+		v.policyFile.at = stampOf(v.options.Policy)
 		if v.policy, err = ReadPolicy(v.options.Policy); err != nil {
 			return err
 		}
@@ -259,7 +259,7 @@ type stamp struct {
 	mtime, ctime  syscall.Timespec
 }
 
-// The zero stamp for a file that cannot be seen: it is read again.
+// The zero stamp for a file that cannot be seen.
 func stampOf(path string) stamp {
 	status, err := os.Stat(path)
 	if err != nil {
@@ -270,6 +270,36 @@ func stampOf(path string) stamp {
 		return stamp{}
 	}
 	return stamp{uint64(s.Dev), s.Ino, s.Size, s.Mtim, s.Ctim}
+}
+
+// A file that is read again when it has changed, and until it could be read.
+type watched struct {
+	at    stamp
+	again bool   // the last failure was the system's: it may pass while the file stays as it is
+	told  string // of the file as it is
+}
+
+// Is it to be read?
+func (w *watched) due(path string) bool {
+	at := stampOf(path)
+	if at == w.at && !w.again {
+		return false
+	}
+	if at != w.at {
+		w.told = ""
+	}
+	w.at, w.again = at, false
+	return true
+}
+
+// What is wrong with it, once.
+func (w *watched) failed(log *log.Logger, what string, err error) {
+	var number syscall.Errno
+	w.again = errors.As(err, &number) || errors.Is(err, errNoMemory)
+	if text := err.Error(); text != w.told {
+		w.told = text
+		log.Printf("subtoken: %s: %s; what is loaded stays in use", what, text)
+	}
 }
 
 const (
@@ -302,17 +332,12 @@ func (v *Verifier) poll() {
 }
 
 func (v *Verifier) pollRing() {
-	if v.options.Secrets == "" {
+	if v.options.Secrets == "" || !v.secretsFile.due(v.options.Secrets) {
 		return
 	}
-	at := stampOf(v.options.Secrets)
-	if at == v.secretsAt {
-		return
-	}
-	v.secretsAt = at
 	ring, err := ReadRing(v.options.Secrets)
 	if err != nil {
-		v.options.ErrorLog.Printf("subtoken: secrets: %v; the loaded ring stays in use", err)
+		v.secretsFile.failed(v.options.ErrorLog, "secrets", err)
 		return
 	}
 	v.lock.Lock()
@@ -322,17 +347,12 @@ func (v *Verifier) pollRing() {
 }
 
 func (v *Verifier) pollPolicy() {
-	if v.options.Policy == "" {
+	if v.options.Policy == "" || !v.policyFile.due(v.options.Policy) {
 		return
 	}
-	at := stampOf(v.options.Policy)
-	if at == v.policyAt {
-		return
-	}
-	v.policyAt = at
 	policy, err := ReadPolicy(v.options.Policy)
 	if err != nil {
-		v.options.ErrorLog.Printf("subtoken: policy: %v; the loaded policy stays in use", err)
+		v.policyFile.failed(v.options.ErrorLog, "policy", err)
 		return
 	}
 	v.lock.Lock()

@@ -94,7 +94,10 @@ static bool st_haproxy_edge_read_policy(st_haproxy_edge *edge, subtoken_text tex
   const subtoken_policy *fresh;
   size_t size = subtoken_policy_size(text.len);
   void *memory = malloc(size);
-  if (memory == NULL) return st_haproxy_file_fail(error, "policy: no memory");
+  if (memory == NULL) {
+    edge->policy_file.error = ENOMEM; /* so that it is tried again */
+    return st_haproxy_file_fail(error, "policy: no memory");
+  }
   if (subtoken_policy_read(memory, size, text, &fresh, &problem) != SUBTOKEN_OK) {
     free(memory);
     return st_haproxy_file_fail(error, "policy: \"%s\" line %zu column %zu: %s",
