@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -296,29 +295,51 @@ bool st_replace_sync(const char *path, char *error) {
 
 /* ---- a callback ---- */
 
-#define SHARE_RETRY_MS 10
-#define SHARE_MS 2000 /* more than removing takes: then something else has the lock */
+/* Whoever makes a file in a directory says so meanwhile, and so does whoever removes what was left
+ * there, by a lock of one byte each. Locks of flock(2) will not do: DATA is locked by one, and
+ * would be for as long as a backup into it takes. A descriptor for reading can only share these,
+ * and looks whether others have them: each says what it is about first, and looks then, so that of
+ * two at least one sees the other.
+ */
+enum { MAKING, REMOVING };
+#define WAIT_RETRY_MS 10
+#define WAIT_MS 2000 /* more than removing takes: then something else has the lock */
 
-/* Once nobody removes anything any more. */
-static void replace_share_lock(int directory) {
-  const struct timespec pause = {0, SHARE_RETRY_MS * 1000000L};
-  for (int waited = 0;
-       flock(directory, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && waited < SHARE_MS;
-       waited += SHARE_RETRY_MS) {
-    (void)nanosleep(&pause, NULL);
-  }
+static struct flock replace_byte(short kind, off_t which) {
+  return (struct flock){.l_type = kind, .l_whence = SEEK_SET, .l_start = which, .l_len = 1};
 }
 
-/* Whoever makes a file shares a lock on its directory meanwhile; whoever has that alone knows that
- * what is left there belongs to nobody. Where there are no such locks it stays. -1: no directory.
- */
+static bool replace_say(int directory, short kind, off_t which) {
+  struct flock byte = replace_byte(kind, which);
+  return fcntl(directory, F_OFD_SETLK, &byte) == 0;
+}
+
+/* Do others say so? Where there are no such locks it is not known: then they may. */
+static bool replace_others_say(int directory, off_t which) {
+  struct flock byte = replace_byte(F_WRLCK, which);
+  return fcntl(directory, F_OFD_GETLK, &byte) != 0 || byte.l_type != F_UNLCK;
+}
+
+/* What is left belongs to nobody while nobody makes a file. */
+static void replace_clear(int directory, const char *path, const char *const *suffixes) {
+  if (!replace_say(directory, F_RDLCK, REMOVING)) return;
+  if (!replace_others_say(directory, MAKING)) {
+    replace_remove_leftovers(directory, replace_base_of(path), FILL_MARK, suffixes);
+  }
+  (void)replace_say(directory, F_UNLCK, REMOVING);
+}
+
+/* The descriptor whose closing says that it is made; -1: no directory. */
 static int replace_enter_directory(const char *path, const char *const *suffixes) {
+  const struct timespec pause = {0, WAIT_RETRY_MS * 1000000L};
   int fd = replace_open_directory(path);
   if (fd < 0) return -1;
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-    replace_remove_leftovers(fd, replace_base_of(path), FILL_MARK, suffixes);
+  replace_clear(fd, path, suffixes);
+  if (!replace_say(fd, F_RDLCK, MAKING)) return fd;
+  for (int waited = 0; waited < WAIT_MS && replace_others_say(fd, REMOVING);
+       waited += WAIT_RETRY_MS) {
+    (void)nanosleep(&pause, NULL);
   }
-  replace_share_lock(fd);
   return fd;
 }
 

@@ -213,13 +213,14 @@ static void a_filled_file_is_there_or_not(void **state) {
       });
 }
 
-/* Somebody has the lock of the directory for longer than removing takes: that is not waited for. */
+/* Somebody says for longer than it takes that he removes: that is not waited for. */
 static void a_file_is_filled_beside_a_lock(void **state) {
   (void)state;
   static const char *const suffixes[] = {"-journal", NULL};
   bool exists = false;
   int lock = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_int_equal(flock(lock, LOCK_EX), 0);
+  struct flock removing = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1};
+  assert_int_equal(fcntl(lock, F_OFD_SETLK, &removing), 0);
   failing_begin(FAIL_PAUSES, 1);
   atomic_store(&failing.burst, 100000);
   bool ok = st_replace_fill_new(path, suffixes, fill, NULL, &exists, error);

@@ -306,12 +306,27 @@ static void a_callback_finds_no_leftovers(void **state) {
   spill(in_home("file.subtoken-a1B2c3"), "x");
   spill(in_home("file.subtoken-a1B2c3-journal"), "x");
   int shared = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_int_equal(flock(shared, LOCK_SH), 0);
+  struct flock making = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+  assert_int_equal(fcntl(shared, F_OFD_SETLK, &making), 0);
   assert_true(st_replace_fill_new(in_home("other"), beside, fill, home, &exists, error));
   assert_int_equal(count_files(), sizeof stay / sizeof *stay + 3);
   close(shared);
   assert_true(st_replace_fill_new(path, beside, fill, home, &exists, error));
   assert_int_equal(count_files(), sizeof stay / sizeof *stay + 2);
+}
+
+static bool fill_beside_another(void *name, const char *temporary, char *why) {
+  int other = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool free = flock(other, LOCK_EX | LOCK_NB) == 0;
+  close(other);
+  return free && fill(name, temporary, why);
+}
+
+/* A backup into DATA takes long, and who changes the ring meanwhile locks DATA. */
+static void a_callback_does_not_lock_the_directory(void **state) {
+  (void)state;
+  bool exists;
+  assert_true(st_replace_fill_new(path, beside, fill_beside_another, home, &exists, error));
 }
 
 int main(void) {
@@ -330,6 +345,7 @@ int main(void) {
       TEST(a_callback_writes_a_file),
       TEST(a_callback_that_fails_leaves_nothing),
       TEST(a_callback_finds_no_leftovers),
+      TEST(a_callback_does_not_lock_the_directory),
   };
   return cmocka_run_group_tests_name("replace", tests, NULL, NULL);
 }
