@@ -174,6 +174,23 @@ static void refuses_what_belongs_to_others(void **state) {
   assert_refused(db, true, "belongs to user 12345");
 }
 
+/* Longer ones than SQLite opens, though the system would. */
+static void refuses_a_long_name(void **state) {
+  (void)state;
+  char deep[300] = "", name[700];
+  for (int i = 0; i < 2; i++) {
+    snprintf(deep + strlen(deep), sizeof deep - strlen(deep), "%s%0140d", i > 0 ? "/" : "", 0);
+    assert_int_equal(mkdir(in_home(deep), 0700), 0);
+  }
+  snprintf(name, sizeof name, "%s/%0200d", in_home(deep), 0);
+  st_store *store = NULL;
+  assert_int_equal(st_store_open(name, true, &store, error), ST_STORE_FAILED);
+  assert_non_null(strstr(error, ": SQLite opens no name of more than 511 bytes"));
+  snprintf(name, sizeof name, "%s/%0100d", in_home(deep), 0);
+  assert_int_equal(st_store_open(name, true, &store, error), ST_STORE_OK);
+  st_store_close(store);
+}
+
 /* Nothing is left beside it that could not be written either. */
 static void refuses_what_it_cannot_write(void **state) {
   (void)state;
@@ -302,6 +319,7 @@ int main(void) {
       TEST(refuses_what_is_open_to_others),
       TEST(trusts_a_group_when_it_is_told_to),
       TEST(refuses_what_belongs_to_others),
+      TEST(refuses_a_long_name),
       TEST(refuses_what_it_cannot_write),
       TEST(refuses_what_is_no_file),
       TEST(leaves_foreign_files_untouched),

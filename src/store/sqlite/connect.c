@@ -7,11 +7,17 @@
 #include "os/clock.h"
 #include "store/sqlite/sqlite.h"
 
+#define NAME_OPENED_MAX 511 /* SQLite's MAX_PATHNAME, less the NUL */
+
 st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
   static const char connect_settings[] =
       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  if (strlen(path) > NAME_OPENED_MAX) { /* it would say that there is no such file */
+    return st_db_fail(error, "cannot open %s: SQLite opens no name of more than %d bytes",
+                      st_error_path(path), NAME_OPENED_MAX);
+  }
   if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK) {
     return st_sqlite_fail_db(error, path, *db, "open");
   }
