@@ -289,7 +289,7 @@ LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
 
 # These have a cluster of their own while they run (tests/e2e/postgres.py).
-STORE_TESTS := $(shell grep -lE 'store_contract\.h|SUBTOKEN_TEST_POSTGRES' $(UNIT_SRC))
+STORE_TESTS := $(shell grep -lE 'store_contract\.h|(store_failing|store_answers|restored|postgres_fixture)\.h|SUBTOKEN_TEST_POSTGRES' $(UNIT_SRC))
 WITH_POSTGRES = /usr/bin/python3 tests/e2e/postgres.py
 
 .PHONY: deps-cmocka deps-postgres deps-quick deps-test
