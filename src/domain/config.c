@@ -3,6 +3,7 @@
  */
 #include "domain/config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -478,6 +479,7 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   st_json check;
   st_json_start(&check, copy, text.len);
   bool good = st_json_skip(&check) && st_json_end(&check);
+  errno = 0;
   cJSON *root = good ? cJSON_ParseWithLength(text.data, text.len) : NULL;
   if (root != NULL) {
     memcpy(copy, text.data, text.len);
@@ -485,7 +487,7 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   } else {
     good = false;
     st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
-    const char *problem = st_text_mark_error(text);
+    const char *problem = errno == ENOMEM ? "out of memory" : st_text_mark_error(text);
     if (problem == NULL && check.at >= text.len) problem = "unexpected end of the text";
     if (problem == NULL) problem = "not valid JSON, or a duplicate name in an object";
     (void)config_refuse(error, line, column, (subtoken_text){NULL, 0}, problem);
