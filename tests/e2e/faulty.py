@@ -233,9 +233,16 @@ def libc_ends(result, where):
     return result.code == -signal.SIGSEGV and re.match(r"(libc\.so\.6\+\w+ < )+st_input_audit_context ", where)
 
 
+def linker_ends(result):
+    """GnuTLS, which libpq and libcurl bring along, asks for thread-local memory when a process ends: where there is none at
+    all, the dynamic linker ends it with 127. What the command did is done by then."""
+    return result.code == 127 and result.err.endswith("cannot allocate memory for thread-local data: ABORT\n")
+
+
 def wrong(case, expected, site, result, kind, action, where):
     """What is not as it should be of an attempt, or None. Runs what comes next. where: the call that failed."""
-    killed = (action in (faults.KILL_BEFORE, faults.KILL_AFTER) and result.code == -9) or libc_ends(result, where)
+    killed = (action in (faults.KILL_BEFORE, faults.KILL_AFTER) and result.code == -9) or libc_ends(result, where) \
+        or linker_ends(result)
     if "nss_database.c" in result.err:
         killed = True  # the same under the address sanitizer
     elif "Sanitizer" in result.err or "runtime error" in result.err:
