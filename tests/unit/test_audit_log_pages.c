@@ -158,8 +158,8 @@ static void a_time_is_one(void **state) {
   assert_int_equal(first_rows, ST_SEARCH_ROWS / 2); /* that is a search */
   assert_int_equal(get(AUDIT "?until=1970-01-01T00:00:01Z", AS_KEY), 200);
   assert_int_equal(get(AUDIT "?since=1699999999s", AS_KEY), 200);
-  assert_int_equal(get(AUDIT "?since=1700000000s", AS_KEY), 400);
-  assert_int_equal(get(AUDIT "?since=1970-01-01", AS_KEY), 400);
+  assert_int_equal(get(AUDIT "?since=1700000000s", AS_KEY), 200);
+  assert_int_equal(get(AUDIT "?since=1970-01-01", AS_KEY), 200);
   assert_int_equal(get(AUDIT "?since=a&since=b", AS_KEY), 400);
   check_body("{\"text\":\"since: given more than once\"}");
   assert_int_equal(get(AUDIT "?since=%", AS_KEY), 400);
